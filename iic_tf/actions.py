@@ -1,0 +1,120 @@
+"""What happens at each report: callables that take the report's row of the history.
+
+A row is a dict of plain numbers and lists that is passed on from action to action, so
+an action may add to it (scores) or use it (pictures, words, files). The loop knows none
+of them.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from iic_tf.checkpoints import History
+from iic_tf.console import Training
+from iic_tf.curves import LearningCurve
+from iic_tf.health import describe, measure
+from iic_tf.inference import soft_assignments
+from iic_tf.metrics import matched_errors
+
+Action = Callable[[dict[str, Any]], None]
+
+
+def make_row(
+    history: History, *, step: int, images_per_step: int, num_images: int
+) -> dict[str, Any]:
+    """Closes the sums since the last report and returns a row with health and words.
+
+    Args:
+        history: Its sums are taken.
+        step: Steps trained so far.
+        images_per_step: Distinct images of one step.
+        num_images: Images in the training set.
+
+    Returns:
+        Row with ``step``, ``seconds``, ``passes``; per bank the losses, information,
+        entropies and bound; ``chosen``, the main sub-head with the lowest loss; and
+        ``words``.
+    """
+    sums = history.take()
+    row: dict[str, Any] = {
+        "step": step,
+        "seconds": round(history.seconds, 3),
+        "passes": step * images_per_step / num_images,
+    }
+    for bank in ("main", "aux"):
+        health = measure(sums[f"{bank}_joint"])
+        row[f"{bank}_loss"] = sums[f"{bank}_loss"].tolist()
+        row[f"{bank}_information"] = health.information.tolist()
+        row[f"{bank}_entropy"] = health.entropy.tolist()
+        row[f"{bank}_conditional"] = health.conditional.tolist()
+        row[f"{bank}_bound"] = health.bound
+        if bank == "main":
+            row["chosen"] = int(sums["main_loss"].argmin())
+            row["words"] = describe(health, steps=step)
+    return row
+
+
+def score(
+    predict: Callable,
+    batches: tf.data.Dataset,
+    labels: np.ndarray,
+    *,
+    num_clusters: int,
+    scored_on: str,
+) -> Action:
+    """Adds the error of every main sub-head; the only action that sees labels.
+
+    Args:
+        predict: From ``inference.compile_predict``.
+        batches: The images to score.
+        labels: Their classes.
+        num_clusters: k.
+        scored_on: Which images these are, in words.
+    """
+
+    def act(row: dict[str, Any]) -> None:
+        clusters = soft_assignments(predict, batches).argmax(-1)
+        errors = matched_errors(clusters, labels, num_clusters=num_clusters)
+        row["errors"] = errors.tolist()
+        row["scored_on"] = scored_on
+
+    return act
+
+
+def record(history: History, path: Path) -> Action:
+    """Appends the row to the history and rewrites its file."""
+
+    def act(row: dict[str, Any]) -> None:
+        history.rows.append(row)
+        history.write(path)
+
+    return act
+
+
+def draw_curve(history: History, curve: LearningCurve) -> Action:
+    """Redraws the learning curve from all rows so far."""
+
+    def act(row: dict[str, Any]) -> None:
+        curve.update(history.rows)
+
+    return act
+
+
+def say(training: Training) -> Action:
+    """Prints the row in plain words."""
+
+    def act(row: dict[str, Any]) -> None:
+        sentences = list(row["words"])
+        if "errors" in row:
+            errors = np.array(row["errors"])
+            sentences.append(
+                f"Error {errors[row['chosen']]:.4f} in the lowest-loss sub-head; "
+                f"{errors.min():.4f} to {errors.max():.4f}, mean {errors.mean():.4f} "
+                f"over all {len(errors)} ({row['scored_on']})."
+            )
+        training.report(row["step"], sentences)
+
+    return act

@@ -1,0 +1,141 @@
+"""Building blocks for backbones, as functions on Keras tensors.
+
+``graphs.py`` is written in these and in ``keras.layers``. Every convolution starts from
+an untruncated normal distribution of variance 2 / fan-in (He et al., arXiv 1502.01852),
+as in the authors' networks.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from iic_tf.distribute import num_replicas
+
+
+def he_normal() -> keras.initializers.Initializer:
+    """Untruncated normal of variance 2 / fan-in; Keras's ``he_normal`` truncates."""
+    return keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
+
+
+@keras.saving.register_keras_serializable(package="iic_tf")
+class BatchNorm(keras.layers.BatchNormalization):
+    """Batch normalisation over all replicas, by the fused kernel on one device.
+
+    Keras composes its batch normalisation of a dozen operations, which took a third of
+    the small network's training step on a CPU (``benchmarks/train_step.py``). One
+    replica uses TensorFlow's fused operation, several fall back to Keras's synchronised
+    form; both see the statistics of the whole batch.
+
+    Args:
+        tracked: If false there are no running statistics: evaluation normalises with
+            the statistics of its own batch too, so predictions depend on the batch (the
+            authors' ``batchnorm_track`` off, reference runs 685 and 640).
+        momentum: Share of the running statistics kept at each update.
+        epsilon: Added to the variance.
+        **kwargs: Passed to ``keras.layers.BatchNormalization``.
+    """
+
+    def __init__(
+        self,
+        *,
+        tracked: bool = True,
+        momentum: float = 0.9,
+        epsilon: float = 1e-5,
+        **kwargs: Any,
+    ):
+        kwargs.setdefault("synchronized", True)
+        super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
+        self.tracked = tracked
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        training: bool | None = None,
+        mask: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        """Normalises the last axis of ``(n, height, width, c)`` or ``(n, c)``."""
+        training = bool(training) or not self.tracked
+        symbolic = isinstance(inputs, keras.KerasTensor)
+        if symbolic or len(inputs.shape) != 4 or (training and num_replicas() > 1):
+            return super().call(inputs, training=training, mask=mask)
+        ones = tf.ones_like(self.moving_mean)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs,
+            self.gamma.value if self.scale else ones,
+            self.beta.value if self.center else tf.zeros_like(ones),
+            mean=None if training else tf.convert_to_tensor(self.moving_mean),
+            variance=None if training else tf.convert_to_tensor(self.moving_variance),
+            epsilon=self.epsilon,
+            is_training=training,
+        )
+        if training:
+            for running, batch in (
+                (self.moving_mean, mean),
+                (self.moving_variance, variance),
+            ):
+                running.assign(running * self.momentum + batch * (1.0 - self.momentum))
+        return outputs
+
+    def get_config(self) -> dict:
+        """The arguments needed to build the layer again."""
+        return {**super().get_config(), "tracked": self.tracked}
+
+
+def conv_bn_relu(
+    x: keras.KerasTensor,
+    filters: int,
+    *,
+    kernel: int,
+    name: str,
+    strides: int = 1,
+    tracked: bool = True,
+) -> keras.KerasTensor:
+    """Convolution without bias, batch normalisation, ReLU; "same" padding.
+
+    Args:
+        x: Shape ``(n, height, width, c)``.
+        filters: Number of output channels.
+        kernel: Side of the square kernel in pixels.
+        name: Prefix of the three layers' names.
+        strides: Step of the convolution in pixels.
+        tracked: See ``BatchNorm``.
+
+    Returns:
+        Shape ``(n, height / strides, width / strides, filters)``.
+    """
+    x = keras.layers.Conv2D(
+        filters,
+        kernel,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer=he_normal(),
+        name=f"{name}_conv",
+    )(x)
+    x = BatchNorm(tracked=tracked, name=f"{name}_bn")(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def dense_bn_relu(
+    x: keras.KerasTensor, units: int, *, name: str, tracked: bool = True
+) -> keras.KerasTensor:
+    """Dense layer drawn from N(0, 0.01), batch normalisation, ReLU.
+
+    Args:
+        x: Shape ``(n, features)``.
+        units: Number of outputs.
+        name: Prefix of the three layers' names.
+        tracked: See ``BatchNorm``.
+
+    Returns:
+        Shape ``(n, units)``.
+    """
+    x = keras.layers.Dense(
+        units,
+        use_bias=False,
+        kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        name=f"{name}_dense",
+    )(x)
+    x = BatchNorm(tracked=tracked, name=f"{name}_bn")(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x)

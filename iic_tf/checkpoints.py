@@ -1,0 +1,168 @@
+"""Save and resume: the history of a run, its checkpoints, its manifest.
+
+A checkpoint holds weights, optimiser, step and history together, so what is resumed
+fits together too. TensorFlow writes it under other names and points to it last: a
+checkpoint that was being written when the process died is never the one that is read.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from iic_tf.options import UserError
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Replaces a file in one step, so that a reader never sees half of it."""
+    data = content.encode() if isinstance(content, str) else content
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+class History(tf.train.experimental.PythonState):
+    """What happened so far: one row per report, and the sums since the last one.
+
+    Attributes:
+        rows: Reports; plain numbers, strings and lists.
+        seconds: Training time so far, over all resumes.
+        pending: Sums of losses and joints since the last report, float64, and under
+            ``"steps"`` the number of steps they cover.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[dict[str, Any]] = []
+        self.seconds = 0.0
+        self.pending: dict[str, np.ndarray] = {}
+
+    def add(self, results: Mapping[str, np.ndarray], *, steps: int) -> None:
+        """Adds the results of ``Trainer.run`` over ``steps`` steps to the sums."""
+        weighted = {
+            name: np.asarray(value, np.float64)
+            * (steps if name.endswith("_loss") else 1)
+            for name, value in results.items()
+        }
+        weighted["steps"] = np.array(float(steps))
+        for name, value in weighted.items():
+            self.pending[name] = self.pending.get(name, 0.0) + value
+
+    def take(self) -> dict[str, np.ndarray]:
+        """Mean losses and summed joints since the last call, which are then cleared."""
+        sums, self.pending = self.pending, {}
+        steps = sums.pop("steps")
+        return {
+            name: value / steps if name.endswith("_loss") else value
+            for name, value in sums.items()
+        }
+
+    def serialize(self) -> str:
+        """The state as JSON; floats survive exactly."""
+        return json.dumps(
+            {
+                "rows": self.rows,
+                "seconds": self.seconds,
+                "pending": {name: v.tolist() for name, v in self.pending.items()},
+            }
+        )
+
+    def deserialize(self, string_value: bytes | str) -> None:
+        """Restores what ``serialize`` gave."""
+        state = json.loads(string_value)
+        self.rows = state["rows"]
+        self.seconds = state["seconds"]
+        self.pending = {name: np.array(v) for name, v in state["pending"].items()}
+
+    def write(self, path: Path) -> None:
+        """Writes the rows as JSON lines."""
+        lines = "".join(json.dumps(row) + "\n" for row in self.rows)
+        write_atomically(path, lines)
+
+
+class Checkpoints:
+    """The checkpoints of one run, the newest two of which are kept.
+
+    Args:
+        folder: Where they are kept; made at the first save.
+        **parts: What is saved: model, optimizer, step, history.
+    """
+
+    def __init__(self, folder: Path, **parts: Any):
+        self.folder = folder
+        self._checkpoint = tf.train.Checkpoint(**parts)
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(folder), max_to_keep=2
+        )
+
+    def save(self, step: int) -> None:
+        """Saves the state after ``step`` steps."""
+        self._manager.save(checkpoint_number=step)
+
+    def restore(self) -> str:
+        """Restores the newest checkpoint that can be read.
+
+        Returns:
+            Its path.
+
+        Raises:
+            UserError: If there is none, or it belongs to another network.
+        """
+        paths = list(reversed(self._manager.checkpoints))
+        if not paths:
+            raise UserError(f"there is no checkpoint to resume from in {self.folder}")
+        reasons = []
+        for path in paths:
+            try:
+                self._checkpoint.restore(path).assert_existing_objects_matched()
+                return path
+            except (tf.errors.OpError, ValueError, AssertionError) as error:
+                reasons.append(f"{Path(path).name}: {str(error).splitlines()[0]}")
+        raise UserError(
+            f"no checkpoint in {self.folder} can be read into this network "
+            f"({'; '.join(reasons)})"
+        )
+
+
+def fingerprint(images: np.ndarray) -> str:
+    """A short hash of images, to see whether two runs saw the same data."""
+    digest = hashlib.sha256(str(images.shape).encode())
+    digest.update(np.ascontiguousarray(images).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def manifest(*, devices: list[str], origin: str, images: np.ndarray) -> dict[str, Any]:
+    """What a run depends on besides its options: versions, devices, data.
+
+    Args:
+        devices: Names of the devices in use.
+        origin: Where the images came from.
+        images: The training images.
+    """
+    return {
+        "python": sys.version.split()[0],
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+        "devices": devices,
+        "data": origin,
+        "data_shape": list(images.shape),
+        "data_fingerprint": fingerprint(images),
+    }

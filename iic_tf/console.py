@@ -1,0 +1,90 @@
+"""What a person sees while a run goes on: a progress line, or plain lines in a pipe."""
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as "4:05" or "1:04:05"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Training:
+    """The progress of training: a live line on a terminal, plain lines elsewhere.
+
+    Args:
+        steps: Steps of the whole run.
+        start: Steps done before.
+        images_per_step: Image passes of one step, for the rate.
+    """
+
+    def __init__(self, *, steps: int, start: int, images_per_step: int):
+        self._steps = steps
+        self._start = start
+        self._images_per_step = images_per_step
+        self._began = time.perf_counter()
+        self._progress = Progress(
+            TextColumn("training"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps  {task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._progress.add_task(
+            "training", total=steps, completed=start, rate="", left=""
+        )
+
+    def __enter__(self) -> "Training":
+        """Starts the live line."""
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Ends the live line."""
+        self._progress.stop()
+
+    def timing(self, step: int) -> tuple[str, str, str]:
+        """Rate, elapsed and remaining time in words, at a step."""
+        elapsed = time.perf_counter() - self._began
+        done = max(step - self._start, 1)
+        rate = done * self._images_per_step / elapsed
+        left = elapsed / done * (self._steps - step)
+        return f"{rate:,.0f} images/s", clock(elapsed), f"{clock(left)} left"
+
+    def advance(self, step: int) -> None:
+        """Shows that ``step`` steps are done."""
+        rate, _, left = self.timing(step)
+        self._progress.update(self._task, completed=step, rate=rate, left=left)
+
+    def report(self, step: int, sentences: Sequence[str]) -> None:
+        """Prints a report above the live line."""
+        rate, elapsed, left = self.timing(step)
+        console.print(
+            f"step {step:,} of {self._steps:,}   {elapsed} elapsed, {left}   {rate}",
+            style="bold",
+        )
+        for sentence in sentences:
+            console.print(f"  {sentence}")

@@ -1,0 +1,151 @@
+"""The live learning curve: information of both banks, and errors where labels exist."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+MAIN, AUX, ERROR, MUTED = "#2460a7", "#d08a1d", "#a23b3b", "#6b6b6b"
+
+
+def has_display() -> bool:
+    """Whether a window can be opened here."""
+    if sys.platform in ("darwin", "win32"):
+        return not os.environ.get("CI")
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _band(
+    axes: Axes, steps: np.ndarray, values: np.ndarray, *, colour: str, label: str
+) -> None:
+    axes.fill_between(
+        steps, values.min(1), values.max(1), color=colour, alpha=0.22, linewidth=0
+    )
+    axes.plot(steps, values.mean(1), color=colour, linewidth=1.8, label=label)
+
+
+def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
+    """Draws the learning curve into a figure, which is cleared first.
+
+    Args:
+        figure: Any matplotlib figure.
+        rows: History rows with ``step``, ``passes``, ``main_information`` and
+            ``aux_information`` (nats, one number per sub-head), ``main_bound`` and
+            ``aux_bound``, and where labels exist ``errors`` (one per main sub-head),
+            ``chosen`` and ``scored_on``.
+        title: Heading.
+    """
+    figure.clear()
+    scored = [row for row in rows if row.get("errors")]
+    panels = figure.subplots(2 if scored else 1, 1, sharex=True, squeeze=False)[:, 0]
+    steps = np.array([row["step"] for row in rows])
+
+    top = panels[0]
+    for bank, colour in (("main", MAIN), ("aux", AUX)):
+        bound = rows[-1][f"{bank}_bound"]
+        nats = np.array([row[f"{bank}_information"] for row in rows])
+        k = round(float(np.exp(bound)))
+        label = f"{bank} heads, {k} clusters ({nats[-1].mean():.2f} nats)"
+        _band(top, steps, nats, colour=colour, label=label)
+        top.axhline(bound, color=colour, linestyle=(0, (4, 3)), linewidth=0.9)
+        top.annotate(
+            f"ln {k} = {bound:.2f}",
+            (steps[0], bound),
+            textcoords="offset points",
+            xytext=(2, 3),
+            color=colour,
+            fontsize=8,
+        )
+    top.set_ylim(0, max(rows[-1]["main_bound"], rows[-1]["aux_bound"]) * 1.12)
+    top.set_ylabel("mutual information (nats)")
+    top.legend(loc="lower right", frameon=False, fontsize=9)
+    top.set_title(title, loc="left", fontsize=11)
+
+    if scored:
+        bottom = panels[1]
+        at = np.array([row["step"] for row in scored])
+        errors = np.array([row["errors"] for row in scored])
+        chosen = np.array([row["errors"][row["chosen"]] for row in scored])
+        label = f"mean of {errors.shape[1]} sub-heads, band from best to worst"
+        _band(bottom, at, errors, colour=ERROR, label=label)
+        bottom.plot(
+            at,
+            chosen,
+            color="black",
+            linestyle=":",
+            linewidth=1.3,
+            label=f"lowest-loss sub-head ({chosen[-1]:.4f})",
+        )
+        bottom.set_yscale("log")
+        ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)]
+        low, high = errors.min() * 0.8, min(1.0, errors.max() * 1.25)
+        ticks = [t for t in ticks if low <= t <= high]
+        bottom.set_ylim(max(low, 1e-3), high)
+        bottom.set_yticks(ticks, [f"{t:g}" for t in ticks])
+        bottom.minorticks_off()
+        bottom.set_ylabel(f"error, one-to-one\n({scored[-1]['scored_on']})", fontsize=9)
+        bottom.legend(loc="upper right", frameon=False, fontsize=9)
+
+    panels[-1].set_xlabel(
+        f"training step ({rows[-1]['passes']:.1f} passes over the images so far)"
+    )
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#e4e4e4", linewidth=0.7)
+        axes.set_axisbelow(True)
+        axes.tick_params(colors=MUTED)
+
+
+class LearningCurve:
+    """Keeps the learning curve on disk, and in a window where there is a display.
+
+    Args:
+        path: PNG file, replaced at each update.
+        title: Heading of the figure.
+        window: Whether a window may be opened.
+    """
+
+    def __init__(self, path: Path, *, title: str, window: bool):
+        self.path = path
+        self.title = title
+        self._window = None
+        if window and has_display():
+            self._window = _open_window()
+
+    def update(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Draws the rows so far."""
+        if not rows:
+            return
+        figure = Figure(figsize=(8, 6.4 if rows[-1].get("errors") else 4), dpi=110)
+        figure.set_layout_engine("constrained")
+        draw(figure, rows, title=self.title)
+        save_figure(figure, self.path)
+        if self._window is not None:
+            draw(self._window, rows, title=self.title)
+            self._window.canvas.draw_idle()
+            self._window.canvas.flush_events()
+
+
+def _open_window() -> Figure | None:
+    import matplotlib.pyplot as plt
+
+    try:
+        plt.ion()
+        figure = plt.figure("iic_tf", figsize=(8, 6.4), layout="constrained")
+        figure.show()
+    except Exception:  # each toolkit fails in a way of its own without a display
+        return None
+    return figure if matplotlib.get_backend().lower() != "agg" else None
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG in one step, so that viewers never see half of it."""
+    temporary = path.with_name(f".{path.name}")
+    figure.savefig(temporary, format="png")
+    os.replace(temporary, path)

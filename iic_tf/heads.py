@@ -1,0 +1,86 @@
+"""A bank of sub-heads as one Keras layer.
+
+Sub-heads are independent linear classifiers on one backbone (paper, section 4.1: h = 5
+of them, to lower the chance of a bad start). One dense layer of width ``h * k`` holds
+them all, which is the same as h layers and several times faster.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="iic_tf")
+class SubHeads(keras.layers.Layer):
+    """Maps features to the soft assignments of several sub-heads.
+
+    Args:
+        num_clusters: Number of clusters k of each sub-head, at least 2.
+        num_heads: Number of sub-heads h, at least 1.
+        kernel_initializer: Keras initialiser of the weights; biases start at zero.
+        **kwargs: Passed to ``keras.layers.Layer``; the layer computes in float32 under
+            any precision policy.
+    """
+
+    def __init__(
+        self,
+        num_clusters: int,
+        num_heads: int,
+        *,
+        kernel_initializer: str | dict | keras.initializers.Initializer = "he_normal",
+        **kwargs: Any,
+    ):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        if num_clusters < 2:
+            raise ValueError(
+                "num_clusters must be at least 2. "
+                f"Received: num_clusters={num_clusters}"
+            )
+        if num_heads < 1:
+            raise ValueError(
+                f"num_heads must be at least 1. Received: num_heads={num_heads}"
+            )
+        self.num_clusters = num_clusters
+        self.num_heads = num_heads
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Creates the kernel ``(features, h, k)`` and the bias ``(h, k)``."""
+        shape = (self.num_heads, self.num_clusters)
+        # drawn as a (features, h * k) matrix: initialisers read fans off two axes
+        width = self.num_heads * self.num_clusters
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(input_shape[-1], width),
+            initializer=self.kernel_initializer,
+        )
+        self.bias = self.add_weight(name="bias", shape=(width,), initializer="zeros")
+        self.output_tail = shape
+        self.built = True
+
+    def call(self, features: tf.Tensor) -> tf.Tensor:
+        """Soft assignments.
+
+        Args:
+            features: Shape ``(n, features)``.
+
+        Returns:
+            Shape ``(n, h, k)``, float32, each row of k summing to one.
+        """
+        logits = keras.ops.matmul(features, self.kernel) + self.bias
+        return keras.ops.softmax(keras.ops.reshape(logits, (-1, *self.output_tail)))
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Shape ``(n, h, k)`` for features ``(n, d)``."""
+        return (input_shape[0], self.num_heads, self.num_clusters)
+
+    def get_config(self) -> dict:
+        """The arguments needed to build the layer again."""
+        initializer = keras.initializers.serialize(self.kernel_initializer)
+        return {
+            **super().get_config(),
+            "num_clusters": self.num_clusters,
+            "num_heads": self.num_heads,
+            "kernel_initializer": initializer,
+        }

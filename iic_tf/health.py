@@ -1,0 +1,145 @@
+"""How a run is going, from joint distributions alone: numbers, then plain words.
+
+No label is read here. The joint of a sub-head, summed over some hundred steps, holds
+all there is to know: how balanced the clusters are (H(z), at most ln k), how unsure an
+image is once its copy is known (H(z|z'), at best 0), and their difference, the mutual
+information.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+MIN_STEPS_TO_JUDGE = 300
+"""A run shorter than this is not called degenerate: every run starts from nothing."""
+
+DEAD_SHARE = 0.1
+"""A cluster with less than this share of an even share of images counts as dead."""
+
+LAGGING_SHARE = 0.03
+"""A sub-head whose information lies this share of ln k below the best lags behind."""
+
+OFF_TRACK_SHARE = 0.25
+"""Information below this share of ln k after ``MIN_STEPS_TO_JUDGE`` is too little."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """State of one bank of h sub-heads, per sub-head; information in nats.
+
+    Attributes:
+        information: Mutual information of a pair's clusters, shape ``(h,)``.
+        entropy: H(z), shape ``(h,)``; ln k when the clusters are balanced.
+        conditional: H(z|z'), shape ``(h,)``; 0 when copies always agree.
+        effective: exp H(z), the effective number of clusters, shape ``(h,)``.
+        num_dead: Clusters with hardly any images, shape ``(h,)``.
+        num_clusters: k.
+    """
+
+    information: np.ndarray
+    entropy: np.ndarray
+    conditional: np.ndarray
+    effective: np.ndarray
+    num_dead: np.ndarray
+    num_clusters: int
+
+    @property
+    def bound(self) -> float:
+        """The most information there can be: ln k."""
+        return float(np.log(self.num_clusters))
+
+    @property
+    def best(self) -> int:
+        """The sub-head with the most information."""
+        return int(self.information.argmax())
+
+    @property
+    def lagging(self) -> np.ndarray:
+        """Sub-heads clearly behind the best one, as indices."""
+        behind = self.information.max() - self.information
+        return np.flatnonzero(behind > LAGGING_SHARE * self.bound)
+
+
+def measure(joint: np.ndarray) -> Health:
+    """Reads the health of a bank off its joints.
+
+    Args:
+        joint: Unnormalised joints, shape ``(h, k, k)``, summed over images.
+
+    Returns:
+        See ``Health``.
+    """
+    joint = joint.astype(np.float64)
+    joint = joint + joint.transpose(0, 2, 1)
+    p = joint / joint.sum(axis=(1, 2), keepdims=True)
+    share = p.sum(axis=2)
+
+    def plogp(x: np.ndarray) -> np.ndarray:
+        return x * np.log(np.maximum(x, np.finfo(float).tiny))
+
+    entropy = -plogp(share).sum(axis=1)
+    conditional = -plogp(p).sum(axis=(1, 2)) - entropy
+    k = joint.shape[1]
+    return Health(
+        information=entropy - conditional,
+        entropy=entropy,
+        conditional=conditional,
+        effective=np.exp(entropy),
+        num_dead=(share < DEAD_SHARE / k).sum(axis=1),
+        num_clusters=k,
+    )
+
+
+def information_words(nats: float, num_clusters: int) -> str:
+    """Mutual information as people can read it: "1.98 of 2.30 nats (86 %)"."""
+    bound = np.log(num_clusters)
+    return f"{nats:.2f} of {bound:.2f} nats ({100 * nats / bound:.0f} %)"
+
+
+def is_degenerate(health: Health, *, steps: int) -> bool:
+    """Whether even the best sub-head found nothing worth keeping.
+
+    True after at least ``MIN_STEPS_TO_JUDGE`` steps if its information is under a
+    quarter of ln k, or if more than half of its clusters are dead.
+    """
+    if steps < MIN_STEPS_TO_JUDGE:
+        return False
+    too_little = health.information[health.best] < OFF_TRACK_SHARE * health.bound
+    return bool(too_little or health.num_dead[health.best] > health.num_clusters / 2)
+
+
+def describe(health: Health, *, steps: int) -> list[str]:
+    """What can be said about a bank in plain words, the most important first.
+
+    Args:
+        health: State of the main sub-heads.
+        steps: Steps trained so far.
+
+    Returns:
+        Sentences; the first one says how much is known, the others what is amiss.
+    """
+    best = health.best
+    k = health.num_clusters
+    words = [
+        f"A copy tells {information_words(health.information[best], k)} about the "
+        f"cluster of its original; {health.effective[best]:.1f} of {k} clusters in "
+        f"effect (H(z) {health.entropy[best]:.2f}, H(z|z') "
+        f"{health.conditional[best]:.2f})."
+    ]
+    if is_degenerate(health, steps=steps):
+        words.append(
+            "Off track: this is hardly more than nothing. Stronger or weaker "
+            "perturbations, a lower learning rate or another seed may help."
+        )
+    if dead := int(health.num_dead[best]):
+        words.append(f"Hardly used: {_count(dead, 'cluster')} of the best sub-head.")
+    if len(health.lagging):
+        words.append(
+            f"Behind the best: {_count(len(health.lagging), 'sub-head')} "
+            f"({', '.join(str(head) for head in health.lagging)})."
+        )
+    return words
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")

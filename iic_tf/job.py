@@ -1,0 +1,268 @@
+"""One clustering run, from images and a backbone to a trained model in a run folder.
+
+Knows no data set and no backbone by name: it is given images, what is done to them, and
+a function that builds the backbone.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import yaml
+
+from iic_tf import actions
+from iic_tf.checkpoints import Checkpoints, History, manifest, write_atomically
+from iic_tf.console import Training
+from iic_tf.curves import LearningCurve
+from iic_tf.folders import OPTIONS_FILE, make_run_folder
+from iic_tf.inference import compile_predict
+from iic_tf.loop import StopSignal, train_loop
+from iic_tf.models import ClusterIIC
+from iic_tf.options import Options, UserError, require
+from iic_tf.pipeline import (
+    Views,
+    evaluation_batches,
+    steps_per_epoch,
+    training_batches,
+)
+from iic_tf.sources import Protocol, Split
+from iic_tf.train import Trainer, make_optimizer, make_schedule
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is grouped.
+
+    Attributes:
+        protocol: Training and evaluation images.
+        views: What is done to them.
+        origin: Where they came from, in words.
+    """
+
+    protocol: Protocol
+    views: Views
+    origin: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run leaves in memory.
+
+    Attributes:
+        model: The network after the last step.
+        folder: The run folder.
+        step: Steps done.
+        steps: Steps asked for; more than ``step`` if the run was stopped.
+        seconds: Training time, over all resumes.
+    """
+
+    model: ClusterIIC
+    folder: Path
+    step: int
+    steps: int
+    seconds: float
+
+
+def as_plain(options: Options) -> dict[str, Any]:
+    """The options as nested dicts and lists, as YAML and JSON know them."""
+    return json.loads(json.dumps(dataclasses.asdict(options)))
+
+
+def _subset(split: Split, at_most: int) -> Split:
+    """At most so many images, evenly spaced."""
+    index = np.linspace(0, len(split.images) - 1, min(at_most, len(split.images)))
+    index = index.astype(np.int64)
+    labels = None if split.labels is None else split.labels[index]
+    return Split(split.images[index], labels)
+
+
+def _start_folder(
+    options: Options, task: Task, strategy: tf.distribute.Strategy
+) -> Path:
+    """Makes the folder of a new run, or checks that of a resumed one."""
+    facts = manifest(
+        devices=list(strategy.extended.worker_devices),
+        origin=task.origin,
+        images=task.protocol.train.images,
+    )
+    if options.resume is not None:
+        folder = Path(options.resume)
+        path = folder / "manifest.json"
+        before = json.loads(path.read_text()) if path.is_file() else facts
+        require(
+            before["data_fingerprint"] == facts["data_fingerprint"],
+            f"the run {folder} was trained on other images ({before['data']}); its "
+            "data options must lead to the same ones",
+            images=task.origin,
+        )
+    else:
+        prefix = options.data.recipe
+        folder = make_run_folder(Path(options.out), name=options.name, prefix=prefix)
+    stored = {**as_plain(options), "resume": None, "name": folder.name}
+    write_atomically(folder / OPTIONS_FILE, yaml.safe_dump(stored, sort_keys=False))
+    write_atomically(folder / "manifest.json", json.dumps(facts, indent=2) + "\n")
+    return folder
+
+
+def _report_actions(
+    options: Options,
+    task: Task,
+    folder: Path,
+    *,
+    model: ClusterIIC,
+    history: History,
+    training: Training,
+) -> list[actions.Action]:
+    """What happens at each report, in order."""
+    evaluated = task.protocol.evaluate
+    subset = _subset(evaluated, options.report.images)
+    chain: list[actions.Action] = []
+    if subset.labels is not None:
+        words = task.protocol.words
+        if len(subset.images) < len(evaluated.images):
+            words = f"{len(subset.images):,} images of {words}"
+        chain.append(
+            actions.score(
+                compile_predict(model),
+                evaluation_batches(subset.images, task.views, batch=1000),
+                subset.labels,
+                num_clusters=options.k,
+                scored_on=words,
+            )
+        )
+    curve = LearningCurve(
+        folder / "learning_curve.png",
+        title=f"{folder.name}: {options.graph.name}, k = {options.k}",
+        window=options.report.window == "auto",
+    )
+    chain.append(actions.record(history, folder / "history.jsonl"))
+    chain.append(actions.draw_curve(history, curve))
+    chain.append(actions.say(training))
+    return chain
+
+
+def train(
+    options: Options,
+    task: Task,
+    *,
+    build_backbone: Callable[[], keras.Model],
+    strategy: tf.distribute.Strategy,
+    on_start: Callable[[Path, ClusterIIC, int], None] = lambda *_: None,
+) -> Trained:
+    """Trains to the end, or until Ctrl-C or SIGTERM.
+
+    Args:
+        options: All options of the run.
+        task: What is grouped.
+        build_backbone: Builds the backbone, called in the strategy's scope.
+        strategy: Where the steps run.
+        on_start: Called once before the first step with the run folder, the model and
+            the first step.
+
+    Raises:
+        UserError: If options and data do not fit together, or a resumed run does not
+            fit them.
+        NonFiniteLoss: If a loss is NaN or infinite; the last checkpoint stays.
+    """
+    images = task.protocol.train.images
+    per_epoch = steps_per_epoch(len(images), options.data.batch)
+    require(
+        options.data.batch % strategy.num_replicas_in_sync == 0,
+        f"data.batch must divide by the {strategy.num_replicas_in_sync} devices",
+        batch=options.data.batch,
+    )
+    require(
+        len(images) >= options.k,
+        f"k must not exceed the {len(images)} images",
+        k=options.k,
+    )
+    epochs = options.train.epochs
+    steps = options.train.steps if epochs is None else epochs * per_epoch
+
+    # Seeds the start weights only; data and perturbations follow from (seed, step).
+    keras.utils.set_random_seed(options.seed)
+    keras.mixed_precision.set_global_policy(options.train.precision)
+    with strategy.scope():
+        model = ClusterIIC.create(
+            build_backbone(),
+            k=options.k,
+            k_aux=options.k_aux,
+            num_main=options.heads.main,
+            num_aux=options.heads.aux,
+        )
+        trainer = Trainer(
+            model,
+            make_optimizer(options.train, steps=steps),
+            strategy,
+            schedule=make_schedule(options.train, steps=steps, per_epoch=per_epoch),
+        )
+    history = History()
+    folder = _start_folder(options, task, strategy)
+    checkpoints = Checkpoints(
+        folder / "checkpoints",
+        model=model,
+        optimizer=trainer.optimizer,
+        step=trainer.step,
+        history=history,
+    )
+    # Where the start state comes from:
+    # 1. --resume: the newest readable checkpoint of that run;
+    # 2. otherwise scratch, from the seed.
+    if options.resume is not None:
+        checkpoints.restore()
+    start = int(trainer.step.numpy())
+    if start > steps:
+        raise UserError(
+            f"the run {folder} has {start} steps already; train.steps must be at least "
+            f"that. Received: steps={steps}"
+        )
+    on_start(folder, model, start)
+
+    batches = training_batches(
+        images,
+        task.views,
+        repeats=options.data.repeats,
+        batch=options.data.batch,
+        seed=options.seed,
+        start=start,
+        steps=steps,
+    )
+    images_per_step = options.data.batch * (1 + options.data.repeats)
+    with (
+        Training(steps=steps, start=start, images_per_step=images_per_step) as training,
+        StopSignal() as stop,
+    ):
+        chain = _report_actions(
+            options, task, folder, model=model, history=history, training=training
+        )
+
+        def report(step: int) -> None:
+            row = actions.make_row(
+                history,
+                step=step,
+                images_per_step=options.data.batch,
+                num_images=len(images),
+            )
+            for action in chain:
+                action(row)
+
+        train_loop(
+            trainer,
+            iter(strategy.experimental_distribute_dataset(batches)),
+            history,
+            steps=steps,
+            steps_per_call=options.train.steps_per_call,
+            report_every=options.report.every,
+            checkpoint_every=options.report.checkpoint_every,
+            on_call=training.advance,
+            on_report=report,
+            save=checkpoints.save,
+            stop=stop,
+        )
+    return Trained(model, folder, int(trainer.step.numpy()), steps, history.seconds)

@@ -1,0 +1,103 @@
+"""The outer loop: calls the inner loop, and decides when reports and saves happen.
+
+The loop knows nothing of scores, pictures or files: whatever happens every so often is
+a callable. It stops cleanly on Ctrl-C and SIGTERM, after the call in flight.
+"""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from types import FrameType
+
+from iic_tf.checkpoints import History
+from iic_tf.train import Trainer
+
+
+class StopSignal(AbstractContextManager):
+    """Turns the first Ctrl-C or SIGTERM into a flag; a second Ctrl-C interrupts.
+
+    Attributes:
+        received: Whether a signal has come.
+    """
+
+    def __init__(self) -> None:
+        self.received = False
+        self._previous: dict = {}
+
+    def __enter__(self) -> "StopSignal":
+        """Installs the handlers; only the main thread may."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.received and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = True
+
+    def __exit__(self, *exception: object) -> None:
+        """Puts the old handlers back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+
+def next_stop(step: int, *, steps: int, every: tuple[int, ...]) -> int:
+    """The next step at which something is due: a multiple of ``every``, or the end."""
+    return min(steps, *((step // n + 1) * n for n in every))
+
+
+def train_loop(
+    trainer: Trainer,
+    iterator: Iterator,
+    history: History,
+    *,
+    steps: int,
+    steps_per_call: int,
+    report_every: int,
+    checkpoint_every: int,
+    on_call: Callable[[int], None],
+    on_report: Callable[[int], None],
+    save: Callable[[int], None],
+    stop: StopSignal,
+) -> bool:
+    """Trains to the last step, or until told to stop.
+
+    Calls are cut at multiples of ``steps_per_call``, ``report_every`` and
+    ``checkpoint_every``, so a resumed run makes the very calls of an uninterrupted one.
+
+    Args:
+        trainer: The inner loop; its step tells where to start.
+        iterator: Iterator over the training batches from that step on.
+        history: Receives the results of every call.
+        steps: Steps of the whole run.
+        steps_per_call: Steps in one call of the inner loop.
+        report_every: Steps between reports.
+        checkpoint_every: Steps between checkpoints.
+        on_call: Called after every call with the step.
+        on_report: Called with the step when a report is due, before the checkpoint.
+        save: Called with the step when a checkpoint is due, and when told to stop.
+        stop: Says when to stop.
+
+    Returns:
+        Whether the last step was reached.
+
+    Raises:
+        NonFiniteLoss: If a loss is NaN or infinite. Nothing is saved then.
+    """
+    step = int(trainer.step.numpy())
+    while step < steps and not stop.received:
+        until = next_stop(
+            step, steps=steps, every=(steps_per_call, report_every, checkpoint_every)
+        )
+        started = time.perf_counter()
+        results = trainer.run(iterator, until - step)
+        history.seconds += time.perf_counter() - started
+        history.add(results, steps=until - step)
+        step = until
+        on_call(step)
+        if step % report_every == 0 or step == steps:
+            on_report(step)
+        if step % checkpoint_every == 0 or step == steps or stop.received:
+            save(step)
+    return step == steps

@@ -1,0 +1,262 @@
+"""The options of a run, as frozen dataclasses, and the error for a user's mistake.
+
+This module imports neither TensorFlow nor NumPy, so that the command line can be parsed
+and its help shown in a moment. Cross-checks that need no data stand in
+``__post_init__``; those that need data are made where the data is.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+class UserError(ValueError):
+    """A mistake of the user: one sentence naming the parameter and what came.
+
+    The command line prints the sentence without a traceback and exits with status 2.
+    """
+
+
+def require(condition: bool, expected: str, **received: object) -> None:
+    """Raises a ``UserError`` unless ``condition`` holds.
+
+    Args:
+        condition: What must be true.
+        expected: A sentence without full stop that names the parameter and says what
+            it must be.
+        **received: The offending values by name.
+
+    Raises:
+        UserError: "<expected>. Received: name=value".
+    """
+    if not condition:
+        values = ", ".join(f"{name}={value!r}" for name, value in received.items())
+        raise UserError(f"{expected}. Received: {values}")
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Where the images come from and how pairs are made of them."""
+
+    recipe: str = "mnist"
+    """Name of a recipe in data.py: images, sizes and perturbations."""
+
+    dir: str | None = None
+    """Folder (IDX files or a prepared TFDS folder) or .npz file to read instead of
+    looking for the recipe's data set on this machine and on the network."""
+
+    protocol: Literal["all", "holdout"] = "all"
+    """all: train and evaluate on all images (train + test, as published); holdout:
+    train on the training split, evaluate on the test split."""
+
+    batch: int = 500
+    """Distinct images per step, over all devices."""
+
+    repeats: int = 2
+    """Perturbed copies r per image and step."""
+
+    perturb: dict[str, Any] = field(default_factory=dict)
+    """Figures of the recipe's perturbation to replace, as in rotation: 30."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for figures out of range."""
+        require(self.batch >= 2, "data.batch must be at least 2", batch=self.batch)
+        require(
+            self.repeats >= 1, "data.repeats must be at least 1", repeats=self.repeats
+        )
+
+
+@dataclass(frozen=True)
+class GraphOptions:
+    """The backbone."""
+
+    name: str = "small"
+    """Name of a builder in graphs.py."""
+
+    args: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the builder, as in fan_out_init: 32."""
+
+
+@dataclass(frozen=True)
+class HeadOptions:
+    """The two banks of sub-heads."""
+
+    main: int = 5
+    """Number of main sub-heads, each with k clusters."""
+
+    aux: int = 5
+    """Number of auxiliary overclustering sub-heads."""
+
+    k_aux: int | None = None
+    """Clusters of each auxiliary sub-head; 5 k if not given."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for figures out of range."""
+        require(self.main >= 1, "heads.main must be at least 1", main=self.main)
+        require(self.aux >= 1, "heads.aux must be at least 1", aux=self.aux)
+
+
+Lambda = float | list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How long and how the mutual information is maximised."""
+
+    steps: int = 1500
+    """Training steps; each sees batch * (1 + repeats) images."""
+
+    epochs: int | None = None
+    """Passes over the images; if given it takes the place of steps."""
+
+    order: list[str] = field(default_factory=lambda: ["main+aux"])
+    """Heads trained in each pass, repeated to the end: [main+aux] trains both in every
+    step, [aux, main, main] alternates one pass of aux with two of main."""
+
+    lamb: Lambda = 1.0
+    """Weight of the marginal entropies for the main heads: a number, or points
+    [share of the run, value] joined by straight lines, as in [[0, 1], [0.5, 1.2]]."""
+
+    lamb_aux: Lambda = 1.0
+    """The same for the auxiliary heads."""
+
+    learning_rate: float = 2e-3
+    """Adam's learning rate after warm-up."""
+
+    warmup_steps: int = 50
+    """Steps over which the learning rate rises from zero."""
+
+    decay: Literal["cosine", "constant"] = "cosine"
+    """Course of the learning rate after warm-up; cosine ends at zero."""
+
+    lr_drops: list[int] = field(default_factory=list)
+    """Steps at which a constant learning rate is multiplied by lr_drop_factor."""
+
+    lr_drop_factor: float = 0.1
+    """Factor applied at each of lr_drops."""
+
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Precision of the backbone; sub-heads and loss are always float32."""
+
+    steps_per_call: int = 10
+    """Steps in one call of the compiled loop."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for figures out of range."""
+        for name in ("steps", "epochs", "steps_per_call"):
+            value = getattr(self, name)
+            require(
+                value is None or value >= 1,
+                f"train.{name} must be at least 1",
+                **{name: value},
+            )
+        require(
+            self.warmup_steps >= 0,
+            "train.warmup_steps must be at least 0",
+            warmup_steps=self.warmup_steps,
+        )
+        require(
+            self.learning_rate > 0,
+            "train.learning_rate must be above 0",
+            learning_rate=self.learning_rate,
+        )
+        require(
+            not (self.lr_drops and self.decay != "constant"),
+            "train.lr_drops needs train.decay constant",
+            lr_drops=self.lr_drops,
+            decay=self.decay,
+        )
+        require(bool(self.order), "train.order must name a pass", order=self.order)
+        for heads in self.order:
+            require(
+                heads in ("main", "aux", "main+aux"),
+                "train.order must be a list of main, aux and main+aux",
+                order=self.order,
+            )
+        for name in ("lamb", "lamb_aux"):
+            check_lambda(f"train.{name}", getattr(self, name))
+
+
+def check_lambda(name: str, lamb: Lambda) -> None:
+    """Raises UserError unless ``lamb`` is a weight or rising points of weights."""
+    points = lamb if isinstance(lamb, list) else [(0.0, lamb)]
+    shares = [share for share, _ in points]
+    require(
+        bool(points)
+        and all(0 <= share <= 1 for share in shares)
+        and shares == sorted(shares)
+        and all(value >= 0 for _, value in points),
+        f"{name} must be a number of at least 0, or points [share of the run, value] "
+        "with shares rising from 0 to 1",
+        **{name: lamb},
+    )
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """What is shown and stored while a run goes on."""
+
+    every: int = 100
+    """Steps between reports: health, scores, learning curve, history."""
+
+    checkpoint_every: int = 100
+    """Steps between checkpoints."""
+
+    images: int = 10000
+    """Images evaluated at each report, evenly spaced; the end evaluates all."""
+
+    window: Literal["auto", "never"] = "auto"
+    """auto: the learning curve opens a window where there is a display."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for figures out of range."""
+        for name in ("every", "checkpoint_every", "images"):
+            value = getattr(self, name)
+            require(value >= 1, f"report.{name} must be at least 1", **{name: value})
+
+
+@dataclass(frozen=True)
+class Options:
+    """All options of a run."""
+
+    k: int = 10
+    """Number of clusters."""
+
+    name: str | None = None
+    """Name of the run; the recipe's name and a number if not given."""
+
+    out: str = "runs"
+    """Folder that holds the folders of runs."""
+
+    seed: int = 0
+    """Seed of everything random: start weights, order of images, perturbations."""
+
+    devices: str = "auto"
+    """auto (all GPUs, else the CPU), cpu, a number, or names as in GPU:0,GPU:1."""
+
+    resume: str | None = None
+    """Folder of a run to continue from its last checkpoint, or latest."""
+
+    show_pairs: bool = False
+    """Only draw originals beside their perturbed copies, then stop."""
+
+    data: DataOptions = field(default_factory=DataOptions)
+    graph: GraphOptions = field(default_factory=GraphOptions)
+    heads: HeadOptions = field(default_factory=HeadOptions)
+    train: TrainOptions = field(default_factory=TrainOptions)
+    report: ReportOptions = field(default_factory=ReportOptions)
+
+    def __post_init__(self) -> None:
+        """Raises UserError for figures out of range."""
+        require(self.k >= 2, "k must be at least 2 clusters", k=self.k)
+        require(0 <= self.seed < 2**31, "seed must lie in [0, 2**31)", seed=self.seed)
+        require(
+            self.heads.k_aux is None or self.heads.k_aux >= self.k,
+            "heads.k_aux must be at least k",
+            k_aux=self.heads.k_aux,
+            k=self.k,
+        )
+
+    @property
+    def k_aux(self) -> int:
+        """Clusters of each auxiliary sub-head: ``heads.k_aux``, else 5 k."""
+        return self.heads.k_aux or 5 * self.k

