@@ -70,6 +70,9 @@ class BatchNorm(keras.layers.BatchNormalization):
             is_training=training,
         )
         if training:
+            # the kernel returns the unbiased variance, Keras keeps the biased one
+            n = tf.cast(tf.size(inputs), variance.dtype) / inputs.shape[-1]
+            variance *= (n - 1) / n
             for running, batch in (
                 (self.moving_mean, mean),
                 (self.moving_variance, variance),

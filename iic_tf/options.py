@@ -80,7 +80,7 @@ class GraphOptions:
 class HeadOptions:
     """The two banks of sub-heads."""
 
-    main: int = 5
+    main: int = 10
     """Number of main sub-heads, each with k clusters."""
 
     aux: int = 5
@@ -102,7 +102,7 @@ Lambda = float | list[tuple[float, float]]
 class TrainOptions:
     """How long and how the mutual information is maximised."""
 
-    steps: int = 1500
+    steps: int = 1200
     """Training steps; each sees batch * (1 + repeats) images."""
 
     epochs: int | None = None
@@ -112,9 +112,19 @@ class TrainOptions:
     """Heads trained in each pass, repeated to the end: [main+aux] trains both in every
     step, [aux, main, main] alternates one pass of aux with two of main."""
 
-    lamb: Lambda = 1.0
+    lamb: Lambda = field(
+        default_factory=lambda: [
+            (0, 1.0),
+            (0.07, 1.0),
+            (0.1, 1.2),
+            (0.5, 1.2),
+            (0.8, 1.0),
+        ]
+    )
     """Weight of the marginal entropies for the main heads: a number, or points
-    [share of the run, value] joined by straight lines, as in [[0, 1], [0.5, 1.2]]."""
+    [share of the run, value] joined by straight lines. By default 1 until the clusters
+    have formed (more would hold them at uniform), then 1.2, which pulls sub-heads out
+    of local optima, then 1 again."""
 
     lamb_aux: Lambda = 1.0
     """The same for the auxiliary heads."""

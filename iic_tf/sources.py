@@ -211,7 +211,7 @@ def from_npz(path: Path) -> Source:
         UserError: If the archive is damaged or holds other names.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except (
         OSError,
@@ -297,7 +297,7 @@ def reachable(url: str, *, seconds: float = 5.0) -> bool:
         url: http or https address; any answer, an error page too, counts.
         seconds: Time to wait.
     """
-    answered = threading.Event()
+    answered = []
 
     def ask() -> None:
         request = urllib.request.Request(url, method="HEAD")
@@ -307,13 +307,17 @@ def reachable(url: str, *, seconds: float = 5.0) -> bool:
             pass
         except (OSError, ValueError):
             return
-        answered.set()
+        answered.append(True)
 
-    threading.Thread(target=ask, daemon=True).start()
-    return answered.wait(seconds)
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return bool(answered)
 
 
-def download_tfds(name: str, *, probe: str) -> Source | None:
+def download_tfds(
+    name: str, *, probe: str, folder: Path | None = None
+) -> Source | None:
     """Downloads and prepares a data set with TensorFlow Datasets.
 
     Everything happens in a temporary folder that is moved into place when complete.
@@ -321,6 +325,7 @@ def download_tfds(name: str, *, probe: str) -> Source | None:
     Args:
         name: Its name in the catalogue.
         probe: Address asked first, to find out quickly whether there is a network.
+        folder: TFDS's data folder; TFDS's own default if None.
 
     Returns:
         The source, or None if there is no network or the download fails.
@@ -328,18 +333,20 @@ def download_tfds(name: str, *, probe: str) -> Source | None:
     if not reachable(probe):
         return None
     tfds = _tfds()
-    final = Path(tfds.builder(name).data_path)
+    final = Path(tfds.builder(name, data_dir=folder).data_path)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=final.parent) as folder:
-            builder = tfds.builder(name, data_dir=folder)
-            builder.download_and_prepare(download_dir=os.path.join(folder, "downloads"))
+        with tempfile.TemporaryDirectory(dir=final.parent) as temporary:
+            builder = tfds.builder(name, data_dir=temporary)
+            builder.download_and_prepare(
+                download_dir=os.path.join(temporary, "downloads")
+            )
             with suppress(FileExistsError):  # another process was faster
                 os.rename(builder.data_path, final)
     except Exception as error:  # TFDS raises a dozen kinds of errors
         print(f"The download of {name} failed ({str(error).splitlines()[0]}).")
         return None
-    return from_tfds(name)
+    return from_tfds(name, folder)
 
 
 def embedded_digits() -> Source:

@@ -1,0 +1,106 @@
+"""Two logical CPU devices for every test run, one strategy, and the data there is."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from iic_tf.distribute import split_cpu
+from iic_tf.perturb import affine, compose, crop_resize, shift_tone
+from iic_tf.pipeline import Views
+
+split_cpu(2)
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--runslow", action="store_true", help="also run tests of minutes")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--runslow"):
+        return
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="takes minutes: --runslow"))
+
+
+@pytest.fixture(scope="session")
+def two_devices():
+    # One for the whole session: the third MirroredStrategy of a process fails.
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(autouse=True)
+def fresh_seed():
+    keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The embedded 5,000 digits, shuffled: images and labels."""
+    from iic_tf.sources import concatenate, embedded_digits
+
+    split = concatenate(list(embedded_digits().splits.values()))
+    order = np.random.default_rng(0).permutation(len(split.images))
+    return split.images[order], split.labels[order]
+
+
+@pytest.fixture(scope="session")
+def digits_npz(digits, tmp_path_factory):
+    """240 digits in an npz file, for runs from end to end."""
+    images, labels = digits
+    path = tmp_path_factory.mktemp("digits") / "digits.npz"
+    np.savez(
+        path,
+        x_train=images[:200, ..., 0],
+        y_train=labels[:200],
+        x_test=images[200:240, ..., 0],
+        y_test=labels[200:240],
+    )
+    return path
+
+
+@pytest.fixture
+def mnist_dir():
+    folder = SHARED / "mnist"
+    if not folder.is_dir():
+        pytest.skip("the MNIST files are not on this machine")
+    return folder
+
+
+@pytest.fixture
+def views():
+    """Views of 28×28 digits at 12×12, which keeps networks tiny."""
+    centre = crop_resize((20,), size=12, where="centre")
+    perturb = compose(
+        affine(size=12, rotation=25.0, crop=(0.6, 1.0), shift=0.1, shear=0.2),
+        shift_tone(0.4, 0.4),
+    )
+    return Views(original=centre, perturb=perturb, evaluate=centre)
+
+
+@pytest.fixture
+def tiny_model():
+    """Builds a small ClusterIIC on 12×12 images."""
+    import graphs
+    from iic_tf.models import ClusterIIC
+
+    def build(*, k=10, k_aux=20, num_main=3, num_aux=2):
+        return ClusterIIC.create(
+            graphs.small((12, 12, 1), fan_out_init=4, kernel=3),
+            k=k,
+            k_aux=k_aux,
+            num_main=num_main,
+            num_aux=num_aux,
+        )
+
+    return build

@@ -1,0 +1,75 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from iic_tf.blocks import BatchNorm, conv_bn_relu, dense_bn_relu
+
+
+@pytest.fixture
+def images():
+    return tf.random.normal((8, 5, 6, 3), mean=1.5, stddev=2.0)
+
+
+def test_fused_equals_keras_in_training_and_evaluation(images):
+    fused, plain = (
+        BatchNorm(),
+        keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5),
+    )
+    for layer in (fused, plain):
+        layer.build(images.shape)
+        layer.gamma.assign([0.5, 1.0, 2.0])
+        layer.beta.assign([0.1, 0.2, 0.3])
+    for _ in range(2):
+        np.testing.assert_allclose(
+            fused(images, training=True), plain(images, training=True), atol=2e-5
+        )
+    np.testing.assert_allclose(fused.moving_mean, plain.moving_mean, rtol=1e-5)
+    np.testing.assert_allclose(fused.moving_variance, plain.moving_variance, rtol=1e-5)
+    np.testing.assert_allclose(
+        fused(images, training=False), plain(images, training=False), atol=2e-5
+    )
+
+
+def test_gradients_equal_those_of_keras(images):
+    gradients = []
+    for layer in (BatchNorm(), keras.layers.BatchNormalization(epsilon=1e-5)):
+        layer.build(images.shape)
+        weights = tf.random.stateless_normal(images.shape, (1, 2))
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            value = tf.reduce_sum(layer(images, training=True) ** 3 * weights)
+        gradients.append(tape.gradient(value, [images, layer.gamma.value]))
+    for ours, theirs in zip(*gradients, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=2e-3)
+
+
+def test_untracked_normalises_evaluation_by_its_own_batch(images):
+    layer = BatchNorm(tracked=False)
+    z = layer(images * 7 + 3, training=False).numpy()
+    np.testing.assert_allclose(z.mean((0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(z.std((0, 1, 2)), 1, atol=1e-3)
+
+
+def test_without_scale_and_centre(images):
+    layer = BatchNorm(scale=False, center=False)
+    z = layer(images, training=True).numpy()
+    assert not layer.trainable_variables
+    np.testing.assert_allclose(z.std((0, 1, 2)), 1, atol=1e-3)
+
+
+def test_convolutions_start_untruncated_with_variance_two_over_fan_in():
+    x = keras.Input((8, 8, 16))
+    model = keras.Model(x, conv_bn_relu(x, 512, kernel=5, name="a"))
+    kernel = model.get_layer("a_conv").kernel.numpy()
+    sigma = np.sqrt(2 / (16 * 25))
+    assert kernel.std() == pytest.approx(sigma, rel=0.01)
+    assert np.abs(kernel).max() > 3 * sigma  # a truncated one would stop near 2.3
+    assert not model.get_layer("a_conv").use_bias
+
+
+def test_dense_block_shape_and_names():
+    x = keras.Input((16,))
+    model = keras.Model(x, dense_bn_relu(x, 12, name="d"))
+    assert model.output_shape == (None, 12)
+    assert [layer.name for layer in model.layers[1:]] == ["d_dense", "d_bn", "d_relu"]

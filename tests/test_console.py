@@ -1,0 +1,16 @@
+from iic_tf.console import Training, clock
+
+
+def test_clock():
+    assert [clock(s) for s in (5, 65, 3725)] == ["0:05", "1:05", "1:02:05"]
+
+
+def test_plain_lines_in_a_pipe(capsys):
+    with Training(steps=100, start=20, images_per_step=30) as training:
+        training.advance(60)
+        training.report(60, ["All is well."])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("step 60 of 100")
+    assert "elapsed" in lines[0] and "left" in lines[0] and "images/s" in lines[0]
+    assert lines[1] == "  All is well."
+    assert len(lines) == 2  # no remains of the live line

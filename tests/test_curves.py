@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from iic_tf.curves import LearningCurve, draw, has_display
+
+
+def rows(labels=True):
+    made = []
+    for step in (100, 200, 300):
+        row = {
+            "step": step,
+            "passes": step / 140,
+            "main_information": [1.0 + step / 1000, 1.1],
+            "aux_information": [2.0, 2.2],
+            "main_bound": float(np.log(10)),
+            "aux_bound": float(np.log(50)),
+            "chosen": 1,
+        }
+        if labels:
+            row |= {"errors": [0.5, 20 / step], "scored_on": "test"}
+        made.append(row)
+    return made
+
+
+def test_both_panels_with_labels_and_one_without():
+    figure = Figure()
+    draw(figure, rows(), title="a run")
+    assert len(figure.axes) == 2
+    texts = [t.get_text() for axes in figure.axes for t in axes.get_legend().texts]
+    assert any("lowest-loss sub-head (0.0667)" in text for text in texts)
+    assert "test" in figure.axes[1].get_ylabel()
+    draw(figure, rows(labels=False), title="a run")
+    assert len(figure.axes) == 1
+
+
+def test_the_picture_is_rewritten_and_nothing_else_is_left(tmp_path):
+    curve = LearningCurve(tmp_path / "curve.png", title="a run", window=False)
+    curve.update([])
+    assert not list(tmp_path.iterdir())
+    curve.update(rows()[:1])
+    first = (tmp_path / "curve.png").read_bytes()
+    curve.update(rows())
+    assert (tmp_path / "curve.png").read_bytes() != first
+    assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]
+    with Image.open(tmp_path / "curve.png") as picture:
+        assert picture.size[0] > 600
+
+
+@pytest.mark.parametrize(("display", "expected"), [("", False), (":0", True)])
+def test_a_display_is_found_by_its_variable(monkeypatch, display, expected):
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setenv("DISPLAY", display)
+    assert has_display() is expected
+
+
+def test_a_display_that_cannot_be_opened_is_no_reason_to_stop(monkeypatch, tmp_path):
+    monkeypatch.setattr("iic_tf.curves.has_display", lambda: True)
+    curve = LearningCurve(tmp_path / "curve.png", title="a run", window=True)
+    curve.update(rows())
+    assert (tmp_path / "curve.png").is_file()

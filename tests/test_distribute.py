@@ -1,0 +1,126 @@
+"""Two replicas follow one device: loss, gradient and weights."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from iic_tf import distribute
+from iic_tf.options import TrainOptions, UserError
+from iic_tf.pipeline import training_batches
+from iic_tf.train import Trainer, make_optimizer, make_schedule, pair_losses
+
+STEPS = 20
+
+
+def train(strategy, tiny_model, digits, views, start_weights=None):
+    # Five times the published learning rate. At 2e-3 Adam, whose ε is 1e-8, blows up
+    # the rounding of gradients near zero to 5e-5.
+    options = TrainOptions(steps=STEPS, warmup_steps=0, lamb=1.2, learning_rate=5e-4)
+    with strategy.scope():
+        model = tiny_model()
+        if start_weights is not None:
+            model.set_weights(start_weights)
+        trainer = Trainer(
+            model,
+            make_optimizer(options, steps=STEPS),
+            strategy,
+            schedule=make_schedule(options, steps=STEPS, per_epoch=10),
+        )
+    start = model.get_weights()
+    batches = training_batches(
+        digits[0][:600],
+        views,
+        repeats=2,
+        batch=60,
+        seed=0,
+        start=0,
+        steps=STEPS,
+    )
+    iterator = iter(strategy.experimental_distribute_dataset(batches))
+    results = [trainer.run(iterator, 5) for _ in range(STEPS // 5)]
+    return start, model.get_weights(), results
+
+
+def test_two_replicas_end_with_the_weights_of_one(
+    two_devices, tiny_model, digits, views
+):
+    one = tf.distribute.OneDeviceStrategy("CPU:0")
+    start, weights, results = train(one, tiny_model, digits, views)
+    _, weights2, results2 = train(two_devices, tiny_model, digits, views, start)
+    for a, b in zip(results, results2, strict=True):
+        for name in a:
+            np.testing.assert_allclose(a[name], b[name], rtol=2e-4, atol=1e-5)
+    for a, b in zip(weights, weights2, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
+    # what was compared are trained weights
+    assert np.abs(weights[0] - start[0]).max() > 4e-3
+
+
+def replica_gradients(strategy, model, views_batch, *, scaled):
+    """Gradient summed over replicas, as Keras applies it."""
+
+    @tf.function
+    def step(views):
+        def replica(views):
+            with tf.GradientTape() as tape:
+                results = pair_losses(model, views, lamb=tf.constant([1.0, 1.0]))
+                loss = tf.add_n([tf.reduce_mean(r["loss"]) for r in results.values()])
+                if scaled:
+                    loss /= distribute.num_replicas()
+            gradients = tape.gradient(loss, model.trainable_variables)
+            return [distribute.sum_over_replicas(g) for g in gradients]
+
+        return strategy.run(replica, args=(views,))
+
+    values = step(views_batch)
+    return [strategy.experimental_local_results(v)[0].numpy() for v in values]
+
+
+def test_gradient_of_two_replicas_is_that_of_one(
+    two_devices, tiny_model, digits, views
+):
+    batches = training_batches(
+        digits[0][:600], views, repeats=1, batch=60, seed=0, start=0, steps=1
+    )
+    one = tf.distribute.OneDeviceStrategy("CPU:0")
+    with one.scope():
+        model = tiny_model()
+    with two_devices.scope():
+        model2 = tiny_model()
+        model2.set_weights(model.get_weights())
+    single = replica_gradients(one, model, next(iter(batches)), scaled=True)
+    mirrored = iter(two_devices.experimental_distribute_dataset(batches))
+    double = replica_gradients(two_devices, model2, next(mirrored), scaled=True)
+    for a, b in zip(single, double, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    # without the division the gradient would be twice too large: the test can fail
+    mirrored = iter(two_devices.experimental_distribute_dataset(batches))
+    unscaled = replica_gradients(two_devices, model2, next(mirrored), scaled=False)
+    assert np.abs(unscaled[-1] - single[-1]).max() > 0.5 * np.abs(single[-1]).max()
+
+
+def test_outside_of_a_strategy_there_is_one_replica():
+    assert distribute.num_replicas() == 1
+    value = tf.constant([1.0, 2.0])
+    assert distribute.sum_over_replicas(value) is value
+
+
+def test_auto_takes_the_cpu_where_there_is_no_gpu():
+    if tf.config.list_physical_devices("GPU"):
+        pytest.skip("this machine has a GPU")
+    assert distribute.choose_strategy("auto").num_replicas_in_sync == 1
+    assert distribute.choose_strategy("1").num_replicas_in_sync == 1
+
+
+@pytest.mark.parametrize(
+    ("devices", "message"),
+    [
+        (0, "devices must be at least 1"),
+        ("GPU:7", "Received: devices=GPU:7"),
+        ("5", "before TensorFlow computes anything"),
+    ],
+)
+def test_devices_that_are_not_there(devices, message):
+    tf.constant(1.0)
+    with pytest.raises(UserError, match=message):
+        distribute.choose_strategy(devices)

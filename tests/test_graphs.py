@@ -1,0 +1,75 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import graphs
+from iic_tf.models import ClusterIIC
+
+# name: image shape, features, parameters
+SIZES = {
+    "small": ((24, 24, 1), 1152, 269_680),
+    "network_6c": ((24, 24, 1), 4608, 4_304_320),
+    "graph_b": ((24, 24, 1), 4608, None),
+    "vgg_a": ((32, 32, 1), 4096, None),
+    "vgg_c": ((32, 32, 1), 4096, None),
+    "vgg_d": ((32, 32, 1), 4096, None),
+}
+
+
+def trainable(model):
+    return sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+
+
+def test_every_graph_is_listed_here():
+    assert set(SIZES) == set(graphs.GRAPHS)
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_output_shape_and_parameters(name):
+    shape, features, parameters = SIZES[name]
+    backbone = graphs.GRAPHS[name](shape)
+    assert backbone.output_shape == (None, features)
+    if parameters is not None:
+        assert trainable(backbone) == parameters
+    z = backbone(tf.zeros((2, *shape)), training=False)
+    assert np.isfinite(z.numpy()).all()
+
+
+def test_network_6c_with_both_banks_has_the_published_size():
+    model = ClusterIIC.create(graphs.network_6c((24, 24, 1)), k=10, k_aux=50)
+    assert trainable(model) == 5_687_020
+
+
+def test_graph_b_sizes_by_hand():
+    backbone = graphs.graph_b((24, 24, 1), fan_out_init=8)
+    expected, channels = 0, 1
+    for filters in (8, 16, 32, 64):
+        expected += (
+            25 * channels * filters + filters + filters
+        )  # kernel, bias, BN shift
+        channels = filters
+    assert trainable(backbone) == expected
+    assert backbone.output_shape == (None, 9 * 64)
+    bare = graphs.graph_b((24, 24, 1), batch_norm=False)
+    assert not any("bn" in layer.name for layer in bare.layers)
+
+
+@pytest.mark.parametrize(("letter", "convolutions"), [("a", 8), ("c", 13), ("d", 13)])
+def test_vgg_has_its_convolutions(letter, convolutions):
+    backbone = graphs.GRAPHS[f"vgg_{letter}"]((32, 32, 3))
+    kernels = [
+        layer.kernel_size[0]
+        for layer in backbone.layers
+        if isinstance(layer, keras.layers.Conv2D)
+    ]
+    assert len(kernels) == convolutions
+    assert kernels.count(1) == (3 if letter == "c" else 0)
+
+
+def test_untracked_network_6c_keeps_predicting_from_its_own_batch():
+    backbone = graphs.network_6c((8, 8, 1), tracked=False)
+    images = tf.random.normal((4, 8, 8, 1))
+    together = backbone(images, training=False).numpy()
+    alone = backbone(images[:2], training=False).numpy()
+    assert np.abs(together[:2] - alone).max() > 1e-3

@@ -1,0 +1,95 @@
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+from iic_tf.checkpoints import History
+from iic_tf.loop import StopSignal, next_stop, train_loop
+
+
+class Steps:
+    """Stands where the Trainer stands, and counts."""
+
+    class Counter:
+        value = 0
+
+        def numpy(self):
+            return self.value
+
+    def __init__(self, start=0):
+        self.step = self.Counter()
+        self.step.value = start
+        self.calls = []
+
+    def run(self, iterator, num_steps):
+        self.calls.append((self.step.value, num_steps))
+        self.step.value += num_steps
+        return {"main_loss": np.zeros(1)}
+
+
+def run(trainer, stop=None, **options):
+    events = []
+    options = {
+        "steps": 100, "steps_per_call": 10, "report_every": 25, "checkpoint_every": 40,
+        **options,
+    }  # fmt: skip
+    done = train_loop(
+        trainer,
+        iter(()),
+        History(),
+        on_call=lambda step: None,
+        on_report=lambda step: events.append(("report", step)),
+        save=lambda step: events.append(("save", step)),
+        stop=stop or StopSignal(),
+        **options,
+    )
+    return done, events
+
+
+def test_reports_and_checkpoints_come_when_they_are_due():
+    done, events = run(Steps())
+    assert done
+    assert [s for kind, s in events if kind == "report"] == [25, 50, 75, 100]
+    assert [s for kind, s in events if kind == "save"] == [40, 80, 100]
+    assert events[-2:] == [("report", 100), ("save", 100)]
+
+
+@pytest.mark.parametrize("start", [10, 25, 40, 70])
+def test_a_resumed_run_makes_the_same_calls(start):
+    whole, resumed = Steps(), Steps(start)
+    run(whole)
+    run(resumed)
+    assert resumed.calls == [call for call in whole.calls if call[0] >= start]
+
+
+def test_next_stop():
+    assert next_stop(0, steps=100, every=(10, 25)) == 10
+    assert next_stop(20, steps=100, every=(10, 25)) == 25
+    assert next_stop(95, steps=97, every=(10, 25)) == 97
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_with_a_checkpoint(number):
+    class Interrupted(Steps):
+        def run(self, iterator, num_steps):
+            if self.step.value == 10:
+                os.kill(os.getpid(), number)
+                time.sleep(0.01)
+            return super().run(iterator, num_steps)
+
+    before = signal.getsignal(number)
+    with StopSignal() as stop:
+        done, events = run(Interrupted(), stop=stop)
+    assert not done
+    assert events == [("save", 20)]
+    assert signal.getsignal(number) == before
+
+
+def test_a_second_ctrl_c_interrupts_at_once():
+    with pytest.raises(KeyboardInterrupt), StopSignal():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)

@@ -1,0 +1,214 @@
+import math
+
+import numpy as np
+import pytest
+import reference
+import tensorflow as tf
+
+from iic_tf import losses
+
+Z = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
+Z2 = np.array([[0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.2, 0.7], [0.5, 0.25, 0.25]])
+ONE_HOT = np.eye(3)[[0, 1, 2, 0, 1, 2]]
+
+
+def loss_of(z, z_prime, lamb=1.0):
+    """Loss of one sub-head in float64."""
+    joint = losses.joint_distribution(
+        tf.constant(z, tf.float64)[:, None], tf.constant(z_prime, tf.float64)[:, None]
+    )
+    return losses.iic_loss(joint, lamb).numpy()[0]
+
+
+def random_assignments(rng, n, h, k, sharpness=2.0):
+    logits = rng.normal(size=(n, h, k)) * sharpness
+    z = np.exp(logits)
+    return z / z.sum(-1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("z", "z_prime", "lamb", "expected"),
+    [
+        (Z, Z2, 1.0, -0.0392276602),
+        (Z, Z2, 1.2, -0.4710399772),
+        (Z, Z2, 1.5, -1.1187584527),
+        (ONE_HOT, ONE_HOT, 1.0, -1.0986122887),
+        (ONE_HOT, ONE_HOT, 1.5, -2.1972245773),
+        (np.full((4, 3), 1 / 3), np.full((4, 3), 1 / 3), 1.0, 0.0),
+    ],
+)
+def test_golden_vectors(z, z_prime, lamb, expected):
+    assert loss_of(z, z_prime, lamb) == pytest.approx(expected, abs=1e-9)
+
+
+def test_golden_joint():
+    joint = losses.joint_distribution(tf.constant(Z)[:, None], tf.constant(Z2)[:, None])
+    p = losses.symmetrise(joint)[0].numpy()
+    expected = [
+        [0.19, 0.11625, 0.06875],
+        [0.11625, 0.18875, 0.07625],
+        [0.06875, 0.07625, 0.09875],
+    ]
+    np.testing.assert_allclose(p, expected, atol=1e-12)
+    np.testing.assert_allclose(p.sum(1), [0.375, 0.38125, 0.24375], atol=1e-12)
+
+
+def test_bits_variant():
+    joint = losses.joint_distribution(tf.constant(Z)[:, None], tf.constant(Z2)[:, None])
+    bits = losses.mutual_information(losses.symmetrise(joint), base=2)
+    assert -bits.numpy()[0] == pytest.approx(-0.0565935509, abs=1e-9)
+
+
+def cross_framework_rows(seed):
+    """The check of the TensorFlow fork: noisy softmax of one-hot labels."""
+    state = np.random.RandomState(seed)
+    labels = state.choice(10, 64)
+    noise = np.round(state.randn(64, 10), 5)
+    rows = np.exp(np.eye(10)[labels] * noise)
+    return rows / rows.sum(1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected"),
+    [((100, 200), -8.633034206e-05), ((100, 100), -0.0036585953542897)],
+)
+def test_cross_framework_vectors(seeds, expected):
+    first, second = (cross_framework_rows(seed) for seed in seeds)
+    assert loss_of(first, second) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("lamb", [1.0, 1.3])
+def test_value_and_gradient_against_numpy(lamb):
+    rng = np.random.default_rng(3)
+    z, z_prime = (random_assignments(rng, 7, 2, 4) for _ in range(2))
+    tensors = [tf.constant(z), tf.constant(z_prime)]
+    with tf.GradientTape() as tape:
+        tape.watch(tensors)
+        values = losses.iic_loss(losses.joint_distribution(*tensors), lamb)
+        total = tf.reduce_sum(values)
+    gradients = tape.gradient(total, tensors)
+
+    def slow(first, second):
+        return sum(
+            reference.iic_loss(reference.joint(first[:, h], second[:, h]), lamb)
+            for h in range(2)
+        )
+
+    expected = [
+        reference.iic_loss(reference.joint(z[:, h], z_prime[:, h]), lamb)
+        for h in range(2)
+    ]
+    np.testing.assert_allclose(values, expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        gradients[0],
+        reference.numeric_gradient(lambda x: slow(x, z_prime), z),
+        atol=1e-8,
+    )
+    np.testing.assert_allclose(
+        gradients[1],
+        reference.numeric_gradient(lambda x: slow(z, x), z_prime),
+        atol=1e-8,
+    )
+
+
+def test_originals_forwarded_once_equal_repeated_originals():
+    rng = np.random.default_rng(4)
+    z = tf.constant(random_assignments(rng, 6, 2, 3))
+    copies = [tf.constant(random_assignments(rng, 6, 2, 3)) for _ in range(3)]
+    once = losses.joint_distribution(z, copies)
+    repeated = losses.joint_distribution(tf.tile(z, (3, 1, 1)), tf.concat(copies, 0))
+    np.testing.assert_allclose(once, repeated, rtol=1e-12)
+
+
+def test_floor_replaces_and_stops_the_gradient():
+    joint = tf.constant([[[4.0, 0.0], [0.0, 4.0]]], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(joint)
+        value = losses.iic_loss(joint)
+    gradient = tape.gradient(value, joint).numpy()[0]
+    assert value.numpy()[0] == pytest.approx(-math.log(2), abs=1e-12)
+    assert np.isfinite(gradient).all()
+
+
+def test_one_hot_in_float32_is_finite():
+    z = tf.constant(ONE_HOT[:, None], tf.float32)
+    value = losses.iic_loss(losses.joint_distribution(z, z)).numpy()[0]
+    assert value == pytest.approx(-math.log(3), rel=1e-6)
+
+
+PROPERTIES = {
+    "symmetric in the two views": lambda a, b, k: (loss_of(a, b), loss_of(b, a)),
+    "unchanged by the order of images": lambda a, b, k: (
+        loss_of(a, b),
+        loss_of(a[::-1], b[::-1]),
+    ),
+    "unchanged by the names of clusters": lambda a, b, k: (
+        loss_of(a, b),
+        loss_of(np.roll(a, 1, -1), np.roll(b, 1, -1)),
+    ),
+    "unchanged by the number of repeats of a batch": lambda a, b, k: (
+        loss_of(a, b),
+        loss_of(np.concatenate([a, a]), np.concatenate([b, b])),
+    ),
+    "zero when all is in one cluster": lambda a, b, k: (
+        loss_of(np.eye(k)[[0] * 5], np.eye(k)[[0] * 5], 1.7),
+        0.0,
+    ),
+    "-(2 lamb - 1) ln k when perfect": lambda a, b, k: (
+        loss_of(np.eye(k), np.eye(k), 1.4),
+        -1.8 * math.log(k),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+@pytest.mark.parametrize("k", [2, 10])
+def test_properties(name, k):
+    rng = np.random.default_rng(k)
+    a, b = (random_assignments(rng, 50, 1, k)[:, 0] for _ in range(2))
+    left, right = PROPERTIES[name](a, b, k)
+    assert left == pytest.approx(right, abs=1e-9)
+
+
+@pytest.mark.parametrize("k", [2, 10, 50])
+def test_bounds(k):
+    rng = np.random.default_rng(k)
+    for sharpness in (0.1, 1, 10, 100):
+        a = random_assignments(rng, 60, 1, k, sharpness)[:, 0]
+        assert -math.log(k) - 1e-9 <= loss_of(a, a) <= 1e-9
+
+
+JOINT = np.array(
+    [
+        [1 / 8, 1 / 16, 1 / 32, 1 / 32],
+        [1 / 16, 1 / 8, 1 / 32, 1 / 32],
+        [1 / 16, 1 / 16, 1 / 16, 1 / 16],
+        [1 / 4, 0, 0, 0],
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (losses.joint_entropy(tf.constant(JOINT), base=2), 27 / 8),
+        (
+            losses.entropy(losses.marginal(tf.constant(JOINT), of="columns"), base=2),
+            7 / 4,
+        ),
+        (losses.entropy(losses.marginal(tf.constant(JOINT), of="rows"), base=2), 2),
+        (losses.conditional_entropy(tf.constant(JOINT), given="rows", base=2), 11 / 8),
+        (
+            losses.conditional_entropy(tf.constant(JOINT), given="columns", base=2),
+            13 / 8,
+        ),
+        (losses.mutual_information(tf.constant(JOINT), base=2), 3 / 8),
+    ],
+)
+def test_information_theory_golden_table(value, expected):
+    assert float(value) == pytest.approx(expected, abs=1e-12)
+
+
+def test_marginal_refuses_other_words():
+    with pytest.raises(ValueError, match="Received: of='diagonal'"):
+        losses.marginal(tf.constant(JOINT), of="diagonal")

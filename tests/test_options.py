@@ -1,0 +1,51 @@
+import dataclasses
+
+import pytest
+
+from iic_tf.options import (
+    DataOptions,
+    HeadOptions,
+    Options,
+    ReportOptions,
+    TrainOptions,
+    UserError,
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Options(k=1), r"k must be at least 2 clusters\. Received: k=1"),
+        (lambda: Options(seed=-1), r"seed must lie in"),
+        (lambda: Options(heads=HeadOptions(k_aux=5)), r"k_aux must be at least k"),
+        (lambda: DataOptions(batch=1), r"data\.batch must be at least 2"),
+        (lambda: DataOptions(repeats=0), r"data\.repeats must be at least 1"),
+        (lambda: HeadOptions(main=0), r"heads\.main must be at least 1"),
+        (lambda: HeadOptions(aux=0), r"heads\.aux must be at least 1"),
+        (lambda: TrainOptions(steps=0), r"train\.steps must be at least 1"),
+        (lambda: TrainOptions(epochs=0), r"train\.epochs must be at least 1"),
+        (lambda: TrainOptions(warmup_steps=-1), r"train\.warmup_steps must be"),
+        (lambda: TrainOptions(learning_rate=0), r"train\.learning_rate must be above"),
+        (lambda: TrainOptions(lr_drops=[3]), r"train\.lr_drops needs train\.decay"),
+        (lambda: TrainOptions(order=[]), r"train\.order must name a pass"),
+        (lambda: TrainOptions(order=["a"]), r"train\.order must be a list of main"),
+        (lambda: TrainOptions(lamb=-1.0), r"train\.lamb must be a number"),
+        (lambda: TrainOptions(lamb_aux=[]), r"train\.lamb_aux must be a number"),
+        (lambda: TrainOptions(lamb=[(0.5, 1.0), (0.1, 1.0)]), r"shares rising"),
+        (lambda: ReportOptions(every=0), r"report\.every must be at least 1"),
+    ],
+)
+def test_figures_out_of_range_are_one_sentence(make, message):
+    with pytest.raises(UserError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_k_aux_is_five_times_k_unless_given():
+    assert Options(k=4).k_aux == 20
+    assert Options(k=4, heads=HeadOptions(k_aux=7)).k_aux == 7
+
+
+def test_options_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Options().k = 3

@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import data
+from iic_tf import perturb
+
+SEED = (3, 4)
+
+
+@pytest.fixture(scope="module")
+def images(digits):
+    return tf.cast(digits[0][:16], tf.float32) / 255
+
+
+FACTORIES = {
+    "rotate": lambda: perturb.rotate(25.0),
+    "crop_resize": lambda: perturb.crop_resize((16, 20, 24), size=24),
+    "jitter": lambda: perturb.jitter(0.4, 0.4),
+    "shift_tone": lambda: perturb.shift_tone(0.4, 0.4),
+    "affine": lambda: perturb.affine(
+        size=24, rotation=25.0, crop=(0.6, 1.0), shift=0.1, shear=0.2
+    ),
+    "published": lambda: data.published_digits(),
+    "continuous": lambda: data.continuous_digits(),
+}
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_the_same_inside_tf_data(images, name):
+    apply = FACTORIES[name]()
+    eager = apply(images, SEED).numpy()
+    [inside] = tf.data.Dataset.from_tensors(images).map(lambda x: apply(x, SEED))
+    np.testing.assert_allclose(inside, eager, atol=1e-6)
+    assert inside.dtype == tf.float32
+    assert inside.shape == eager.shape
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_every_image_gets_draws_of_its_own(images, name):
+    one = tf.tile(images[:1], (8, 1, 1, 1))
+    copies = FACTORIES[name]()(one, SEED).numpy().reshape(8, -1)
+    different = [np.abs(copies[0] - other).max() > 1e-3 for other in copies[1:]]
+    assert sum(different) >= 5
+
+
+@pytest.mark.parametrize("name", FACTORIES)
+def test_the_seed_decides_everything(images, name):
+    apply = FACTORIES[name]()
+    np.testing.assert_array_equal(apply(images, SEED), apply(images, SEED))
+    assert np.abs(apply(images, SEED) - apply(images, (3, 5))).max() > 1e-3
+
+
+def test_rotation_keeps_the_middle_and_turns_by_a_known_angle(images):
+    square = np.zeros((1, 29, 29, 1), np.float32)
+    square[0, 14, 14:29] = 1  # a ray from the middle to the right
+    turned = perturb.rotate(90.0)(tf.constant(square), SEED).numpy()[0, ..., 0]
+    assert turned[14, 14] == 1
+    rows, columns = np.nonzero(turned)
+    angles = np.degrees(np.arctan2(rows - 14, columns - 14))[rows + columns != 28]
+    far = np.hypot(rows - 14, columns - 14)[rows + columns != 28] > 8
+    assert np.ptp(angles[far]) < 8
+    assert set(np.unique(turned)) == {0.0, 1.0}  # nearest neighbour blends nothing
+
+
+def test_rotation_with_probability_zero_changes_nothing(images):
+    same = perturb.rotate(25.0, probability=0.0)(images, SEED)
+    np.testing.assert_array_equal(same, images)
+
+
+def test_rotation_with_probability_one_half_leaves_about_half(images):
+    one = tf.tile(images[:1], (400, 1, 1, 1))
+    turned = perturb.rotate(25.0, probability=0.5)(one, SEED).numpy()
+    same = (np.abs(turned - one).max((1, 2, 3)) < 1e-6).mean()
+    assert 0.4 < same < 0.6
+
+
+@pytest.mark.parametrize("side", [16, 20, 24])
+def test_centre_crop_and_resize_equal_pillow(digits, side):
+    offset = (28 - side) // 2
+    result = perturb.crop_resize((side,), size=24, where="centre")(
+        tf.cast(digits[0][:4], tf.float32), SEED
+    ).numpy()
+    for ours, image in zip(result, digits[0][:4, ..., 0], strict=True):
+        crop = Image.fromarray(image).crop(
+            (offset, offset, offset + side, offset + side)
+        )
+        theirs = np.asarray(crop.resize((24, 24), Image.Resampling.BILINEAR))
+        assert np.abs(ours[..., 0] - theirs).max() < 1.01  # Pillow rounds twice
+
+
+def test_random_crop_reaches_every_offset_and_no_other():
+    ramp = tf.tile(tf.range(28.0)[None, None, :, None], (600, 28, 1, 1))
+    cropped = perturb.crop_resize((24,), size=24)(ramp, SEED).numpy()
+    left = cropped[:, 0, 0, 0]
+    np.testing.assert_array_equal(np.unique(left.round(4)), np.arange(5))
+    np.testing.assert_allclose(np.diff(cropped[:, 0, :, 0]), 1, atol=1e-4)
+
+
+def test_centre_half_mixes_centre_and_random():
+    ramp = tf.tile(tf.range(28.0)[None, None, :, None], (600, 28, 1, 1))
+    left = perturb.crop_resize((20,), size=20, where="centre_half")(ramp, SEED)
+    share = float(np.mean(np.abs(left.numpy()[:, 0, 0, 0] - 4) < 1e-4))
+    assert 0.5 < share < 0.65  # one half, and one in nine of the random ones
+
+
+def test_crop_refuses_other_words():
+    with pytest.raises(ValueError, match="Received: where='corner'"):
+        perturb.crop_resize((20,), size=24, where="corner")
+
+
+def test_affine_without_ranges_is_a_plain_resize(images):
+    apply = perturb.affine(size=28, rotation=0, crop=(1.0, 1.0), shift=0, shear=0)
+    np.testing.assert_allclose(apply(images, SEED), images, atol=1e-6)
+
+
+def test_affine_shifts_by_at_most_its_range():
+    dot = np.zeros((200, 29, 29, 1), np.float32)
+    dot[:, 14, 14] = 1
+    apply = perturb.affine(size=29, rotation=0, crop=(1.0, 1.0), shift=0.2, shear=0)
+    moved = apply(tf.constant(dot), SEED).numpy()[..., 0]
+    grid = np.arange(29)
+    mass = moved.sum((1, 2))
+    at = (moved.sum(1) * grid).sum(1) / mass - 14
+    assert np.abs(at).max() <= 0.2 * 29 + 1e-3
+    assert np.abs(at).max() > 4
+    assert abs(at.mean()) < 1
+
+
+def test_jitter_stays_in_range_and_keeps_black_black(images):
+    result = perturb.jitter(0.4, 0.0)(images, SEED).numpy()
+    assert result.min() >= 0 and result.max() <= 1
+    np.testing.assert_array_equal(result[images.numpy() == 0], 0)
+
+
+def test_shift_tone_adds_and_stretches(images):
+    result = perturb.shift_tone(0.3, 0.0)(images, SEED).numpy()
+    shift = (result - images.numpy()).reshape(16, -1)
+    assert np.ptp(shift, axis=1).max() < 1e-5
+    assert np.abs(shift).max() <= 0.3 + 1e-6

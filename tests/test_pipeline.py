@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+
+from iic_tf.options import UserError
+from iic_tf.pipeline import evaluation_batches, steps_per_epoch, training_batches
+
+ARGUMENTS = {"repeats": 2, "batch": 30, "seed": 5, "steps": 9}
+
+
+@pytest.fixture(scope="module")
+def numbered():
+    """100 images whose every pixel is their number."""
+    return np.tile(np.arange(100, dtype=np.uint8)[:, None, None, None], (1, 28, 28, 1))
+
+
+def test_shapes(numbered, views):
+    x, first, second = next(
+        iter(training_batches(numbered, views, start=0, **ARGUMENTS))
+    )
+    assert x.shape == first.shape == second.shape == (30, 12, 12, 1)
+    assert np.abs(first - second).max() > 0.1
+
+
+def numbers(batches):
+    return [np.round(x[:, 6, 6, 0].numpy() * 255).astype(int) for x, *_ in batches]
+
+
+def test_each_pass_shows_no_image_twice_and_is_shuffled_anew(numbered, views):
+    seen = numbers(training_batches(numbered, views, start=0, **ARGUMENTS))
+    assert len(seen) == 9
+    passes = [np.concatenate(seen[i : i + 3]) for i in (0, 3, 6)]
+    for order in passes:
+        assert len(set(order)) == 90
+    assert not np.array_equal(passes[0], passes[1])
+    assert not np.array_equal(np.sort(passes[0]), passes[0])
+
+
+def test_starting_later_gives_the_very_same_batches(numbered, views):
+    whole = list(training_batches(numbered, views, start=0, **ARGUMENTS))
+    tail = list(training_batches(numbered, views, start=4, **ARGUMENTS))
+    assert len(tail) == 5
+    for expected, batch in zip(whole[4:], tail, strict=True):
+        for a, b in zip(expected, batch, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_copies_change_from_pass_to_pass_and_with_the_seed(digits, views):
+    images = digits[0][:30]
+    batches = list(training_batches(images, views, start=0, **ARGUMENTS))
+    assert np.abs(batches[0][1].numpy() - batches[1][1].numpy()).max() > 0.1
+    other = next(
+        iter(training_batches(images, views, start=0, **{**ARGUMENTS, "seed": 6}))
+    )
+    assert np.abs(batches[0][1].numpy() - other[1].numpy()).max() > 0.1
+
+
+def test_evaluation_keeps_the_order_and_the_last_images(numbered, views):
+    batches = list(evaluation_batches(numbered, views, batch=30))
+    assert [len(x) for (x,) in batches] == [30, 30, 30, 10]
+    np.testing.assert_array_equal(np.concatenate(numbers(batches)), np.arange(100))
+
+
+def test_evaluation_pairs_are_the_same_at_each_call(digits, views):
+    first, second = (
+        list(evaluation_batches(digits[0][:50], views, pairs=True, batch=20, seed=1))
+        for _ in range(2)
+    )
+    for (x, gx), (y, gy) in zip(first, second, strict=True):
+        np.testing.assert_array_equal(x, y)
+        np.testing.assert_array_equal(gx, gy)
+        assert np.abs(x - gx).max() > 0.1
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    with pytest.raises(UserError, match=r"Received: batch=500, images=40"):
+        steps_per_epoch(40, 500)
+
+
+def test_steps_per_epoch_counts_full_batches():
+    assert steps_per_epoch(100, 30) == 3

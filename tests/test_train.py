@@ -1,0 +1,156 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from iic_tf import losses
+from iic_tf.options import TrainOptions
+from iic_tf.pipeline import training_batches
+from iic_tf.train import (
+    NonFiniteLoss,
+    Trainer,
+    make_optimizer,
+    make_schedule,
+    pair_losses,
+)
+
+ONE = tf.distribute.OneDeviceStrategy("CPU:0")
+
+
+def build(tiny_model, steps=12, **options):
+    options = TrainOptions(**{"steps": steps, "warmup_steps": 0, **options})
+    with ONE.scope():
+        return Trainer(
+            tiny_model(),
+            make_optimizer(options, steps=steps),
+            ONE,
+            schedule=make_schedule(options, steps=steps, per_epoch=2),
+        )
+
+
+@pytest.fixture
+def batches(digits, views):
+    return training_batches(
+        digits[0][:80], views, repeats=2, batch=40, seed=0, start=0, steps=12
+    )
+
+
+def test_training_raises_the_information_of_both_banks(tiny_model, digits, views):
+    steps = 60
+    trainer = build(tiny_model, steps=steps, learning_rate=3e-3)
+    data = training_batches(
+        digits[0][:500], views, repeats=2, batch=100, seed=0, start=0, steps=steps
+    )
+    iterator = iter(data)
+    first = trainer.run(iterator, 5)
+    trainer.run(iterator, 50)
+    last = trainer.run(iterator, 5)
+    for bank in ("main_loss", "aux_loss"):
+        assert last[bank].mean() < first[bank].mean() - 0.05
+
+
+def test_results_are_means_and_sums_over_the_steps(tiny_model, batches):
+    together = build(tiny_model)
+    apart = build(tiny_model)
+    apart.model.set_weights(together.model.get_weights())
+    iterator = iter(batches)
+    results = together.run(iter(batches), 3)
+    single = [apart.run(iterator, 1) for _ in range(3)]
+    for name, value in results.items():
+        steps = [one[name] for one in single]
+        expected = np.mean(steps, 0) if name.endswith("_loss") else np.sum(steps, 0)
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
+    assert results["main_joint"].shape == (3, 10, 10)
+    assert results["aux_loss"].shape == (2,)
+    # each joint counts images times copies, per step
+    np.testing.assert_allclose(results["main_joint"].sum((1, 2)), 3 * 40 * 2, rtol=1e-4)
+
+
+def test_losses_of_a_batch_equal_the_formula(tiny_model, batches):
+    model = tiny_model()
+    views = next(iter(batches))
+    results = pair_losses(model, views, lamb=tf.constant([1.2, 1.0]))
+    z, *copies = [model(view, training=True) for view in views]
+    joint = sum(np.einsum("nhi,nhj->hij", z["main"], copy["main"]) for copy in copies)
+    expected = losses.iic_loss(tf.constant(joint), 1.2)
+    np.testing.assert_allclose(results["main"]["loss"], expected, rtol=1e-4)
+
+
+def test_a_resting_bank_does_not_move(tiny_model, batches):
+    trainer = build(tiny_model, order=["main", "aux"])
+    before = trainer.model.aux.kernel.numpy()
+    main_before = trainer.model.main.kernel.numpy()
+    iterator = iter(batches)
+    trainer.run(iterator, 2)  # one pass of 80 images: main
+    np.testing.assert_array_equal(trainer.model.aux.kernel, before)
+    assert np.abs(trainer.model.main.kernel - main_before).max() > 1e-4
+    trainer.run(iterator, 2)  # the next pass: aux
+    assert np.abs(trainer.model.aux.kernel - before).max() > 1e-4
+
+
+def test_a_loss_that_is_not_finite_names_head_and_steps(tiny_model, batches):
+    trainer = build(tiny_model)
+    iterator = iter(batches)
+    trainer.run(iterator, 2)
+    bias = trainer.model.main.bias.numpy()
+    bias[10:20] = np.nan  # the second sub-head of ten clusters
+    trainer.model.main.bias.assign(bias)
+    with pytest.raises(
+        NonFiniteLoss, match="main sub-head 1 became nan between steps 3 and 6"
+    ):
+        trainer.run(iterator, 4)
+
+
+def test_schedule_of_lambda_and_heads():
+    options = TrainOptions(
+        order=["aux", "main", "main+aux"], lamb=[(0.0, 1.0), (0.5, 2.0)], lamb_aux=1.5
+    )
+    schedule = make_schedule(options, steps=8, per_epoch=2)
+    np.testing.assert_allclose(schedule.lamb[:, 0], [1, 1.25, 1.5, 1.75, 2, 2, 2, 2])
+    np.testing.assert_allclose(schedule.lamb[:, 1], 1.5)
+    expected = [(0, 1)] * 2 + [(1, 0)] * 2 + [(1, 1)] * 2 + [(0, 1)] * 2
+    np.testing.assert_array_equal(schedule.weight, expected)
+
+
+def rates(options, steps):
+    optimizer = make_optimizer(options, steps=steps)
+    values = []
+    for step in range(steps + 1):
+        optimizer.iterations.assign(step)
+        values.append(float(optimizer.learning_rate))
+    return np.array(values)
+
+
+def test_learning_rate_warms_up_and_falls_to_zero():
+    values = rates(TrainOptions(learning_rate=0.1, warmup_steps=10), 50)
+    np.testing.assert_allclose(values[:11], np.arange(11) / 100, atol=1e-7)
+    assert (np.diff(values[10:]) <= 0).all() and values[50] < 1e-7
+
+
+def test_learning_rate_drops():
+    options = TrainOptions(learning_rate=1.0, decay="constant", lr_drops=[3, 6])
+    values = rates(options, 9)
+    np.testing.assert_allclose(values[[0, 3, 4, 6, 7]], [1, 1, 0.1, 0.1, 0.01])
+
+
+def test_warm_up_longer_than_the_run_is_cut():
+    assert np.isfinite(rates(TrainOptions(warmup_steps=50), 2)).all()
+
+
+def test_adam_is_the_authors():
+    optimizer = make_optimizer(TrainOptions(), steps=10)
+    figures = (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon)
+    assert figures == (0.9, 0.999, 1e-8)
+
+
+def test_mixed_precision_keeps_heads_and_loss_in_float32(tiny_model, batches):
+    import keras
+
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        trainer = build(tiny_model)
+        results = trainer.run(iter(batches), 2)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert results["main_loss"].dtype == np.float32
+    assert trainer.model.backbone.compute_dtype == "bfloat16"
+    assert np.isfinite(results["main_loss"]).all()
