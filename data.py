@@ -5,13 +5,12 @@ To make your own, write a ``Recipe`` and list it in ``RECIPES``; then
 can also be replaced on the command line, as in ``--data.perturb.rotation 30``.
 """
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from iic_tf import sources
-from iic_tf.options import require
+from iic_tf.options import check_arguments
 from iic_tf.perturb import (
     Perturbation,
     affine,
@@ -54,15 +53,9 @@ class Recipe:
             replaced: Figures by name, over those of the recipe.
 
         Raises:
-            UserError: If the perturbation knows no figure of that name.
+            UserError: If the perturbation knows no figure of that name or kind.
         """
-        known = inspect.signature(self.perturb).parameters
-        for name in replaced:
-            require(
-                name in known,
-                f"data.perturb knows only {', '.join(known)} in this recipe",
-                **{name: replaced[name]},
-            )
+        check_arguments(self.perturb, replaced, option="data.perturb")
         perturb = self.perturb(**{**self.figures, **replaced})
         return Views(self.original, perturb, self.evaluate)
 

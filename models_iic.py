@@ -6,7 +6,7 @@ command line is parsed, so that help and mistakes are answered at once.
 """
 
 import dataclasses
-import inspect
+import itertools
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from iic_tf.folders import OPTIONS_FILE, check_writable, find_run
-from iic_tf.options import Options, UserError, require
+from iic_tf.options import Options, UserError, check_arguments, require
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DEGENERATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -75,7 +75,10 @@ def _parse_words(words: Sequence[str]) -> Options:
             **{field.name: parsed[field.name] for field in dataclasses.fields(Options)}
         )
     except (jsonargparse.ArgumentError, ValueError, OSError) as error:
-        raise UserError(_one_sentence(error)) from None
+        files = [b for a, b in itertools.pairwise(words) if a == "--config"]
+        files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
+        read = f" (options read from {', '.join(files)})" if files else ""
+        raise UserError(_one_sentence(error) + read) from None
 
 
 def _one_sentence(error: BaseException) -> str:
@@ -130,17 +133,6 @@ def _look_up(table: dict[str, Any], name: str, *, option: str) -> Any:
     return table[name]
 
 
-def _check_args(builder: Any, args: dict[str, Any]) -> None:
-    """Raises UserError if a backbone's builder does not know an argument."""
-    known = list(inspect.signature(builder).parameters)[1:]
-    for name, value in args.items():
-        require(
-            name in known,
-            f"graph.args of {builder.__name__} must be among: {', '.join(known)}",
-            **{name: value},
-        )
-
-
 def run(options: Options) -> int:
     """Trains, evaluates and draws.
 
@@ -168,7 +160,7 @@ def run(options: Options) -> int:
     # Names become functions here, and nowhere else.
     recipe = _look_up(data.RECIPES, options.data.recipe, option="data.recipe")
     builder = _look_up(graphs.GRAPHS, options.graph.name, option="graph.name")
-    _check_args(builder, options.graph.args)
+    check_arguments(builder, options.graph.args, option="graph.args")
     views = recipe.views(options.data.perturb)
 
     source = recipe.find(options.data.dir)

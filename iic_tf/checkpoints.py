@@ -114,6 +114,12 @@ class Checkpoints:
         """Saves the state after ``step`` steps."""
         self._manager.save(checkpoint_number=step)
 
+    @property
+    def last_step(self) -> int | None:
+        """Step of the newest checkpoint, or None if there is none."""
+        path = self._manager.latest_checkpoint
+        return None if path is None else int(path.rsplit("-", 1)[1])
+
     def restore(self) -> str:
         """Restores the newest checkpoint that can be read.
 

@@ -32,7 +32,7 @@ from iic_tf.pipeline import (
     training_batches,
 )
 from iic_tf.sources import Protocol, Split
-from iic_tf.train import Trainer, make_optimizer, make_schedule
+from iic_tf.train import NonFiniteLoss, Trainer, make_optimizer, make_schedule
 
 
 @dataclass(frozen=True)
@@ -147,6 +147,15 @@ def _report_actions(
     return chain
 
 
+def _what_is_kept(folder: Path, checkpoints: Checkpoints) -> str:
+    if checkpoints.last_step is None:
+        return "no checkpoint had been saved"
+    return (
+        f"--resume {folder} continues from step {checkpoints.last_step}, for example "
+        "with a lower --train.learning_rate"
+    )
+
+
 def train(
     options: Options,
     task: Task,
@@ -252,17 +261,22 @@ def train(
             for action in chain:
                 action(row)
 
-        train_loop(
-            trainer,
-            iter(strategy.experimental_distribute_dataset(batches)),
-            history,
-            steps=steps,
-            steps_per_call=options.train.steps_per_call,
-            report_every=options.report.every,
-            checkpoint_every=options.report.checkpoint_every,
-            on_call=training.advance,
-            on_report=report,
-            save=checkpoints.save,
-            stop=stop,
-        )
+        try:
+            train_loop(
+                trainer,
+                iter(strategy.experimental_distribute_dataset(batches)),
+                history,
+                steps=steps,
+                steps_per_call=options.train.steps_per_call,
+                report_every=options.report.every,
+                checkpoint_every=options.report.checkpoint_every,
+                on_call=training.advance,
+                on_report=report,
+                save=checkpoints.save,
+                stop=stop,
+            )
+        except NonFiniteLoss as error:
+            raise NonFiniteLoss(
+                f"{error}; {_what_is_kept(folder, checkpoints)}"
+            ) from None
     return Trained(model, folder, int(trainer.step.numpy()), steps, history.seconds)

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from iic_tf.heads import SubHeads
+from iic_tf.options import require
 
 
 @keras.saving.register_keras_serializable(package="iic_tf")
@@ -22,17 +23,26 @@ class ClusterIIC(keras.Model):
         main: Main sub-heads.
         aux: Auxiliary overclustering sub-heads.
         **kwargs: Passed to ``keras.Model``.
+
+    Raises:
+        UserError: If the backbone returns anything but a vector per image.
     """
 
     def __init__(
         self, backbone: keras.Model, main: SubHeads, aux: SubHeads, **kwargs: Any
     ):
         super().__init__(**kwargs)
+        require(
+            len(backbone.output_shape) == 2,
+            "a backbone must return features of shape (n, d); end it with Flatten",
+            output_shape=backbone.output_shape,
+        )
         self.backbone = backbone
         self.main = main
         self.aux = aux
         for heads in (main, aux):
-            heads.build(backbone.output_shape)
+            if not heads.built:  # a loaded bank is
+                heads.build(backbone.output_shape)
         self.built = True
 
     @classmethod

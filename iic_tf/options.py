@@ -5,6 +5,8 @@ and its help shown in a moment. Cross-checks that need no data stand in
 ``__post_init__``; those that need data are made where the data is.
 """
 
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,6 +33,46 @@ def require(condition: bool, expected: str, **received: object) -> None:
     if not condition:
         values = ", ".join(f"{name}={value!r}" for name, value in received.items())
         raise UserError(f"{expected}. Received: {values}")
+
+
+def check_arguments(
+    function: Callable, values: Mapping[str, Any], *, option: str
+) -> None:
+    """Checks options that become keyword arguments of a function of the user's.
+
+    A value must be of the kind of the argument's default: a number, a list of numbers,
+    or true or false.
+
+    Args:
+        function: Its keyword-only arguments are the known names.
+        values: Arguments by name, as they came from the command line or YAML.
+        option: Name of the option, for the sentence.
+
+    Raises:
+        UserError: If a name is unknown or a value of the wrong kind.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    for name, value in values.items():
+        known = ", ".join(defaults) or "nothing"
+        require(
+            name in defaults,
+            f"{option} of {function.__name__} takes {known}",
+            **{name: value},
+        )
+        default = defaults[name]
+        is_list = isinstance(default, tuple)
+        require(
+            isinstance(value, list | tuple) == is_list
+            and all(
+                isinstance(entry, bool) == isinstance(default, bool)
+                and isinstance(entry, int | float)
+                and not (isinstance(default, int) and isinstance(entry, float))
+                for entry in (value if is_list else [value])
+            ),
+            f"{option}.{name} must be like {default!r}",
+            **{name: value},
+        )
 
 
 @dataclass(frozen=True)

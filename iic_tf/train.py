@@ -8,6 +8,7 @@ sub-heads (of main plus aux heads, where both train).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,7 +23,7 @@ BANKS = ("main", "aux")
 
 
 class NonFiniteLoss(ArithmeticError):
-    """The loss of a sub-head became NaN or infinite; the message says where."""
+    """A loss or the gradient became NaN or infinite; the message says where."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ class Trainer:
 
     def _replica_step(
         self, views: Sequence[tf.Tensor], lamb: tf.Tensor, weight: tf.Tensor
-    ) -> dict[str, dict[str, tf.Tensor]]:
+    ) -> dict[str, Any]:
         with tf.GradientTape() as tape:
             results = pair_losses(self.model, views, lamb=lamb)
             total = tf.add_n(
@@ -164,10 +165,11 @@ class Trainer:
             )
             total /= num_replicas()
         variables = self.model.trainable_variables
-        self.optimizer.apply(tape.gradient(total, variables), variables)
-        return results
+        gradients = tape.gradient(total, variables)
+        self.optimizer.apply(gradients, variables)
+        return {**results, "gradient_norm": tf.linalg.global_norm(gradients)}
 
-    def _one_step(self, iterator: Iterator) -> dict[str, dict[str, tf.Tensor]]:
+    def _one_step(self, iterator: Iterator) -> dict[str, Any]:
         per_replica = self.strategy.run(
             self._replica_step,
             args=(next(iterator), self._lamb[self.step], self._weight[self.step]),
@@ -179,9 +181,7 @@ class Trainer:
             per_replica,
         )
 
-    def _run_steps(
-        self, iterator: Iterator, num_steps: tf.Tensor
-    ) -> dict[str, dict[str, tf.Tensor]]:
+    def _run_steps(self, iterator: Iterator, num_steps: tf.Tensor) -> dict[str, Any]:
         sums = self._one_step(iterator)
         for _ in tf.range(num_steps - 1):
             results = self._one_step(iterator)
@@ -201,7 +201,8 @@ class Trainer:
             unnormalised joints summed over the steps, shape ``(h, k, k)``.
 
         Raises:
-            NonFiniteLoss: If a loss is NaN or infinite, naming head and steps.
+            NonFiniteLoss: If a loss or the gradient is NaN or infinite, naming head and
+                steps.
         """
         first = int(self.step.numpy())
         sums = self._loop(iterator, tf.constant(num_steps))
@@ -219,4 +220,10 @@ class Trainer:
                 )
             results[f"{bank}_loss"] = mean_loss
             results[f"{bank}_joint"] = sums[bank]["joint"].numpy()
+        # ReLU turns NaN into 0 on CPUs, so a broken backbone can have finite losses.
+        if not np.isfinite(norm := sums["gradient_norm"].numpy()):
+            raise NonFiniteLoss(
+                f"the gradient became {norm} between steps {first + 1} and {last}, with "
+                "the losses of all sub-heads still finite"
+            )
         return results

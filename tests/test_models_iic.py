@@ -1,0 +1,474 @@
+"""The main job as people use it: command lines, real digits, exit statuses."""
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import yaml
+
+import graphs
+import models_iic
+from iic_tf.options import Options, UserError
+
+ROOT = Path(__file__).parents[1]
+
+TINY = {
+    "data.batch": 50,
+    "graph.args.fan_out_init": 2,
+    "graph.args.kernel": 3,
+    "heads.main": 2,
+    "heads.aux": 1,
+    "train.steps": 8,
+    "train.steps_per_call": 2,
+    "report.every": 4,
+    "report.checkpoint_every": 4,
+    "report.window": "never",
+}
+
+
+def words(digits_npz, folder, **changes):
+    options = {**TINY, "data.dir": digits_npz, "out": folder, **changes}
+    return [f"--{name}={value}" for name, value in options.items()]
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "runs"
+
+
+# --------------------------------------------------------------------- from end to end
+
+
+def test_a_run_with_labels(digits_npz, out, capsys):
+    assert models_iic.main(words(digits_npz, out, name="first")) == 0
+    text = capsys.readouterr().out
+    assert f"240 for training, from npz file {digits_npz}" in text
+    assert "train.steps=8" in text and "data.repeats" not in text
+    assert re.search(r"mutual information \d\.\d\d of 2\.30 nats \(\d+ %\)", text)
+    lines = re.findall(r"Sub-head (\d)  error = (0\.\d{4})  MI = \d\.\d\d nats", text)
+    assert [head for head, _ in lines] == ["0", "1"]
+    assert text.count("<- chosen (lowest loss)") == 1
+    assert "Mean of 2 sub-heads" in text
+
+    folder = out / "first"
+    summary = json.loads((folder / "summary.json").read_text())
+    errors = [float(error) for _, error in lines]
+    np.testing.assert_allclose(summary["errors"], errors, atol=1e-4)
+    assert summary["chosen"] == int(np.argmax(summary["information"]))
+    for name in ("learning_curve.png", "clusters.png", "model.keras", "manifest.json"):
+        assert (folder / name).stat().st_size > 0
+    with (folder / "assignments.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 240
+    assert set(table[0]) == {"image", "cluster", "confidence", "runner_up", "label"}
+    stored = yaml.safe_load((folder / "options.yaml").read_text())
+    assert stored["train"]["steps"] == 8
+    rows = [json.loads(x) for x in (folder / "history.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [4, 8]
+
+
+def test_the_same_run_without_labels(digits, out, tmp_path, capsys):
+    np.savez(tmp_path / "unlabelled.npz", images=digits[0][:240])
+    assert models_iic.main(words(tmp_path / "unlabelled.npz", out)) == 0
+    text = capsys.readouterr().out
+    assert "rror" not in text
+    assert re.search(r"Sub-head \d  MI = \d\.\d\d nats  <- chosen", text)
+    folder = out / "mnist-1"
+    assert json.loads((folder / "summary.json").read_text())["errors"] is None
+    header = (folder / "assignments.csv").read_text().splitlines()[0]
+    assert header == "image,cluster,confidence,runner_up"
+
+
+def test_labels_never_touch_training(digits, out, tmp_path):
+    images, labels = digits[0][:240], digits[1][:240]
+    np.savez(tmp_path / "right.npz", images=images, labels=labels)
+    np.savez(tmp_path / "wrong.npz", images=images, labels=labels[::-1])
+    for name in ("right", "wrong"):
+        path = tmp_path / f"{name}.npz"
+        assert models_iic.main(words(path, out, name=name)) == 0
+    right, wrong = (weights(out / name) for name in ("right", "wrong"))
+    for a, b in zip(right, wrong, strict=True):
+        np.testing.assert_array_equal(a, b)
+    summaries = [
+        json.loads((out / name / "summary.json").read_text())
+        for name in ("right", "wrong")
+    ]
+    assert summaries[0]["chosen"] == summaries[1]["chosen"]
+    assert summaries[0]["errors"] != summaries[1]["errors"]
+
+
+def test_holdout_trains_on_one_split_and_scores_the_other(digits_npz, out, capsys):
+    assert models_iic.main(words(digits_npz, out, **{"data.protocol": "holdout"})) == 0
+    text = capsys.readouterr().out
+    assert "Images:   200 for training" in text
+    assert "all 40 images of test, which did not train" in text
+
+
+def test_the_published_recipe_and_alternating_heads(digits_npz, out):
+    changes = {
+        "data.recipe": "mnist_published",
+        "train.order": "[aux,main,main]",
+        "train.epochs": 2,
+    }
+    assert models_iic.main(words(digits_npz, out, **changes)) == 0
+    assert (out / "mnist_published-1" / "summary.json").is_file()
+
+
+def test_runs_are_numbered(digits_npz, out):
+    for _ in range(2):
+        assert models_iic.main(words(digits_npz, out, **{"train.steps": 2})) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["mnist-1", "mnist-2"]
+
+
+def test_pairs_are_drawn_without_training(digits_npz, out, capsys):
+    assert models_iic.main([*words(digits_npz, out), "--show-pairs"]) == 0
+    assert [path.name for path in out.iterdir()] == ["pairs_mnist.png"]
+    assert "pairs_mnist.png" in capsys.readouterr().out
+
+
+def test_a_degenerate_run_says_so_and_exits_3(digits_npz, out, capsys):
+    # uniform outputs for ever: a rate of almost nothing
+    changes = {"train.steps": 300, "train.learning_rate": 1e-12, "data.batch": 8}
+    changes |= {"report.every": 300, "train.steps_per_call": 50}
+    assert models_iic.main(words(digits_npz, out, **changes)) == 3
+    text = capsys.readouterr().out
+    assert "This run is degenerate" in text and "Off track" in text
+
+
+def test_a_loss_that_is_not_finite_stops_with_status_1(digits_npz, out, capsys):
+    changes = {"data.perturb.contrast": 3e38}  # pixels overflow
+    assert models_iic.main(words(digits_npz, out, **changes)) == 1
+    message = capsys.readouterr().err
+    assert "the gradient became nan between steps 1 and 2" in message
+    assert "no checkpoint had been saved" in message
+    assert message.count("\n") == 1
+
+
+def test_a_breakdown_keeps_the_last_checkpoint(digits_npz, out, capsys):
+    arguments = words(digits_npz, out, name="broken")
+    assert models_iic.main(arguments) == 0
+    resume = ["--resume", str(out / "broken"), "--train.steps=12"]
+    capsys.readouterr()
+    assert models_iic.main([*resume, "--data.perturb.contrast=3e38"]) == 1
+    message = capsys.readouterr().err
+    assert "between steps 9 and 10" in message
+    assert f"--resume {out / 'broken'} continues from step 8" in message
+    assert models_iic.main([*resume, "--data.perturb.contrast=0.4"]) == 0
+
+
+# -------------------------------------------------------------- interrupted and resumed
+
+
+def weights(folder):
+    return keras.models.load_model(folder / "model.keras").get_weights()
+
+
+def command(*arguments):
+    return [sys.executable, str(ROOT / "models_iic.py"), *arguments]
+
+
+def environment():
+    return {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def without_times(folder):
+    rows = [json.loads(x) for x in (folder / "history.jsonl").read_text().splitlines()]
+    for row in rows:
+        del row["seconds"]
+    return rows
+
+
+def test_killed_three_times_and_resumed_equals_uninterrupted(digits_npz, out):
+    changes = {"train.steps": 400, "report.every": 50, "report.checkpoint_every": 20}
+    assert models_iic.main(words(digits_npz, out, name="whole", **changes)) in (0, 3)
+    start = command(*words(digits_npz, out, name="killed", **changes))
+    resume = command("--resume", str(out / "killed"))
+    pointer = out / "killed" / "checkpoints" / "checkpoint"
+    seen = -1
+    for arguments in (start, resume, resume):
+        process = subprocess.Popen(
+            arguments, env=environment(), stdout=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline:
+            found = re.search(r"ckpt-(\d+)", _text(pointer))
+            if found and int(found[1]) > seen:
+                break
+            assert process.poll() is None, "the run ended before it could be killed"
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        seen = int(re.search(r"ckpt-(\d+)", _text(pointer))[1])
+    assert 0 < seen < 400
+    finished = subprocess.run(
+        resume, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert finished.returncode in (0, 3), finished.stderr
+    assert f"resumed at step {seen}" in finished.stdout
+    for a, b in zip(weights(out / "whole"), weights(out / "killed"), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert without_times(out / "whole") == without_times(out / "killed")
+
+
+def _text(path):
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def test_stopped_by_a_signal_then_resumed_from_the_latest(
+    digits_npz, out, capsys, monkeypatch
+):
+    from iic_tf.console import Training
+
+    def stop_at_four(self, step):
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "advance", stop_at_four)
+        arguments = words(digits_npz, out, name="stopped", **{"train.steps": 12})
+        assert models_iic.main(arguments) == 130
+    text = capsys.readouterr().out
+    assert "Stopped and saved at step 4 of 12" in text
+    assert f"--resume {out / 'stopped'}" in text
+    assert models_iic.main(["--resume", "latest", "--out", str(out)]) == 0
+    assert "resumed at step 4" in capsys.readouterr().out
+    assert models_iic.main(words(digits_npz, out, name="w", **{"train.steps": 12})) == 0
+    for a, b in zip(weights(out / "w"), weights(out / "stopped"), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_resuming_on_other_images_is_refused(digits, digits_npz, out, tmp_path, capsys):
+    assert models_iic.main(words(digits_npz, out, name="a")) == 0
+    np.savez(tmp_path / "other.npz", images=digits[0][300:540])
+    arguments = ["--resume", str(out / "a"), "--data.dir", str(tmp_path / "other.npz")]
+    assert models_iic.main(arguments) == 2
+    assert "was trained on other images" in capsys.readouterr().err
+
+
+def test_two_logical_devices_run_the_main_job(digits_npz, out):
+    finished = subprocess.run(
+        command("--devices", "2", *words(digits_npz, out, name="two")),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "device:CPU:0, " in finished.stdout and "device:CPU:1" in finished.stdout
+    assert finished.stderr == ""
+    assert models_iic.main(words(digits_npz, out, name="one")) == 0
+    one, two = (
+        json.loads((out / name / "summary.json").read_text()) for name in ("one", "two")
+    )
+    np.testing.assert_allclose(one["information"], two["information"], atol=1e-3)
+
+
+# ------------------------------------------------------------------- mistakes, kindly
+
+
+def cut_short(folder):
+    raw = bytes([0, 0, 8, 3, 0, 0, 0, 9, 0, 0, 0, 28, 0, 0, 0, 28]) + bytes(100)
+    (folder / "train-images-idx3-ubyte").write_bytes(raw)
+    return folder
+
+
+def corrupt(folder):
+    (folder / "bad.npz").write_bytes(b"PK\x03\x04" + bytes(40))
+    return folder / "bad.npz"
+
+
+def yaml_with(folder, text):
+    path = folder / "options.yaml"
+    path.write_text(text)
+    return path
+
+
+MISTAKES = {
+    "missing folder": (
+        lambda d: {"data.dir": d / "nowhere"},
+        "data.dir must be an existing folder or file",
+    ),
+    "IDX file cut short": (
+        lambda d: {"data.dir": cut_short(d)},
+        "its header promises 7056 bytes for the shape (9, 28, 28), 100 follow",
+    ),
+    "corrupt npz": (lambda d: {"data.dir": corrupt(d)}, "cannot read the npz file"),
+    "one cluster": (lambda d: {"k": 1}, "k must be at least 2 clusters"),
+    "more clusters than images": (
+        lambda d: {"k": 241, "data.batch": 2},
+        "k must not exceed the 240 images",
+    ),
+    "batch larger than the data": (
+        lambda d: {"data.batch": 500},
+        "data.batch must not exceed the number of images",
+    ),
+    "unknown graph": (
+        lambda d: {"graph.name": "resnet9000"},
+        "graph.name must be one of small, network_6c, graph_b, vgg_a, vgg_c, vgg_d",
+    ),
+    "unknown recipe": (lambda d: {"data.recipe": "mnits"}, "must be one of mnist,"),
+    "unknown argument of a graph": (
+        lambda d: {"graph.args.depth": 3},
+        "graph.args of small takes fan_out_init, kernel. Received: depth=3",
+    ),
+    "argument of the wrong kind": (
+        lambda d: {"graph.args.fan_out_init": "wide"},
+        "graph.args.fan_out_init must be like 16. Received: fan_out_init='wide'",
+    ),
+    "unknown figure of a perturbation": (
+        lambda d: {"data.perturb.twirl": 3},
+        "data.perturb of continuous_digits takes rotation, crop",
+    ),
+    "figure of the wrong kind": (
+        lambda d: {"data.perturb.crop": 3},
+        "data.perturb.crop must be like (0.6, 1.0)",
+    ),
+    "unknown YAML key": (
+        lambda d: {"config": yaml_with(d, "trian:\n  steps: 3\n")},
+        "trian",
+    ),
+    "YAML that is not YAML": (
+        lambda d: {"config": yaml_with(d, "train: [steps: {\n")},
+        "options.yaml",
+    ),
+    "missing YAML": (lambda d: {"config": d / "no.yaml"}, "no.yaml"),
+    "wrong type": (lambda d: {"train.steps": "many"}, "train.steps"),
+    "unwritable output": (
+        lambda d: {"out": cut_short(d) / "train-images-idx3-ubyte" / "runs"},
+        "out must be a folder that can be written",
+    ),
+    "no such device": (lambda d: {"devices": "GPU:9"}, "devices must be auto, cpu"),
+    "nothing to resume": (
+        lambda d: {"resume": d / "nothing"},
+        "resume must be the folder of a run, or latest",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_sentence_and_leaves_nothing(
+    name, digits_npz, tmp_path, capsys
+):
+    change, expected = MISTAKES[name]
+    folder = tmp_path / "mistake"
+    folder.mkdir()
+    changes = change(folder)
+    out = tmp_path / "runs"
+    # --config goes first: what follows goes over it
+    config = [f"--config={changes.pop('config')}"] if "config" in changes else []
+    assert models_iic.main(config + words(digits_npz, out, **changes)) == 2
+    captured = capsys.readouterr()
+    assert expected in captured.err
+    assert captured.err.startswith("models_iic.py: error: ")
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+    assert not out.exists()
+
+
+def test_an_existing_run_is_not_overwritten(digits_npz, out, capsys):
+    assert models_iic.main(words(digits_npz, out, name="mine")) == 0
+    before = {path: path.stat().st_mtime_ns for path in (out / "mine").rglob("*")}
+    assert models_iic.main(words(digits_npz, out, name="mine")) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert before == {p: p.stat().st_mtime_ns for p in (out / "mine").rglob("*")}
+
+
+def test_a_mistake_on_the_real_command_line():
+    finished = subprocess.run(
+        command("--k", "1"), capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 2
+    assert finished.stdout == ""
+    expected = "models_iic.py: error: k must be at least 2 clusters. Received: k=1\n"
+    assert finished.stderr == expected
+
+
+# ---------------------------------------------------------------------------- options
+
+
+def test_defaults_then_yaml_then_command_line(tmp_path):
+    path = tmp_path / "o.yaml"
+    path.write_text("k: 7\ntrain:\n  learning_rate: 5e-4\n  steps: 30\n")
+    options = models_iic.parse(["--config", str(path), "--train.steps", "40"])
+    assert (options.k, options.train.learning_rate, options.train.steps) == (
+        7,
+        5e-4,
+        40,
+    )
+    assert options.train.warmup_steps == Options().train.warmup_steps
+    assert models_iic.parse([]) == Options()
+
+
+def test_help_answers_without_tensorflow():
+    code = (
+        "import sys, models_iic\n"
+        "try:\n    models_iic.main(['--help'])\n"
+        "except SystemExit as e:\n    assert e.code == 0\n"
+        "assert 'tensorflow' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert finished.returncode == 0, finished.stderr
+    for name in ("--data.dir", "--train.learning_rate", "--resume", "--show-pairs"):
+        assert name in finished.stdout
+
+
+def test_print_config_can_be_read_back(tmp_path, capsys):
+    with pytest.raises(SystemExit) as caught:
+        models_iic.main(["--k", "12", "--print_config"])
+    assert caught.value.code == 0
+    path = tmp_path / "printed.yaml"
+    path.write_text(capsys.readouterr().out)
+    assert models_iic.parse(["--config", str(path)]) == models_iic.parse(["--k", "12"])
+
+
+def test_lambda_as_a_number_and_as_points():
+    assert models_iic.parse(["--train.lamb", "1.5"]).train.lamb == 1.5
+    points = models_iic.parse(["--train.lamb", "[[0, 1], [0.5, 1.2]]"]).train.lamb
+    assert [tuple(point) for point in points] == [(0, 1), (0.5, 1.2)]
+    with pytest.raises(UserError, match=r"train\.lamb must be a number"):
+        models_iic.parse(["--train.lamb", "[[0.5, 1], [0.1, 1.2]]"])
+
+
+def test_a_backbone_of_ones_own(digits_npz, out, monkeypatch, capsys):
+    def mine(image_shape):
+        x = images = keras.Input(image_shape)
+        x = keras.layers.Conv2D(4, 3, strides=4, activation="relu")(x)
+        return keras.Model(images, keras.layers.Flatten()(x))
+
+    arguments = words(digits_npz, out, **{"graph.name": "mine"})
+    arguments = [word for word in arguments if "graph.args" not in word]
+    monkeypatch.setitem(graphs.GRAPHS, "mine", mine)
+    assert models_iic.main(arguments) == 0
+
+    def unfinished(image_shape):
+        images = keras.Input(image_shape)
+        return keras.Model(images, keras.layers.Conv2D(4, 3)(images))
+
+    monkeypatch.setitem(graphs.GRAPHS, "mine", unfinished)
+    assert models_iic.main(arguments) == 2
+    assert "must return features of shape (n, d)" in capsys.readouterr().err
+
+
+# -------------------------------------------------------------------- the real thing
+
+
+@pytest.mark.slow
+def test_mnist_within_three_percent(mnist_dir, out, capsys):
+    arguments = ["--data.dir", str(mnist_dir), "--out", str(out), "--name", "mnist"]
+    assert models_iic.main(arguments) == 0
+    summary = json.loads((out / "mnist" / "summary.json").read_text())
+    assert summary["errors"][summary["chosen"]] <= 0.03
