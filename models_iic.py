@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from iic_tf.folders import OPTIONS_FILE, check_writable, find_run
-from iic_tf.options import Options, UserError, check_arguments, require
+from iic_tf.options import Options, UserError, as_plain, check_arguments, require
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DEGENERATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -105,7 +105,7 @@ def changed_options(options: Options) -> list[str]:
                 changed.append(f"{prefix}{name}={value}")
         return changed
 
-    return flat(dataclasses.asdict(options), dataclasses.asdict(Options()), "")
+    return flat(as_plain(options), as_plain(Options()), "")
 
 
 @contextmanager
@@ -146,6 +146,12 @@ def run(options: Options) -> int:
         UserError: For what the user can mend.
         NonFiniteLoss: If training broke down.
     """
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    require(
+        backend == "tensorflow",
+        "the environment variable KERAS_BACKEND must be tensorflow or unset",
+        KERAS_BACKEND=backend,
+    )
     check_writable(Path(options.out))
     with _quiet_start():
         import data

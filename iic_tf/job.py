@@ -4,12 +4,10 @@ Knows no data set and no backbone by name: it is given images, what is done to t
 a function that builds the backbone.
 """
 
-import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -24,7 +22,7 @@ from iic_tf.folders import OPTIONS_FILE, make_run_folder
 from iic_tf.inference import compile_predict
 from iic_tf.loop import StopSignal, train_loop
 from iic_tf.models import ClusterIIC
-from iic_tf.options import Options, UserError, require
+from iic_tf.options import Options, UserError, as_plain, require
 from iic_tf.pipeline import (
     Views,
     evaluation_batches,
@@ -67,11 +65,6 @@ class Trained:
     step: int
     steps: int
     seconds: float
-
-
-def as_plain(options: Options) -> dict[str, Any]:
-    """The options as nested dicts and lists, as YAML and JSON know them."""
-    return json.loads(json.dumps(dataclasses.asdict(options)))
 
 
 def _subset(split: Split, at_most: int) -> Split:

@@ -5,7 +5,9 @@ and its help shown in a moment. Cross-checks that need no data stand in
 ``__post_init__``; those that need data are made where the data is.
 """
 
+import dataclasses
 import inspect
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -312,3 +314,8 @@ class Options:
     def k_aux(self) -> int:
         """Clusters of each auxiliary sub-head: ``heads.k_aux``, else 5 k."""
         return self.heads.k_aux or 5 * self.k
+
+
+def as_plain(options: Options) -> dict[str, Any]:
+    """The options as nested dicts and lists, as YAML and JSON know them."""
+    return json.loads(json.dumps(dataclasses.asdict(options)))

@@ -6,6 +6,7 @@ that is not there, and a failed download leaves nothing behind.
 """
 
 import gzip
+import logging
 import os
 import tempfile
 import threading
@@ -249,6 +250,8 @@ def _tfds() -> Any:
             f"tensorflow_datasets cannot be imported ({error}): "
             "pip install tensorflow-datasets importlib_resources"
         ) from None
+    # it warns of every data set that is not prepared, which is what we ask it
+    logging.getLogger("absl").setLevel(logging.ERROR)
     return tfds
 
 

@@ -223,7 +223,7 @@ class Trainer:
         # ReLU turns NaN into 0 on CPUs, so a broken backbone can have finite losses.
         if not np.isfinite(norm := sums["gradient_norm"].numpy()):
             raise NonFiniteLoss(
-                f"the gradient became {norm} between steps {first + 1} and {last}, with "
-                "the losses of all sub-heads still finite"
+                f"the gradient became {norm} between steps {first + 1} and {last}, "
+                "with the losses of all sub-heads still finite"
             )
         return results

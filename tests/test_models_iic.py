@@ -377,6 +377,12 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(
     assert not out.exists()
 
 
+def test_another_keras_backend_is_refused(digits_npz, out, capsys, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert models_iic.main(words(digits_npz, out)) == 2
+    assert "KERAS_BACKEND must be tensorflow or unset" in capsys.readouterr().err
+
+
 def test_an_existing_run_is_not_overwritten(digits_npz, out, capsys):
     assert models_iic.main(words(digits_npz, out, name="mine")) == 0
     before = {path: path.stat().st_mtime_ns for path in (out / "mine").rglob("*")}

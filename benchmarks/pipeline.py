@@ -1,0 +1,125 @@
+"""How fast is the input pipeline, and how long does a training step wait for it?
+
+``python benchmarks/pipeline.py`` prints, for each recipe, the images per second that
+the pipeline perturbs when nothing else runs; the same for perturbing single images
+instead of batches; and the share of training time spent waiting for data: how much longer steps
+take with the pipeline than with one batch that lies in memory, and how much of that is
+waiting rather than sharing the processor's cores.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+from train_step import make_step
+
+import data
+from iic_tf.pipeline import training_batches
+from iic_tf.sources import concatenate, embedded_digits
+
+
+def rate(batches: tf.data.Dataset, *, images: int, count: int = 30) -> float:
+    """Images per second of a data set, after a few batches."""
+    iterator = iter(batches)
+    for _ in range(3):
+        next(iterator)
+    started = time.perf_counter()
+    for _ in range(count):
+        next(iterator)
+    return count * images / (time.perf_counter() - started)
+
+
+def image_by_image(images: np.ndarray, recipe: data.Recipe) -> tf.data.Dataset:
+    """Perturbs single images before they are batched, as most pipelines do."""
+    views = recipe.views({})
+
+    def one(number: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
+        x = tf.cast(image[None], tf.float32) / 255
+        return views.perturb(x, tf.stack((0, tf.cast(number, tf.int32))))[0]
+
+    source = tf.data.Dataset.from_tensor_slices(images).repeat().enumerate()
+    mapped = source.map(one, num_parallel_calls=tf.data.AUTOTUNE)
+    return mapped.batch(500).prefetch(2)
+
+
+def step_times(arguments, recipe, images):
+    """Seconds per step with a batch in memory and with the pipeline, and the waits."""
+    trainer, memory, _ = make_step(arguments, graph="small")
+    batches = training_batches(
+        images,
+        recipe.views({}),
+        repeats=arguments.repeats,
+        batch=arguments.batch,
+        seed=0,
+        start=0,
+        steps=10_000,
+    )
+    pipeline = iter(batches)
+    trainer.run(memory, 2)
+    trainer.run(pipeline, 2)
+    seconds = {"memory": [], "pipeline": [], "wait": []}
+    for _ in range(arguments.rounds):
+        for name, iterator in (("memory", memory), ("pipeline", pipeline)):
+            started = time.perf_counter()
+            trainer.run(iterator, 5)
+            seconds[name].append((time.perf_counter() - started) / 5)
+        # Fetching in a loop of our own shows how long a step would stand still.
+        waited = 0.0
+        for _ in range(5):
+            started = time.perf_counter()
+            batch = next(pipeline)
+            waited += time.perf_counter() - started
+            trainer.run(iter(tf.data.Dataset.from_tensors(batch)), 1)
+        seconds["wait"].append(waited / 5)
+    return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def main() -> None:
+    """Measures every recipe and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=500)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=8)
+    arguments = parser.parse_args()
+    images = concatenate(list(embedded_digits().splits.values())).images
+
+    per_step = arguments.batch * (1 + arguments.repeats)
+    table = Table("recipe", "pipeline alone\nimages/s", "image by image\nimages/s",
+                  "step in memory\nms", "step with pipeline\nms", "slower by",
+                  "waiting")  # fmt: skip
+    for name, recipe in data.RECIPES.items():
+        batches = training_batches(
+            images,
+            recipe.views({}),
+            repeats=arguments.repeats,
+            batch=arguments.batch,
+            seed=0,
+            start=0,
+            steps=10_000,
+        )
+        alone = rate(batches, images=per_step)
+        single = rate(image_by_image(images, recipe), images=500, count=10)
+        steps = step_times(arguments, recipe, images)
+        table.add_row(
+            name,
+            f"{alone:,.0f}",
+            f"{single:,.0f}",
+            f"{1e3 * steps['memory']:.0f}",
+            f"{1e3 * steps['pipeline']:.0f}",
+            f"{100 * (steps['pipeline'] / steps['memory'] - 1):.1f} %",
+            f"{100 * steps['wait'] / steps['pipeline']:.1f} %",
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

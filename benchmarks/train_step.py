@@ -1,0 +1,141 @@
+"""How fast is a training step, and how much of the machine does it use?
+
+``python benchmarks/train_step.py`` times one step of each variant in turn, round by
+round, so that a machine whose speed drifts drifts for all of them, and prints medians
+and ratios. The last line tells the speed of a plain matrix product on the same machine.
+
+A step's arithmetic is counted from its layers: two operations per multiplication and
+addition, three times the forward pass (forward, gradient of the inputs, gradient of the
+weights), less the input gradient of the first layer, which nobody needs.
+"""
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+import graphs
+from iic_tf import blocks
+from iic_tf.models import ClusterIIC
+from iic_tf.options import TrainOptions
+from iic_tf.train import Trainer, make_optimizer, make_schedule
+
+STRATEGY = tf.distribute.get_strategy()
+
+
+def matmul_speed(side: int = 2048, repeats: int = 20) -> float:
+    """Speed of a float32 matrix product in GFLOP/s, the best of a few rounds."""
+    a = tf.random.normal((side, side))
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        tf.matmul(a, a).numpy()
+        times.append(time.perf_counter() - started)
+    return 2 * side**3 / np.median(times) / 1e9
+
+
+def forward_operations(model: ClusterIIC) -> tuple[float, float]:
+    """Operations of one image's forward pass: in all, and in the first layer."""
+    counts = []
+    for layer in model.backbone.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            _, height, width, _ = layer.output.shape
+            counts.append(2.0 * height * width * np.prod(layer.kernel.shape))
+        elif isinstance(layer, keras.layers.Dense):
+            counts.append(2.0 * np.prod(layer.kernel.shape))
+    for heads in (model.main, model.aux):
+        counts.append(2.0 * np.prod(heads.kernel.shape))
+    return sum(counts), counts[0]
+
+
+def make_step(arguments, *, graph, fused=True):
+    """A trainer on one fixed batch, and the operations of one of its steps."""
+    original = graphs.BatchNorm, blocks.BatchNorm
+    if not fused:
+
+        def plain(tracked=True, momentum=0.9, epsilon=1e-5, **kwargs):
+            return keras.layers.BatchNormalization(
+                momentum=momentum, epsilon=epsilon, **kwargs
+            )
+
+        graphs.BatchNorm = blocks.BatchNorm = plain
+    try:
+        backbone = graphs.GRAPHS[graph]((24, 24, 1))
+    finally:
+        graphs.BatchNorm, blocks.BatchNorm = original
+    model = ClusterIIC.create(backbone, k=10, k_aux=50, num_main=10, num_aux=5)
+    options = TrainOptions(steps=10_000)
+    trainer = Trainer(
+        model,
+        make_optimizer(options, steps=10_000),
+        STRATEGY,
+        schedule=make_schedule(options, steps=10_000, per_epoch=100),
+    )
+    shape = (arguments.batch, 24, 24, 1)
+    views = tuple(tf.random.uniform(shape) for _ in range(1 + arguments.repeats))
+    iterator = iter(tf.data.Dataset.from_tensors(views).repeat())
+    total, first = forward_operations(model)
+    images = arguments.batch * (1 + arguments.repeats)
+    return trainer, iterator, images * (3 * total - first)
+
+
+def main() -> None:
+    """Times the variants and prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=500)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument(
+        "--graphs", nargs="*", default=["small"], choices=sorted(graphs.GRAPHS)
+    )
+    arguments = parser.parse_args()
+
+    variants = {}
+    for name in arguments.graphs:
+        variants[name] = make_step(arguments, graph=name)
+        variants[f"{name}, Keras BatchNormalization"] = make_step(
+            arguments, graph=name, fused=False
+        )
+    times = {name: [] for name in variants}
+    for trainer, iterator, _ in variants.values():
+        trainer.run(iterator, 2)
+    machine = []
+    for _ in range(arguments.rounds):
+        machine.append(matmul_speed(repeats=4))
+        for name, (trainer, iterator, _) in variants.items():
+            started = time.perf_counter()
+            trainer.run(iterator, 1)
+            times[name].append(time.perf_counter() - started)
+
+    speed = float(np.median(machine))
+    images = arguments.batch * (1 + arguments.repeats)
+    title = f"{images} images per step ({arguments.batch} x (1 + {arguments.repeats}))"
+    table = Table("variant", "ms per step", "images/s", "GFLOP/s", "of the machine",
+                  "ratio", title=title)  # fmt: skip
+    for name, (_, _, operations) in variants.items():
+        seconds = float(np.median(times[name]))
+        base = float(np.median(np.array(times[name]) / times[name.split(",")[0]]))
+        table.add_row(
+            name,
+            f"{1e3 * seconds:.0f}",
+            f"{images / seconds:,.0f}",
+            f"{operations / seconds / 1e9:.0f}",
+            f"{100 * operations / seconds / 1e9 / speed:.0f} %",
+            f"{base:.2f}",
+        )
+    Console().print(table)
+    print(f"matrix product on this machine: {speed:.0f} GFLOP/s (float32, 2048 x 2048)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+import json
+
+import numpy as np
+import pytest
+
+from iic_tf import actions
+from iic_tf.checkpoints import History
+from iic_tf.inference import compile_predict
+from iic_tf.pipeline import evaluation_batches
+
+
+@pytest.fixture
+def history():
+    history = History()
+    results = {
+        "main_loss": np.array([-1.0, -1.5]),
+        "aux_loss": np.array([-2.0]),
+        "main_joint": np.stack([np.eye(4), np.ones((4, 4))]) * 30,
+        "aux_joint": np.eye(8)[None] * 10,
+    }
+    history.add(results, steps=10)
+    return history
+
+
+def test_a_row_is_plain_and_complete(history):
+    row = actions.make_row(history, step=10, images_per_step=50, num_images=200)
+    assert json.loads(json.dumps(row)) == row
+    assert row["passes"] == 2.5
+    assert row["chosen"] == 1  # the lower loss
+    np.testing.assert_allclose(row["main_information"], [np.log(4), 0], atol=1e-9)
+    np.testing.assert_allclose(row["aux_bound"], np.log(8))
+    assert history.pending == {}
+
+
+def test_scores_are_added_to_the_row(tiny_model, digits, views):
+    images, labels = digits[0][:60], digits[1][:60]
+    act = actions.score(
+        compile_predict(tiny_model()),
+        evaluation_batches(images, views, batch=32),
+        labels,
+        num_clusters=10,
+        scored_on="sixty",
+    )
+    row = {}
+    act(row)
+    assert len(row["errors"]) == 3 and 0 <= min(row["errors"]) <= 1
+    assert row["scored_on"] == "sixty"
+
+
+def test_rows_are_recorded_in_order(history, tmp_path):
+    act = actions.record(history, tmp_path / "history.jsonl")
+    act({"step": 1})
+    act({"step": 2})
+    lines = (tmp_path / "history.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2]

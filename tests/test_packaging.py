@@ -1,0 +1,67 @@
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # Python 3.10
+    import tomli as tomllib
+
+import pytest
+import yaml
+
+import iic_tf
+import models_iic
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_requirements_are_the_same_in_both_files():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    assert project["dependencies"] == [line.split("#")[0].strip() for line in lines]
+
+
+def test_every_public_name_is_there():
+    assert iic_tf.__all__ == sorted(iic_tf.__all__)
+    for name in iic_tf.__all__:
+        assert getattr(iic_tf, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        iic_tf.nothing  # noqa: B018
+
+
+def test_importing_the_package_costs_nothing():
+    code = "import sys, iic_tf; assert 'tensorflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=str)
+def test_every_yaml_is_parsed_and_keeps_its_promises(path):
+    text = path.read_text()
+    options = models_iic.parse(["--config", str(path)])
+    data, graphs = importlib.import_module("data"), importlib.import_module("graphs")
+    recipe = data.RECIPES[options.data.recipe]
+    recipe.views(options.data.perturb)
+    graphs.GRAPHS[options.graph.name](recipe.image_shape, **options.graph.args)
+    header = text[: text.index(next(iter(yaml.safe_load(text))))]
+    for promise in ("command", "data", "scored on", "expected"):
+        assert promise in header
+    assert f"--config configs/{path.name}" in header
+
+
+def test_the_default_yaml_holds_the_defaults():
+    path = str(ROOT / "configs" / "mnist.yaml")
+    written, default = models_iic.parse(["--config", path]), models_iic.parse([])
+    written, default = models_iic.as_plain(written), models_iic.as_plain(default)
+    default["heads"]["k_aux"] = 50  # 5 k, written out
+    assert written == default
+
+
+def test_each_module_has_its_tests():
+    modules = {p.stem for p in (ROOT / "iic_tf").glob("*.py")} - {"__init__"}
+    modules |= {"data", "graphs", "utils", "models_iic"}
+    # folders and job are driven by every run of test_models_iic; inference by
+    # test_models
+    tested = {p.stem.removeprefix("test_") for p in (ROOT / "tests").glob("test_*.py")}
+    assert modules - tested == {"folders", "job", "inference"}

@@ -1,0 +1,42 @@
+import csv
+
+import numpy as np
+
+import utils
+
+
+def test_table_of_sub_heads_with_and_without_labels():
+    information = np.array([1.9, 2.01])
+    lines = utils.sub_head_table(
+        information, chosen=1, errors=np.array([0.1666, 0.02764])
+    )
+    assert lines == [
+        "Sub-head 0  error = 0.1666  MI = 1.90 nats",
+        "Sub-head 1  error = 0.0276  MI = 2.01 nats  <- chosen (lowest loss)",
+        "Mean of 2 sub-heads  error = 0.0971",
+    ]
+    lines = utils.sub_head_table(information, chosen=1)
+    assert lines[1] == "Sub-head 1  MI = 2.01 nats  <- chosen (lowest loss)"
+    assert len(lines) == 2
+
+
+def test_clusters_are_named_by_their_class():
+    clusters, labels = np.array([2, 2, 0, 0, 1]), np.array([0, 0, 1, 1, 1])
+    names = utils.cluster_names(
+        clusters, labels, num_clusters=3, class_names=("cat", "dog")
+    )
+    assert names == ["dog", "none", "cat"]
+    assert utils.cluster_names(clusters, labels, num_clusters=3)[0] == "1"
+
+
+def test_assignments_can_be_read_back(tmp_path):
+    probabilities = np.array([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4]])
+    path = tmp_path / "assignments.csv"
+    utils.write_assignments(path, probabilities, labels=np.array([4, 5]))
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert rows[0] == {
+        "image": "0", "cluster": "1", "confidence": "0.7000", "runner_up": "2",
+        "label": "4",
+    }  # fmt: skip
+    assert (rows[1]["cluster"], rows[1]["runner_up"]) == ("0", "2")
