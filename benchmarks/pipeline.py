@@ -2,9 +2,9 @@
 
 ``python benchmarks/pipeline.py`` prints, for each recipe, the images per second that
 the pipeline perturbs when nothing else runs; the same for perturbing single images
-instead of batches; and the share of training time spent waiting for data: how much longer steps
-take with the pipeline than with one batch that lies in memory, and how much of that is
-waiting rather than sharing the processor's cores.
+instead of batches; how much longer steps take with the pipeline than with one batch
+that lies in memory (on a CPU both share the cores); and the share of a step during
+which it stands still because its batch is not there yet.
 """
 
 import argparse
