@@ -54,6 +54,12 @@ def make_row(
         if bank == "main":
             row["chosen"] = int(sums["main_loss"].argmin())
             row["words"] = describe(health, steps=step)
+    row["remarks"], history.remarks = history.remarks, []
+    if heads := sorted({h for r in row["remarks"] for h in r.get("reseeded", ())}):
+        row["words"].append(
+            "Started anew from leading sub-heads since the last report: "
+            f"{', '.join(str(head) for head in heads)}."
+        )
     return row
 
 

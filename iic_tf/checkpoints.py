@@ -42,6 +42,7 @@ class History(tf.train.experimental.PythonState):
     Attributes:
         rows: Reports; plain numbers, strings and lists.
         seconds: Training time so far, over all resumes.
+        remarks: What was done since the last report, such as re-seedings, with steps.
         pending: Sums of losses and joints since the last report, float64, and under
             ``"steps"`` the number of steps they cover.
     """
@@ -50,6 +51,7 @@ class History(tf.train.experimental.PythonState):
         super().__init__()
         self.rows: list[dict[str, Any]] = []
         self.seconds = 0.0
+        self.remarks: list[dict[str, Any]] = []
         self.pending: dict[str, np.ndarray] = {}
 
     def add(self, results: Mapping[str, np.ndarray], *, steps: int) -> None:
@@ -78,6 +80,7 @@ class History(tf.train.experimental.PythonState):
             {
                 "rows": self.rows,
                 "seconds": self.seconds,
+                "remarks": self.remarks,
                 "pending": {name: v.tolist() for name, v in self.pending.items()},
             }
         )
@@ -87,6 +90,7 @@ class History(tf.train.experimental.PythonState):
         state = json.loads(string_value)
         self.rows = state["rows"]
         self.seconds = state["seconds"]
+        self.remarks = state["remarks"]
         self.pending = {name: np.array(v) for name, v in state["pending"].items()}
 
     def write(self, path: Path) -> None:

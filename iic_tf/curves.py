@@ -10,8 +10,10 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 MAIN, AUX, ERROR, MUTED = "#2460a7", "#d08a1d", "#a23b3b", "#6b6b6b"
+_ERROR_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 def has_display() -> bool:
@@ -62,6 +64,11 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
             color=colour,
             fontsize=8,
         )
+    for row in rows:
+        for remark in row.get("remarks", ()):
+            top.axvline(remark["step"], color=MUTED, linewidth=0.8, ymax=0.04)
+    if any(row.get("remarks") for row in rows):
+        top.plot([], [], color=MUTED, marker="|", linestyle="", label="re-seeding")
     top.set_ylim(0, max(rows[-1]["main_bound"], rows[-1]["aux_bound"]) * 1.12)
     top.set_ylabel("mutual information (nats)")
     top.legend(loc="lower right", frameon=False, fontsize=9)
@@ -83,18 +90,23 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
             label=f"lowest-loss sub-head ({chosen[-1]:.4f})",
         )
         bottom.set_yscale("log")
-        ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)]
-        low, high = errors.min() * 0.8, min(1.0, errors.max() * 1.25)
-        ticks = [t for t in ticks if low <= t <= high]
-        bottom.set_ylim(max(low, 1e-3), high)
+        # from the last of these below all errors to the first above
+        low = max(t for t in _ERROR_TICKS if t <= max(errors.min(), _ERROR_TICKS[0]))
+        high = min(t for t in _ERROR_TICKS if t >= errors.max())
+        ticks = [t for t in _ERROR_TICKS if low <= t <= high]
+        bottom.set_ylim(low * 0.95, high * 1.05)
         bottom.set_yticks(ticks, [f"{t:g}" for t in ticks])
         bottom.minorticks_off()
-        bottom.set_ylabel(f"error, one-to-one\n({scored[-1]['scored_on']})", fontsize=9)
+        bottom.set_ylabel("error, one-to-one")
+        bottom.set_title(
+            f"scored on {scored[-1]['scored_on']}", loc="left", fontsize=9, color=MUTED
+        )
         bottom.legend(loc="upper right", frameon=False, fontsize=9)
 
     panels[-1].set_xlabel(
         f"training step ({rows[-1]['passes']:.1f} passes over the images so far)"
     )
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#e4e4e4", linewidth=0.7)

@@ -6,6 +6,7 @@ from pathlib import Path
 from iic_tf.options import UserError, require
 
 OPTIONS_FILE = "options.yaml"
+MANIFEST_FILE = "manifest.json"
 
 
 def _cannot_write(folder: Path, error: OSError) -> UserError:

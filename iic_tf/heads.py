@@ -8,6 +8,7 @@ them all, which is the same as h layers and several times faster.
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 
@@ -70,6 +71,30 @@ class SubHeads(keras.layers.Layer):
         """
         logits = keras.ops.matmul(features, self.kernel) + self.bias
         return keras.ops.softmax(keras.ops.reshape(logits, (-1, *self.output_tail)))
+
+    def reseed(
+        self, sources: dict[int, int], *, noise: float, seed: tuple[int, int]
+    ) -> None:
+        """Starts sub-heads anew from the weights of others.
+
+        Args:
+            sources: For each sub-head to replace, the sub-head to copy.
+            noise: Standard deviation of the noise added to a copied kernel, as a
+                fraction of that kernel's own, so that copies can part again.
+            seed: Decides the noise.
+        """
+        shape = (-1, *self.output_tail)
+        kernel, bias = self.kernel.numpy(), self.bias.numpy()
+        drawn = tf.random.stateless_normal(kernel.shape, seed).numpy().reshape(shape)
+        kernel, bias = kernel.reshape(shape), bias.reshape(self.output_tail)
+        order = np.arange(self.num_heads)
+        for head, source in sources.items():
+            order[head] = source
+        copied, replaced = kernel[:, order], list(sources)
+        spread = copied.std(axis=(0, 2), keepdims=True)
+        copied[:, replaced] += (noise * spread * drawn)[:, replaced]
+        self.kernel.assign(copied.reshape(self.kernel.shape))
+        self.bias.assign(bias[order].reshape(-1))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Shape ``(n, h, k)`` for features ``(n, d)``."""

@@ -18,11 +18,11 @@ from iic_tf import actions
 from iic_tf.checkpoints import Checkpoints, History, manifest, write_atomically
 from iic_tf.console import Training
 from iic_tf.curves import LearningCurve
-from iic_tf.folders import OPTIONS_FILE, make_run_folder
+from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, make_run_folder
 from iic_tf.inference import compile_predict
-from iic_tf.loop import StopSignal, train_loop
+from iic_tf.loop import Event, StopSignal, train_loop
 from iic_tf.models import ClusterIIC
-from iic_tf.options import Options, UserError, as_plain, require
+from iic_tf.options import Options, as_plain, require
 from iic_tf.pipeline import (
     Views,
     evaluation_batches,
@@ -75,18 +75,69 @@ def _subset(split: Split, at_most: int) -> Split:
     return Split(split.images[index], labels)
 
 
-def _start_folder(
-    options: Options, task: Task, strategy: tf.distribute.Strategy
-) -> Path:
-    """Makes the folder of a new run, or checks that of a resumed one."""
+def _count_steps(options: Options, task: Task, *, replicas: int) -> tuple[int, int]:
+    """Steps of the run and of one pass; raises UserError if options and data clash."""
+    num_images = len(task.protocol.train.images)
+    per_epoch = steps_per_epoch(num_images, options.data.batch)
+    require(
+        options.data.batch % replicas == 0,
+        f"data.batch must divide by the {replicas} devices",
+        batch=options.data.batch,
+    )
+    require(
+        num_images >= options.k,
+        f"k must not exceed the {num_images} images",
+        k=options.k,
+    )
+    epochs = options.train.epochs
+    return (options.train.steps if epochs is None else epochs * per_epoch), per_epoch
+
+
+def _build_trainer(
+    options: Options,
+    build_backbone: Callable[[], keras.Model],
+    strategy: tf.distribute.Strategy,
+    *,
+    steps: int,
+    per_epoch: int,
+) -> Trainer:
+    # Seeds the start weights only; data and perturbations follow from (seed, step).
+    keras.utils.set_random_seed(options.seed)
+    keras.mixed_precision.set_global_policy(options.train.precision)
+    with strategy.scope():
+        model = ClusterIIC.create(
+            build_backbone(),
+            k=options.k,
+            k_aux=options.k_aux,
+            num_main=options.heads.main,
+            num_aux=options.heads.aux,
+        )
+        return Trainer(
+            model,
+            make_optimizer(options.train, steps=steps),
+            strategy,
+            schedule=make_schedule(options.train, steps=steps, per_epoch=per_epoch),
+        )
+
+
+def _open_run(
+    options: Options, task: Task, trainer: Trainer, history: History, *, steps: int
+) -> tuple[Path, Checkpoints]:
+    """Makes the run folder, or takes up that of a resumed run; sets the start state.
+
+    Nothing of a resumed run is touched before it is certain that it can go on.
+    """
     facts = manifest(
-        devices=list(strategy.extended.worker_devices),
+        devices=list(trainer.strategy.extended.worker_devices),
         origin=task.origin,
         images=task.protocol.train.images,
     )
-    if options.resume is not None:
+    if options.resume is None:
+        prefix = options.data.recipe
+        folder = make_run_folder(Path(options.out), name=options.name, prefix=prefix)
+    else:
         folder = Path(options.resume)
-        path = folder / "manifest.json"
+        path = folder / MANIFEST_FILE
         before = json.loads(path.read_text()) if path.is_file() else facts
         require(
             before["data_fingerprint"] == facts["data_fingerprint"],
@@ -94,13 +145,29 @@ def _start_folder(
             "data options must lead to the same ones",
             images=task.origin,
         )
-    else:
-        prefix = options.data.recipe
-        folder = make_run_folder(Path(options.out), name=options.name, prefix=prefix)
+    checkpoints = Checkpoints(
+        folder / "checkpoints",
+        model=trainer.model,
+        optimizer=trainer.optimizer,
+        step=trainer.step,
+        running_joint=trainer.running_joint,
+        history=history,
+    )
+    # Where the start state comes from:
+    # 1. --resume: the newest readable checkpoint of that run;
+    # 2. scratch, from the seed: a new run, or one without a checkpoint yet.
+    if checkpoints.last_step is not None:
+        checkpoints.restore()
+        require(
+            checkpoints.last_step <= steps,
+            f"train.steps must be at least the {checkpoints.last_step} steps that "
+            f"{folder} has done",
+            steps=steps,
+        )
     stored = {**as_plain(options), "resume": None, "name": folder.name}
     write_atomically(folder / OPTIONS_FILE, yaml.safe_dump(stored, sort_keys=False))
-    write_atomically(folder / "manifest.json", json.dumps(facts, indent=2) + "\n")
-    return folder
+    write_atomically(folder / MANIFEST_FILE, json.dumps(facts, indent=2) + "\n")
+    return folder, checkpoints
 
 
 def _report_actions(
@@ -170,106 +237,74 @@ def train(
     Raises:
         UserError: If options and data do not fit together, or a resumed run does not
             fit them.
-        NonFiniteLoss: If a loss is NaN or infinite; the last checkpoint stays.
+        NonFiniteLoss: If a loss or the gradient is NaN or infinite; the last checkpoint
+            stays.
     """
     images = task.protocol.train.images
-    per_epoch = steps_per_epoch(len(images), options.data.batch)
-    require(
-        options.data.batch % strategy.num_replicas_in_sync == 0,
-        f"data.batch must divide by the {strategy.num_replicas_in_sync} devices",
-        batch=options.data.batch,
+    steps, per_epoch = _count_steps(
+        options, task, replicas=strategy.num_replicas_in_sync
     )
-    require(
-        len(images) >= options.k,
-        f"k must not exceed the {len(images)} images",
-        k=options.k,
+    trainer = _build_trainer(
+        options, build_backbone, strategy, steps=steps, per_epoch=per_epoch
     )
-    epochs = options.train.epochs
-    steps = options.train.steps if epochs is None else epochs * per_epoch
-
-    # Seeds the start weights only; data and perturbations follow from (seed, step).
-    keras.utils.set_random_seed(options.seed)
-    keras.mixed_precision.set_global_policy(options.train.precision)
-    with strategy.scope():
-        model = ClusterIIC.create(
-            build_backbone(),
-            k=options.k,
-            k_aux=options.k_aux,
-            num_main=options.heads.main,
-            num_aux=options.heads.aux,
-        )
-        trainer = Trainer(
-            model,
-            make_optimizer(options.train, steps=steps),
-            strategy,
-            schedule=make_schedule(options.train, steps=steps, per_epoch=per_epoch),
-        )
     history = History()
-    folder = _start_folder(options, task, strategy)
-    checkpoints = Checkpoints(
-        folder / "checkpoints",
-        model=model,
-        optimizer=trainer.optimizer,
-        step=trainer.step,
-        history=history,
-    )
-    # Where the start state comes from:
-    # 1. --resume: the newest readable checkpoint of that run;
-    # 2. otherwise scratch, from the seed.
-    if options.resume is not None:
-        checkpoints.restore()
+    folder, checkpoints = _open_run(options, task, trainer, history, steps=steps)
     start = int(trainer.step.numpy())
-    if start > steps:
-        raise UserError(
-            f"the run {folder} has {start} steps already; train.steps must be at least "
-            f"that. Received: steps={steps}"
-        )
-    on_start(folder, model, start)
+    on_start(folder, trainer.model, start)
 
+    batch, repeats = options.data.batch, options.data.repeats
     batches = training_batches(
         images,
         task.views,
-        repeats=options.data.repeats,
-        batch=options.data.batch,
+        repeats=repeats,
+        batch=batch,
         seed=options.seed,
         start=start,
         steps=steps,
     )
-    images_per_step = options.data.batch * (1 + options.data.repeats)
-    with (
-        Training(steps=steps, start=start, images_per_step=images_per_step) as training,
-        StopSignal() as stop,
-    ):
-        chain = _report_actions(
-            options, task, folder, model=model, history=history, training=training
+    training = Training(steps=steps, start=start, images_per_step=batch * (1 + repeats))
+    chain = _report_actions(
+        options, task, folder, model=trainer.model, history=history, training=training
+    )
+
+    def report(step: int) -> None:
+        row = actions.make_row(
+            history, step=step, images_per_step=batch, num_images=len(images)
         )
+        for action in chain:
+            action(row)
 
-        def report(step: int) -> None:
-            row = actions.make_row(
-                history,
-                step=step,
-                images_per_step=options.data.batch,
-                num_images=len(images),
-            )
-            for action in chain:
-                action(row)
+    def reseed(step: int) -> None:
+        begin, end = options.train.reseed_from, options.train.reseed_to
+        if begin * steps <= step < end * steps:
+            sources = trainer.reseed(seed=options.seed)
+            if sources:
+                history.remarks.append({"step": step, "reseeded": list(sources)})
 
-        try:
+    # The order matters: what is saved includes what was re-seeded and reported.
+    events = [
+        Event(options.train.reseed_every, reseed),
+        Event(options.report.every, report, at_end=True),
+        Event(
+            options.report.checkpoint_every,
+            checkpoints.save,
+            at_end=True,
+            at_stop=True,
+        ),
+    ]
+    try:
+        with training, StopSignal() as stop:
             train_loop(
                 trainer,
                 iter(strategy.experimental_distribute_dataset(batches)),
                 history,
                 steps=steps,
                 steps_per_call=options.train.steps_per_call,
-                report_every=options.report.every,
-                checkpoint_every=options.report.checkpoint_every,
+                events=events,
                 on_call=training.advance,
-                on_report=report,
-                save=checkpoints.save,
                 stop=stop,
             )
-        except NonFiniteLoss as error:
-            raise NonFiniteLoss(
-                f"{error}; {_what_is_kept(folder, checkpoints)}"
-            ) from None
-    return Trained(model, folder, int(trainer.step.numpy()), steps, history.seconds)
+    except NonFiniteLoss as error:
+        raise NonFiniteLoss(f"{error}; {_what_is_kept(folder, checkpoints)}") from None
+    step = int(trainer.step.numpy())
+    return Trained(trainer.model, folder, step, steps, history.seconds)

@@ -6,8 +6,9 @@ a callable. It stops cleanly on Ctrl-C and SIGTERM, after the call in flight.
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import FrameType
 
 from iic_tf.checkpoints import History
@@ -42,7 +43,24 @@ class StopSignal(AbstractContextManager):
             signal.signal(number, handler)
 
 
-def next_stop(step: int, *, steps: int, every: tuple[int, ...]) -> int:
+@dataclass(frozen=True)
+class Event:
+    """Something that happens every so often.
+
+    Attributes:
+        every: Steps between two occurrences, at multiples of this number.
+        call: Called with the step.
+        at_end: Whether it also happens after the last step.
+        at_stop: Whether it also happens when the run is told to stop.
+    """
+
+    every: int
+    call: Callable[[int], None]
+    at_end: bool = False
+    at_stop: bool = False
+
+
+def next_stop(step: int, *, steps: int, every: Iterable[int]) -> int:
     """The next step at which something is due: a multiple of ``every``, or the end."""
     return min(steps, *((step // n + 1) * n for n in every))
 
@@ -54,17 +72,14 @@ def train_loop(
     *,
     steps: int,
     steps_per_call: int,
-    report_every: int,
-    checkpoint_every: int,
+    events: Sequence[Event],
     on_call: Callable[[int], None],
-    on_report: Callable[[int], None],
-    save: Callable[[int], None],
     stop: StopSignal,
 ) -> bool:
     """Trains to the last step, or until told to stop.
 
-    Calls are cut at multiples of ``steps_per_call``, ``report_every`` and
-    ``checkpoint_every``, so a resumed run makes the very calls of an uninterrupted one.
+    Calls are cut at multiples of ``steps_per_call`` and of every event, so a resumed
+    run makes the very calls of an uninterrupted one.
 
     Args:
         trainer: The inner loop; its step tells where to start.
@@ -72,32 +87,31 @@ def train_loop(
         history: Receives the results of every call.
         steps: Steps of the whole run.
         steps_per_call: Steps in one call of the inner loop.
-        report_every: Steps between reports.
-        checkpoint_every: Steps between checkpoints.
+        events: What happens every so often, in the order in which it happens.
         on_call: Called after every call with the step.
-        on_report: Called with the step when a report is due, before the checkpoint.
-        save: Called with the step when a checkpoint is due, and when told to stop.
         stop: Says when to stop.
 
     Returns:
         Whether the last step was reached.
 
     Raises:
-        NonFiniteLoss: If a loss is NaN or infinite. Nothing is saved then.
+        NonFiniteLoss: If a loss or the gradient is NaN or infinite; no event happens.
     """
+    every = [steps_per_call, *(event.every for event in events)]
     step = int(trainer.step.numpy())
     while step < steps and not stop.received:
-        until = next_stop(
-            step, steps=steps, every=(steps_per_call, report_every, checkpoint_every)
-        )
+        until = next_stop(step, steps=steps, every=every)
         started = time.perf_counter()
         results = trainer.run(iterator, until - step)
         history.seconds += time.perf_counter() - started
         history.add(results, steps=until - step)
         step = until
         on_call(step)
-        if step % report_every == 0 or step == steps:
-            on_report(step)
-        if step % checkpoint_every == 0 or step == steps or stop.received:
-            save(step)
+        for event in events:
+            if (
+                step % event.every == 0
+                or (event.at_end and step == steps)
+                or (event.at_stop and stop.received)
+            ):
+                event.call(step)
     return step == steps

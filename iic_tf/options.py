@@ -152,6 +152,16 @@ class TrainOptions:
     epochs: int | None = None
     """Passes over the images; if given it takes the place of steps."""
 
+    reseed_every: int = 50
+    """Steps between re-seedings: main sub-heads whose information lags behind the best
+    start anew from a leading one. Labels play no part."""
+
+    reseed_from: float = 0.25
+    """Share of the run at which re-seeding begins; sub-heads differ until then."""
+
+    reseed_to: float = 0.65
+    """Share of the run at which it ends; reseed_from for no re-seeding at all."""
+
     order: list[str] = field(default_factory=lambda: ["main+aux"])
     """Heads trained in each pass, repeated to the end: [main+aux] trains both in every
     step, [aux, main, main] alternates one pass of aux with two of main."""
@@ -196,7 +206,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
-        for name in ("steps", "epochs", "steps_per_call"):
+        for name in ("steps", "epochs", "steps_per_call", "reseed_every"):
             value = getattr(self, name)
             require(
                 value is None or value >= 1,
@@ -207,6 +217,12 @@ class TrainOptions:
             self.warmup_steps >= 0,
             "train.warmup_steps must be at least 0",
             warmup_steps=self.warmup_steps,
+        )
+        require(
+            0 <= self.reseed_from <= self.reseed_to <= 1,
+            "train.reseed_from and train.reseed_to must rise from 0 to 1",
+            reseed_from=self.reseed_from,
+            reseed_to=self.reseed_to,
         )
         require(
             self.learning_rate > 0,

@@ -30,7 +30,7 @@ def test_both_panels_with_labels_and_one_without():
     assert len(figure.axes) == 2
     texts = [t.get_text() for axes in figure.axes for t in axes.get_legend().texts]
     assert any("lowest-loss sub-head (0.0667)" in text for text in texts)
-    assert "test" in figure.axes[1].get_ylabel()
+    assert figure.axes[1].get_title(loc="left") == "scored on test"
     draw(figure, rows(labels=False), title="a run")
     assert len(figure.axes) == 1
 

@@ -42,3 +42,18 @@ def test_comes_back_from_its_config():
 def test_refuses_senseless_sizes(arguments, message):
     with pytest.raises(ValueError, match=message):
         SubHeads(*arguments)
+
+
+def test_reseeding_copies_the_source_with_noise_and_leaves_the_others():
+    bank = SubHeads(4, 3)
+    bank.build((None, 500))
+    bank.bias.assign(np.arange(12))
+    before = bank.kernel.numpy().reshape(500, 3, 4)
+    bank.reseed({2: 0}, noise=0.05, seed=(1, 2))
+    after = bank.kernel.numpy().reshape(500, 3, 4)
+    np.testing.assert_array_equal(after[:, :2], before[:, :2])
+    added = after[:, 2] - before[:, 0]
+    assert added.std() == pytest.approx(0.05 * before[:, 0].std(), rel=0.05)
+    np.testing.assert_array_equal(
+        bank.bias.numpy().reshape(3, 4), [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3]]
+    )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from iic_tf.checkpoints import History
-from iic_tf.loop import StopSignal, next_stop, train_loop
+from iic_tf.loop import Event, StopSignal, next_stop, train_loop
 
 
 class Steps:
@@ -29,23 +29,27 @@ class Steps:
         return {"main_loss": np.zeros(1)}
 
 
-def run(trainer, stop=None, **options):
-    events = []
-    options = {
-        "steps": 100, "steps_per_call": 10, "report_every": 25, "checkpoint_every": 40,
-        **options,
-    }  # fmt: skip
+def run(trainer, stop=None):
+    happened = []
+
+    def note(kind):
+        return lambda step: happened.append((kind, step))
+
     done = train_loop(
         trainer,
         iter(()),
         History(),
+        steps=100,
+        steps_per_call=10,
+        events=[
+            Event(45, note("reseed")),
+            Event(25, note("report"), at_end=True),
+            Event(40, note("save"), at_end=True, at_stop=True),
+        ],
         on_call=lambda step: None,
-        on_report=lambda step: events.append(("report", step)),
-        save=lambda step: events.append(("save", step)),
         stop=stop or StopSignal(),
-        **options,
     )
-    return done, events
+    return done, happened
 
 
 def test_reports_and_checkpoints_come_when_they_are_due():
@@ -53,6 +57,7 @@ def test_reports_and_checkpoints_come_when_they_are_due():
     assert done
     assert [s for kind, s in events if kind == "report"] == [25, 50, 75, 100]
     assert [s for kind, s in events if kind == "save"] == [40, 80, 100]
+    assert [s for kind, s in events if kind == "reseed"] == [45, 90]
     assert events[-2:] == [("report", 100), ("save", 100)]
 
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -255,6 +256,29 @@ def test_resuming_on_other_images_is_refused(digits, digits_npz, out, tmp_path, 
     arguments = ["--resume", str(out / "a"), "--data.dir", str(tmp_path / "other.npz")]
     assert models_iic.main(arguments) == 2
     assert "was trained on other images" in capsys.readouterr().err
+
+
+def test_a_failed_resume_touches_nothing(digits_npz, out, capsys):
+    assert models_iic.main(words(digits_npz, out, name="a")) == 0
+    before = {p: p.read_bytes() for p in (out / "a").rglob("*") if p.is_file()}
+    resume = ["--resume", str(out / "a")]
+    assert models_iic.main([*resume, "--k=9"]) == 2
+    assert "can be read into this network" in capsys.readouterr().err
+    assert models_iic.main([*resume, "--train.steps=4"]) == 2
+    assert "train.steps must be at least the 8 steps" in capsys.readouterr().err
+    assert {p: p.read_bytes() for p in before} == before
+
+
+def test_a_run_that_died_before_its_first_checkpoint_starts_again(
+    digits_npz, out, capsys
+):
+    for name in ("a", "b"):
+        assert models_iic.main(words(digits_npz, out, name=name)) == 0
+    shutil.rmtree(out / "a" / "checkpoints")
+    assert models_iic.main(["--resume", str(out / "a")]) == 0
+    assert "started from scratch" in capsys.readouterr().out.rsplit("Run:", 1)[1]
+    for a, b in zip(weights(out / "a"), weights(out / "b"), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_two_logical_devices_run_the_main_job(digits_npz, out):
