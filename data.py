@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from iic_tf import sources
-from iic_tf.options import check_arguments
+from iic_tf.options import check_arguments, require
 from iic_tf.perturb import (
     Perturbation,
     affine,
@@ -30,6 +30,7 @@ class Recipe:
 
     Attributes:
         find: Finds the images; takes the folder given by the user or None.
+        source_shape: Height, width and channels of the images found.
         image_shape: Height, width and channels that the network sees.
         original: What is done to an original in training.
         evaluate: What is done to an image in evaluation; not random.
@@ -39,12 +40,27 @@ class Recipe:
     """
 
     find: Callable[[str | None], Source]
+    source_shape: tuple[int, int, int]
     image_shape: tuple[int, int, int]
     original: Perturbation
     evaluate: Perturbation
     perturb: Callable[..., Perturbation]
     figures: dict[str, Any] = field(default_factory=dict)
     class_names: tuple[str, ...] | None = None
+
+    def check(self, source: Source, *, name: str) -> None:
+        """Raises UserError if the images found are not what the recipe is for.
+
+        Args:
+            source: What ``find`` found.
+            name: Name of the recipe.
+        """
+        for split, part in source.splits.items():
+            require(
+                part.images.shape[1:] == self.source_shape,
+                f"the recipe {name} needs images of shape {self.source_shape}",
+                **{split: part.images.shape[1:]},
+            )
 
     def views(self, replaced: dict[str, Any]) -> Views:
         """What is done to images, with some of the perturbation's figures replaced.
@@ -139,6 +155,7 @@ _DIGITS = tuple("0123456789")
 RECIPES: dict[str, Recipe] = {
     "mnist": Recipe(
         find=mnist_images,
+        source_shape=(28, 28, 1),
         image_shape=(24, 24, 1),
         original=_CENTRE_20,
         evaluate=_CENTRE_20,
@@ -147,6 +164,7 @@ RECIPES: dict[str, Recipe] = {
     ),
     "mnist_published": Recipe(
         find=mnist_images,
+        source_shape=(28, 28, 1),
         image_shape=(24, 24, 1),
         original=crop_resize((20,), size=24, where="centre_half"),
         evaluate=_CENTRE_20,

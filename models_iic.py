@@ -170,6 +170,7 @@ def run(options: Options) -> int:
     views = recipe.views(options.data.perturb)
 
     source = recipe.find(options.data.dir)
+    recipe.check(source, name=options.data.recipe)
     protocol = sources.apply_protocol(source, options.data.protocol)
     task = job.Task(protocol, views, source.origin)
     console.print(
@@ -183,7 +184,8 @@ def run(options: Options) -> int:
         return 0
 
     def on_start(folder: Path, model: Any, step: int) -> None:
-        devices = ", ".join(strategy.extended.worker_devices)
+        names = [n.split("device:")[-1] for n in strategy.extended.worker_devices]
+        devices = ", ".join(names)
         console.print(f"Devices:  {devices}")
         changed = ", ".join(changed_options(options)) or "all as by default"
         console.print(f"Options:  {changed}")

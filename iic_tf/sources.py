@@ -51,6 +51,10 @@ class Split:
             images=self.images.shape,
             labels=getattr(self.labels, "shape", None),
         )
+        require(len(self.images) > 0, "there must be at least one image", images=0)
+        if self.labels is not None:
+            lowest = int(self.labels.min())
+            require(lowest >= 0, "labels must be classes from 0", lowest=lowest)
 
 
 @dataclass(frozen=True)

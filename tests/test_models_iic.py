@@ -290,7 +290,7 @@ def test_two_logical_devices_run_the_main_job(digits_npz, out):
         check=False,
     )
     assert finished.returncode == 0, finished.stderr
-    assert "device:CPU:0, " in finished.stdout and "device:CPU:1" in finished.stdout
+    assert "Devices:  CPU:0, CPU:1\n" in finished.stdout
     assert finished.stderr == ""
     assert models_iic.main(words(digits_npz, out, name="one")) == 0
     one, two = (
@@ -313,6 +313,12 @@ def corrupt(folder):
     return folder / "bad.npz"
 
 
+def npz_with(folder, images, labels=None):
+    arrays = {"images": images} | ({} if labels is None else {"labels": labels})
+    np.savez(folder / "mine.npz", **arrays)
+    return folder / "mine.npz"
+
+
 def yaml_with(folder, text):
     path = folder / "options.yaml"
     path.write_text(text)
@@ -329,6 +335,20 @@ MISTAKES = {
         "its header promises 7056 bytes for the shape (9, 28, 28), 100 follow",
     ),
     "corrupt npz": (lambda d: {"data.dir": corrupt(d)}, "cannot read the npz file"),
+    "images of another size": (
+        lambda d: {"data.dir": npz_with(d, np.zeros((60, 16, 16), np.uint8))},
+        "the recipe mnist needs images of shape (28, 28, 1)",
+    ),
+    "labels below zero": (
+        lambda d: {
+            "data.dir": npz_with(d, np.zeros((60, 28, 28), np.uint8), np.full(60, -1))
+        },
+        "labels must be classes from 0",
+    ),
+    "no images at all": (
+        lambda d: {"data.dir": npz_with(d, np.zeros((0, 28, 28), np.uint8))},
+        "there must be at least one image",
+    ),
     "one cluster": (lambda d: {"k": 1}, "k must be at least 2 clusters"),
     "more clusters than images": (
         lambda d: {"k": 241, "data.batch": 2},
