@@ -28,7 +28,7 @@ class BatchNorm(keras.layers.BatchNormalization):
     form; both see the statistics of the whole batch.
 
     Args:
-        tracked: If false there are no running statistics: evaluation normalises with
+        tracked: If false no running statistics are kept: evaluation normalises with
             the statistics of its own batch too, so predictions depend on the batch (the
             authors' ``batchnorm_track`` off, reference runs 685 and 640).
         momentum: Share of the running statistics kept at each update.
@@ -45,6 +45,8 @@ class BatchNorm(keras.layers.BatchNormalization):
         **kwargs: Any,
     ):
         kwargs.setdefault("synchronized", True)
+        # with momentum 1 the running statistics stay what they were
+        momentum = momentum if tracked else 1.0
         super().__init__(momentum=momentum, epsilon=epsilon, **kwargs)
         self.tracked = tracked
 

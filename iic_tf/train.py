@@ -178,7 +178,9 @@ class Trainer:
         variables = self.model.trainable_variables
         gradients = tape.gradient(total, variables)
         self.optimizer.apply(gradients, variables)
-        return {**results, "gradient_norm": tf.linalg.global_norm(gradients)}
+        # the norms of all replicas' parts: one that is not finite shows in the sum
+        norm = sum_over_replicas(tf.linalg.global_norm(gradients))
+        return {**results, "gradient_norm": norm}
 
     def _one_step(self, iterator: Iterator) -> dict[str, Any]:
         per_replica = self.strategy.run(
@@ -256,7 +258,8 @@ class Trainer:
         Returns:
             For each sub-head that was replaced, the one it was copied from.
         """
-        health = measure(self.running_joint.numpy())
+        joint = self.running_joint.numpy()
+        health = measure(joint)
         lagging = [int(head) for head in health.lagging]
         leading = np.setdiff1d(np.arange(len(health.information)), lagging)
         # every leader is copied about as often as any other: that keeps some variety
@@ -266,4 +269,7 @@ class Trainer:
         if sources:
             step = int(self.step.numpy())
             self.model.main.reseed(sources, noise=RESEED_NOISE, seed=(seed, step))
+            # Judged from now on by what it was copied from, not by what it was.
+            joint[list(sources)] = joint[list(sources.values())]
+            self.running_joint.assign(joint)
         return sources

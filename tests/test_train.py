@@ -164,6 +164,7 @@ def test_reseeding_replaces_those_that_lag_by_those_that_lead(tiny_model):
     joint = np.stack([np.eye(10) + 0.5, np.eye(10) + 0.001, np.eye(10) + 0.0011])
     trainer.running_joint.assign(joint)
     assert trainer.reseed(seed=0) == {0: 1}
+    assert trainer.reseed(seed=0) == {}  # it is judged as its source was
     after = trainer.model.main.kernel.numpy().reshape(-1, 3, 10)
     np.testing.assert_array_equal(after[:, 1:], before[:, 1:])
     assert np.abs(after[:, 0] - before[:, 1]).max() < 0.3 * before[:, 1].std()
