@@ -111,6 +111,11 @@ def published_digits(
         brightness: Range of the brightness factor about 1.
         contrast: Range of the contrast factor about 1.
     """
+    require(
+        all(1 <= side <= 28 for side in crops),
+        "data.perturb.crops must lie between 1 and 28 pixels",
+        crops=crops,
+    )
     return compose(
         rotate(rotation, probability=rotation_probability),
         crop_resize(tuple(crops), size=24),
@@ -137,6 +142,11 @@ def continuous_digits(
         brightness: Range of the brightness added.
         contrast: Range of the contrast factor about 1.
     """
+    require(
+        0 < crop[0] <= crop[1],
+        "data.perturb.crop must be two fractions above 0, the lower first",
+        crop=crop,
+    )
     return compose(
         affine(
             size=24,

@@ -5,6 +5,7 @@ hands what it finds to the engine in ``iic_tf``. TensorFlow is imported after th
 command line is parsed, so that help and mistakes are answered at once.
 """
 
+import argparse
 import dataclasses
 import itertools
 import os
@@ -15,7 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from iic_tf.folders import OPTIONS_FILE, check_writable, find_run
-from iic_tf.options import Options, UserError, as_plain, check_arguments, require
+from iic_tf.options import (
+    Options,
+    UserError,
+    as_plain,
+    check_arguments,
+    first_line,
+    require,
+)
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DEGENERATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
@@ -42,10 +50,14 @@ def parse(words: Sequence[str]) -> Options:
         UserError: If an option is unknown, of the wrong type or out of range.
         SystemExit: After ``--help`` or ``--print_config``.
     """
-    options = _parse_words(words)
-    if options.resume is None:
-        return options
-    folder = find_run(options.resume, out=Path(options.out))
+    # Where to resume from must be known before the other options mean anything.
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--resume")
+    first.add_argument("--out", default=Options().out)
+    known, _ = first.parse_known_args(list(words))
+    if known.resume is None:
+        return _parse_words(words)
+    folder = find_run(known.resume, out=Path(known.out))
     # The stored options come first, so that what the user says now goes over them.
     options = _parse_words(["--config", str(folder / OPTIONS_FILE), *words])
     return dataclasses.replace(
@@ -146,7 +158,7 @@ def run(options: Options) -> int:
         UserError: For what the user can mend.
         NonFiniteLoss: If training broke down.
     """
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     require(
         backend == "tensorflow",
         "the environment variable KERAS_BACKEND must be tensorflow or unset",
@@ -193,10 +205,20 @@ def run(options: Options) -> int:
         begin = f"resumed at step {step:,}" if step else "started from scratch"
         console.print(f"Run:      {folder}, {begin}\n")
 
+    def build_backbone() -> Any:
+        try:
+            return builder(recipe.image_shape, **options.graph.args)
+        except ValueError as error:
+            if not options.graph.args:  # then it is the builder's mistake
+                raise
+            raise UserError(
+                f"graph.args {options.graph.args} make no network: {first_line(error)}"
+            ) from None
+
     trained = job.train(
         options,
         task,
-        build_backbone=lambda: builder(recipe.image_shape, **options.graph.args),
+        build_backbone=build_backbone,
         strategy=strategy,
         on_start=on_start,
     )
@@ -228,8 +250,8 @@ def main(words: Sequence[str] | None = None) -> int:
         words: Words of the command line; those of the process if None.
 
     Returns:
-        0; 1 if training broke down; 2 for a mistake in options or data; 3 if the result
-        is degenerate; 130 if stopped.
+        0; 1 if training broke down or a file could not be used; 2 for a mistake in
+        options or data; 3 if the result is degenerate; 130 if stopped.
     """
     try:
         return run(parse(sys.argv[1:] if words is None else words))
@@ -238,6 +260,9 @@ def main(words: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except ArithmeticError as error:
         print(f"models_iic.py: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except OSError as error:  # a full disk, a folder that may not be read
+        print(f"models_iic.py: {first_line(error)}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         print("models_iic.py: interrupted", file=sys.stderr)

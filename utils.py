@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def cluster_names(
         clusters: Cluster of each image, shape ``(n,)``.
         labels: Class of each image, shape ``(n,)``.
         num_clusters: Number of clusters k.
-        class_names: Names of the classes; their numbers if None.
+        class_names: Names of the classes; their numbers if None or too few.
 
     Returns:
         One name per cluster; "none" for clusters left over.
@@ -61,8 +62,9 @@ def cluster_names(
     table = contingency(
         clusters, labels, num_clusters=num_clusters, num_classes=num_classes
     )
-    names = class_names or [str(i) for i in range(num_classes)]
-    return ["none" if c < 0 else names[c] for c in match_one_to_one(table)]
+    if class_names is None or len(class_names) < num_classes:
+        class_names = [str(i) for i in range(num_classes)]
+    return ["none" if c < 0 else class_names[c] for c in match_one_to_one(table)]
 
 
 def write_assignments(
@@ -131,6 +133,10 @@ def hand_over(
             num_clusters=k,
             class_names=class_names,
         )
+    write_assignments(folder / "assignments.csv", soft[:, chosen], labels=split.labels)
+    unfinished = folder / ".unfinished.keras"
+    trained.model.save(unfinished)
+    os.replace(unfinished, folder / "model.keras")
     cluster_grid(
         folder / "clusters.png",
         split.images,
@@ -138,8 +144,6 @@ def hand_over(
         names=names,
         title=f"{folder.name}: the most confident images of each cluster",
     )
-    write_assignments(folder / "assignments.csv", soft[:, chosen], labels=split.labels)
-    trained.model.save(folder / "model.keras")
     summary = {
         "chosen": chosen,
         "chosen_by": "lowest loss on pairs of the evaluation images",

@@ -34,7 +34,7 @@ STRATEGY = tf.distribute.get_strategy()
 
 
 def matmul_speed(side: int = 2048, repeats: int = 20) -> float:
-    """Speed of a float32 matrix product in GFLOP/s, the best of a few rounds."""
+    """Speed of a float32 matrix product in GFLOP/s, the median of a few."""
     a = tf.random.normal((side, side))
     times = []
     for _ in range(repeats):

@@ -93,7 +93,6 @@ def conv_bn_relu(
     *,
     kernel: int,
     name: str,
-    strides: int = 1,
     tracked: bool = True,
 ) -> keras.KerasTensor:
     """Convolution without bias, batch normalisation, ReLU; "same" padding.
@@ -103,16 +102,14 @@ def conv_bn_relu(
         filters: Number of output channels.
         kernel: Side of the square kernel in pixels.
         name: Prefix of the three layers' names.
-        strides: Step of the convolution in pixels.
         tracked: See ``BatchNorm``.
 
     Returns:
-        Shape ``(n, height / strides, width / strides, filters)``.
+        Shape ``(n, height, width, filters)``.
     """
     x = keras.layers.Conv2D(
         filters,
         kernel,
-        strides=strides,
         padding="same",
         use_bias=False,
         kernel_initializer=he_normal(),
@@ -122,16 +119,13 @@ def conv_bn_relu(
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
-def dense_bn_relu(
-    x: keras.KerasTensor, units: int, *, name: str, tracked: bool = True
-) -> keras.KerasTensor:
+def dense_bn_relu(x: keras.KerasTensor, units: int, *, name: str) -> keras.KerasTensor:
     """Dense layer drawn from N(0, 0.01), batch normalisation, ReLU.
 
     Args:
         x: Shape ``(n, features)``.
         units: Number of outputs.
         name: Prefix of the three layers' names.
-        tracked: See ``BatchNorm``.
 
     Returns:
         Shape ``(n, units)``.
@@ -142,5 +136,5 @@ def dense_bn_relu(
         kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
         name=f"{name}_dense",
     )(x)
-    x = BatchNorm(tracked=tracked, name=f"{name}_bn")(x)
+    x = BatchNorm(name=f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)

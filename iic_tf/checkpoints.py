@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from iic_tf.options import UserError
+from iic_tf.options import UserError, first_line
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -41,7 +41,7 @@ class History(tf.train.experimental.PythonState):
 
     Attributes:
         rows: Reports; plain numbers, strings and lists.
-        seconds: Training time so far, over all resumes.
+        seconds: Time so far, over all resumes, with reports and checkpoints.
         remarks: What was done since the last report, such as re-seedings, with steps.
         pending: Sums of losses and joints since the last report, float64, and under
             ``"steps"`` the number of steps they cover.
@@ -142,7 +142,7 @@ class Checkpoints:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
                 return path
             except Exception as error:  # damage surfaces as any of a dozen kinds
-                reasons.append(f"{Path(path).name}: {str(error).splitlines()[0]}")
+                reasons.append(f"{Path(path).name}: {first_line(error)}")
         raise UserError(
             f"no checkpoint in {self.folder} can be read into this network "
             f"({'; '.join(reasons)})"

@@ -6,13 +6,10 @@ Keras adds up the gradients of the replicas when it applies them: the loss is di
 the number of replicas so that the sum is the gradient of one device, no more.
 """
 
-from collections.abc import Sequence
-from typing import cast
-
 import keras
 import tensorflow as tf
 
-from iic_tf.options import UserError
+from iic_tf.options import UserError, require
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -40,14 +37,16 @@ def num_replicas() -> int:
     return 1 if context is None else context.num_replicas_in_sync
 
 
-def choose_strategy(devices: str | int = "auto") -> tf.distribute.Strategy:
+def choose_strategy(devices: str = "auto") -> tf.distribute.Strategy:
     """Picks the devices of a run. Call it before TensorFlow computes anything.
+
+    GPUs that are not chosen are left alone: TensorFlow does not see them.
 
     Args:
         devices: ``"auto"`` takes all GPUs, else the CPU. A number takes that many
             GPUs, or without GPUs splits the CPU into that many logical devices (for
-            tests). ``"cpu"`` leaves GPUs alone. Otherwise a comma-separated list of
-            device names, such as ``"GPU:0,GPU:2"``.
+            tests). ``"cpu"`` takes the CPU. Otherwise comma-separated GPUs, such as
+            ``"GPU:0,GPU:2"``.
 
     Returns:
         ``MirroredStrategy`` over several devices, ``OneDeviceStrategy`` over one.
@@ -55,44 +54,47 @@ def choose_strategy(devices: str | int = "auto") -> tf.distribute.Strategy:
     Raises:
         UserError: If the devices do not exist on this machine.
     """
-    names = _device_names(devices)
+    gpus = tf.config.list_physical_devices("GPU")
+    chosen = _choose_gpus(devices, len(gpus))
+    if chosen:
+        # the visible ones are numbered anew, from 0
+        tf.config.set_visible_devices([gpus[i] for i in chosen], "GPU")
+        names = [f"GPU:{i}" for i in range(len(chosen))]
+    else:
+        if gpus:
+            tf.config.set_visible_devices([], "GPU")
+        count = int(devices) if devices.isdecimal() else 1
+        if count > 1:
+            split_cpu(count)
+        names = [f"CPU:{i}" for i in range(count)]
     if len(names) == 1:
         return tf.distribute.OneDeviceStrategy(names[0])
     return tf.distribute.MirroredStrategy(names)
 
 
-def _device_names(devices: str | int) -> Sequence[str]:
-    gpus = tf.config.list_physical_devices("GPU")
-    if isinstance(devices, str) and devices.isdecimal():
-        devices = int(devices)
+def _choose_gpus(devices: str, num_gpus: int) -> list[int]:
+    """Numbers of the GPUs to use; none for the CPU."""
     if devices == "auto":
-        return [f"GPU:{i}" for i in range(len(gpus))] or ["CPU:0"]
-    if devices == "cpu":
-        return ["CPU:0"]
-    if isinstance(devices, int):
-        if devices < 1:
-            raise UserError(f"devices must be at least 1. Received: devices={devices}")
-        if gpus and devices > len(gpus):
-            raise UserError(
-                f"devices must not exceed the {len(gpus)} GPUs of this machine. "
-                f"Received: devices={devices}"
-            )
-        if not gpus and devices > 1:
-            split_cpu(devices)
-        return [f"{'GPU' if gpus else 'CPU'}:{i}" for i in range(devices)]
-    names = [name.strip().upper() for name in devices.split(",")]
-    known = [device.name.split(":", 1)[1] for device in _logical_devices()]
-    if unknown := [name for name in names if name not in known]:
-        raise UserError(
-            f"devices must be auto, cpu, a number or names among {', '.join(known)}. "
-            f"Received: devices={', '.join(unknown)}"
+        return list(range(num_gpus))
+    if devices.lower() in ("cpu", "cpu:0"):
+        return []
+    if devices.isdecimal():
+        require(int(devices) >= 1, "devices must be at least 1", devices=devices)
+        require(
+            num_gpus == 0 or int(devices) <= num_gpus,
+            f"devices must not exceed the {num_gpus} GPUs of this machine",
+            devices=devices,
         )
-    return names
-
-
-def _logical_devices() -> list[tf.config.LogicalDevice]:
-    # "/device:CPU:0" without its first slash-separated part
-    return cast(list, tf.config.list_logical_devices())
+        return list(range(min(int(devices), num_gpus)))
+    known = {f"GPU:{i}": i for i in range(num_gpus)}
+    names = [name.strip().upper() for name in devices.split(",")]
+    require(
+        all(name in known for name in names) and len(set(names)) == len(names),
+        "devices must be auto, cpu, a number, or different GPUs among "
+        f"{', '.join(known) or 'none (this machine has no GPU)'}",
+        devices=devices,
+    )
+    return [known[name] for name in names]
 
 
 def split_cpu(count: int) -> None:

@@ -23,9 +23,9 @@ def check_writable(out: Path) -> None:
         UserError: If it cannot.
     """
     existing = out.absolute()
-    while not existing.exists():
-        existing = existing.parent
     try:
+        while not existing.exists():
+            existing = existing.parent
         with tempfile.TemporaryDirectory(dir=existing):
             pass
     except OSError as error:

@@ -75,7 +75,7 @@ def train_loop(
     events: Sequence[Event],
     on_call: Callable[[int], None],
     stop: StopSignal,
-) -> bool:
+) -> None:
     """Trains to the last step, or until told to stop.
 
     Calls are cut at multiples of ``steps_per_call`` and of every event, so a resumed
@@ -91,19 +91,16 @@ def train_loop(
         on_call: Called after every call with the step.
         stop: Says when to stop.
 
-    Returns:
-        Whether the last step was reached.
-
     Raises:
         NonFiniteLoss: If a loss or the gradient is NaN or infinite; no event happens.
     """
     every = [steps_per_call, *(event.every for event in events)]
     step = int(trainer.step.numpy())
+    before, started = history.seconds, time.perf_counter()
     while step < steps and not stop.received:
         until = next_stop(step, steps=steps, every=every)
-        started = time.perf_counter()
         results = trainer.run(iterator, until - step)
-        history.seconds += time.perf_counter() - started
+        history.seconds = before + time.perf_counter() - started
         history.add(results, steps=until - step)
         step = until
         on_call(step)
@@ -114,4 +111,3 @@ def train_loop(
                 or (event.at_stop and stop.received)
             ):
                 event.call(step)
-    return step == steps

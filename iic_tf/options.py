@@ -37,13 +37,33 @@ def require(condition: bool, expected: str, **received: object) -> None:
         raise UserError(f"{expected}. Received: {values}")
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its kind where there is none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _is_like(value: Any, default: Any, hint: Any) -> bool:
+    """Whether an option's value can take the place of a default."""
+    if default is None:
+        return True
+    if isinstance(default, tuple):
+        return (
+            isinstance(value, list | tuple)
+            and all(_is_like(entry, default[0], None) for entry in value)
+            and (len(value) == len(default) or (bool(value) and "..." in str(hint)))
+        )
+    if isinstance(default, float) and not isinstance(value, bool):
+        return isinstance(value, int | float)
+    return type(value) is type(default)
+
+
 def check_arguments(
     function: Callable, values: Mapping[str, Any], *, option: str
 ) -> None:
     """Checks options that become keyword arguments of a function of the user's.
 
-    A value must be of the kind of the argument's default: a number, a list of numbers,
-    or true or false.
+    A value must be of the kind of the argument's default, a list as long as it unless
+    the annotation has an ellipsis.
 
     Args:
         function: Its keyword-only arguments are the known names.
@@ -53,25 +73,17 @@ def check_arguments(
     Raises:
         UserError: If a name is unknown or a value of the wrong kind.
     """
-    parameters = inspect.signature(function).parameters.values()
-    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    parameters = inspect.signature(function).parameters
+    known = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
     for name, value in values.items():
-        known = ", ".join(defaults) or "nothing"
         require(
-            name in defaults,
-            f"{option} of {function.__name__} takes {known}",
+            name in known,
+            f"{option} of {function.__name__} takes {', '.join(known) or 'nothing'}",
             **{name: value},
         )
-        default = defaults[name]
-        is_list = isinstance(default, tuple)
+        default = parameters[name].default
         require(
-            isinstance(value, list | tuple) == is_list
-            and all(
-                isinstance(entry, bool) == isinstance(default, bool)
-                and isinstance(entry, int | float)
-                and not (isinstance(default, int) and isinstance(entry, float))
-                for entry in (value if is_list else [value])
-            ),
+            _is_like(value, default, parameters[name].annotation),
             f"{option}.{name} must be like {default!r}",
             **{name: value},
         )
@@ -193,12 +205,13 @@ class TrainOptions:
     """Course of the learning rate after warm-up; cosine ends at zero."""
 
     lr_drops: list[int] = field(default_factory=list)
-    """Steps at which a constant learning rate is multiplied by lr_drop_factor."""
+    """Steps at which a constant learning rate, then without warm-up, is multiplied by
+    lr_drop_factor."""
 
     lr_drop_factor: float = 0.1
     """Factor applied at each of lr_drops."""
 
-    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
     """Precision of the backbone; sub-heads and loss are always float32."""
 
     steps_per_call: int = 10
@@ -234,6 +247,12 @@ class TrainOptions:
             "train.lr_drops needs train.decay constant",
             lr_drops=self.lr_drops,
             decay=self.decay,
+        )
+        require(
+            self.lr_drops == sorted(set(self.lr_drops)) and self.lr_drop_factor > 0,
+            "train.lr_drops must be rising steps, and train.lr_drop_factor above 0",
+            lr_drops=self.lr_drops,
+            lr_drop_factor=self.lr_drop_factor,
         )
         require(bool(self.order), "train.order must name a pass", order=self.order)
         for heads in self.order:

@@ -50,7 +50,6 @@ def _warp(
     shift: tuple[tf.Tensor, tf.Tensor],
     size: tuple[int, int],
     interpolation: str,
-    fill: str,
 ) -> tf.Tensor:
     """Samples each output pixel at ``middle + matrix @ (pixel - middle) + shift``.
 
@@ -61,10 +60,9 @@ def _warp(
         shift: Per image, x and y in input pixels, each ``(n,)``.
         size: Height and width of the result in pixels.
         interpolation: ``"NEAREST"`` or ``"BILINEAR"``.
-        fill: Value outside: ``"CONSTANT"`` (0), ``"REFLECT"`` or ``"NEAREST"``.
 
     Returns:
-        Shape ``(n, *size, channels)``.
+        Shape ``(n, *size, channels)``, black outside of the images.
     """
     xx, xy, yx, yy = matrix
     row, column = _centre(images)
@@ -89,7 +87,7 @@ def _warp(
         output_shape=size,
         fill_value=0.0,
         interpolation=interpolation,
-        fill_mode=fill,
+        fill_mode="CONSTANT",
     )
     return tf.ensure_shape(warped, (None, *size, images.shape[3]))
 
@@ -114,7 +112,6 @@ def rotate(degrees: float, *, probability: float = 1.0) -> Perturbation:
             shift=(zero, zero),
             size=tuple(images.shape[1:3]),
             interpolation="NEAREST",
-            fill="CONSTANT",
         )
 
     return apply
@@ -263,7 +260,6 @@ def affine(
             shift=(x, y),
             size=(size, size),
             interpolation="BILINEAR",
-            fill="CONSTANT",
         )
 
     return apply

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from iic_tf.curves import MUTED, save_figure
 
 
-def _mosaic(images: Sequence[np.ndarray], *, columns: int, gap: int = 2) -> np.ndarray:
+def _mosaic(images: Sequence[np.ndarray], *, columns: int) -> np.ndarray:
     """One row of images of equal shape ``(height, width, c)``, padded with white."""
     height, width, channels = images[0].shape if len(images) else (1, 1, 1)
+    gap = 2
     row = np.ones((height, columns * (width + gap) - gap, channels))
     for i, image in enumerate(images[:columns]):
         row[:, i * (width + gap) : i * (width + gap) + width] = image

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from iic_tf.options import UserError, require
+from iic_tf.options import UserError, first_line, require
 
 
 @dataclass(frozen=True)
@@ -217,6 +217,11 @@ def from_npz(path: Path) -> Source:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            require(
+                isinstance(archive, np.lib.npyio.NpzFile),
+                "data.dir must be a folder or an npz file",
+                dir=str(path),
+            )
             arrays = {name: archive[name] for name in archive.files}
     except (
         OSError,
@@ -235,6 +240,11 @@ def from_npz(path: Path) -> Source:
         if x in arrays:
             labels = arrays.get(y)
             if labels is not None:
+                require(
+                    labels.dtype.kind in "biu",
+                    f"{y} of {path} must hold integers",
+                    dtype=str(labels.dtype),
+                )
                 labels = labels.reshape(-1).astype(np.int64)
             splits[split] = Split(_as_images(arrays[x], what=f"{x} of {path}"), labels)
     require(
@@ -348,10 +358,12 @@ def download_tfds(
             builder.download_and_prepare(
                 download_dir=os.path.join(temporary, "downloads")
             )
-            with suppress(FileExistsError):  # another process was faster
+            if not final.exists():  # another process may have been faster
                 os.rename(builder.data_path, final)
     except Exception as error:  # TFDS raises a dozen kinds of errors
-        print(f"The download of {name} failed ({str(error).splitlines()[0]}).")
+        print(f"The download of {name} failed ({first_line(error)}).")
+        with suppress(OSError):
+            final.parent.rmdir()
         return None
     return from_tfds(name, folder)
 

@@ -39,7 +39,9 @@ class Schedule:
 
     Attributes:
         lamb: λ of the main and the aux heads, shape ``(steps, 2)``.
-        weight: 1 where a bank trains and 0 where it rests, shape ``(steps, 2)``.
+        weight: 1 where a bank trains and 0 where it rests, shape ``(steps, 2)``. The
+            gradient of a resting bank is zero; as in the authors' code Adam's momentum
+            carries it on for some tens of steps.
     """
 
     lamb: np.ndarray
@@ -76,22 +78,25 @@ def make_optimizer(options: TrainOptions, *, steps: int) -> keras.optimizers.Opt
         options: Learning rate, warm-up, decay and drops are read.
         steps: Steps of the run, over which a cosine falls to zero.
     """
-    rate: float | keras.optimizers.schedules.LearningRateSchedule
-    rate = options.learning_rate
-    if options.decay == "cosine":
-        warmup = min(options.warmup_steps, steps - 1)
-        rate = keras.optimizers.schedules.CosineDecay(
-            0.0 if warmup else rate,
-            steps - warmup,
-            warmup_target=rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    elif options.lr_drops:
+    # Always a schedule: a plain number would be a variable, and a checkpoint's number
+    # would go over the one that a resumed run asks for.
+    rate: keras.optimizers.schedules.LearningRateSchedule
+    if options.lr_drops:
         values = [
-            rate * options.lr_drop_factor**i for i in range(len(options.lr_drops) + 1)
+            options.learning_rate * options.lr_drop_factor**i
+            for i in range(len(options.lr_drops) + 1)
         ]
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(
             options.lr_drops, values
+        )
+    else:
+        warmup = min(options.warmup_steps, steps - 1)
+        rate = keras.optimizers.schedules.CosineDecay(
+            0.0 if warmup else options.learning_rate,
+            steps - warmup,
+            alpha=0.0 if options.decay == "cosine" else 1.0,
+            warmup_target=options.learning_rate if warmup else None,
+            warmup_steps=warmup,
         )
     return keras.optimizers.Adam(rate, epsilon=1e-8)
 
@@ -101,7 +106,6 @@ def pair_losses(
     views: Sequence[tf.Tensor],
     *,
     lamb: tf.Tensor,
-    training: bool = True,
 ) -> dict[str, dict[str, tf.Tensor]]:
     """Losses and joints of all sub-heads for one batch, over all replicas.
 
@@ -109,13 +113,12 @@ def pair_losses(
         model: The network.
         views: Originals, then r perturbed copies, each ``(n, height, width, c)``.
         lamb: λ of the main and the aux heads, shape ``(2,)``.
-        training: Whether batch normalisation uses and updates batch statistics.
 
     Returns:
         For ``"main"`` and ``"aux"``: ``{"loss": (h,), "joint": (h, k, k)}``; the joint
         is unnormalised and summed over replicas.
     """
-    originals, *copies = [model(view, training=training) for view in views]
+    originals, *copies = [model(view, training=True) for view in views]
     results = {}
     for i, bank in enumerate(BANKS):
         joint = losses.joint_distribution(

@@ -13,16 +13,19 @@ STEPS = 20
 
 
 def train(strategy, tiny_model, digits, views, start_weights=None):
-    # Five times the published learning rate. At 2e-3 Adam, whose ε is 1e-8, blows up
-    # the rounding of gradients near zero to 5e-5.
-    options = TrainOptions(steps=STEPS, warmup_steps=0, lamb=1.2, learning_rate=5e-4)
+    # Adam at the published learning rate, with Keras's ε of 1e-7: with 1e-8 it divides
+    # gradients that are zero but for rounding by themselves, which blows the rounding up
+    # to 1e-5 here and to 5e-5 at a rate of 2e-3.
+    options = TrainOptions(steps=STEPS, warmup_steps=0, lamb=1.2, learning_rate=1e-4)
     with strategy.scope():
         model = tiny_model()
         if start_weights is not None:
             model.set_weights(start_weights)
+        optimizer = make_optimizer(options, steps=STEPS)
+        optimizer.epsilon = 1e-7
         trainer = Trainer(
             model,
-            make_optimizer(options, steps=STEPS),
+            optimizer,
             strategy,
             schedule=make_schedule(options, steps=STEPS, per_epoch=10),
         )
@@ -49,11 +52,13 @@ def test_two_replicas_end_with_the_weights_of_one(
     _, weights2, results2 = train(two_devices, tiny_model, digits, views, start)
     for a, b in zip(results, results2, strict=True):
         for name in a:
-            np.testing.assert_allclose(a[name], b[name], rtol=2e-4, atol=1e-5)
+            exact = name.endswith("_loss")  # joints are sums over 120 pairs and 5 steps
+            rtol = 0 if exact else 2e-4
+            np.testing.assert_allclose(a[name], b[name], rtol=rtol, atol=1e-5)
     for a, b in zip(weights, weights2, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
     # what was compared are trained weights
-    assert np.abs(weights[0] - start[0]).max() > 4e-3
+    assert np.abs(weights[0] - start[0]).max() > 8e-4
 
 
 def replica_gradients(strategy, model, views_batch, *, scaled):
@@ -99,6 +104,23 @@ def test_gradient_of_two_replicas_is_that_of_one(
     assert np.abs(unscaled[-1] - single[-1]).max() > 0.5 * np.abs(single[-1]).max()
 
 
+@pytest.mark.parametrize(
+    ("devices", "num_gpus", "expected"),
+    [
+        ("auto", 0, []), ("auto", 3, [0, 1, 2]), ("cpu", 3, []), ("2", 3, [0, 1]),
+        ("2", 0, []), ("GPU:0,gpu:2", 3, [0, 2]),
+    ],
+)  # fmt: skip
+def test_which_gpus_are_used(devices, num_gpus, expected):
+    assert distribute._choose_gpus(devices, num_gpus) == expected
+
+
+def test_the_cpu_cannot_be_split_any_more_once_in_use():
+    tf.constant(1.0)
+    with pytest.raises(UserError, match="before TensorFlow computes anything"):
+        distribute.split_cpu(5)
+
+
 def test_outside_of_a_strategy_there_is_one_replica():
     assert distribute.num_replicas() == 1
     value = tf.constant([1.0, 2.0])
@@ -115,12 +137,12 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu():
 @pytest.mark.parametrize(
     ("devices", "message"),
     [
-        (0, "devices must be at least 1"),
-        ("GPU:7", "Received: devices=GPU:7"),
-        ("5", "before TensorFlow computes anything"),
+        ("0", "devices must be at least 1"),
+        ("GPU:99", "Received: devices='GPU:99'"),
+        ("GPU:0,GPU:0", "different GPUs"),
+        ("gpu", "devices must be auto, cpu, a number, or different GPUs"),
     ],
 )
 def test_devices_that_are_not_there(devices, message):
-    tf.constant(1.0)
     with pytest.raises(UserError, match=message):
         distribute.choose_strategy(devices)

@@ -120,7 +120,7 @@ def test_originals_forwarded_once_equal_repeated_originals():
     np.testing.assert_allclose(once, repeated, rtol=1e-12)
 
 
-def test_floor_replaces_and_stops_the_gradient():
+def test_value_and_gradient_are_finite_where_pairs_never_meet():
     joint = tf.constant([[[4.0, 0.0], [0.0, 4.0]]], tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(joint)

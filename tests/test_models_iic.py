@@ -77,6 +77,13 @@ def test_a_run_with_labels(digits_npz, out, capsys):
     assert [row["step"] for row in rows] == [4, 8]
 
 
+def test_more_classes_than_the_recipe_has_names_for(digits, out, tmp_path):
+    path = tmp_path / "many.npz"
+    np.savez(path, images=digits[0][:240], labels=np.arange(240) % 26)
+    assert models_iic.main(words(path, out, name="many")) == 0
+    assert (out / "many" / "clusters.png").is_file()
+
+
 def test_the_same_run_without_labels(digits, out, tmp_path, capsys):
     np.savez(tmp_path / "unlabelled.npz", images=digits[0][:240])
     assert models_iic.main(words(tmp_path / "unlabelled.npz", out)) == 0
@@ -217,7 +224,9 @@ def test_killed_three_times_and_resumed_equals_uninterrupted(digits_npz, out):
     assert f"resumed at step {seen}" in finished.stdout
     for a, b in zip(weights(out / "whole"), weights(out / "killed"), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert without_times(out / "whole") == without_times(out / "killed")
+    rows = without_times(out / "whole")
+    assert rows == without_times(out / "killed")
+    assert any(row["remarks"] for row in rows), "re-seeding was to be part of this"
 
 
 def _text(path):
@@ -279,6 +288,15 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_again(
     assert "started from scratch" in capsys.readouterr().out.rsplit("Run:", 1)[1]
     for a, b in zip(weights(out / "a"), weights(out / "b"), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_a_constant_learning_rate_can_be_changed_on_resume(digits_npz, out):
+    changes = {"name": "a", "train.decay": "constant", "train.warmup_steps": 0}
+    assert models_iic.main(words(digits_npz, out, **changes)) == 0
+    before = weights(out / "a")
+    resume = ["--resume", str(out / "a"), "--train.steps=10"]
+    assert models_iic.main([*resume, "--train.learning_rate=1e-30"]) == 0
+    np.testing.assert_array_equal(weights(out / "a")[0], before[0])
 
 
 def test_two_logical_devices_run_the_main_job(digits_npz, out):
@@ -379,6 +397,22 @@ MISTAKES = {
         lambda d: {"data.perturb.crop": 3},
         "data.perturb.crop must be like (0.6, 1.0)",
     ),
+    "range of the wrong length": (
+        lambda d: {"data.perturb.crop": "[0.6]"},
+        "data.perturb.crop must be like (0.6, 1.0)",
+    ),
+    "range upside down": (
+        lambda d: {"data.perturb.crop": "[1.0, 0.5]"},
+        "the lower first. Received: crop=[1.0, 0.5]",
+    ),
+    "crop larger than the image": (
+        lambda d: {"data.recipe": "mnist_published", "data.perturb.crops": "[40]"},
+        "data.perturb.crops must lie between 1 and 28 pixels",
+    ),
+    "a network of nothing": (
+        lambda d: {"graph.args.fan_out_init": 0},
+        "make no network",
+    ),
     "unknown YAML key": (
         lambda d: {"config": yaml_with(d, "trian:\n  steps: 3\n")},
         "trian",
@@ -474,6 +508,16 @@ def test_help_answers_without_tensorflow():
     assert finished.returncode == 0, finished.stderr
     for name in ("--data.dir", "--train.learning_rate", "--resume", "--show-pairs"):
         assert name in finished.stdout
+
+
+def test_resume_puts_the_command_line_over_the_stored_options(tmp_path):
+    folder = tmp_path / "runs" / "a"
+    folder.mkdir(parents=True)
+    (folder / "options.yaml").write_text("k: 4\ntrain:\n  decay: constant\n")
+    words = ["--resume", str(folder), "--heads.k_aux=8", "--train.lr_drops=[800]"]
+    options = models_iic.parse(words)
+    assert (options.k, options.k_aux, options.train.lr_drops) == (4, 8, [800])
+    assert (options.name, options.out) == ("a", str(folder.parent))
 
 
 def test_print_config_can_be_read_back(tmp_path, capsys):

@@ -28,6 +28,10 @@ from iic_tf.options import (
         (lambda: TrainOptions(learning_rate=0), r"train\.learning_rate must be above"),
         (lambda: TrainOptions(reseed_from=0.7), r"train\.reseed_from and train"),
         (lambda: TrainOptions(lr_drops=[3]), r"train\.lr_drops needs train\.decay"),
+        (
+            lambda: TrainOptions(lr_drops=[6, 3], decay="constant"),
+            r"train\.lr_drops must be rising",
+        ),
         (lambda: TrainOptions(order=[]), r"train\.order must name a pass"),
         (lambda: TrainOptions(order=["a"]), r"train\.order must be a list of main"),
         (lambda: TrainOptions(lamb=-1.0), r"train\.lamb must be a number"),

@@ -74,4 +74,11 @@ def test_the_recipes_named_are_there():
 
 
 def test_every_figure_has_been_filled_in():
-    assert "@" not in re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    assert not re.search(r"@[A-Z]+@", README)
+
+
+def test_every_picture_is_there():
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README)
+    assert pictures
+    for picture in pictures:
+        assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")

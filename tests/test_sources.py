@@ -87,6 +87,12 @@ def test_npz_that_is_damaged_or_strange(tmp_path, arrays):
     np.savez(path, images=arrays[0].astype(np.float32))
     with pytest.raises(UserError, match="uint8 images"):
         sources.from_npz(path)
+    np.savez(path, images=arrays[0], labels=arrays[1].astype(str))
+    with pytest.raises(UserError, match="must hold integers"):
+        sources.from_npz(path)
+    np.save(tmp_path / "mine.npy", arrays[0])
+    with pytest.raises(UserError, match="must be a folder or an npz file"):
+        sources.from_dir(str(tmp_path / "mine.npy"), name="mnist")
     np.savez(path, images=arrays[0], labels=arrays[1][:3])
     with pytest.raises(UserError, match="one label per image"):
         sources.from_npz(path)
@@ -181,4 +187,4 @@ def test_a_failed_download_leaves_nothing(tmp_path, monkeypatch, capsys):
     server.shutdown()
     server.server_close()
     assert "The download of mnist failed" in capsys.readouterr().out
-    assert not [p for p in folder.rglob("*") if p.is_file()]
+    assert not list(folder.rglob("*"))

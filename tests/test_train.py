@@ -75,7 +75,7 @@ def test_losses_of_a_batch_equal_the_formula(tiny_model, batches):
     np.testing.assert_allclose(results["main"]["loss"], expected, rtol=1e-4)
 
 
-def test_a_resting_bank_does_not_move(tiny_model, batches):
+def test_a_bank_that_has_not_trained_yet_does_not_move(tiny_model, batches):
     trainer = build(tiny_model, order=["main", "aux"])
     before = trainer.model.aux.kernel.numpy()
     main_before = trainer.model.main.kernel.numpy()
@@ -130,6 +130,11 @@ def test_learning_rate_drops():
     options = TrainOptions(learning_rate=1.0, decay="constant", lr_drops=[3, 6])
     values = rates(options, 9)
     np.testing.assert_allclose(values[[0, 3, 4, 6, 7]], [1, 1, 0.1, 0.1, 0.01])
+
+
+def test_a_constant_rate_warms_up_too():
+    options = TrainOptions(learning_rate=1.0, decay="constant", warmup_steps=4)
+    np.testing.assert_allclose(rates(options, 8)[[0, 2, 4, 8]], [0, 0.5, 1, 1])
 
 
 def test_warm_up_longer_than_the_run_is_cut():
