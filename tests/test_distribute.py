@@ -14,8 +14,8 @@ STEPS = 20
 
 def train(strategy, tiny_model, digits, views, start_weights=None):
     # Adam at the published learning rate, with Keras's ε of 1e-7: with 1e-8 it divides
-    # gradients that are zero but for rounding by themselves, which blows the rounding up
-    # to 1e-5 here and to 5e-5 at a rate of 2e-3.
+    # gradients that are zero but for rounding by themselves, which blows the rounding
+    # up to 1e-5 here and to 5e-5 at a rate of 2e-3.
     options = TrainOptions(steps=STEPS, warmup_steps=0, lamb=1.2, learning_rate=1e-4)
     with strategy.scope():
         model = tiny_model()

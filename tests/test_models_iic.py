@@ -206,7 +206,7 @@ def test_killed_three_times_and_resumed_equals_uninterrupted(digits_npz, out):
         process = subprocess.Popen(
             arguments, env=environment(), stdout=subprocess.DEVNULL
         )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while time.monotonic() < deadline:
             found = re.search(r"ckpt-(\d+)", _text(pointer))
             if found and int(found[1]) > seen:

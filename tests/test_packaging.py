@@ -45,7 +45,7 @@ def test_every_yaml_is_parsed_and_keeps_its_promises(path):
     recipe.views(options.data.perturb)
     graphs.GRAPHS[options.graph.name](recipe.image_shape, **options.graph.args)
     header = text[: text.index(next(iter(yaml.safe_load(text))))]
-    for promise in ("command", "data", "scored on", "expected"):
+    for promise in ("command", "data", "scored on", "time", "expected"):
         assert promise in header
     assert f"--config configs/{path.name}" in header
 
