@@ -216,13 +216,17 @@ def from_npz(path: Path) -> Source:
         UserError: If the archive is damaged or holds other names.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
             require(
                 isinstance(archive, np.lib.npyio.NpzFile),
                 "data.dir must be a folder or an npz file",
                 dir=str(path),
             )
-            arrays = {name: archive[name] for name in archive.files}
+            with archive:
+                arrays = {name: archive[name] for name in archive.files}
+    except UserError:
+        raise
     except (
         OSError,
         ValueError,
