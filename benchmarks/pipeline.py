@@ -51,18 +51,9 @@ def image_by_image(images: np.ndarray, recipe: data.Recipe) -> tf.data.Dataset:
     return mapped.batch(500).prefetch(2)
 
 
-def step_times(arguments, recipe, images):
+def step_times(arguments, batches):
     """Seconds per step with a batch in memory and with the pipeline, and the waits."""
     trainer, memory, _ = make_step(arguments, graph="small")
-    batches = training_batches(
-        images,
-        recipe.views({}),
-        repeats=arguments.repeats,
-        batch=arguments.batch,
-        seed=0,
-        start=0,
-        steps=10_000,
-    )
     pipeline = iter(batches)
     trainer.run(memory, 2)
     trainer.run(pipeline, 2)
@@ -108,7 +99,7 @@ def main() -> None:
         )
         alone = rate(batches, images=per_step)
         single = rate(image_by_image(images, recipe), images=500, count=10)
-        steps = step_times(arguments, recipe, images)
+        steps = step_times(arguments, batches)
         table.add_row(
             name,
             f"{alone:,.0f}",
