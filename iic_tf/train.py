@@ -164,6 +164,8 @@ class Trainer:
         self._lamb = tf.constant(schedule.lamb)
         self._weight = tf.constant(schedule.weight)
         optimizer.build(model.trainable_variables)
+        # A function of its own, so that the loop below traces the step only once.
+        self._one_step = tf.function(self._step, autograph=False)
         self._loop = tf.function(self._run_steps)
 
     def _replica_step(
@@ -185,7 +187,7 @@ class Trainer:
         norm = sum_over_replicas(tf.linalg.global_norm(gradients))
         return {**results, "gradient_norm": norm}
 
-    def _one_step(self, iterator: Iterator) -> dict[str, Any]:
+    def _step(self, iterator: Iterator) -> dict[str, Any]:
         per_replica = self.strategy.run(
             self._replica_step,
             args=(next(iterator), self._lamb[self.step], self._weight[self.step]),
