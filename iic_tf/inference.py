@@ -21,9 +21,7 @@ def compile_predict(model: ClusterIIC) -> Callable[[tf.Tensor], dict]:
     """
     shape = (None, *model.backbone.input_shape[1:])
 
-    @tf.function(
-        input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False
-    )
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
     def predict(images: tf.Tensor) -> dict:
         return model(images, training=False)
 
