@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from iic_tf import blocks  # noqa: F401  (registers what a saved network is made of)
 from iic_tf.heads import SubHeads
 from iic_tf.options import require
 
