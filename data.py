@@ -36,6 +36,8 @@ class Recipe:
         evaluate: What is done to an image in evaluation; not random.
         perturb: Factory of the perturbation, taking figures by name.
         figures: Figures given to ``perturb`` where they differ from its defaults.
+        neighbours: Nearest neighbours in pixel space used in training where the user
+            does not say; 0 where nearness in pixels means little, as for photographs.
         class_names: Names of the classes, for pictures.
     """
 
@@ -46,6 +48,7 @@ class Recipe:
     evaluate: Perturbation
     perturb: Callable[..., Perturbation]
     figures: dict[str, Any] = field(default_factory=dict)
+    neighbours: int = 0
     class_names: tuple[str, ...] | None = None
 
     def check(self, source: Source, *, name: str) -> None:
@@ -170,6 +173,7 @@ RECIPES: dict[str, Recipe] = {
         original=_CENTRE_20,
         evaluate=_CENTRE_20,
         perturb=continuous_digits,
+        neighbours=10,
         class_names=_DIGITS,
     ),
     "mnist_published": Recipe(

@@ -180,6 +180,12 @@ def run(options: Options) -> int:
     builder = _look_up(graphs.GRAPHS, options.graph.name, option="graph.name")
     check_arguments(builder, options.graph.args, option="graph.args")
     views = recipe.views(options.data.perturb)
+    changed = ", ".join(changed_options(options)) or "all as by default"
+    if options.data.neighbours is None:
+        options = dataclasses.replace(
+            options,
+            data=dataclasses.replace(options.data, neighbours=recipe.neighbours),
+        )
 
     source = recipe.find(options.data.dir)
     recipe.check(source, name=options.data.recipe)
@@ -199,7 +205,6 @@ def run(options: Options) -> int:
         names = [n.split("device:")[-1] for n in strategy.extended.worker_devices]
         devices = ", ".join(names)
         console.print(f"Devices:  {devices}")
-        changed = ", ".join(changed_options(options)) or "all as by default"
         console.print(f"Options:  {changed}")
         console.print(f"Network:  {model.count_params():,} parameters")
         begin = f"resumed at step {step:,}" if step else "started from scratch"

@@ -55,10 +55,11 @@ def make_row(
             row["chosen"] = int(sums["main_loss"].argmin())
             row["words"] = describe(health, steps=step)
     row["remarks"], history.remarks = history.remarks, []
-    if heads := sorted({h for r in row["remarks"] for h in r.get("reseeded", ())}):
+    for remark in row["remarks"]:
+        best = max(remark["regrouped"])
         row["words"].append(
-            "Started anew from leading sub-heads since the last report: "
-            f"{', '.join(str(head) for head in heads)}."
+            f"At step {remark['step']:,} all main sub-heads started anew from the best "
+            f"grouping of overclusters ({best:.2f} nats)."
         )
     return row
 

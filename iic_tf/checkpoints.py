@@ -42,7 +42,7 @@ class History(tf.train.experimental.PythonState):
     Attributes:
         rows: Reports; plain numbers, strings and lists.
         seconds: Time so far, over all resumes, with reports and checkpoints.
-        remarks: What was done since the last report, such as re-seedings, with steps.
+        remarks: What was done since the last report, such as regroupings, with steps.
         pending: Sums of losses and joints since the last report, float64, and under
             ``"steps"`` the number of steps they cover.
     """

@@ -68,7 +68,7 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
         for remark in row.get("remarks", ()):
             top.axvline(remark["step"], color=MUTED, linewidth=0.8, ymax=0.04)
     if any(row.get("remarks") for row in rows):
-        top.plot([], [], color=MUTED, marker="|", linestyle="", label="re-seeding")
+        top.plot([], [], color=MUTED, marker="|", linestyle="", label="regrouping")
     top.set_ylim(0, max(rows[-1]["main_bound"], rows[-1]["aux_bound"]) * 1.12)
     top.set_ylabel("mutual information (nats)")
     top.legend(loc="lower right", frameon=False, fontsize=9)

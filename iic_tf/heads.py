@@ -11,6 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+RIDGE = 0.01
+"""Ridge of ``SubHeads.refit``, as a share of the features' mean variance."""
+
+LOGIT_SCALE = 10.0
+"""What ``SubHeads.refit`` multiplies regressed one-hot targets by to get logits."""
+
 
 @keras.saving.register_keras_serializable(package="iic_tf")
 class SubHeads(keras.layers.Layer):
@@ -72,29 +78,30 @@ class SubHeads(keras.layers.Layer):
         logits = keras.ops.matmul(features, self.kernel) + self.bias
         return keras.ops.softmax(keras.ops.reshape(logits, (-1, *self.output_tail)))
 
-    def reseed(
-        self, sources: dict[int, int], *, noise: float, seed: tuple[int, int]
-    ) -> None:
-        """Starts sub-heads anew from the weights of others.
+    def refit(self, features: np.ndarray, clusters: np.ndarray) -> None:
+        """Replaces all weights: each sub-head learns to name given clusters.
+
+        Ridge regression on one-hot clusters, solved at once for all sub-heads, with
+        logits scaled so that a softmax is fairly but not entirely sure.
 
         Args:
-            sources: For each sub-head to replace, the sub-head to copy.
-            noise: Standard deviation of the noise added to a copied kernel, as a
-                fraction of that kernel's own, so that copies can part again.
-            seed: Decides the noise.
+            features: Shape ``(n, d)``, float32.
+            clusters: For each image the cluster that each sub-head is to name, integers
+                in ``[0, num_clusters)``, shape ``(n, h)``.
         """
-        shape = (-1, *self.output_tail)
-        kernel, bias = self.kernel.numpy(), self.bias.numpy()
-        drawn = tf.random.stateless_normal(kernel.shape, seed).numpy().reshape(shape)
-        kernel, bias = kernel.reshape(shape), bias.reshape(self.output_tail)
-        order = np.arange(self.num_heads)
-        for head, source in sources.items():
-            order[head] = source
-        copied, replaced = kernel[:, order], list(sources)
-        spread = copied.std(axis=(0, 2), keepdims=True)
-        copied[:, replaced] += (noise * spread * drawn)[:, replaced]
-        self.kernel.assign(copied.reshape(self.kernel.shape))
-        self.bias.assign(bias[order].reshape(-1))
+        mean = features.mean(axis=0)
+        centred = features - mean
+        covariance = centred.T @ centred / len(features)
+        ridge = RIDGE * np.trace(covariance) / len(covariance)
+        targets = np.eye(self.num_clusters, dtype=np.float32)[clusters]
+        targets = targets.reshape(len(features), -1)
+        kernel = np.linalg.solve(
+            covariance + ridge * np.eye(len(covariance), dtype=np.float32),
+            centred.T @ targets / len(features),
+        )
+        bias = targets.mean(axis=0) - mean @ kernel
+        self.kernel.assign(LOGIT_SCALE * kernel)
+        self.bias.assign(LOGIT_SCALE * bias)
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Shape ``(n, h, k)`` for features ``(n, d)``."""

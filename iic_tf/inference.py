@@ -61,3 +61,34 @@ def evaluate_pairs(
         assignments.append(z.numpy())
         joints.append(joint.numpy().astype(np.float64))
     return np.concatenate(assignments), np.sum(joints, axis=0)
+
+
+def overclusters(
+    model: ClusterIIC, batches: tf.data.Dataset
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features of images, and the overcluster that each auxiliary sub-head names.
+
+    Args:
+        model: The network.
+        batches: Data set of ``(images,)`` or of pairs ``(images, copies)``.
+
+    Returns:
+        Features of the images, float32, shape ``(n, d)``; their overclusters, shape
+        ``(n, h)``; and those of the last view of each tuple, which are the same where
+        there are no copies.
+    """
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def name(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features = tf.cast(model.backbone(images, training=False), tf.float32)
+        return features, tf.argmax(model.aux(features), axis=-1, output_type=tf.int32)
+
+    gathered: list[tuple[np.ndarray, ...]] = []
+    for views in batches:
+        features, own = name(views[0])
+        other = own if len(views) == 1 else name(views[1])[1]
+        gathered.append((features.numpy(), own.numpy(), other.numpy()))
+    features, own, other = (
+        np.concatenate(parts) for parts in zip(*gathered, strict=True)
+    )
+    return features, own, other

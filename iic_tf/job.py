@@ -22,6 +22,7 @@ from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, make_run_folder
 from iic_tf.inference import compile_predict
 from iic_tf.loop import Event, StopSignal, train_loop
 from iic_tf.models import ClusterIIC
+from iic_tf.neighbours import find_neighbours
 from iic_tf.options import Options, as_plain, require
 from iic_tf.pipeline import (
     Views,
@@ -29,6 +30,7 @@ from iic_tf.pipeline import (
     steps_per_epoch,
     training_batches,
 )
+from iic_tf.regroup import regroup
 from iic_tf.sources import Protocol, Split
 from iic_tf.train import NonFiniteLoss, Trainer, make_optimizer, make_schedule
 
@@ -150,7 +152,6 @@ def _open_run(
         model=trainer.model,
         optimizer=trainer.optimizer,
         step=trainer.step,
-        running_joint=trainer.running_joint,
         history=history,
     )
     # Where the start state comes from:
@@ -253,6 +254,11 @@ def train(
     on_start(folder, trainer.model, start)
 
     batch, repeats = options.data.batch, options.data.repeats
+    neighbours = None
+    if options.data.neighbours:
+        neighbours = find_neighbours(
+            images, number=options.data.neighbours, seed=options.seed
+        )
     batches = training_batches(
         images,
         task.views,
@@ -261,6 +267,8 @@ def train(
         seed=options.seed,
         start=start,
         steps=steps,
+        neighbours=None if neighbours is None else neighbours.table,
+        neighbours_to=round(options.data.neighbours_to * steps),
     )
     training = Training(steps=steps, start=start, images_per_step=batch * (1 + repeats))
     chain = _report_actions(
@@ -274,16 +282,21 @@ def train(
         for action in chain:
             action(row)
 
-    def reseed(step: int) -> None:
-        begin, end = options.train.reseed_from, options.train.reseed_to
-        if begin * steps <= step < end * steps:
-            sources = trainer.reseed(seed=options.seed)
-            if sources:
-                history.remarks.append({"step": step, "reseeded": list(sources)})
+    def start_anew(step: int) -> None:
+        if step <= options.train.regroup_to * steps:
+            found = regroup(
+                trainer.model,
+                images,
+                task.views,
+                neighbours=neighbours,
+                seed=options.seed,
+            )
+            remark = {"step": step, "regrouped": found.information.tolist()}
+            history.remarks.append(remark)
 
-    # The order matters: what is saved includes what was re-seeded and reported.
+    # The order matters: reports see what was regrouped, what is saved includes both.
     events = [
-        Event(options.train.reseed_every, reseed),
+        Event(options.train.regroup_every, start_anew),
         Event(options.report.every, report, at_end=True),
         Event(
             options.report.checkpoint_every,

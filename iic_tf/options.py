@@ -113,11 +113,29 @@ class DataOptions:
     perturb: dict[str, Any] = field(default_factory=dict)
     """Figures of the recipe's perturbation to replace, as in rotation: 30."""
 
+    neighbours: int | None = None
+    """Nearest neighbours in pixel space, found without labels, that stand in for an
+    image in half of its copies and decide how overclusters are grouped. This goes
+    beyond plain IIC; 0 for plain IIC; the recipe's number if not given."""
+
+    neighbours_to: float = 0.5
+    """Share of the run at which copies of neighbours end."""
+
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
         require(self.batch >= 2, "data.batch must be at least 2", batch=self.batch)
         require(
             self.repeats >= 1, "data.repeats must be at least 1", repeats=self.repeats
+        )
+        require(
+            self.neighbours is None or self.neighbours >= 0,
+            "data.neighbours must be at least 0",
+            neighbours=self.neighbours,
+        )
+        require(
+            0 <= self.neighbours_to <= 1,
+            "data.neighbours_to must lie between 0 and 1",
+            neighbours_to=self.neighbours_to,
         )
 
 
@@ -164,15 +182,13 @@ class TrainOptions:
     epochs: int | None = None
     """Passes over the images; if given it takes the place of steps."""
 
-    reseed_every: int = 50
-    """Steps between re-seedings: main sub-heads whose information lags behind the best
-    start anew from a leading one. Labels play no part."""
+    regroup_every: int = 200
+    """Steps between regroupings: the overclusters of each auxiliary sub-head are merged
+    into k with the most mutual information, and the main sub-heads start anew from
+    that. Labels play no part."""
 
-    reseed_from: float = 0.25
-    """Share of the run at which re-seeding begins; sub-heads differ until then."""
-
-    reseed_to: float = 0.65
-    """Share of the run at which it ends; reseed_from for no re-seeding at all."""
+    regroup_to: float = 0.5
+    """Share of the run after which there are none; 0 for none at all."""
 
     order: list[str] = field(default_factory=lambda: ["main+aux"])
     """Heads trained in each pass, repeated to the end: [main+aux] trains both in every
@@ -219,7 +235,7 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
-        for name in ("steps", "epochs", "steps_per_call", "reseed_every"):
+        for name in ("steps", "epochs", "steps_per_call", "regroup_every"):
             value = getattr(self, name)
             require(
                 value is None or value >= 1,
@@ -232,10 +248,9 @@ class TrainOptions:
             warmup_steps=self.warmup_steps,
         )
         require(
-            0 <= self.reseed_from <= self.reseed_to <= 1,
-            "train.reseed_from and train.reseed_to must rise from 0 to 1",
-            reseed_from=self.reseed_from,
-            reseed_to=self.reseed_to,
+            0 <= self.regroup_to <= 1,
+            "train.regroup_to must lie between 0 and 1",
+            regroup_to=self.regroup_to,
         )
         require(
             self.learning_rate > 0,

@@ -54,6 +54,19 @@ def _to_float(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32) / 255.0
 
 
+def _draw_neighbours(near: tf.Tensor, index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Replaces half of the image numbers, at random, by one of their neighbours."""
+    number = near.shape[1]
+    # one draw in [0, 2 number): the upper half keeps the image itself
+    drawn = tf.random.stateless_uniform(
+        tf.shape(index), seed, 0, 2 * number, dtype=tf.int32
+    )
+    rows = tf.gather(near, index)
+    column = tf.minimum(drawn, number - 1)
+    picked = tf.gather(rows, column, batch_dims=1)
+    return tf.where(drawn < number, tf.cast(picked, index.dtype), index)
+
+
 def training_batches(
     images: np.ndarray,
     views: Views,
@@ -63,6 +76,8 @@ def training_batches(
     seed: int,
     start: int,
     steps: int,
+    neighbours: np.ndarray | None = None,
+    neighbours_to: int = 0,
 ) -> tf.data.Dataset:
     """Batches for the steps ``start`` to ``steps - 1`` of a run.
 
@@ -74,6 +89,9 @@ def training_batches(
         seed: Seed of the run.
         start: First step.
         steps: Steps of the whole run.
+        neighbours: Numbers of each image's nearest neighbours, ``(n, number)``. Half
+            of the copies, drawn at random, then show a neighbour instead.
+        neighbours_to: Step at which that ends.
 
     Returns:
         Data set of tuples ``(x, gx_1, ..., gx_r)``, each float32 of shape
@@ -84,6 +102,7 @@ def training_batches(
     """
     per_epoch = steps_per_epoch(len(images), batch)
     stored = _on_host(images)
+    near = None if neighbours is None else _on_host(neighbours)
 
     def load(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
         epoch, position = step // per_epoch, step % per_epoch
@@ -95,7 +114,11 @@ def training_batches(
         x = _to_float(tf.gather(stored, index))
         key = tf.stack((seed, tf.cast(step, tf.int32)))
         # one call for all copies; every row of the tiled batch gets draws of its own
-        tiled = tf.tile(x, (repeats, 1, 1, 1))
+        shown = tf.tile(index, (repeats,))
+        if near is not None:
+            drawn = _draw_neighbours(near, shown, tf.random.fold_in(key, 4))
+            shown = tf.where(step < neighbours_to, drawn, shown)
+        tiled = _to_float(tf.gather(stored, shown))
         copies = tf.split(views.perturb(tiled, tf.random.fold_in(key, 1)), repeats)
         return (views.original(x, tf.random.fold_in(key, 0)), *copies)
 

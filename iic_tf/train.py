@@ -16,17 +16,10 @@ import tensorflow as tf
 
 from iic_tf import losses
 from iic_tf.distribute import num_replicas, sum_over_replicas
-from iic_tf.health import measure
 from iic_tf.models import ClusterIIC
 from iic_tf.options import Lambda, TrainOptions
 
 BANKS = ("main", "aux")
-
-JOINT_DECAY = 0.98
-"""Share of the running joints kept at each step: they cover about the last 50 steps."""
-
-RESEED_NOISE = 0.05
-"""Noise of re-seeded sub-heads, see ``SubHeads.reseed``."""
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -143,8 +136,6 @@ class Trainer:
 
     Attributes:
         step: Number of steps done, an int64 variable.
-        running_joint: Joints of the main sub-heads over the last steps, decaying
-            exponentially, shape ``(h, k, k)``; what re-seeding goes by.
     """
 
     def __init__(
@@ -159,8 +150,6 @@ class Trainer:
         self.optimizer = optimizer
         self.strategy = strategy
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        h, k = model.main.num_heads, model.main.num_clusters
-        self.running_joint = tf.Variable(tf.zeros((h, k, k)), trainable=False)
         self._lamb = tf.constant(schedule.lamb)
         self._weight = tf.constant(schedule.weight)
         optimizer.build(model.trainable_variables)
@@ -194,14 +183,10 @@ class Trainer:
         )
         self.step.assign_add(1)
         # every replica holds the joint and the losses of the whole batch
-        results = tf.nest.map_structure(
+        return tf.nest.map_structure(
             lambda value: self.strategy.experimental_local_results(value)[0],
             per_replica,
         )
-        self.running_joint.assign(
-            JOINT_DECAY * self.running_joint + results["main"]["joint"]
-        )
-        return results
 
     def _run_steps(self, iterator: Iterator, num_steps: tf.Tensor) -> dict[str, Any]:
         sums = self._one_step(iterator)
@@ -249,32 +234,3 @@ class Trainer:
                 "with the losses of all sub-heads still finite"
             )
         return results
-
-    def reseed(self, *, seed: int) -> dict[int, int]:
-        """Starts main sub-heads that lag behind anew, from those that lead.
-
-        Sub-heads on one backbone settle in different optima and stay there for
-        hundreds of steps; their information tells them apart without labels. Copies of
-        a leader, with a little noise, follow it.
-
-        Args:
-            seed: Seed of the run; with the step it decides the noise.
-
-        Returns:
-            For each sub-head that was replaced, the one it was copied from.
-        """
-        joint = self.running_joint.numpy()
-        health = measure(joint)
-        lagging = [int(head) for head in health.lagging]
-        leading = np.setdiff1d(np.arange(len(health.information)), lagging)
-        # every leader is copied about as often as any other: that keeps some variety
-        sources = {
-            head: int(leading[i % len(leading)]) for i, head in enumerate(lagging)
-        }
-        if sources:
-            step = int(self.step.numpy())
-            self.model.main.reseed(sources, noise=RESEED_NOISE, seed=(seed, step))
-            # Judged from now on by what it was copied from, not by what it was.
-            joint[list(sources)] = joint[list(sources.values())]
-            self.running_joint.assign(joint)
-        return sources

@@ -32,6 +32,15 @@ def test_a_row_is_plain_and_complete(history):
     assert history.pending == {}
 
 
+def test_regrouping_is_said_in_words_and_kept(history):
+    history.remarks.append({"step": 7, "regrouped": [1.25, 2.04]})
+    row = actions.make_row(history, step=10, images_per_step=50, num_images=200)
+    assert row["remarks"] == [{"step": 7, "regrouped": [1.25, 2.04]}]
+    assert "At step 7 all main sub-heads started anew" in row["words"][-1]
+    assert "(2.04 nats)" in row["words"][-1]
+    assert history.remarks == []
+
+
 def test_scores_are_added_to_the_row(tiny_model, digits, views):
     images, labels = digits[0][:60], digits[1][:60]
     act = actions.score(

@@ -44,16 +44,26 @@ def test_refuses_senseless_sizes(arguments, message):
         SubHeads(*arguments)
 
 
-def test_reseeding_copies_the_source_with_noise_and_leaves_the_others():
-    bank = SubHeads(4, 3)
-    bank.build((None, 500))
-    bank.bias.assign(np.arange(12))
-    before = bank.kernel.numpy().reshape(500, 3, 4)
-    bank.reseed({2: 0}, noise=0.05, seed=(1, 2))
-    after = bank.kernel.numpy().reshape(500, 3, 4)
-    np.testing.assert_array_equal(after[:, :2], before[:, :2])
-    added = after[:, 2] - before[:, 0]
-    assert added.std() == pytest.approx(0.05 * before[:, 0].std(), rel=0.05)
-    np.testing.assert_array_equal(
-        bank.bias.numpy().reshape(3, 4), [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3]]
-    )
+def test_refitted_sub_heads_name_the_given_clusters():
+    rng = np.random.default_rng(0)
+    bank = SubHeads(3, 2)
+    bank.build((None, 20))
+    first, second = rng.integers(0, 3, (2, 400))
+    # a feature for each cluster of either sub-head, among noise, far from zero
+    features = 5 + 0.3 * rng.normal(size=(400, 20)).astype("f4")
+    features[np.arange(400), first] += 2
+    features[np.arange(400), 3 + second] += 2
+    clusters = np.stack([first, second], axis=1)
+    bank.refit(features, clusters)
+    z = bank(features).numpy()
+    assert (z.argmax(-1) == clusters).mean() > 0.99
+    assert 0.8 < z.max(-1).mean() < 0.999  # sure, but not so sure that nothing moves
+
+
+def test_refitting_survives_features_that_say_nothing():
+    bank = SubHeads(3, 1)
+    bank.build((None, 4))
+    features = np.random.default_rng(0).normal(size=(50, 4)).astype("f4")
+    features[:, 1:3] = 0  # dead units
+    bank.refit(features, np.zeros((50, 1), int))
+    assert np.isfinite(bank(features).numpy()).all()

@@ -30,6 +30,7 @@ TINY = {
     "heads.aux": 1,
     "train.steps": 8,
     "train.steps_per_call": 2,
+    "train.regroup_to": 0,
     "report.every": 4,
     "report.checkpoint_every": 4,
     "report.window": "never",
@@ -131,6 +132,22 @@ def test_the_published_recipe_and_alternating_heads(digits_npz, out):
     assert (out / "mnist_published-1" / "summary.json").is_file()
 
 
+@pytest.mark.parametrize("neighbours", [None, 0, 3])
+def test_main_sub_heads_start_anew_now_and_then(digits_npz, out, neighbours, capsys):
+    changes = {"train.regroup_every": 3, "train.regroup_to": 0.8, "name": "again"}
+    if neighbours is not None:
+        changes["data.neighbours"] = neighbours
+    assert models_iic.main(words(digits_npz, out, **changes)) == 0
+    lines = (out / "again" / "history.jsonl").read_text().splitlines()
+    remarks = [remark for line in lines for remark in json.loads(line)["remarks"]]
+    assert [remark["step"] for remark in remarks] == [3, 6]
+    assert all(len(remark["regrouped"]) == 1 for remark in remarks)
+    assert "At step 3 all main sub-heads started anew" in capsys.readouterr().out
+    stored = yaml.safe_load((out / "again" / "options.yaml").read_text())
+    # the recipe's number where none is given
+    assert stored["data"]["neighbours"] == (10 if neighbours is None else neighbours)
+
+
 def test_runs_are_numbered(digits_npz, out):
     for _ in range(2):
         assert models_iic.main(words(digits_npz, out, **{"train.steps": 2})) == 0
@@ -197,6 +214,7 @@ def without_times(folder):
 
 def test_killed_three_times_and_resumed_equals_uninterrupted(digits_npz, out):
     changes = {"train.steps": 400, "report.every": 50, "report.checkpoint_every": 20}
+    changes |= {"train.regroup_every": 30, "train.regroup_to": 0.6}
     assert models_iic.main(words(digits_npz, out, name="whole", **changes)) in (0, 3)
     start = command(*words(digits_npz, out, name="killed", **changes))
     resume = command("--resume", str(out / "killed"))
@@ -226,7 +244,7 @@ def test_killed_three_times_and_resumed_equals_uninterrupted(digits_npz, out):
         np.testing.assert_array_equal(a, b)
     rows = without_times(out / "whole")
     assert rows == without_times(out / "killed")
-    assert any(row["remarks"] for row in rows), "re-seeding was to be part of this"
+    assert any(row["remarks"] for row in rows), "regrouping was to be part of this"
 
 
 def _text(path):

@@ -26,7 +26,7 @@ from iic_tf.options import (
         (lambda: TrainOptions(epochs=0), r"train\.epochs must be at least 1"),
         (lambda: TrainOptions(warmup_steps=-1), r"train\.warmup_steps must be"),
         (lambda: TrainOptions(learning_rate=0), r"train\.learning_rate must be above"),
-        (lambda: TrainOptions(reseed_from=0.7), r"train\.reseed_from and train"),
+        (lambda: TrainOptions(regroup_to=1.5), r"train\.regroup_to must lie"),
         (lambda: TrainOptions(lr_drops=[3]), r"train\.lr_drops needs train\.decay"),
         (
             lambda: TrainOptions(lr_drops=[6, 3], decay="constant"),

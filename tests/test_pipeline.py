@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from iic_tf.options import UserError
-from iic_tf.pipeline import evaluation_batches, steps_per_epoch, training_batches
+from iic_tf.pipeline import (
+    Views,
+    evaluation_batches,
+    steps_per_epoch,
+    training_batches,
+)
 
 ARGUMENTS = {"repeats": 2, "batch": 30, "seed": 5, "steps": 9}
 
@@ -52,6 +57,31 @@ def test_copies_change_from_pass_to_pass_and_with_the_seed(digits, views):
         iter(training_batches(images, views, start=0, **{**ARGUMENTS, "seed": 6}))
     )
     assert np.abs(batches[0][1].numpy() - other[1].numpy()).max() > 0.1
+
+
+def test_half_of_the_copies_show_neighbours_until_they_end(numbered, views):
+    # the neighbours of image i are i + 100 and i + 101 among 200 images, no others
+    images = np.concatenate([numbered, numbered + 100])
+    first = np.arange(200)[:, None]
+    near = ((first + np.array([100, 101])) % 200).astype("i4")
+
+    def identity(images, seed):
+        return images
+
+    plain = Views(identity, identity, identity)
+    arguments = {**ARGUMENTS, "repeats": 4}
+    batches = training_batches(
+        images, plain, start=0, neighbours=near, neighbours_to=6, **arguments
+    )
+    distances = []
+    for batch in batches:
+        x, *copies = (np.round(v[:, 6, 6, 0].numpy() * 255).astype(int) for v in batch)
+        distances.append((np.stack(copies) - x) % 200)
+    early, late = np.stack(distances[:6]), np.stack(distances[6:])
+    assert set(np.unique(early)) == {0, 100, 101}
+    assert 0.45 < (early == 0).mean() < 0.55
+    assert 0.2 < (early == 101).mean() < 0.3
+    assert (late == 0).all()
 
 
 def test_evaluation_keeps_the_order_and_the_last_images(numbered, views):

@@ -159,24 +159,3 @@ def test_mixed_precision_keeps_heads_and_loss_in_float32(tiny_model, batches):
     assert results["main_loss"].dtype == np.float32
     assert trainer.model.backbone.compute_dtype == "bfloat16"
     assert np.isfinite(results["main_loss"]).all()
-
-
-def test_reseeding_replaces_those_that_lag_by_those_that_lead(tiny_model):
-    trainer = build(tiny_model)
-    before = trainer.model.main.kernel.numpy().reshape(-1, 3, 10)
-    trainer.running_joint.assign(np.stack([np.eye(10) + 0.5] * 3))
-    assert trainer.reseed(seed=0) == {}  # nobody lags
-    joint = np.stack([np.eye(10) + 0.5, np.eye(10) + 0.001, np.eye(10) + 0.0011])
-    trainer.running_joint.assign(joint)
-    assert trainer.reseed(seed=0) == {0: 1}
-    assert trainer.reseed(seed=0) == {}  # it is judged as its source was
-    after = trainer.model.main.kernel.numpy().reshape(-1, 3, 10)
-    np.testing.assert_array_equal(after[:, 1:], before[:, 1:])
-    assert np.abs(after[:, 0] - before[:, 1]).max() < 0.3 * before[:, 1].std()
-
-
-def test_the_running_joint_follows_the_steps(tiny_model, batches):
-    trainer = build(tiny_model)
-    results = [trainer.run(iter(batches), 1) for _ in range(2)]
-    expected = 0.98 * results[0]["main_joint"] + results[1]["main_joint"]
-    np.testing.assert_allclose(trainer.running_joint, expected, rtol=1e-5)

@@ -1,0 +1,50 @@
+"""What k-means makes of the same images: on pixels, and on principal components.
+
+``python benchmarks/kmeans.py --data FOLDER --k 10 --seeds 0 1 2`` prints the errors
+after a one-to-one match of clusters and classes, on all images, train and test.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+
+from iic_tf.metrics import matched_errors
+from iic_tf.sources import apply_protocol, from_dir
+
+
+def main() -> None:
+    """Clusters and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--data", required=True, help="folder of IDX files, or npz")
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--components", type=int, default=50)
+    arguments = parser.parse_args()
+    split = apply_protocol(from_dir(arguments.data, name="images"), "all").train
+    pixels = split.images.reshape(len(split.images), -1).astype(np.float32) / 255
+    reduced = PCA(arguments.components, random_state=0).fit_transform(pixels)
+    whitened = reduced / reduced.std(axis=0)
+    for name, points in (
+        ("pixels", pixels),
+        (f"{arguments.components} principal components", reduced),
+        (f"{arguments.components} components, whitened", whitened),
+    ):
+        errors = []
+        for seed in arguments.seeds:
+            means = KMeans(arguments.k, n_init=10, random_state=seed).fit(points)
+            clusters = means.labels_[:, None]
+            errors += list(
+                matched_errors(clusters, split.labels, num_clusters=arguments.k)
+            )
+        listed = ", ".join(f"{error:.4f}" for error in errors)
+        print(f"k-means on {name}: error {listed}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+from iic_tf.grouping import group_overclusters, move_gains
+
+
+def information(joint, groups, k):
+    """Mutual information of a grouped joint, cell by cell."""
+    table = np.zeros((k, k))
+    for i, a in enumerate(groups):
+        for j, b in enumerate(groups):
+            table[a, b] += joint[i, j]
+    p = table.sum(1)
+    return sum(
+        table[a, b] * np.log(table[a, b] / (p[a] * p[b]))
+        for a in range(k)
+        for b in range(k)
+        if table[a, b] > 0
+    )
+
+
+def random_joint(rng, number):
+    joint = rng.dirichlet(np.full(number**2, 0.1)).reshape(number, number)
+    return (joint + joint.T) / 2
+
+
+def blocks(sizes, *, noise, seed=0):
+    """A joint whose overclusters fall into blocks, in random order."""
+    rng = np.random.default_rng(seed)
+    truth = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    joint = (truth[:, None] == truth) * rng.uniform(0.5, 1, (len(truth), len(truth)))
+    return joint + noise * rng.uniform(0, 1, joint.shape), truth
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_gains_are_differences_of_information(seed):
+    rng = np.random.default_rng(seed)
+    joint, k = random_joint(rng, 9), 3
+    groups = rng.permutation(np.arange(9) % k)
+    parts = np.stack([(groups == i % k) & (rng.random(9) < 0.7) for i in range(20)])
+    parts = parts[parts.any(1)]
+    gains = move_gains(joint, groups, parts, k)
+    before = information(joint, groups, k)
+    for i, part in enumerate(parts):
+        for target in range(k):
+            after = information(joint, np.where(part, target, groups), k)
+            np.testing.assert_allclose(gains[i, target], after - before, atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_blocks_are_found(seed):
+    joint, truth = blocks([3, 1, 6, 2], noise=0.05, seed=seed)
+    found = group_overclusters(joint, 4)
+    pairs = {(int(a), int(b)) for a, b in zip(truth, found.groups, strict=True)}
+    assert len(pairs) == 4  # one cluster for each block
+    symmetric = (joint + joint.T) / (2 * joint.sum())
+    expected = information(symmetric, found.groups, 4)
+    np.testing.assert_allclose(found.information, expected, atol=1e-12)
+
+
+def test_no_single_move_gains_and_no_cluster_is_empty():
+    rng = np.random.default_rng(4)
+    joint = random_joint(rng, 30)
+    found = group_overclusters(joint, 5)
+    assert set(found.groups) == set(range(5))
+    for i in range(30):
+        if (found.groups == found.groups[i]).sum() > 1:
+            for target in range(5):
+                moved = found.groups.copy()
+                moved[i] = target
+                assert information(joint, moved, 5) < found.information + 1e-9
+
+
+def test_as_good_as_the_best_of_all_groupings():
+    joint, _ = blocks([3, 2, 2], noise=0.4, seed=2)
+    joint = (joint + joint.T) / (2 * joint.sum())
+    every = np.stack(np.meshgrid(*[range(3)] * 7), -1).reshape(-1, 7)
+    every = every[[len(set(groups)) == 3 for groups in every]]
+    best = max(information(joint, groups, 3) for groups in every)
+    np.testing.assert_allclose(group_overclusters(joint, 3).information, best)
+
+
+def test_overclusters_without_images_do_no_harm():
+    joint, truth = blocks([2, 3], noise=0.01)
+    joint[1], joint[:, 1] = 0, 0
+    found = group_overclusters(joint, 2)
+    assert np.isfinite(found.information)
+    kept = np.arange(5) != 1
+    pairs = {*zip(truth[kept], found.groups[kept], strict=True)}
+    assert len(pairs) == 2
+
+
+def test_as_many_clusters_as_overclusters():
+    joint, _ = blocks([1, 1, 1], noise=0.1)
+    assert sorted(group_overclusters(joint, 3).groups) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("k", [1, 6])
+def test_k_out_of_range(k):
+    with pytest.raises(ValueError, match=f"between 2 and 5. Received: k={k}"):
+        group_overclusters(np.eye(5), k)
