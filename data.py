@@ -173,7 +173,7 @@ RECIPES: dict[str, Recipe] = {
         original=_CENTRE_20,
         evaluate=_CENTRE_20,
         perturb=continuous_digits,
-        neighbours=10,
+        neighbours=5,
         class_names=_DIGITS,
     ),
     "mnist_published": Recipe(

@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils.extmath import randomized_svd
 
-MAX_CANDIDATES = 20_000
+MAX_CANDIDATES = 70_000
 """Neighbours are looked for among at most so many images: time grows with n, not n²."""
 
 COMPONENTS = 64

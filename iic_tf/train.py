@@ -1,7 +1,7 @@
 """The training step and the inner loop: steps on the device, a dict comes back.
 
-Each step forwards the originals once and every perturbed copy once, in separate passes
-with batch statistics of their own as the authors do, takes the joint of every sub-head
+Each step forwards the originals in one pass and all perturbed copies in another, each
+with batch statistics of its own as the authors do, takes the joint of every sub-head
 over all copies and replicas, and follows the gradient of the mean loss of the
 sub-heads (of main plus aux heads, where both train).
 """
@@ -111,11 +111,12 @@ def pair_losses(
         For ``"main"`` and ``"aux"``: ``{"loss": (h,), "joint": (h, k, k)}``; the joint
         is unnormalised and summed over replicas.
     """
-    originals, *copies = [model(view, training=True) for view in views]
+    originals = model(views[0], training=True)
+    copies = model(tf.concat(views[1:], axis=0), training=True)
     results = {}
     for i, bank in enumerate(BANKS):
         joint = losses.joint_distribution(
-            originals[bank], [copy[bank] for copy in copies]
+            originals[bank], tf.split(copies[bank], len(views) - 1)
         )
         joint = sum_over_replicas(joint)
         results[bank] = {"loss": losses.iic_loss(joint, lamb[i]), "joint": joint}

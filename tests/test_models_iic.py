@@ -145,7 +145,7 @@ def test_main_sub_heads_start_anew_now_and_then(digits_npz, out, neighbours, cap
     assert "At step 3 all main sub-heads started anew" in capsys.readouterr().out
     stored = yaml.safe_load((out / "again" / "options.yaml").read_text())
     # the recipe's number where none is given
-    assert stored["data"]["neighbours"] == (10 if neighbours is None else neighbours)
+    assert stored["data"]["neighbours"] == (5 if neighbours is None else neighbours)
 
 
 def test_runs_are_numbered(digits_npz, out):
