@@ -208,7 +208,13 @@ def run(options: Options) -> int:
         console.print(f"Options:  {changed}")
         console.print(f"Network:  {model.count_params():,} parameters")
         begin = f"resumed at step {step:,}" if step else "started from scratch"
-        console.print(f"Run:      {folder}, {begin}\n")
+        console.print(f"Run:      {folder}, {begin}")
+        if options.data.neighbours:
+            console.print(
+                f"Pairs:    with copies, and with {options.data.neighbours} nearest "
+                "neighbours in pixel space, which are being found"
+            )
+        console.print()
 
     def build_backbone() -> Any:
         try:
