@@ -156,7 +156,7 @@ class Trainer:
         optimizer.build(model.trainable_variables)
         # A function of its own, so that the loop below traces the step only once.
         self._one_step = tf.function(self._step, autograph=False)
-        self._loop = tf.function(self._run_steps)
+        self._loop = tf.function(self._run_steps, autograph=False)
 
     def _replica_step(
         self, views: Sequence[tf.Tensor], lamb: tf.Tensor, weight: tf.Tensor
@@ -190,10 +190,17 @@ class Trainer:
         )
 
     def _run_steps(self, iterator: Iterator, num_steps: tf.Tensor) -> dict[str, Any]:
-        sums = self._one_step(iterator)
-        for _ in tf.range(num_steps - 1):
+        def add_one(done: tf.Tensor, sums: dict) -> tuple[tf.Tensor, dict]:
             results = self._one_step(iterator)
-            sums = tf.nest.map_structure(tf.add, sums, results)
+            return done + 1, tf.nest.map_structure(tf.add, sums, results)
+
+        # Spelled out: AutoGraph cannot convert a Python loop on Python 3.13.
+        _, sums = tf.while_loop(
+            lambda done, _: done < num_steps,
+            add_one,
+            (tf.constant(1), self._one_step(iterator)),
+            parallel_iterations=1,
+        )
         return sums
 
     def run(self, iterator: Iterator, num_steps: int) -> dict[str, np.ndarray]:
