@@ -15,6 +15,7 @@ from iic_tf.health import Health, information_words, measure
 from iic_tf.inference import compile_predict, evaluate_pairs
 from iic_tf.job import Task, Trained
 from iic_tf.metrics import contingency, match_one_to_one, matched_errors
+from iic_tf.neighbours import find_neighbours
 from iic_tf.options import Options
 from iic_tf.pictures import cluster_grid, pair_grid
 from iic_tf.pipeline import evaluation_batches, training_batches
@@ -178,7 +179,7 @@ def hand_over(
 
 
 def draw_pairs(task: Task, options: Options) -> Path:
-    """Draws twenty training images above their perturbed copies.
+    """Draws twenty training images above what they are paired with at first.
 
     Args:
         task: Images and perturbations.
@@ -187,7 +188,12 @@ def draw_pairs(task: Task, options: Options) -> Path:
     Returns:
         Path of the picture, in the folder ``out``.
     """
-    images = task.protocol.train.images
+    images, number = task.protocol.train.images, options.data.neighbours
+    neighbours = None
+    title = f"{options.data.recipe}: originals and their perturbed copies"
+    if number:
+        neighbours = find_neighbours(images, number=number, seed=options.seed).table
+        title += ", half of them of a near neighbour"
     [views] = training_batches(
         images,
         task.views,
@@ -196,9 +202,10 @@ def draw_pairs(task: Task, options: Options) -> Path:
         seed=options.seed,
         start=0,
         steps=1,
+        neighbours=neighbours,
+        neighbours_to=1,
     )
     path = Path(options.out) / f"pairs_{options.data.recipe}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    title = f"{options.data.recipe}: originals and their perturbed copies"
     pair_grid(path, [view.numpy() for view in views], title=title)
     return path

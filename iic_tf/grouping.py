@@ -8,6 +8,7 @@ and the right way is found by search instead of by luck. NumPy only; no label is
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import entr
 
 MIN_GAIN = 1e-9
 """A move that gains less information than this, in nats, is rounding."""
@@ -74,7 +75,7 @@ def group_overclusters(joint: np.ndarray, k: int) -> Grouping:
 
 
 def _xlogx(x: np.ndarray) -> np.ndarray:
-    return x * np.log(np.maximum(x, np.finfo(float).tiny))
+    return -entr(np.maximum(x, 0))  # a difference may be below 0 by rounding
 
 
 def _table(joint: np.ndarray, groups: np.ndarray, k: int) -> np.ndarray:

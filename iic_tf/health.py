@@ -9,6 +9,7 @@ information.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import entr
 
 MIN_STEPS_TO_JUDGE = 300
 """A run shorter than this is not called degenerate: every run starts from nothing."""
@@ -77,12 +78,8 @@ def measure(joint: np.ndarray) -> Health:
     joint = joint + joint.transpose(0, 2, 1)
     p = joint / joint.sum(axis=(1, 2), keepdims=True)
     share = p.sum(axis=2)
-
-    def plogp(x: np.ndarray) -> np.ndarray:
-        return x * np.log(np.maximum(x, np.finfo(float).tiny))
-
-    entropy = -plogp(share).sum(axis=1)
-    conditional = -plogp(p).sum(axis=(1, 2)) - entropy
+    entropy = entr(share).sum(axis=1)
+    conditional = entr(p).sum(axis=(1, 2)) - entropy
     k = joint.shape[1]
     return Health(
         information=entropy - conditional,

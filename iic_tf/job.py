@@ -291,8 +291,13 @@ def train(
                 neighbours=neighbours,
                 seed=options.seed,
             )
-            remark = {"step": step, "regrouped": found.information.tolist()}
-            history.remarks.append(remark)
+            history.remarks.append(
+                {
+                    "step": step,
+                    "regrouped": found.information.tolist(),
+                    "sources": found.sources.tolist(),
+                }
+            )
 
     # The order matters: reports see what was regrouped, what is saved includes both.
     events = [

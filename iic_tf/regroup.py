@@ -15,9 +15,13 @@ import numpy as np
 from iic_tf.grouping import group_overclusters
 from iic_tf.health import LAGGING_SHARE
 from iic_tf.inference import overclusters
+from iic_tf.metrics import contingency
 from iic_tf.models import ClusterIIC
 from iic_tf.neighbours import Neighbours
 from iic_tf.pipeline import Views, evaluation_batches
+
+MAX_FITTED = 20_000
+"""Main sub-heads are fitted to at most so many images: more would not change them."""
 
 
 class Regrouped(NamedTuple):
@@ -31,23 +35,6 @@ class Regrouped(NamedTuple):
 
     information: np.ndarray
     sources: np.ndarray
-
-
-def pair_counts(first: np.ndarray, second: np.ndarray, number: int) -> np.ndarray:
-    """How often each two overclusters meet in a pair.
-
-    Args:
-        first: Overclusters of one side, integers in ``[0, number)``, any shape.
-        second: Those of the other side, same shape.
-        number: Number of overclusters K.
-
-    Returns:
-        int64, shape ``(K, K)``.
-    """
-    cells = np.bincount(
-        (first.astype(np.int64) * number + second).ravel(), minlength=number**2
-    )
-    return cells.reshape(number, number)
 
 
 def regroup(
@@ -66,13 +53,15 @@ def regroup(
 
     Args:
         model: Its main sub-heads are replaced.
-        images: Training images, uint8; evaluated where ``neighbours.candidates`` says.
+        images: Training images, uint8; of these the
+            candidates of ``neighbours`` are evaluated, or some evenly spaced ones.
         views: ``evaluate`` is used, and without neighbours ``perturb``.
         neighbours: Of all training images.
         seed: Decides the perturbed copies.
     """
     if neighbours is None:
-        chosen = np.arange(len(images))
+        chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_FITTED))
+        chosen = chosen.astype(np.int64)
     else:
         chosen = neighbours.candidates
     batches = evaluation_batches(
@@ -90,12 +79,16 @@ def regroup(
     groupings = []
     for head in range(own.shape[1]):
         mine, theirs = np.broadcast_arrays(own[:, None, head], near[:, :, head])
-        groupings.append(group_overclusters(pair_counts(mine, theirs, number), k))
+        joint = contingency(
+            mine.ravel(), theirs.ravel(), num_clusters=number, num_classes=number
+        )
+        groupings.append(group_overclusters(joint, k))
     information = np.array([grouping.information for grouping in groupings])
     order = np.argsort(-information, kind="stable")
     behind = information.max() - information[order]
     order = order[behind <= LAGGING_SHARE * np.log(k)]
     sources = order[np.arange(model.main.num_heads) % len(order)]
-    clusters = [groupings[head].groups[own[:, head]] for head in sources]
-    model.main.refit(features, np.stack(clusters, axis=1))
+    fitted = slice(None, None, -(-len(chosen) // MAX_FITTED))  # evenly spaced
+    clusters = [groupings[head].groups[own[fitted, head]] for head in sources]
+    model.main.refit(features[fitted], np.stack(clusters, axis=1))
     return Regrouped(information, sources)

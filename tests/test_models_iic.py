@@ -142,6 +142,7 @@ def test_main_sub_heads_start_anew_now_and_then(digits_npz, out, neighbours, cap
     remarks = [remark for line in lines for remark in json.loads(line)["remarks"]]
     assert [remark["step"] for remark in remarks] == [3, 6]
     assert all(len(remark["regrouped"]) == 1 for remark in remarks)
+    assert all(remark["sources"] == [0, 0] for remark in remarks)  # of one aux head
     assert "At step 3 all main sub-heads started anew" in capsys.readouterr().out
     stored = yaml.safe_load((out / "again" / "options.yaml").read_text())
     # the recipe's number where none is given
@@ -318,8 +319,9 @@ def test_a_constant_learning_rate_can_be_changed_on_resume(digits_npz, out):
 
 
 def test_two_logical_devices_run_the_main_job(digits_npz, out):
+    changes = {"train.regroup_every": 4, "train.regroup_to": 0.5}
     finished = subprocess.run(
-        command("--devices", "2", *words(digits_npz, out, name="two")),
+        command("--devices", "2", *words(digits_npz, out, name="two", **changes)),
         env=environment(),
         capture_output=True,
         text=True,
@@ -328,7 +330,7 @@ def test_two_logical_devices_run_the_main_job(digits_npz, out):
     assert finished.returncode == 0, finished.stderr
     assert "Devices:  CPU:0, CPU:1\n" in finished.stdout
     assert finished.stderr == ""
-    assert models_iic.main(words(digits_npz, out, name="one")) == 0
+    assert models_iic.main(words(digits_npz, out, name="one", **changes)) == 0
     one, two = (
         json.loads((out / name / "summary.json").read_text()) for name in ("one", "two")
     )
