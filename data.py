@@ -36,8 +36,9 @@ class Recipe:
         evaluate: What is done to an image in evaluation; not random.
         perturb: Factory of the perturbation, taking figures by name.
         figures: Figures given to ``perturb`` where they differ from its defaults.
-        neighbours: Nearest neighbours in pixel space used in training where the user
-            does not say; 0 where nearness in pixels means little, as for photographs.
+        neighbours: Nearest neighbours used in training where the user does not say, by
+            pixel values and as many by orientation histograms; 0 where nearness means
+            little, as for photographs.
         class_names: Names of the classes, for pictures.
     """
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from iic_tf.blocks import BatchNorm, conv_bn_relu, dense_bn_relu
+from iic_tf.blocks import BatchNorm, Conv2D, conv_bn_relu, dense_bn_relu
 
 
 def small(
@@ -73,7 +73,7 @@ def graph_b(
     """
     images = x = keras.Input(image_shape, name="images")
     for stage in range(4):
-        x = layers.Conv2D(
+        x = Conv2D(
             fan_out_init * 2**stage,
             5,
             padding="same",

@@ -211,8 +211,8 @@ def run(options: Options) -> int:
         console.print(f"Run:      {folder}, {begin}")
         if options.data.neighbours:
             console.print(
-                f"Pairs:    with copies, and with {options.data.neighbours} nearest "
-                "neighbours in pixel space, which are being found"
+                f"Pairs:    with copies, and with {options.data.neighbours} "
+                "nearest neighbours, which are being found"
             )
         console.print()
 

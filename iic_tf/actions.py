@@ -15,7 +15,7 @@ import tensorflow as tf
 from iic_tf.checkpoints import History
 from iic_tf.console import Training
 from iic_tf.curves import LearningCurve
-from iic_tf.health import describe, measure
+from iic_tf.health import describe, is_degenerate, measure
 from iic_tf.inference import soft_assignments
 from iic_tf.metrics import matched_errors
 
@@ -35,7 +35,8 @@ def make_row(
 
     Returns:
         Row with ``step``, ``seconds``, ``passes``; per bank the losses, information,
-        entropies and bound; ``chosen``, the main sub-head with the lowest loss; and
+        entropies and bound; ``chosen``, the main sub-head with the lowest loss;
+        ``off_track``, whether even the best main sub-head knows next to nothing; and
         ``words``.
     """
     sums = history.take()
@@ -54,14 +55,28 @@ def make_row(
         if bank == "main":
             row["chosen"] = int(sums["main_loss"].argmin())
             row["words"] = describe(health, steps=step)
+            row["off_track"] = is_degenerate(health, steps=step)
     row["remarks"], history.remarks = history.remarks, []
-    for remark in row["remarks"]:
-        best = max(remark["regrouped"])
-        row["words"].append(
-            f"At step {remark['step']:,} all main sub-heads started anew from the best "
-            f"grouping of overclusters ({best:.2f} nats)."
-        )
+    row["words"] += [remark_words(remark) for remark in row["remarks"]]
     return row
+
+
+def remark_words(remark: dict[str, Any]) -> str:
+    """What was done in a run beside training, in words.
+
+    Args:
+        remark: ``step``, and ``regrouped``, the information of each grouping, or
+            ``lamb_at_most``.
+    """
+    if "regrouped" in remark:
+        return (
+            f"At step {remark['step']:,} all main sub-heads started anew from the best "
+            f"grouping of overclusters ({max(remark['regrouped']):.2f} nats)."
+        )
+    return (
+        f"At step {remark['step']:,} lambda was lowered to {remark['lamb_at_most']:g} "
+        "for the rest of the run: more holds the main sub-heads at uniform."
+    )
 
 
 def score(

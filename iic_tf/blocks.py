@@ -8,6 +8,7 @@ as in the authors' networks.
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from iic_tf.distribute import num_replicas
@@ -87,6 +88,46 @@ class BatchNorm(keras.layers.BatchNormalization):
         return {**super().get_config(), "tracked": self.tracked}
 
 
+@keras.saving.register_keras_serializable(package="iic_tf")
+class Conv2D(keras.layers.Conv2D):
+    """Convolution that is one matrix product where maps are as small as 3×3.
+
+    A 5×5 kernel on a 3×3 map with "same" padding connects every pixel with every other
+    one, each pair by one entry of the kernel. As a matrix between all of them the
+    layer does 9·9 products per pair of channels instead of 9·25, most of the latter
+    with padding, and took a third of the time (``benchmarks/train_step.py``). Values
+    are those of ``keras.layers.Conv2D``, whose arguments it takes.
+    """
+
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """Convolves; called by Keras, which adds bias and activation."""
+        height, width, channels = inputs.shape[1:]
+        reach = [(side + 1) // 2 if side % 2 else 0 for side in self.kernel_size]
+        plain = (
+            self.padding == "same"
+            and self.data_format == "channels_last"
+            and self.strides == self.dilation_rate == (1, 1)
+            and self.groups == 1
+        )
+        if not (plain and height <= reach[0] and width <= reach[1]):
+            return super().convolution_op(inputs, kernel)
+        # Row: an input and an output pixel. Column: the kernel's entry between them.
+        link = np.zeros((height, width, height, width, *self.kernel_size))
+        for y, x, v, u in np.ndindex(height, width, height, width):
+            link[y, x, v, u, y - v + reach[0] - 1, x - u + reach[1] - 1] = 1
+        pixels = height * width
+        link = tf.constant(link.reshape(pixels**2, -1), kernel.dtype)
+        # by a product: its gradient is another one, that of slices is slow
+        entries = tf.matmul(link, tf.reshape(kernel, (link.shape[1], -1)))
+        entries = tf.reshape(entries, (pixels, pixels, channels, self.filters))
+        matrix = tf.reshape(
+            tf.transpose(entries, (0, 2, 1, 3)),
+            (pixels * channels, pixels * self.filters),
+        )
+        outputs = tf.matmul(tf.reshape(inputs, (-1, pixels * channels)), matrix)
+        return tf.reshape(outputs, (-1, height, width, self.filters))
+
+
 def conv_bn_relu(
     x: keras.KerasTensor,
     filters: int,
@@ -107,7 +148,7 @@ def conv_bn_relu(
     Returns:
         Shape ``(n, height, width, filters)``.
     """
-    x = keras.layers.Conv2D(
+    x = Conv2D(
         filters,
         kernel,
         padding="same",

@@ -32,6 +32,39 @@ def _band(
     axes.plot(steps, values.mean(1), color=colour, linewidth=1.8, label=label)
 
 
+def _mark(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
+    """Ticks where main sub-heads started anew; crosses and words where off track."""
+    remarks = [remark for row in rows for remark in row.get("remarks", ())]
+    regrouped = [remark["step"] for remark in remarks if "regrouped" in remark]
+    for step in regrouped:
+        axes.axvline(step, color=MUTED, linewidth=0.8, ymax=0.04)
+    if regrouped:
+        axes.plot([], [], color=MUTED, marker="|", linestyle="", label="regrouping")
+    for remark in remarks:
+        if "lamb_at_most" in remark:
+            axes.axvline(remark["step"], color=ERROR, linewidth=0.9, linestyle=":")
+            axes.annotate(
+                f"λ lowered to {remark['lamb_at_most']:g}",
+                (remark["step"], 0.5),
+                xycoords=("data", "axes fraction"),
+                textcoords="offset points",
+                xytext=(4, 0),
+                color=ERROR,
+                fontsize=8,
+            )
+    if lost := [row["step"] for row in rows if row.get("off_track")]:
+        low = np.zeros(len(lost))
+        axes.plot(
+            lost,
+            low,
+            color=ERROR,
+            marker="x",
+            linestyle="",
+            clip_on=False,
+            label="off track",
+        )
+
+
 def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
     """Draws the learning curve into a figure, which is cleared first.
 
@@ -64,11 +97,7 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
             color=colour,
             fontsize=8,
         )
-    for row in rows:
-        for remark in row.get("remarks", ()):
-            top.axvline(remark["step"], color=MUTED, linewidth=0.8, ymax=0.04)
-    if any(row.get("remarks") for row in rows):
-        top.plot([], [], color=MUTED, marker="|", linestyle="", label="regrouping")
+    _mark(top, rows)
     top.set_ylim(0, max(rows[-1]["main_bound"], rows[-1]["aux_bound"]) * 1.12)
     top.set_ylabel("mutual information (nats)")
     top.legend(loc="lower right", frameon=False, fontsize=9)

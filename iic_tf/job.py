@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from iic_tf.checkpoints import Checkpoints, History, manifest, write_atomically
 from iic_tf.console import Training
 from iic_tf.curves import LearningCurve
 from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, make_run_folder
+from iic_tf.health import OFF_TRACK_SHARE
 from iic_tf.inference import compile_predict
 from iic_tf.loop import Event, StopSignal, train_loop
 from iic_tf.models import ClusterIIC
@@ -152,6 +154,7 @@ def _open_run(
         model=trainer.model,
         optimizer=trainer.optimizer,
         step=trainer.step,
+        lamb_at_most=trainer.lamb_at_most,
         history=history,
     )
     # Where the start state comes from:
@@ -267,7 +270,7 @@ def train(
         seed=options.seed,
         start=start,
         steps=steps,
-        neighbours=None if neighbours is None else neighbours.table,
+        neighbours=None if neighbours is None else neighbours.by_edges,
         neighbours_to=round(options.data.neighbours_to * steps),
     )
     training = Training(steps=steps, start=start, images_per_step=batch * (1 + repeats))
@@ -275,33 +278,43 @@ def train(
         options, task, folder, model=trainer.model, history=history, training=training
     )
 
+    def start_anew(step: int) -> dict[str, Any]:
+        found = regroup(
+            trainer.model, images, task.views, neighbours=neighbours, seed=options.seed
+        )
+        return {
+            "step": step,
+            "regrouped": found.information.tolist(),
+            "sources": found.sources.tolist(),
+        }
+
+    def start_anew_as_planned(step: int) -> None:
+        if step <= options.train.regroup_to * steps:
+            history.remarks.append(start_anew(step))
+
+    def set_right(step: int, row: dict[str, Any]) -> dict[str, Any] | None:
+        """What can be done for main sub-heads that know next to nothing."""
+        if trainer.lamb > 1:
+            trainer.lamb_at_most.assign(1.0)
+            return {"step": step, "lamb_at_most": 1.0}
+        knows = max(row["aux_information"]) > OFF_TRACK_SHARE * row["aux_bound"]
+        if knows and options.train.regroup_to > 0 and step < steps:
+            return start_anew(step)
+        return None
+
     def report(step: int) -> None:
         row = actions.make_row(
             history, step=step, images_per_step=batch, num_images=len(images)
         )
+        if row["off_track"] and (remark := set_right(step, row)):
+            row["remarks"].append(remark)
+            row["words"].append(actions.remark_words(remark))
         for action in chain:
             action(row)
 
-    def start_anew(step: int) -> None:
-        if step <= options.train.regroup_to * steps:
-            found = regroup(
-                trainer.model,
-                images,
-                task.views,
-                neighbours=neighbours,
-                seed=options.seed,
-            )
-            history.remarks.append(
-                {
-                    "step": step,
-                    "regrouped": found.information.tolist(),
-                    "sources": found.sources.tolist(),
-                }
-            )
-
     # The order matters: reports see what was regrouped, what is saved includes both.
     events = [
-        Event(options.train.regroup_every, start_anew),
+        Event(options.train.regroup_every, start_anew_as_planned),
         Event(options.report.every, report, at_end=True),
         Event(
             options.report.checkpoint_every,

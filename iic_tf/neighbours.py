@@ -1,10 +1,12 @@
-"""Nearest neighbours of images in pixel space, found once before training.
+"""Nearest neighbours of images, found once before training from pixels alone.
 
-Two images that nearly coincide show the same thing more often than a network in its
-first hundred steps can know. Pairing an image with a neighbour instead of with itself
-goes beyond plain IIC; like plain IIC it uses no label (``docs/convergence.md``).
+Two images with the same strokes in the same places show the same thing more often than
+a network in its first hundred steps can know. Pairing an image with a neighbour instead
+of with itself goes beyond plain IIC; like plain IIC it uses no label
+(``docs/convergence.md``).
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +17,13 @@ MAX_CANDIDATES = 70_000
 """Neighbours are looked for among at most so many images: time grows with n, not n²."""
 
 COMPONENTS = 64
-"""Images are compared by so many numbers, their largest singular components."""
+"""Images are compared by so many numbers, the largest singular components."""
+
+PART = 2_000
+"""Images worked on at a time."""
+
+CELLS, ORIENTATIONS = 7, 8
+"""Cells along each side of an image, and directions told apart in each cell."""
 
 
 class Neighbours(NamedTuple):
@@ -23,44 +31,82 @@ class Neighbours(NamedTuple):
 
     Attributes:
         candidates: Numbers of the images that may be neighbours, ascending, ``(m,)``.
-        table: For each image the numbers of its neighbours, the nearest first, int32,
-            shape ``(n, number)``; never the image itself.
+        by_pixels: For each image the numbers of its neighbours by pixel values, the
+            nearest first and never the image itself, int32, shape ``(n, number)``.
+        by_edges: The same by orientation histograms.
     """
 
     candidates: np.ndarray
-    table: np.ndarray
+    by_pixels: np.ndarray
+    by_edges: np.ndarray
 
 
-def find_neighbours(images: np.ndarray, *, number: int, seed: int) -> Neighbours:
-    """Finds the nearest neighbours by the cosine of the angle between images.
+def _triangles(centres: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Linear interpolation: weight of each centre, one apart, at each place."""
+    return np.maximum(0, 1 - np.abs(at[..., None] - centres))
+
+
+def orientation_histograms(images: np.ndarray) -> np.ndarray:
+    """Where in an image grey values rise, in which direction and by how much.
+
+    Histograms of oriented gradients (Dalal and Triggs, 2005) without their
+    normalisation of blocks, which made neighbours of digits and of clothes worse, and
+    with square roots: the cosine between two results is then the overlap of the
+    histograms (Bhattacharyya's coefficient), in which no single edge dominates.
 
     Args:
-        images: uint8, shape ``(n, height, width, channels)``.
-        number: Neighbours of each image, at least 1; n - 1 if there are no more.
-        seed: Decides which images are candidates where there are many.
+        images: uint8, shape ``(n, height, width, channels)``; channels are averaged.
 
     Returns:
-        See ``Neighbours``.
+        float32, shape ``(n, CELLS * CELLS * ORIENTATIONS)``.
     """
+    grey = images.mean(axis=3, dtype=np.float32) / 255.0
+    edged = np.pad(grey, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    down = edged[:, 2:, 1:-1] - edged[:, :-2, 1:-1]
+    right = edged[:, 1:-1, 2:] - edged[:, 1:-1, :-2]
+    rise = np.hypot(right, down)
+    turns = np.arctan2(down, right) / (2 * np.pi) * ORIENTATIONS  # in [-4, 4]
+
+    def cells(side: int) -> np.ndarray:
+        places = (np.arange(side) + 0.5) / side * CELLS - 0.5
+        return _triangles(np.arange(CELLS), places).astype(np.float32)
+
+    rows, columns = cells(images.shape[1]), cells(images.shape[2])
+    histograms = []
+    for i in range(ORIENTATIONS):
+        apart = np.abs(turns - i)
+        apart = np.minimum(apart, ORIENTATIONS - apart)
+        weighted = rise * np.maximum(0, 1 - np.abs(apart))
+        histograms.append(rows.T @ weighted @ columns)
+    return np.sqrt(np.stack(histograms, axis=-1)).reshape(len(images), -1)
+
+
+def pixel_values(images: np.ndarray) -> np.ndarray:
+    """Pixels in [0, 1], float32, shape ``(n, height * width * channels)``."""
+    return images.reshape(len(images), -1).astype(np.float32) / 255.0
+
+
+def _nearest(
+    images: np.ndarray,
+    candidates: np.ndarray,
+    describe: Callable[[np.ndarray], np.ndarray],
+    *,
+    number: int,
+    seed: int,
+) -> np.ndarray:
+    """The candidates at the smallest angles to each image, ``(n, number)``."""
     rng = np.random.default_rng(seed)
-    chosen = rng.permutation(len(images))[:MAX_CANDIDATES]
-    candidates = np.sort(chosen)
-    number = min(number, len(candidates) - 1)
-
-    def flat(some: np.ndarray) -> np.ndarray:
-        return some.reshape(len(some), -1).astype(np.float32) / 255.0
-
-    fitted = flat(images[chosen[:5_000]])
+    fitted = describe(images[rng.permutation(candidates)[:5_000]])
     components = min(COMPONENTS, *fitted.shape)
     # not centred: the angle between two images is the one seen from black
     axes = randomized_svd(fitted, components, random_state=seed)[2].T
 
     def project(some: np.ndarray) -> np.ndarray:
-        points = flat(some) @ axes
+        points = describe(some) @ axes
         length = np.linalg.norm(points, axis=1, keepdims=True)
         return points / np.maximum(length, 1e-6)
 
-    parts = np.array_split(np.arange(len(images)), -(-len(images) // 10_000))
+    parts = np.array_split(np.arange(len(images)), -(-len(images) // PART))
     points = np.concatenate([project(images[part]) for part in parts])
     search = NearestNeighbors(algorithm="brute").fit(points[candidates])
     found = candidates[
@@ -68,4 +114,30 @@ def find_neighbours(images: np.ndarray, *, number: int, seed: int) -> Neighbours
     ]  # (n, number + 1), an image among its own
     own = found == np.arange(len(images))[:, None]
     own[~own.any(axis=1), -1] = True  # not found: drop the farthest
-    return Neighbours(candidates, found[~own].reshape(-1, number).astype(np.int32))
+    return found[~own].reshape(-1, number).astype(np.int32)
+
+
+def find_neighbours(images: np.ndarray, *, number: int, seed: int) -> Neighbours:
+    """Finds the nearest by pixel values, and the nearest by orientation histograms.
+
+    The second show the same thing more often, so copies are of them. But a seven with
+    a bar has only its like for neighbours then; by pixel values it has other sevens,
+    so both together decide how overclusters are grouped.
+
+    Args:
+        images: uint8, shape ``(n, height, width, channels)``.
+        number: Neighbours of each image by each of the two, at least 1; n - 1 if there
+            are no more.
+        seed: Decides which images are candidates where there are many.
+
+    Returns:
+        See ``Neighbours``.
+    """
+    rng = np.random.default_rng(seed)
+    candidates = np.sort(rng.permutation(len(images))[:MAX_CANDIDATES])
+    number = min(number, len(candidates) - 1)
+    by_pixels, by_edges = (
+        _nearest(images, candidates, describe, number=number, seed=seed)
+        for describe in (pixel_values, orientation_histograms)
+    )
+    return Neighbours(candidates, by_pixels, by_edges)

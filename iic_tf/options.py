@@ -114,9 +114,10 @@ class DataOptions:
     """Figures of the recipe's perturbation to replace, as in rotation: 30."""
 
     neighbours: int | None = None
-    """Nearest neighbours in pixel space, found without labels, that stand in for an
-    image in half of its copies and decide how overclusters are grouped. This goes
-    beyond plain IIC; 0 for plain IIC; the recipe's number if not given."""
+    """Nearest neighbours of an image by orientation histograms, found without labels,
+    that stand in for it in half of its copies. With as many by pixel values they
+    decide how overclusters are grouped. This goes beyond plain IIC; 0 for plain IIC;
+    the recipe's number if not given."""
 
     neighbours_to: float = 0.5
     """Share of the run at which copies of neighbours end."""

@@ -47,9 +47,9 @@ def regroup(
 ) -> Regrouped:
     """Groups the overclusters of every auxiliary sub-head, refits the main sub-heads.
 
-    A pair is an image and a nearest neighbour of it, or, without neighbours, an image
-    and a perturbed copy. Groupings that lag behind the best are left out; the main
-    sub-heads share the others evenly.
+    A pair is an image and a nearest neighbour of it, by pixels or by edges; without
+    neighbours, an image and a perturbed copy. Groupings that lag behind the best are
+    left out; the main sub-heads share the others evenly.
 
     Args:
         model: Its main sub-heads are replaced.
@@ -73,7 +73,8 @@ def regroup(
     else:
         place = np.full(len(images), -1)
         place[chosen] = np.arange(len(chosen))
-        near = own[place[neighbours.table[chosen]]]  # (n, number, h)
+        both = np.hstack((neighbours.by_pixels, neighbours.by_edges))[chosen]
+        near = own[place[both]]  # (n, 2 * number, h)
 
     k, number = model.main.num_clusters, model.aux.num_clusters
     groupings = []

@@ -137,6 +137,7 @@ class Trainer:
 
     Attributes:
         step: Number of steps done, an int64 variable.
+        lamb_at_most: Bound on λ of the main heads, a float variable; at first infinite.
     """
 
     def __init__(
@@ -151,6 +152,9 @@ class Trainer:
         self.optimizer = optimizer
         self.strategy = strategy
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
+        self.lamb_at_most = tf.Variable(
+            np.inf, dtype=tf.float32, trainable=False, name="lamb_at_most"
+        )
         self._lamb = tf.constant(schedule.lamb)
         self._weight = tf.constant(schedule.weight)
         optimizer.build(model.trainable_variables)
@@ -178,9 +182,11 @@ class Trainer:
         return {**results, "gradient_norm": norm}
 
     def _step(self, iterator: Iterator) -> dict[str, Any]:
+        lamb_main, lamb_aux = tf.unstack(self._lamb[self.step])
+        lamb = tf.stack((tf.minimum(lamb_main, self.lamb_at_most), lamb_aux))
         per_replica = self.strategy.run(
             self._replica_step,
-            args=(next(iterator), self._lamb[self.step], self._weight[self.step]),
+            args=(next(iterator), lamb, self._weight[self.step]),
         )
         self.step.assign_add(1)
         # every replica holds the joint and the losses of the whole batch
@@ -202,6 +208,12 @@ class Trainer:
             parallel_iterations=1,
         )
         return sums
+
+    @property
+    def lamb(self) -> float:
+        """λ of the main heads in the step done last."""
+        planned = self._lamb[max(int(self.step.numpy()) - 1, 0), 0]
+        return float(min(planned, self.lamb_at_most))
 
     def run(self, iterator: Iterator, num_steps: int) -> dict[str, np.ndarray]:
         """Trains for some steps.

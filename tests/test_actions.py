@@ -41,6 +41,13 @@ def test_regrouping_is_said_in_words_and_kept(history):
     assert history.remarks == []
 
 
+def test_a_lower_lambda_is_said_in_words(history):
+    history.remarks.append({"step": 300, "lamb_at_most": 1.0})
+    row = actions.make_row(history, step=310, images_per_step=50, num_images=200)
+    assert row["words"][-1].startswith("At step 300 lambda was lowered to 1 ")
+    assert row["off_track"] is False  # one sub-head knows everything
+
+
 def test_scores_are_added_to_the_row(tiny_model, digits, views):
     images, labels = digits[0][:60], digits[1][:60]
     act = actions.score(

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from iic_tf.blocks import BatchNorm, conv_bn_relu, dense_bn_relu
+from iic_tf.blocks import BatchNorm, Conv2D, conv_bn_relu, dense_bn_relu
 
 
 @pytest.fixture
@@ -73,3 +73,39 @@ def test_dense_block_shape_and_names():
     model = keras.Model(x, dense_bn_relu(x, 12, name="d"))
     assert model.output_shape == (None, 12)
     assert [layer.name for layer in model.layers[1:]] == ["d_dense", "d_bn", "d_relu"]
+
+
+@pytest.mark.parametrize(
+    ("side", "kernel"),
+    [((3, 3), 5), ((2, 3), 5), ((1, 1), 3), ((3, 2), (7, 3)), ((3, 3), 4), ((4, 4), 5)],
+)
+def test_convolution_of_small_maps_equals_keras(side, kernel):
+    x = tf.random.normal((4, *side, 6))
+    ours, plain = (
+        make(8, kernel, padding="same", activation="tanh", bias_initializer="ones")
+        for make in (Conv2D, keras.layers.Conv2D)
+    )
+    for layer in (ours, plain):
+        layer.build(x.shape)
+    ours.kernel.assign(plain.kernel)
+    results = []
+    for layer in (ours, plain):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        gradients = tape.gradient(y, [x, *(v.value for v in layer.variables)])
+        results.append([y, *gradients])
+    for mine, its in zip(*results, strict=True):
+        np.testing.assert_allclose(mine, its, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"padding": "valid"}, {"strides": 2}, {"groups": 2}, {"dilation_rate": 2}],
+)
+def test_other_convolutions_of_small_maps_are_left_alone(options):
+    x = tf.random.normal((2, 3, 3, 4))
+    options = {"padding": "same", "kernel_initializer": "ones", **options}
+    kernel = 3 if options["padding"] == "valid" else 5
+    ours = Conv2D(4, kernel, **options)(x)
+    np.testing.assert_allclose(ours, keras.layers.Conv2D(4, kernel, **options)(x))

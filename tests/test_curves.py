@@ -35,6 +35,20 @@ def test_both_panels_with_labels_and_one_without():
     assert len(figure.axes) == 1
 
 
+def test_what_was_done_is_marked():
+    marked = rows()
+    marked[0] |= {"off_track": True, "remarks": [{"step": 100, "lamb_at_most": 1.0}]}
+    marked[1] |= {"off_track": False, "remarks": [{"step": 200, "regrouped": [2.0]}]}
+    figure = Figure()
+    draw(figure, marked, title="a run")
+    top = figure.axes[0]
+    labels = [text.get_text() for text in top.get_legend().texts]
+    assert labels[2:] == ["regrouping", "off track"]
+    assert "λ lowered to 1" in [text.get_text() for text in top.texts]
+    [lost] = [line for line in top.lines if line.get_label() == "off track"]
+    assert lost.get_xdata().tolist() == [100]
+
+
 def test_the_picture_is_rewritten_and_nothing_else_is_left(tmp_path):
     curve = LearningCurve(tmp_path / "curve.png", title="a run", window=False)
     curve.update([])

@@ -132,7 +132,7 @@ def test_the_published_recipe_and_alternating_heads(digits_npz, out):
     assert (out / "mnist_published-1" / "summary.json").is_file()
 
 
-@pytest.mark.parametrize("neighbours", [None, 0, 3])
+@pytest.mark.parametrize("neighbours", [None, 0, 2])
 def test_main_sub_heads_start_anew_now_and_then(digits_npz, out, neighbours, capsys):
     changes = {"train.regroup_every": 3, "train.regroup_to": 0.8, "name": "again"}
     if neighbours is not None:
@@ -168,6 +168,37 @@ def test_a_degenerate_run_says_so_and_exits_3(digits_npz, out, capsys):
     assert models_iic.main(words(digits_npz, out, **changes)) == 3
     text = capsys.readouterr().out
     assert "This run is degenerate" in text and "Off track" in text
+
+
+def test_lambda_is_lowered_where_it_holds_sub_heads_at_uniform(digits_npz, out, capsys):
+    changes = {"train.steps": 900, "train.lamb": 3, "train.regroup_to": 0}
+    changes |= {"train.learning_rate": 1e-12, "data.batch": 8, "name": "held"}
+    changes |= {"report.every": 300, "train.steps_per_call": 50}
+    command_line = words(digits_npz, out, **changes)
+    assert models_iic.main(command_line) == 3
+    assert "At step 300 lambda was lowered to 1" in capsys.readouterr().out
+    lines = (out / "held" / "history.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["off_track"] for row in rows] == [True] * 3
+    expected = {"step": 300, "lamb_at_most": 1.0}
+    assert [row["remarks"] for row in rows] == [[expected], [], []]  # once is enough
+
+
+def test_sub_heads_far_behind_overclusters_start_anew(digits_npz, out, monkeypatch):
+    # as if no main sub-head had ever found anything
+    monkeypatch.setattr(
+        "iic_tf.actions.is_degenerate", lambda health, *, steps: steps == 10
+    )
+    changes = {"train.steps": 20, "report.every": 5, "train.learning_rate": 3e-3}
+    changes |= {"train.regroup_to": 0.01, "name": "behind"}
+    changes |= {"data.batch": 40, "heads.k_aux": 20}
+    monkeypatch.setattr("iic_tf.job.OFF_TRACK_SHARE", 0.0)
+    monkeypatch.setattr("iic_tf.train.Trainer.lamb", 1.0)
+    assert models_iic.main(words(digits_npz, out, **changes)) == 0
+    lines = (out / "behind" / "history.jsonl").read_text().splitlines()
+    remarks = [json.loads(line)["remarks"] for line in lines]
+    assert [len(row) for row in remarks] == [0, 1, 0, 0]
+    assert remarks[1][0]["step"] == 10 and "regrouped" in remarks[1][0]
 
 
 def test_a_loss_that_is_not_finite_stops_with_status_1(digits_npz, out, capsys):

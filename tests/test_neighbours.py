@@ -2,26 +2,38 @@ import numpy as np
 import pytest
 
 from iic_tf import neighbours
-from iic_tf.neighbours import find_neighbours
+from iic_tf.neighbours import (
+    CELLS,
+    ORIENTATIONS,
+    find_neighbours,
+    orientation_histograms,
+    pixel_values,
+)
 
 
 def test_digits_of_one_kind_are_neighbours(digits):
     images, labels = digits[0][:1000], digits[1][:1000]
     found = find_neighbours(images, number=5, seed=0)
-    assert found.table.shape == (1000, 5) and found.table.dtype == np.int32
+    for table in found[1:]:
+        assert table.shape == (1000, 5) and table.dtype == np.int32
+        assert (table != np.arange(1000)[:, None]).all()
     np.testing.assert_array_equal(found.candidates, np.arange(1000))
-    assert (found.table != np.arange(1000)[:, None]).all()
-    assert (labels[found.table[:, 0]] == labels).mean() > 0.85
+    assert (labels[found.by_pixels[:, 0]] == labels).mean() > 0.85
+    assert (labels[found.by_edges[:, 0]] == labels).mean() > 0.9
 
 
-def test_they_are_the_nearest_by_angle(digits):
+@pytest.mark.parametrize(
+    ("describe", "name"),
+    [(pixel_values, "by_pixels"), (orientation_histograms, "by_edges")],
+)
+def test_they_are_the_nearest_by_angle(digits, describe, name):
     images = digits[0][:200]
     found = find_neighbours(images, number=3, seed=0)
-    flat = images.reshape(200, -1) / 255.0
-    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
-    cosine = flat @ flat.T - 2 * np.eye(200)
+    points = describe(images)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    cosine = points @ points.T - 2 * np.eye(200)
     best = np.sort(cosine, axis=1)[:, -3:].mean()
-    ours = np.take_along_axis(cosine, found.table, axis=1).mean()
+    ours = np.take_along_axis(cosine, getattr(found, name), axis=1).mean()
     assert ours > best - 0.01  # 64 components say nearly all
 
 
@@ -31,8 +43,9 @@ def test_many_images_share_a_few_candidates(digits, monkeypatch):
     found = find_neighbours(images, number=4, seed=1)
     assert len(found.candidates) == 50
     assert (np.diff(found.candidates) > 0).all()
-    assert np.isin(found.table, found.candidates).all()
-    assert (found.table != np.arange(300)[:, None]).all()
+    for table in found[1:]:
+        assert np.isin(table, found.candidates).all()
+        assert (table != np.arange(300)[:, None]).all()
     other = find_neighbours(images, number=4, seed=2)
     assert not np.array_equal(other.candidates, found.candidates)
 
@@ -41,4 +54,31 @@ def test_many_images_share_a_few_candidates(digits, monkeypatch):
 def test_fewer_images_than_neighbours_and_images_all_alike(number):
     images = np.zeros((3, 4, 4, 1), np.uint8)
     found = find_neighbours(images, number=number, seed=0)
-    np.testing.assert_array_equal(np.sort(found.table), [[1, 2], [0, 2], [0, 1]])
+    for table in found[1:]:
+        np.testing.assert_array_equal(np.sort(table), [[1, 2], [0, 2], [0, 1]])
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_an_edge_is_found_where_it_is_and_in_its_direction(turns):
+    image = np.zeros((28, 28), np.uint8)
+    image[:, 14:] = 255  # rises to the right, direction 0, in the middle column
+    image = np.rot90(image, -turns)  # clockwise: next it rises downwards
+    found = orientation_histograms(image[None, :, :, None].repeat(3, axis=3))
+    found = found.reshape(CELLS, CELLS, ORIENTATIONS)
+    direction = 2 * turns
+    assert not np.delete(found, direction, axis=2).any()
+    across = found[..., direction].sum(axis=turns % 2)
+    assert across.argmax() == 3
+    np.testing.assert_allclose(across, across[::-1], rtol=1e-5)
+
+
+def test_histograms_change_little_when_an_image_moves_a_little(digits):
+    images = digits[0][:100]
+    moved = np.roll(images, 1, axis=2)
+
+    def cosine(describe):
+        a, b = describe(images), describe(moved)
+        a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+        return (a * b).sum(axis=1).mean()
+
+    assert cosine(orientation_histograms) > 0.95 > cosine(pixel_values)

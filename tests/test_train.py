@@ -162,3 +162,18 @@ def test_mixed_precision_keeps_heads_and_loss_in_float32(tiny_model, batches):
     assert results["main_loss"].dtype == np.float32
     assert trainer.model.backbone.compute_dtype == "bfloat16"
     assert np.isfinite(results["main_loss"]).all()
+
+
+def test_lambda_of_the_main_heads_can_be_bounded(tiny_model, batches):
+    lost, bounded, plain = (
+        build(tiny_model, lamb=lamb, lamb_aux=1.3) for lamb in (2.0, 2.0, 1.0)
+    )
+    for trainer in (bounded, plain):
+        trainer.model.set_weights(lost.model.get_weights())
+    assert bounded.lamb == 2
+    bounded.lamb_at_most.assign(1.0)
+    assert bounded.lamb == 1
+    results = [trainer.run(iter(batches), 2) for trainer in (lost, bounded, plain)]
+    for bank in ("main_loss", "aux_loss"):
+        np.testing.assert_allclose(results[1][bank], results[2][bank], rtol=1e-5)
+    assert (np.abs(results[0]["main_loss"] - results[1]["main_loss"]) > 0.1).all()
