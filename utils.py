@@ -118,33 +118,36 @@ def hand_over(
         Health of the main sub-heads over the evaluation images.
     """
     split, folder = task.protocol.evaluate, trained.folder
-    pairs = evaluation_batches(
-        split.images, task.views, pairs=True, batch=1000, seed=seed
-    )
-    soft, joint = evaluate_pairs(compile_predict(trained.model), pairs)
-    health = measure(joint)
-    k, chosen = health.num_clusters, health.best
-    errors = names = None
-    if split.labels is not None:
-        clusters = soft.argmax(-1)
-        errors = matched_errors(clusters, split.labels, num_clusters=k)
-        names = cluster_names(
-            clusters[:, chosen],
-            split.labels,
-            num_clusters=k,
-            class_names=class_names,
+    with trained.watch.time("results"):
+        pairs = evaluation_batches(
+            split.images, task.views, pairs=True, batch=1000, seed=seed
         )
-    write_assignments(folder / "assignments.csv", soft[:, chosen], labels=split.labels)
-    unfinished = folder / ".unfinished.keras"
-    trained.model.save(unfinished)
-    os.replace(unfinished, folder / "model.keras")
-    cluster_grid(
-        folder / "clusters.png",
-        split.images,
-        soft[:, chosen],
-        names=names,
-        title=f"{folder.name}: the most confident images of each cluster",
-    )
+        soft, joint = evaluate_pairs(compile_predict(trained.model), pairs)
+        health = measure(joint)
+        k, chosen = health.num_clusters, health.best
+        errors = names = None
+        if split.labels is not None:
+            clusters = soft.argmax(-1)
+            errors = matched_errors(clusters, split.labels, num_clusters=k)
+            names = cluster_names(
+                clusters[:, chosen],
+                split.labels,
+                num_clusters=k,
+                class_names=class_names,
+            )
+        write_assignments(
+            folder / "assignments.csv", soft[:, chosen], labels=split.labels
+        )
+        unfinished = folder / ".unfinished.keras"
+        trained.model.save(unfinished)
+        os.replace(unfinished, folder / "model.keras")
+        cluster_grid(
+            folder / "clusters.png",
+            split.images,
+            soft[:, chosen],
+            names=names,
+            title=f"{folder.name}: the most confident images of each cluster",
+        )
     summary = {
         "chosen": chosen,
         "chosen_by": "lowest loss on pairs of the evaluation images",
@@ -155,10 +158,12 @@ def hand_over(
         "scored_on": task.protocol.words,
         "steps": trained.step,
         "train_seconds": round(trained.seconds, 1),
+        "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
     }
     write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
 
-    console.print(f"\nTrained for {clock(trained.seconds)}. Results in {folder}:")
+    console.print(f"\nTime:     {trained.watch}.")
+    console.print(f"Trained for {clock(trained.seconds)}. Results in {folder}:")
     console.print("  learning_curve.png  how it went")
     console.print("  clusters.png        what is in each cluster")
     console.print("  assignments.csv     cluster and confidence of every image")
@@ -203,7 +208,6 @@ def draw_pairs(task: Task, options: Options) -> Path:
         start=0,
         steps=1,
         neighbours=neighbours,
-        neighbours_to=1,
     )
     path = Path(options.out) / f"pairs_{options.data.recipe}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

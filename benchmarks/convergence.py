@@ -31,9 +31,8 @@ SETTINGS: dict[str, list[str]] = {
     "default": [],
     "holdout": ["--data.protocol=holdout"],
     # what each remedy is worth: one taken away at a time, then all
-    "no neighbours in pairs": ["--data.neighbours_to=0"],
     "no regrouping": ["--train.regroup_to=0"],
-    "regrouping by copies": ["--data.neighbours=0"],
+    "no neighbours": ["--data.neighbours=0"],
     "lambda 1": ["--train.lamb=1"],
     "plain IIC": ["--data.neighbours=0", "--train.regroup_to=0", "--train.lamb=1"],
 }

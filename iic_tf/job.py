@@ -17,7 +17,7 @@ import yaml
 
 from iic_tf import actions
 from iic_tf.checkpoints import Checkpoints, History, manifest, write_atomically
-from iic_tf.console import Training
+from iic_tf.console import Stopwatch, Training
 from iic_tf.curves import LearningCurve
 from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, make_run_folder
 from iic_tf.health import OFF_TRACK_SHARE
@@ -62,6 +62,7 @@ class Trained:
         step: Steps done.
         steps: Steps asked for; more than ``step`` if the run was stopped.
         seconds: Training time, over all resumes.
+        watch: What the time since the start or the last resume went into.
     """
 
     model: ClusterIIC
@@ -69,6 +70,7 @@ class Trained:
     step: int
     steps: int
     seconds: float
+    watch: Stopwatch
 
 
 def _subset(split: Split, at_most: int) -> Split:
@@ -257,11 +259,13 @@ def train(
     on_start(folder, trainer.model, start)
 
     batch, repeats = options.data.batch, options.data.repeats
+    watch = Stopwatch()
     neighbours = None
     if options.data.neighbours:
-        neighbours = find_neighbours(
-            images, number=options.data.neighbours, seed=options.seed
-        )
+        with watch.time("neighbours"):
+            neighbours = find_neighbours(
+                images, number=options.data.neighbours, seed=options.seed
+            )
     batches = training_batches(
         images,
         task.views,
@@ -271,7 +275,6 @@ def train(
         start=start,
         steps=steps,
         neighbours=None if neighbours is None else neighbours.by_edges,
-        neighbours_to=round(options.data.neighbours_to * steps),
     )
     training = Training(steps=steps, start=start, images_per_step=batch * (1 + repeats))
     chain = _report_actions(
@@ -314,17 +317,20 @@ def train(
 
     # The order matters: reports see what was regrouped, what is saved includes both.
     events = [
-        Event(options.train.regroup_every, start_anew_as_planned),
-        Event(options.report.every, report, at_end=True),
+        Event(
+            options.train.regroup_every,
+            watch.time("regrouping")(start_anew_as_planned),
+        ),
+        Event(options.report.every, watch.time("reports")(report), at_end=True),
         Event(
             options.report.checkpoint_every,
-            checkpoints.save,
+            watch.time("checkpoints")(checkpoints.save),
             at_end=True,
             at_stop=True,
         ),
     ]
     try:
-        with training, StopSignal() as stop:
+        with training, StopSignal() as stop, watch.time("steps"):
             train_loop(
                 trainer,
                 iter(strategy.experimental_distribute_dataset(batches)),
@@ -338,4 +344,4 @@ def train(
     except NonFiniteLoss as error:
         raise NonFiniteLoss(f"{error}; {_what_is_kept(folder, checkpoints)}") from None
     step = int(trainer.step.numpy())
-    return Trained(trainer.model, folder, step, steps, history.seconds)
+    return Trained(trainer.model, folder, step, steps, history.seconds, watch)

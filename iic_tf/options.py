@@ -119,9 +119,6 @@ class DataOptions:
     decide how overclusters are grouped. This goes beyond plain IIC; 0 for plain IIC;
     the recipe's number if not given."""
 
-    neighbours_to: float = 0.5
-    """Share of the run at which copies of neighbours end."""
-
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
         require(self.batch >= 2, "data.batch must be at least 2", batch=self.batch)
@@ -132,11 +129,6 @@ class DataOptions:
             self.neighbours is None or self.neighbours >= 0,
             "data.neighbours must be at least 0",
             neighbours=self.neighbours,
-        )
-        require(
-            0 <= self.neighbours_to <= 1,
-            "data.neighbours_to must lie between 0 and 1",
-            neighbours_to=self.neighbours_to,
         )
 
 

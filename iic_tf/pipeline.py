@@ -77,7 +77,6 @@ def training_batches(
     start: int,
     steps: int,
     neighbours: np.ndarray | None = None,
-    neighbours_to: int = 0,
 ) -> tf.data.Dataset:
     """Batches for the steps ``start`` to ``steps - 1`` of a run.
 
@@ -91,7 +90,6 @@ def training_batches(
         steps: Steps of the whole run.
         neighbours: Numbers of each image's nearest neighbours, ``(n, number)``. Half
             of the copies, drawn at random, then show a neighbour instead.
-        neighbours_to: Step at which that ends.
 
     Returns:
         Data set of tuples ``(x, gx_1, ..., gx_r)``, each float32 of shape
@@ -116,8 +114,7 @@ def training_batches(
         # one call for all copies; every row of the tiled batch gets draws of its own
         shown = tf.tile(index, (repeats,))
         if near is not None:
-            drawn = _draw_neighbours(near, shown, tf.random.fold_in(key, 4))
-            shown = tf.where(step < neighbours_to, drawn, shown)
+            shown = _draw_neighbours(near, shown, tf.random.fold_in(key, 4))
         tiled = _to_float(tf.gather(stored, shown))
         copies = tf.split(views.perturb(tiled, tf.random.fold_in(key, 1)), repeats)
         return (views.original(x, tf.random.fold_in(key, 0)), *copies)

@@ -1,8 +1,27 @@
-from iic_tf.console import Training, clock
+import time
+
+from iic_tf.console import Stopwatch, Training, clock
 
 
 def test_clock():
     assert [clock(s) for s in (5, 65, 3725)] == ["0:05", "1:05", "1:02:05"]
+
+
+def test_time_within_something_else_counts_only_there(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    watch = Stopwatch()
+
+    @watch.time("reports")
+    def report():
+        now[0] += 5
+
+    with watch.time("steps"):
+        now[0] += 60
+        report()
+        report()
+    assert watch.seconds == {"steps": 60, "reports": 10}
+    assert str(watch) == "steps 1:00, reports 0:10"
 
 
 def test_plain_lines_in_a_pipe(capsys):
