@@ -6,7 +6,7 @@ can also be replaced on the command line, as in ``--data.perturb.rotation 30``.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from iic_tf import sources
@@ -98,6 +98,25 @@ def mnist_images(folder: str | None) -> Source:
     )
 
 
+def fashion_images(folder: str | None) -> Source:
+    """Fashion-MNIST: a given folder (such as Debian's package has), else TFDS.
+
+    Args:
+        folder: The user's ``data.dir``.
+    """
+    name = "fashion_mnist"
+    if folder is not None:
+        return sources.from_dir(folder, name=name)
+    probe = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+    return sources.first_found(
+        [
+            ("TFDS on this machine", lambda: sources.from_tfds(name)),
+            ("a TFDS download", lambda: sources.download_tfds(name, probe=probe)),
+            ("--data.dir FOLDER, which was not given", lambda: None),
+        ]
+    )
+
+
 def published_digits(
     *,
     rotation: float = 25.0,
@@ -165,18 +184,25 @@ def continuous_digits(
 
 _CENTRE_20 = crop_resize((20,), size=24, where="centre")
 _DIGITS = tuple("0123456789")
+_CLOTHES = (
+    *("T-shirt", "trousers", "pullover", "dress", "coat"),
+    *("sandal", "shirt", "sneaker", "bag", "boot"),
+)
+
+_MNIST = Recipe(
+    find=mnist_images,
+    source_shape=(28, 28, 1),
+    image_shape=(24, 24, 1),
+    original=_CENTRE_20,
+    evaluate=_CENTRE_20,
+    perturb=continuous_digits,
+    neighbours=5,
+    class_names=_DIGITS,
+)
 
 RECIPES: dict[str, Recipe] = {
-    "mnist": Recipe(
-        find=mnist_images,
-        source_shape=(28, 28, 1),
-        image_shape=(24, 24, 1),
-        original=_CENTRE_20,
-        evaluate=_CENTRE_20,
-        perturb=continuous_digits,
-        neighbours=5,
-        class_names=_DIGITS,
-    ),
+    "mnist": _MNIST,
+    "fashion_mnist": replace(_MNIST, find=fashion_images, class_names=_CLOTHES),
     "mnist_published": Recipe(
         find=mnist_images,
         source_shape=(28, 28, 1),

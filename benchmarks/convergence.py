@@ -38,15 +38,15 @@ SETTINGS: dict[str, list[str]] = {
 }
 
 
-def train(setting: str, seed: int, *, data: str, out: Path, more: list[str]) -> Path:
+def train(setting: str, seed: int, *, out: Path, more: list[str]) -> Path:
     """Trains one run unless it is there; returns its folder."""
     folder = out / f"{setting.replace(' ', '_')}-{seed}"
     if (folder / "process_seconds.json").is_file():
         return folder
     command = [
         *(sys.executable, str(ROOT / "models_iic.py"), *SETTINGS[setting], *more),
-        *(f"--seed={seed}", f"--data.dir={data}", f"--out={out}"),
-        *(f"--name={folder.name}", "--report.window=never"),
+        *(f"--seed={seed}", f"--out={out}", f"--name={folder.name}"),
+        "--report.window=never",
     ]
     print(" ".join(command[1:]), file=sys.stderr, flush=True)
     started = time.perf_counter()
@@ -115,7 +115,7 @@ def draw(runs: list[tuple[str, int, dict]], path: Path) -> None:
 def main() -> None:
     """Trains, prints the table, draws."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", required=True, help="folder of IDX files, or npz")
+    parser.add_argument("--data", help="folder of IDX files; else as models_iic.py")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument(
         "--settings", nargs="+", default=["default"], choices=SETTINGS, metavar="NAME"
@@ -126,15 +126,17 @@ def main() -> None:
         "--more", default="", help="options for every run, as in '--train.steps=600'"
     )
     arguments = parser.parse_args()
+    more = arguments.more.split()
+    if arguments.data:
+        more.append(f"--data.dir={arguments.data}")
     runs = []
     for setting in arguments.settings:
         for seed in arguments.seeds:
             folder = train(
                 setting,
                 seed,
-                data=arguments.data,
                 out=arguments.out,
-                more=arguments.more.split(),
+                more=more,
             )
             runs.append((setting, seed, measure(folder)))
 

