@@ -17,7 +17,7 @@ from iic_tf.job import Task, Trained
 from iic_tf.metrics import contingency, match_one_to_one, matched_errors
 from iic_tf.neighbours import find_neighbours
 from iic_tf.options import Options
-from iic_tf.pictures import cluster_grid, pair_grid
+from iic_tf.pictures import cluster_grid, mistake_grid, pair_grid
 from iic_tf.pipeline import evaluation_batches, training_batches
 
 
@@ -41,31 +41,31 @@ def sub_head_table(
     return lines
 
 
-def cluster_names(
-    clusters: np.ndarray,
-    labels: np.ndarray,
-    *,
-    num_clusters: int,
-    class_names: Sequence[str] | None = None,
-) -> list[str]:
-    """The class that each cluster is matched with, for captions.
+def name_classes(labels: np.ndarray, names: Sequence[str] | None) -> list[str]:
+    """A name for each class that occurs; its number where names are None or too few."""
+    number = int(labels.max()) + 1
+    if names is None or len(names) < number:
+        return [str(i) for i in range(number)]
+    return list(names)
+
+
+def match_classes(
+    clusters: np.ndarray, labels: np.ndarray, *, num_clusters: int
+) -> np.ndarray:
+    """The class that each cluster is matched with, one to one.
 
     Args:
         clusters: Cluster of each image, shape ``(n,)``.
         labels: Class of each image, shape ``(n,)``.
         num_clusters: Number of clusters k.
-        class_names: Names of the classes; their numbers if None or too few.
 
     Returns:
-        One name per cluster; "none" for clusters left over.
+        Shape ``(k,)``; -1 for clusters left over.
     """
-    num_classes = int(labels.max()) + 1
     table = contingency(
-        clusters, labels, num_clusters=num_clusters, num_classes=num_classes
+        clusters, labels, num_clusters=num_clusters, num_classes=int(labels.max()) + 1
     )
-    if class_names is None or len(class_names) < num_classes:
-        class_names = [str(i) for i in range(num_classes)]
-    return ["none" if c < 0 else class_names[c] for c in match_one_to_one(table)]
+    return match_one_to_one(table)
 
 
 def write_assignments(
@@ -104,9 +104,9 @@ def hand_over(
 ) -> Health:
     """Groups all evaluation images, and writes and prints what came out.
 
-    Writes clusters.png, assignments.csv, model.keras and summary.json into the run
-    folder. The sub-head is chosen by its loss on pairs of the evaluation images.
-    Labels, where there are any, only score it and name the clusters in the picture.
+    Writes clusters.png, assignments.csv, model.keras, summary.json and, where there
+    are labels, mistakes.png into the run folder. The sub-head is chosen by its loss on
+    pairs of the evaluation images. Labels only score it and name what is in pictures.
 
     Args:
         trained: The run.
@@ -126,14 +126,19 @@ def hand_over(
         health = measure(joint)
         k, chosen = health.num_clusters, health.best
         errors = names = None
-        if split.labels is not None:
+        if (labels := split.labels) is not None:
             clusters = soft.argmax(-1)
-            errors = matched_errors(clusters, split.labels, num_clusters=k)
-            names = cluster_names(
-                clusters[:, chosen],
-                split.labels,
-                num_clusters=k,
-                class_names=class_names,
+            errors = matched_errors(clusters, labels, num_clusters=k)
+            classes = name_classes(labels, class_names)
+            match = match_classes(clusters[:, chosen], labels, num_clusters=k)
+            names = ["none" if c < 0 else classes[c] for c in match]
+            mistake_grid(
+                folder / "mistakes.png",
+                split.images,
+                labels,
+                match[clusters[:, chosen]],
+                names=classes,
+                title=f"{folder.name}: the most frequent mistakes",
             )
         write_assignments(
             folder / "assignments.csv", soft[:, chosen], labels=split.labels
@@ -166,6 +171,8 @@ def hand_over(
     console.print(f"Trained for {clock(trained.seconds)}. Results in {folder}:")
     console.print("  learning_curve.png  how it went")
     console.print("  clusters.png        what is in each cluster")
+    if (folder / "mistakes.png").is_file():
+        console.print("  mistakes.png        the most frequent mistakes")
     console.print("  assignments.csv     cluster and confidence of every image")
     console.print("  model.keras         the network")
     console.print(

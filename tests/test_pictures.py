@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from iic_tf.pictures import cluster_grid, pair_grid
+from iic_tf.pictures import cluster_grid, mistake_grid, pair_grid
 
 
 def test_cluster_grid_also_with_empty_clusters(digits, tmp_path):
@@ -32,4 +32,33 @@ def test_pair_grid(digits, tmp_path):
     views = [digits[0][:6] / 255.0, digits[0][:6] / 128.0 - 0.5]
     pair_grid(tmp_path / "pairs.png", views, title="pairs")
     with Image.open(tmp_path / "pairs.png") as picture:
+        assert picture.size[0] > picture.size[1]
+
+
+def test_mistakes_are_drawn_the_most_frequent_first(digits, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "iic_tf.pictures._captioned_rows", lambda path, rows, **_: drawn.extend(rows)
+    )
+    classes = np.repeat([0, 1, 2], 10)
+    found = classes.copy()
+    found[[0, 10, 11, 12, 20]] = [1, 2, 2, 2, -1]
+    images = digits[0][:30]
+    path = tmp_path / "mistakes.png"
+    mistake_grid(path, images, classes, found, names="abc", title="", columns=2)
+    assert [row[:2] for row in drawn] == [
+        ("b in c", "3 (10.00 %)"),
+        ("a in b", "1 (3.33 %)"),
+        ("c in no class", "1 (3.33 %)"),
+    ]
+    np.testing.assert_array_equal(drawn[0][2], images[[10, 12]] / 255.0)
+
+
+def test_no_mistakes_no_picture(digits, tmp_path):
+    labels = np.zeros(5, int)
+    path = tmp_path / "mistakes.png"
+    mistake_grid(path, digits[0][:5], labels, labels, names="a", title="")
+    assert not path.exists()
+    mistake_grid(path, digits[0][:5], labels, labels - 1, names="a", title="wrong")
+    with Image.open(path) as picture:
         assert picture.size[0] > picture.size[1]

@@ -20,13 +20,17 @@ def test_table_of_sub_heads_with_and_without_labels():
     assert len(lines) == 2
 
 
-def test_clusters_are_named_by_their_class():
+def test_clusters_are_matched_with_classes():
     clusters, labels = np.array([2, 2, 0, 0, 1]), np.array([0, 0, 1, 1, 1])
-    names = utils.cluster_names(
-        clusters, labels, num_clusters=3, class_names=("cat", "dog")
-    )
-    assert names == ["dog", "none", "cat"]
-    assert utils.cluster_names(clusters, labels, num_clusters=3)[0] == "1"
+    match = utils.match_classes(clusters, labels, num_clusters=3)
+    assert match.tolist() == [1, -1, 0]
+
+
+def test_classes_have_their_names_or_their_numbers():
+    labels = np.array([0, 2, 1])
+    assert utils.name_classes(labels, ("cat", "dog", "cow")) == ["cat", "dog", "cow"]
+    assert utils.name_classes(labels, ("cat", "dog")) == ["0", "1", "2"]
+    assert utils.name_classes(labels, None) == ["0", "1", "2"]
 
 
 def test_assignments_can_be_read_back(tmp_path):
