@@ -6,14 +6,17 @@ and ratios. The last line tells the speed of a plain matrix product on the same 
 
 A step's arithmetic is counted from its layers: two operations per multiplication and
 addition, three times the forward pass (forward, gradient of the inputs, gradient of the
-weights), less the input gradient of the first layer, which nobody needs.
+weights), less the input gradient of the first layer, which nobody needs. Products with
+padding count as none: nobody needs them either.
 """
 
 import argparse
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from unittest.mock import patch
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -44,13 +47,20 @@ def matmul_speed(side: int = 2048, repeats: int = 20) -> float:
     return 2 * side**3 / np.median(times) / 1e9
 
 
+def pairs_in_reach(side: int, kernel: int) -> int:
+    """Pairs of an input and an output pixel of one axis that a kernel connects."""
+    at = np.arange(side)
+    return int((np.abs(at[:, None] - at) <= kernel // 2).sum())
+
+
 def forward_operations(model: ClusterIIC) -> tuple[float, float]:
     """Operations of one image's forward pass: in all, and in the first layer."""
     counts = []
     for layer in model.backbone.layers:
         if isinstance(layer, keras.layers.Conv2D):
-            _, height, width, _ = layer.output.shape
-            counts.append(2.0 * height * width * np.prod(layer.kernel.shape))
+            # stride 1 and "same" padding, as in all these networks
+            reached = map(pairs_in_reach, layer.output.shape[1:3], layer.kernel_size)
+            counts.append(2.0 * np.prod([*reached, *layer.kernel.shape[2:]]))
         elif isinstance(layer, keras.layers.Dense):
             counts.append(2.0 * np.prod(layer.kernel.shape))
     for heads in (model.main, model.aux):
@@ -58,21 +68,24 @@ def forward_operations(model: ClusterIIC) -> tuple[float, float]:
     return sum(counts), counts[0]
 
 
-def make_step(arguments, *, graph, fused=True):
-    """A trainer on one fixed batch, and the operations of one of its steps."""
-    original = graphs.BatchNorm, blocks.BatchNorm
-    if not fused:
+def keras_batch_norm(tracked=True, momentum=0.9, epsilon=1e-5, **kwargs):
+    """Keras's layer with the arguments of ours."""
+    return keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon, **kwargs)
 
-        def plain(tracked=True, momentum=0.9, epsilon=1e-5, **kwargs):
-            return keras.layers.BatchNormalization(
-                momentum=momentum, epsilon=epsilon, **kwargs
-            )
 
-        graphs.BatchNorm = blocks.BatchNorm = plain
-    try:
+KERAS = {"BatchNorm": keras_batch_norm, "Conv2D": keras.layers.Conv2D}
+
+
+def make_step(arguments, *, graph, plain=None):
+    """A trainer on one fixed batch, and the operations of one of its steps.
+
+    With ``plain``, a name in ``KERAS``, the backbone has Keras's layer instead of ours.
+    """
+    with ExitStack() as stack:
+        if plain:
+            for module in (graphs, blocks):
+                stack.enter_context(patch.object(module, plain, KERAS[plain]))
         backbone = graphs.GRAPHS[graph]((24, 24, 1))
-    finally:
-        graphs.BatchNorm, blocks.BatchNorm = original
     model = ClusterIIC.create(backbone, k=10, k_aux=50, num_main=10, num_aux=5)
     options = TrainOptions(steps=10_000)
     trainer = Trainer(
@@ -103,9 +116,10 @@ def main() -> None:
     variants = {}
     for name in arguments.graphs:
         variants[name] = make_step(arguments, graph=name)
-        variants[f"{name}, Keras BatchNormalization"] = make_step(
-            arguments, graph=name, fused=False
-        )
+        for plain in KERAS:
+            variants[f"{name}, Keras's {plain}"] = make_step(
+                arguments, graph=name, plain=plain
+            )
     times = {name: [] for name in variants}
     for trainer, iterator, _ in variants.values():
         trainer.run(iterator, 2)
