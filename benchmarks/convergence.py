@@ -34,6 +34,8 @@ SETTINGS: dict[str, list[str]] = {
     "no regrouping": ["--train.regroup_to=0"],
     "no neighbours": ["--data.neighbours=0"],
     "lambda 1": ["--train.lamb=1"],
+    "published perturbations": ["--data.recipe=mnist_published", "--data.neighbours=5"],
+    "no overclustering": ["--train.order=[main]", "--train.regroup_to=0"],
     "plain IIC": ["--data.neighbours=0", "--train.regroup_to=0", "--train.lamb=1"],
 }
 
