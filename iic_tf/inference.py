@@ -70,12 +70,11 @@ def overclusters(
 
     Args:
         model: The network.
-        batches: Data set of ``(images,)`` or of pairs ``(images, copies)``.
+        batches: Data set of pairs ``(images, copies)``.
 
     Returns:
         Features of the images, float32, shape ``(n, d)``; their overclusters, shape
-        ``(n, h)``; and those of the last view of each tuple, which are the same where
-        there are no copies.
+        ``(n, h)``; and those of the copies, same shape.
     """
 
     @tf.function(autograph=False, reduce_retracing=True)
@@ -84,10 +83,9 @@ def overclusters(
         return features, tf.argmax(model.aux(features), axis=-1, output_type=tf.int32)
 
     gathered: list[tuple[np.ndarray, ...]] = []
-    for views in batches:
-        features, own = name(views[0])
-        other = own if len(views) == 1 else name(views[1])[1]
-        gathered.append((features.numpy(), own.numpy(), other.numpy()))
+    for images, copies in batches:
+        features, own = name(images)
+        gathered.append((features.numpy(), own.numpy(), name(copies)[1].numpy()))
     features, own, other = (
         np.concatenate(parts) for parts in zip(*gathered, strict=True)
     )

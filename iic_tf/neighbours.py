@@ -122,7 +122,7 @@ def find_neighbours(images: np.ndarray, *, number: int, seed: int) -> Neighbours
 
     The second show the same thing more often, so copies are of them. But a seven with
     a bar has only its like for neighbours then; by pixel values it has other sevens,
-    so both together decide how overclusters are grouped.
+    so these help to decide how overclusters are grouped.
 
     Args:
         images: uint8, shape ``(n, height, width, channels)``.

@@ -115,9 +115,9 @@ class DataOptions:
 
     neighbours: int | None = None
     """Nearest neighbours of an image by orientation histograms, found without labels,
-    that stand in for it in half of its copies. With as many by pixel values they
-    decide how overclusters are grouped. This goes beyond plain IIC; 0 for plain IIC;
-    the recipe's number if not given."""
+    that stand in for it in half of its copies. As many by pixel values help to decide
+    how overclusters are grouped. This goes beyond plain IIC; 0 for plain IIC; the
+    recipe's number if not given."""
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""

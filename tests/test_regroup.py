@@ -30,7 +30,7 @@ def test_main_sub_heads_name_the_groups(tiny_model, digits, views, with_neighbou
         trunk, (*model.backbone.weights, *model.aux.weights), strict=True
     ):
         np.testing.assert_array_equal(before, after.numpy())
-    batches = evaluation_batches(images, views, batch=100)
+    batches = evaluation_batches(images, views, pairs=True, batch=100)
     clusters = soft_assignments(compile_predict(model), batches).argmax(-1)
     same = found.sources == found.sources[0]
     assert (clusters[:, same] == clusters[:, same][:, :1]).all()
