@@ -74,6 +74,19 @@ def group_overclusters(joint: np.ndarray, k: int) -> Grouping:
     return Grouping(groups, _information(_table(joint, groups, k)))
 
 
+def grouped_information(joint: np.ndarray, groups: np.ndarray, k: int) -> float:
+    """Mutual information of a joint whose overclusters are grouped, in nats.
+
+    Args:
+        joint: As in ``group_overclusters``.
+        groups: Cluster of each overcluster, integers in ``[0, k)``, shape ``(K,)``.
+        k: Number of clusters.
+    """
+    joint = np.asarray(joint, np.float64)
+    joint = (joint + joint.T) / (2 * joint.sum())
+    return _information(_table(joint, groups, k))
+
+
 def _xlogx(x: np.ndarray) -> np.ndarray:
     return -entr(np.maximum(x, 0))  # a difference may be below 0 by rounding
 
