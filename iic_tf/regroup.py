@@ -8,6 +8,7 @@ are fitted to these groupings. Nothing else of the network changes, and no label
 read.
 """
 
+from itertools import cycle, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,6 @@ from iic_tf.pipeline import Views, evaluation_batches
 
 MAX_FITTED = 20_000
 """Main sub-heads are fitted to at most so many images: more would not change them."""
-
 
 COPIES_WEIGHT = 2.0
 """Weight of a pair of copies beside a pair of neighbours, where both are counted."""
@@ -43,6 +43,51 @@ class Regrouped(NamedTuple):
 
     information: np.ndarray
     sources: np.ndarray
+
+
+class _Candidate(NamedTuple):
+    """A grouping of an auxiliary sub-head's overclusters and what it knows, in nats."""
+
+    information: float
+    head: int
+    groups: np.ndarray
+
+
+def _pairs(mine: np.ndarray, theirs: np.ndarray, number: int) -> np.ndarray:
+    """Share of the pairs in each two of ``number`` overclusters: (n,) by (n, each)."""
+    each = theirs.shape[1]
+    counts = contingency(
+        mine.repeat(each), theirs.ravel(), num_clusters=number, num_classes=number
+    )
+    return counts / theirs.size
+
+
+def _candidates(
+    head: int, copies: np.ndarray, near: list[np.ndarray], *, k: int
+) -> list[_Candidate]:
+    """Groups the overclusters of one sub-head by neighbours and by copies.
+
+    Args:
+        head: The auxiliary sub-head.
+        copies: Joint of pairs of copies, shape ``(K, K)``.
+        near: Joints of pairs of neighbours, by pixels and by edges; may be empty.
+        k: Number of clusters.
+    """
+    if near:
+        by_pixels, by_edges = near
+        judge = by_pixels
+        joints = [by_pixels + by_edges, by_pixels + COPIES_WEIGHT * copies]
+    else:
+        judge = copies
+        joints = [copies]
+    groupings = [group_overclusters(joint, k).groups for joint in joints]
+    found = [
+        _Candidate(grouped_information(judge, groups, k), head, groups)
+        for groups in groupings
+    ]
+    best = max(candidate.information for candidate in found)
+    needed = best - GUARD_SHARE * np.log(k)
+    return [candidate for candidate in found if candidate.information >= needed]
 
 
 def regroup(
@@ -87,40 +132,22 @@ def regroup(
     features, own, copies = overclusters(model, batches)  # (n, d), (n, h), (n, h)
 
     k, number = model.main.num_clusters, model.aux.num_clusters
-    information, sources, groups = [], [], []
-    for head in range(own.shape[1]):
-        copied, *near = (
-            contingency(
-                own[:, head].repeat(others.shape[1]),
-                others.ravel(),
-                num_clusters=number,
-                num_classes=number,
-            )
-            / others.size
-            for others in (copies[:, [head]], *(own[table, head] for table in tables))
-        )
-        if near:
-            by_pixels, by_edges = near
-            judge = by_pixels
-            joints = [by_pixels + by_edges, by_pixels + COPIES_WEIGHT * copied]
-        else:
-            judge = copied
-            joints = [copied]
-        found = [group_overclusters(joint, k).groups for joint in joints]
-        known = [grouped_information(judge, grouping, k) for grouping in found]
-        for grouping, knows in zip(found, known, strict=True):
-            if knows >= max(known) - GUARD_SHARE * np.log(k):
-                information.append(knows)
-                sources.append(head)
-                groups.append(grouping)
+    found: list[_Candidate] = []
+    information = []
+    for head in range(model.aux.num_heads):
+        mine = own[:, head]
+        joint = _pairs(mine, copies[:, [head]], number)
+        near = [_pairs(mine, mine[table], number) for table in tables]
+        candidates = _candidates(head, joint, near, k=k)
+        found += candidates
+        information.append(max(candidate.information for candidate in candidates))
+    found.sort(key=lambda candidate: -candidate.information)
+    needed = found[0].information - LAGGING_SHARE * np.log(k)
+    kept = [candidate for candidate in found if candidate.information >= needed]
+    used = list(islice(cycle(kept), model.main.num_heads))
 
-    order = np.argsort(-np.array(information), kind="stable")
-    behind = max(information) - np.array(information)[order]
-    order = order[behind <= LAGGING_SHARE * np.log(k)]
-    order = order[np.arange(model.main.num_heads) % len(order)]
     fitted = slice(None, None, -(-len(chosen) // MAX_FITTED))  # evenly spaced
-    clusters = [groups[i][own[fitted, sources[i]]] for i in order]
+    clusters = [candidate.groups[own[fitted, candidate.head]] for candidate in used]
     model.main.refit(features[fitted], np.stack(clusters, axis=1))
-    best = np.full(own.shape[1], -np.inf)
-    np.maximum.at(best, sources, information)
-    return Regrouped(best, np.array(sources)[order])
+    sources = np.array([candidate.head for candidate in used])
+    return Regrouped(np.array(information), sources)

@@ -5,7 +5,7 @@ from iic_tf.inference import compile_predict, overclusters, soft_assignments
 from iic_tf.metrics import matched_errors
 from iic_tf.neighbours import find_neighbours
 from iic_tf.pipeline import evaluation_batches
-from iic_tf.regroup import regroup
+from iic_tf.regroup import _candidates, regroup
 
 
 def test_overclusters_are_those_of_the_model(tiny_model, digits, views):
@@ -56,3 +56,27 @@ def test_a_better_clustering_than_at_random(digits, views, tiny_model):
     before = errors()
     regroup(model, images, views, neighbours=neighbours, seed=0)
     assert errors().min() < before.min()
+
+
+def blocks(*groups):
+    """A joint in which overclusters of a group mostly meet each other."""
+    joint = np.full((4, 4), 0.01)
+    for group in groups:
+        joint[np.ix_(group, group)] = 1
+    return joint / joint.sum()
+
+
+def test_copies_may_group_otherwise_unless_neighbours_know_better():
+    by_edges = by_pixels = blocks([0, 1], [2, 3])
+    same = _candidates(0, by_pixels, [by_pixels, by_edges], k=2)
+    assert len(same) == 2
+    [kept] = _candidates(7, blocks([0, 2], [1, 3]), [by_pixels, by_edges], k=2)
+    assert kept.head == 7
+    assert kept.groups[0] == kept.groups[1] != kept.groups[2] == kept.groups[3]
+    # neighbours that cannot tell leave it to the copies
+    nothing = np.full((4, 4), 1 / 16)
+    found = _candidates(0, blocks([0, 2], [1, 3]), [nothing, nothing], k=2)
+    assert found[-1].groups[0] == found[-1].groups[2] != found[-1].groups[1]
+    # without neighbours there are only the copies
+    [only] = _candidates(0, blocks([0, 2], [1, 3]), [], k=2)
+    assert only.groups[0] == only.groups[2] and only.information > 0.5
