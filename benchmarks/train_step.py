@@ -147,7 +147,7 @@ def main() -> None:
             f"{100 * operations / seconds / 1e9 / speed:.0f} %",
             f"{base:.2f}",
         )
-    Console().print(table)
+    Console(width=110).print(table)
     print(f"matrix product on this machine: {speed:.0f} GFLOP/s (float32, 2048 x 2048)")
 
 
