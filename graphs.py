@@ -12,7 +12,15 @@ from collections.abc import Callable
 import keras
 from keras import layers
 
-from iic_tf.blocks import BatchNorm, Conv2D, conv_bn_relu, dense_bn_relu
+from iic_tf.blocks import (
+    BatchNorm,
+    Conv2D,
+    basic_stages,
+    conv_bn_relu,
+    dense_bn_relu,
+    he_normal,
+    pad_conv,
+)
 
 
 def small(
@@ -53,6 +61,99 @@ def network_6c(
         if stage < 4:
             x = layers.MaxPooling2D(name=f"pool{stage}")(x)
     return keras.Model(images, layers.Flatten(name="features")(x), name="network_6c")
+
+
+def network_5g(
+    image_shape: tuple[int, int, int], *, tracked: bool = True
+) -> keras.Model:
+    """ClusterNet5g, "network A" of the paper: a ResNet-34 for CIFAR and STL-10.
+
+    21,276,416 parameters for two channels; 512 features from images of any side.
+
+    Args:
+        image_shape: Height, width and channels.
+        tracked: Keep running statistics in batch normalisation. The published CIFAR-10
+            run keeps none.
+    """
+    images = keras.Input(image_shape, name="images")
+    x = pad_conv(images, 64, kernel=3, name="stem_conv")
+    x = BatchNorm(tracked=tracked, name="stem_bn")(x)
+    x = layers.ReLU(name="stem_relu")(x)
+    x = layers.ZeroPadding2D(1, name="stem_pad")(x)  # zeros lose to ReLU's outputs
+    x = layers.MaxPooling2D(name="stem_pool")(x)
+    x = basic_stages(x, (3, 4, 6, 3), tracked=tracked)
+    features = layers.GlobalAveragePooling2D(name="features")(x)
+    return keras.Model(images, features, name="network_5g")
+
+
+def _resnet(
+    depths: tuple[int, ...], image_shape: tuple[int, int, int], *, name: str
+) -> keras.Model:
+    """ResNet of basic blocks with the stem for photographs: 7×7, stride 2, pool."""
+    images = keras.Input(image_shape, name="images")
+    x = pad_conv(images, 64, kernel=7, stride=2, name="stem_conv")
+    x = BatchNorm(name="stem_bn")(x)
+    x = layers.ReLU(name="stem_relu")(x)
+    x = layers.ZeroPadding2D(1, name="stem_pad")(x)
+    x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)
+    x = basic_stages(x, depths)
+    features = layers.GlobalAveragePooling2D(name="features")(x)
+    return keras.Model(images, features, name=name)
+
+
+def resnet_18(image_shape: tuple[int, int, int]) -> keras.Model:
+    """ResNet-18 (arXiv 1512.03385), for any number of channels, as in the tutorial.
+
+    11,170,240 parameters for one channel, 512 features.
+    """
+    return _resnet((2, 2, 2, 2), image_shape, name="resnet_18")
+
+
+def resnet_34(image_shape: tuple[int, int, int]) -> keras.Model:
+    """ResNet-34 (arXiv 1512.03385), for any number of channels; 512 features."""
+    return _resnet((3, 4, 6, 3), image_shape, name="resnet_34")
+
+
+def mlp(
+    image_shape: tuple[int, ...], *, widths: tuple[int, ...] = (512, 256)
+) -> keras.Model:
+    """Dense layers for vectors; images are flattened.
+
+    Args:
+        image_shape: Shape of one example, ``(d,)`` for vectors.
+        widths: Units of each layer.
+    """
+    images = keras.Input(image_shape, name="images")
+    x = layers.Flatten(name="flatten")(images)
+    for i, width in enumerate(widths):
+        x = layers.Dense(width, use_bias=False, kernel_initializer=he_normal(),
+                         name=f"dense{i + 1}")(x)  # fmt: skip
+        x = BatchNorm(name=f"bn{i + 1}")(x)
+        x = layers.ReLU(name=f"relu{i + 1}")(x)
+    return keras.Model(images, x, name="mlp")
+
+
+def series(
+    image_shape: tuple[int, int], *, fan_out_init: int = 32, kernel: int = 7
+) -> keras.Model:
+    """Convolutions along time for series of measurements.
+
+    Args:
+        image_shape: Length and channels.
+        fan_out_init: Channels of the first convolution; each stage doubles them.
+        kernel: Length of the kernels.
+    """
+    steps = x = keras.Input(image_shape, name="images")
+    for stage in range(3):
+        x = layers.Conv1D(fan_out_init * 2**stage, kernel, padding="same",
+                          use_bias=False, kernel_initializer=he_normal(),
+                          name=f"stage{stage + 1}_conv")(x)  # fmt: skip
+        x = BatchNorm(name=f"stage{stage + 1}_bn")(x)
+        x = layers.ReLU(name=f"stage{stage + 1}_relu")(x)
+        if stage < 2:
+            x = layers.MaxPooling1D(name=f"pool{stage + 1}")(x)
+    features = layers.GlobalAveragePooling1D(name="features")(x)
+    return keras.Model(steps, features, name="series")
 
 
 def graph_b(
@@ -133,6 +234,11 @@ def vgg_d(image_shape: tuple[int, int, int]) -> keras.Model:
 GRAPHS: dict[str, Callable[..., keras.Model]] = {
     "small": small,
     "network_6c": network_6c,
+    "network_5g": network_5g,
+    "resnet_18": resnet_18,
+    "resnet_34": resnet_34,
+    "mlp": mlp,
+    "series": series,
     "graph_b": graph_b,
     "vgg_a": vgg_a,
     "vgg_c": vgg_c,

@@ -1,8 +1,8 @@
 """Building blocks for backbones, as functions on Keras tensors.
 
 ``graphs.py`` is written in these and in ``keras.layers``. Every convolution starts from
-an untruncated normal distribution of variance 2 / fan-in (He et al., arXiv 1502.01852),
-as in the authors' networks.
+an untruncated normal distribution (He et al., arXiv 1502.01852), as in the authors'
+networks: of variance 2 / fan-in in plain ones, of 2 / fan-out in residual ones.
 """
 
 from typing import Any
@@ -14,9 +14,13 @@ import tensorflow as tf
 from iic_tf.distribute import num_replicas
 
 
-def he_normal() -> keras.initializers.Initializer:
-    """Untruncated normal of variance 2 / fan-in; Keras's ``he_normal`` truncates."""
-    return keras.initializers.VarianceScaling(2.0, "fan_in", "untruncated_normal")
+def he_normal(mode: str = "fan_in") -> keras.initializers.Initializer:
+    """Untruncated normal of variance 2 / fan; Keras's ``he_normal`` truncates.
+
+    Args:
+        mode: ``"fan_in"`` or ``"fan_out"``.
+    """
+    return keras.initializers.VarianceScaling(2.0, mode, "untruncated_normal")
 
 
 @keras.saving.register_keras_serializable(package="iic_tf")
@@ -158,6 +162,126 @@ def conv_bn_relu(
     )(x)
     x = BatchNorm(tracked=tracked, name=f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def pad_conv(
+    x: keras.KerasTensor, filters: int, *, kernel: int, stride: int = 1, name: str
+) -> keras.KerasTensor:
+    """Convolution without bias in residual networks: He-normal by fan-out.
+
+    Pads evenly on all sides, as PyTorch does; Keras's "same" pads an even map of stride
+    2 on one side only.
+
+    Args:
+        x: Shape ``(n, height, width, c)``.
+        filters: Number of output channels.
+        kernel: Side of the square kernel in pixels, odd.
+        stride: Step between output pixels.
+        name: Name of the layer.
+    """
+    if kernel > 1 and stride > 1:
+        x = keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
+    return Conv2D(
+        filters,
+        kernel,
+        strides=stride,
+        padding="same" if stride == 1 else "valid",
+        use_bias=False,
+        kernel_initializer=he_normal("fan_out"),
+        name=name,
+    )(x)
+
+
+def basic_block(
+    x: keras.KerasTensor,
+    filters: int,
+    *,
+    stride: int = 1,
+    name: str,
+    tracked: bool = True,
+) -> keras.KerasTensor:
+    """Residual block of two 3×3 convolutions (ResNet-18 and -34, arXiv 1512.03385).
+
+    The shortcut is the input, or where the shape changes a 1×1 convolution of it with
+    batch normalisation.
+
+    Args:
+        x: Shape ``(n, height, width, c)``.
+        filters: Number of output channels.
+        stride: Of the first convolution and the shortcut.
+        name: Prefix of the layers' names.
+        tracked: See ``BatchNorm``.
+    """
+    shortcut = x
+    if stride != 1 or x.shape[-1] != filters:
+        shortcut = pad_conv(
+            x, filters, kernel=1, stride=stride, name=f"{name}_short_conv"
+        )
+        shortcut = BatchNorm(tracked=tracked, name=f"{name}_short_bn")(shortcut)
+    x = pad_conv(x, filters, kernel=3, stride=stride, name=f"{name}_conv1")
+    x = BatchNorm(tracked=tracked, name=f"{name}_bn1")(x)
+    x = keras.layers.ReLU(name=f"{name}_relu1")(x)
+    x = pad_conv(x, filters, kernel=3, name=f"{name}_conv2")
+    x = BatchNorm(tracked=tracked, name=f"{name}_bn2")(x)
+    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    return keras.layers.ReLU(name=f"{name}_relu2")(x)
+
+
+def basic_stages(
+    x: keras.KerasTensor, depths: tuple[int, ...], *, tracked: bool = True
+) -> keras.KerasTensor:
+    """Stages of basic blocks with 64, 128, 256, … channels, halving from the second on.
+
+    Args:
+        x: Shape ``(n, height, width, c)``.
+        depths: Blocks per stage.
+        tracked: See ``BatchNorm``.
+    """
+    for stage, depth in enumerate(depths):
+        for block in range(depth):
+            x = basic_block(
+                x,
+                64 * 2**stage,
+                stride=2 if stage and not block else 1,
+                name=f"stage{stage + 1}_{block + 1}",
+                tracked=tracked,
+            )
+    return x
+
+
+@keras.saving.register_keras_serializable(package="iic_tf")
+class Sobel(keras.layers.Layer):
+    """Edges instead of grey values, computed on the accelerator (paper, section 4.1).
+
+    The last channels of the input are grey values in [0, 1] and, with ``infrared``,
+    infrared; before them there may be R, G, B. Grey becomes two channels, its slopes
+    along x and y by 3×3 Sobel kernels with zero padding; the others pass: 1 to 2
+    channels, RGB and grey to 5, grey and infrared to 3, all to 6.
+
+    Args:
+        infrared: Whether the last channel is infrared and grey the one before.
+        **kwargs: Passed to ``keras.layers.Layer``.
+    """
+
+    def __init__(self, *, infrared: bool = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.infrared = infrared
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        """Slopes in place of grey: ``(n, height, width, c)`` to ``(…, c + 1)``."""
+        grey = images.shape[-1] - (2 if self.infrared else 1)
+        right = tf.constant([[1.0, 0, -1], [2, 0, -2], [1, 0, -1]], images.dtype)
+        kernel = tf.stack((right, tf.transpose(right)), axis=-1)[:, :, None]
+        slopes = tf.nn.conv2d(images[..., grey : grey + 1], kernel, 1, "SAME")
+        return tf.concat((images[..., :grey], slopes, images[..., grey + 1 :]), axis=-1)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """One channel more."""
+        return (*input_shape[:-1], input_shape[-1] + 1)
+
+    def get_config(self) -> dict:
+        """The arguments needed to build the layer again."""
+        return {**super().get_config(), "infrared": self.infrared}
 
 
 def dense_bn_relu(x: keras.KerasTensor, units: int, *, name: str) -> keras.KerasTensor:

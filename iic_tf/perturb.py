@@ -13,6 +13,7 @@ Work is done on batches, not on single images, which is several times faster
 import math
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 Perturbation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -261,5 +262,124 @@ def affine(
             size=(size, size),
             interpolation="BILINEAR",
         )
+
+    return apply
+
+
+def flip(probability: float = 0.5) -> Perturbation:
+    """Mirrors left and right.
+
+    Args:
+        probability: Share of images mirrored.
+    """
+
+    def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        chosen = _uniform(images, seed, 0, 0, 1) < probability
+        return tf.where(chosen[:, None, None, None], images[:, :, ::-1], images)
+
+    return apply
+
+
+LUMA = (0.299, 0.587, 0.114)
+"""Share of red, green and blue in grey (ITU-R 601, as Pillow)."""
+
+_TO_YIQ = np.array([LUMA, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])
+
+
+def colour_jitter(
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.4,
+    hue: float = 0.125,
+) -> Perturbation:
+    """Brightness, contrast, saturation and hue in random order, per image.
+
+    As torchvision's ColorJitter, with two differences for speed. Hue turns colours
+    about the grey axis (in YIQ) instead of along the HSV circle, and nothing is clipped
+    before the end: so each of the four is a matrix on R, G, B, and all pixels are
+    multiplied once.
+
+    Args:
+        brightness: Factor drawn from U(1 - brightness, 1 + brightness).
+        contrast: Factor about the image's mean grey, drawn likewise.
+        saturation: Factor about each pixel's grey, drawn likewise.
+        hue: Turn drawn from U(-hue, hue) rounds.
+    """
+    to_yiq = tf.constant(_TO_YIQ, tf.float32)
+    from_yiq = tf.constant(np.linalg.inv(_TO_YIQ), tf.float32)
+    luma = tf.constant(LUMA)
+
+    def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        def factor(number: int, spread: float) -> tf.Tensor:
+            return (1 + spread * _uniform(images, seed, number))[:, None, None]
+
+        one = tf.eye(3)[None]
+        light, depth = factor(0, brightness), factor(1, contrast)
+        colour = factor(2, saturation)
+        angle = 2 * math.pi * hue * _uniform(images, seed, 3)
+        cos, sin, zero = tf.cos(angle), tf.sin(angle), tf.zeros_like(angle)
+        turn = tf.stack((zero + 1, zero, zero, zero, cos, -sin, zero, sin, cos), axis=1)
+        matrices = tf.stack(
+            (
+                light * one,
+                depth * one,
+                colour * one + (1 - colour) * luma,
+                from_yiq @ tf.reshape(turn, (-1, 3, 3)) @ to_yiq,
+            ),
+            axis=1,
+        )  # (n, 4, 3, 3)
+        draws = [_uniform(images, seed, 4 + i) for i in range(4)]
+        order = tf.argsort(tf.stack(draws, axis=1), axis=1)  # (n, 4)
+
+        mean = tf.reduce_mean(images, axis=(1, 2))[:, :, None]  # (n, 3, 1)
+        matrix, offset = one, tf.zeros_like(mean)
+        for position in range(4):
+            which = order[:, position]
+            step = tf.gather(matrices, which, batch_dims=1)
+            # only contrast adds something: what keeps the mean grey in its place
+            grey = tf.reduce_sum(luma[:, None] * (matrix @ mean + offset), 1)[:, None]
+            spread = tf.where((which == 1)[:, None, None], (1 - depth) * grey, 0.0)
+            matrix, offset = step @ matrix, step @ offset + spread
+        images = tf.einsum("nhwc,ndc->nhwd", images, matrix)
+        return tf.clip_by_value(images + offset[:, None, None, :, 0], 0.0, 1.0)
+
+    return apply
+
+
+def to_grey(*, keep_colour: bool = False) -> Perturbation:
+    """Grey values of colour images.
+
+    Args:
+        keep_colour: Whether R, G, B stay, before the grey: four channels.
+    """
+
+    def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        grey = tf.reduce_sum(images * tf.constant(LUMA), axis=-1, keepdims=True)
+        return tf.concat((images, grey), axis=-1) if keep_colour else grey
+
+    return apply
+
+
+def cutout(
+    probability: float = 0.5, sides: tuple[float, float] = (0.2, 0.7)
+) -> Perturbation:
+    """Blackens a square that lies within the image.
+
+    Args:
+        probability: Share of images with one.
+        sides: Range of its side as a fraction of the image's shorter side.
+    """
+
+    def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        height, width = images.shape[1:3]
+        half = _uniform(images, seed, 0, *sides) * min(height, width) / 2
+        chosen = _uniform(images, seed, 1, 0, 1) < probability
+        inside = chosen[:, None, None]
+        for axis, side in ((2, height), (3, width)):
+            place = half + _uniform(images, seed, axis, 0, 1) * (side - 2 * half)
+            at = tf.range(side, dtype=tf.float32) + 0.5
+            near = tf.abs(at - place[:, None]) <= half[:, None]
+            inside &= near[:, :, None] if axis == 2 else near[:, None, :]
+        return tf.where(inside[..., None], 0.0, images)
 
     return apply

@@ -3,7 +3,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from iic_tf.blocks import BatchNorm, Conv2D, conv_bn_relu, dense_bn_relu
+from iic_tf.blocks import (
+    BatchNorm,
+    Conv2D,
+    Sobel,
+    basic_block,
+    conv_bn_relu,
+    dense_bn_relu,
+    pad_conv,
+)
 
 
 @pytest.fixture
@@ -109,3 +117,46 @@ def test_other_convolutions_of_small_maps_are_left_alone(options):
     kernel = 3 if options["padding"] == "valid" else 5
     ours = Conv2D(4, kernel, **options)(x)
     np.testing.assert_allclose(ours, keras.layers.Conv2D(4, kernel, **options)(x))
+
+
+def test_a_convolution_of_stride_2_pads_evenly():
+    x = tf.random.normal((2, 6, 6, 3))
+    inputs = keras.Input((6, 6, 3))
+    model = keras.Model(inputs, pad_conv(inputs, 4, kernel=3, stride=2, name="c"))
+    kernel = model.get_layer("c").kernel
+    padded = tf.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    expected = tf.nn.conv2d(padded, kernel, 2, "VALID")
+    np.testing.assert_allclose(model(x), expected, atol=1e-5)
+
+
+def test_a_basic_block_adds_its_input_or_a_projection_of_it():
+    inputs = keras.Input((8, 8, 64))
+    same = keras.Model(inputs, basic_block(inputs, 64, name="b"))
+    assert not any("short" in layer.name for layer in same.layers)
+    same.get_layer("b_bn2").gamma.assign(tf.zeros(64))
+    x = tf.random.normal((2, 8, 8, 64))
+    np.testing.assert_allclose(same(x), tf.nn.relu(x), atol=1e-6)
+    other = keras.Model(inputs, basic_block(inputs, 128, stride=2, name="b"))
+    assert other.output_shape == (None, 4, 4, 128)
+    assert other.get_layer("b_short_conv").kernel_size == (1, 1)
+
+
+def test_sobel_by_hand():
+    grey = np.zeros((1, 4, 5, 1), "f4")
+    grey[:, :, 3:] = 1.0  # rises to the right between columns 2 and 3
+    slopes = Sobel()(grey)[0].numpy()
+    # the published kernels turn the sign: left minus right, upper minus lower
+    np.testing.assert_allclose(slopes[1:3, 2:4, 0], -4)
+    np.testing.assert_allclose(slopes[1:3, 1:4, 1], 0)
+    np.testing.assert_allclose(slopes[0, 3:, 1], [-3, -3])  # black outside
+
+
+def test_sobel_keeps_the_other_channels_in_their_order():
+    images = np.random.default_rng(0).random((2, 5, 5, 5)).astype("f4")
+    found = Sobel(infrared=True)(images).numpy()  # R, G, B, grey, infrared
+    assert found.shape[-1] == 6
+    np.testing.assert_array_equal(found[..., :3], images[..., :3])
+    np.testing.assert_array_equal(found[..., 5], images[..., 4])
+    plain = Sobel()(images[..., 3:4]).numpy()
+    np.testing.assert_allclose(found[..., 3:5], plain, atol=1e-6)
+    assert Sobel.from_config(Sobel(infrared=True).get_config()).infrared

@@ -10,6 +10,11 @@ from iic_tf.models import ClusterIIC
 SIZES = {
     "small": ((24, 24, 1), 1152, 269_680),
     "network_6c": ((24, 24, 1), 4608, 4_304_320),
+    "network_5g": ((32, 32, 2), 512, 21_276_416),
+    "resnet_18": ((28, 28, 1), 512, 11_170_240),
+    "resnet_34": ((64, 64, 3), 512, None),
+    "mlp": ((20,), 256, 20 * 512 + 2 * 512 + 512 * 256 + 2 * 256),
+    "series": ((100, 3), 128, None),
     "graph_b": ((24, 24, 1), 4608, None),
     "vgg_a": ((32, 32, 1), 4096, None),
     "vgg_c": ((32, 32, 1), 4096, None),
@@ -39,6 +44,20 @@ def test_output_shape_and_parameters(name):
 def test_network_6c_with_both_banks_has_the_published_size():
     model = ClusterIIC.create(graphs.network_6c((24, 24, 1)), k=10, k_aux=50)
     assert trainable(model) == 5_687_020
+
+
+def test_network_5g_with_both_banks_has_the_published_size():
+    model = ClusterIIC.create(graphs.network_5g((64, 64, 2)), k=10, k_aux=70)
+    assert trainable(model) == 21_481_616
+
+
+@pytest.mark.parametrize("side", [32, 64, 96])
+def test_network_5g_has_the_published_maps(side):
+    backbone = graphs.network_5g((side, side, 2))
+    sides = {32: (17, 9, 5, 3), 64: (33, 17, 9, 5), 96: (49, 25, 13, 7)}[side]
+    ends = ("stage1_3", "stage2_4", "stage3_6", "stage4_3")
+    found = [backbone.get_layer(f"{end}_relu2").output.shape[1] for end in ends]
+    assert tuple(found) == sides
 
 
 def test_graph_b_sizes_by_hand():

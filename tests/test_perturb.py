@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -139,3 +141,93 @@ def test_shift_tone_adds_and_stretches(images):
     shift = (result - images.numpy()).reshape(16, -1)
     assert np.ptp(shift, axis=1).max() < 1e-5
     assert np.abs(shift).max() <= 0.3 + 1e-6
+
+
+@pytest.fixture
+def colours():
+    return tf.constant(np.random.default_rng(0).random((50, 6, 8, 3)), tf.float32)
+
+
+def test_half_of_the_images_are_mirrored(colours):
+    flipped = perturb.flip()(colours, (0, 1)).numpy()
+    mirrored = colours.numpy()[:, :, ::-1]
+    whole = (flipped == mirrored).all(axis=(1, 2, 3))
+    assert 10 < whole.sum() < 40
+    np.testing.assert_array_equal(flipped[~whole], colours.numpy()[~whole])
+
+
+def slow_jitter(image, operations):
+    """Brightness, contrast, saturation and hue, one after the other, unclipped."""
+    luma = np.array(perturb.LUMA)
+    for name, amount in operations:
+        grey = image @ luma
+        if name == "brightness":
+            image = image * amount
+        elif name == "contrast":
+            image = amount * image + (1 - amount) * grey.mean()
+        elif name == "saturation":
+            image = amount * image + (1 - amount) * grey[..., None]
+        else:
+            to_yiq = perturb._TO_YIQ
+            y, i, q = np.moveaxis(image @ to_yiq.T, -1, 0)
+            turned = (i + 1j * q) * np.exp(2j * np.pi * amount)
+            image = (
+                np.stack((y, turned.real, turned.imag), -1) @ np.linalg.inv(to_yiq).T
+            )
+    return image
+
+
+def test_colour_jitter_is_its_four_parts_in_some_order(colours):
+    # moderate figures on moderate colours, so that nothing is clipped
+    images = 0.3 + 0.2 * colours[:30]
+    figures = {"brightness": 0.2, "contrast": 0.3, "saturation": 0.4, "hue": 0.1}
+    found = perturb.colour_jitter(**figures)(images, (3, 4)).numpy()
+    draws = [
+        perturb._uniform(images, tf.constant((3, 4)), number).numpy()
+        for number in range(4)
+    ]
+    orders = set()
+    for n, image in enumerate(images.numpy()):
+        amounts = {
+            name: spread * draw[n] + (name != "hue")
+            for (name, spread), draw in zip(figures.items(), draws, strict=True)
+        }
+        distances = {
+            order: np.abs(
+                found[n] - slow_jitter(image, [(o, amounts[o]) for o in order])
+            ).max()
+            for order in itertools.permutations(figures)
+        }
+        best = min(distances, key=distances.get)
+        assert distances[best] < 1e-5
+        orders.add(best)
+    assert len(orders) > 10
+
+
+def test_colour_jitter_of_nothing_changes_nothing_and_greys_stay_grey(colours):
+    still = perturb.colour_jitter(0, 0, 0, 0)(colours, (0, 1))
+    np.testing.assert_allclose(still, colours, atol=1e-5)
+    grey = tf.repeat(colours[..., :1], 3, axis=-1)
+    jittered = perturb.colour_jitter()(grey, (0, 1)).numpy()
+    assert np.ptp(jittered, axis=-1).max() < 2e-3
+    assert jittered.min() >= 0 and jittered.max() <= 1
+
+
+def test_grey_by_luma_with_or_without_the_colours(colours):
+    grey = perturb.to_grey()(colours, (0, 1)).numpy()
+    expected = colours.numpy() @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(grey[..., 0], expected, atol=1e-6)
+    both = perturb.to_grey(keep_colour=True)(colours, (0, 1)).numpy()
+    np.testing.assert_array_equal(both[..., :3], colours)
+    np.testing.assert_allclose(both[..., 3:], grey)
+
+
+def test_cutout_blackens_one_square_inside():
+    images = tf.ones((200, 20, 30, 1))
+    cut = perturb.cutout(0.5, (0.2, 0.7))(images, (0, 1)).numpy()[..., 0]
+    black = (cut == 0).sum(axis=(1, 2))
+    assert 60 < (black > 0).sum() < 140
+    for image in cut[black > 0]:
+        rows, columns = (np.flatnonzero((image == 0).any(axis)) for axis in (1, 0))
+        assert (image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] == 0).all()
+        assert 3 <= len(rows) <= 15 and abs(len(rows) - len(columns)) <= 1

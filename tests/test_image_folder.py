@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from iic_tf import image_folder
+from iic_tf.image_folder import (
+    choose_side,
+    decode,
+    describe_unreadable,
+    folder_labels,
+    read_folder,
+)
+from iic_tf.options import UserError
+
+
+def save(path, shape, *, kind=None, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, kind)
+    return pixels
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Images of all kinds, and what else lies in people's folders."""
+    save(tmp_path / "b" / "wide.jpg", (40, 90, 3))
+    save(tmp_path / "b" / "grey.png", (64, 50))
+    save(tmp_path / "a" / "deep" / "tall.bmp", (80, 48, 3))
+    save(tmp_path / "a" / "moving.gif", (32, 32))
+    save(tmp_path / "a" / "clear.png", (36, 36, 4))
+    save(tmp_path / "a" / "a png.jpg", (41, 41, 3), kind="PNG")  # a wrong name
+    save(tmp_path / ".thumbnails" / "hidden.png", (8, 8))
+    (tmp_path / "a" / "notes.txt").write_text("not an image")
+    (tmp_path / "b" / "empty.jpg").write_bytes(b"")
+    whole = (tmp_path / "b" / "wide.jpg").read_bytes()
+    (tmp_path / "b" / "half.jpg").write_bytes(whole[: len(whole) // 2])
+    return tmp_path
+
+
+def test_all_that_can_be_read_is_read_and_the_rest_is_named(mixed):
+    seen = []
+    found = read_folder(mixed, side=24, progress=lambda *done: seen.append(done))
+    assert found.paths == [
+        "a/a png.jpg",
+        "a/clear.png",
+        "a/deep/tall.bmp",
+        "a/moving.gif",
+        "b/grey.png",
+        "b/wide.jpg",
+    ]
+    assert found.images.shape == (6, 24, 24, 3) and found.images.dtype == np.uint8
+    skipped = dict(found.unreadable)
+    assert set(skipped) == {"a/notes.txt", "b/empty.jpg", "b/half.jpg"}
+    assert skipped["a/notes.txt"] == "not an image"
+    assert "truncated" in skipped["b/half.jpg"]
+    assert found.kept.startswith("in memory")
+    assert seen[-1] == (7, 7)
+    words = describe_unreadable(found.unreadable)
+    assert words.startswith("3 files (not an image: 2, ")
+
+
+def test_the_middle_of_an_image_is_fitted_into_a_square(tmp_path):
+    pixels = save(tmp_path / "x.png", (20, 60, 3))
+    found = decode(tmp_path / "x.png", side=20, channels=3)
+    np.testing.assert_array_equal(found, pixels[:, 20:40])
+
+
+def test_grey_images_alone_have_one_channel(tmp_path):
+    for name in ("a.png", "b.jpg"):
+        save(tmp_path / name, (30, 30))
+    assert read_folder(tmp_path).images.shape == (2, 24, 24, 1)
+    assert read_folder(tmp_path, channels=3).images.shape[-1] == 3
+    save(tmp_path / "c.png", (30, 30, 3))
+    assert read_folder(tmp_path).images.shape[-1] == 3
+
+
+def test_sixteen_bits_are_scaled_and_transparency_is_white(tmp_path):
+    deep = (np.arange(256).reshape(16, 16) * 200).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    found = decode(tmp_path / "deep.png", side=16, channels=1)
+    np.testing.assert_allclose(found[..., 0].ravel(), np.arange(256), atol=1)
+    Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(tmp_path / "clear.png")
+    assert (decode(tmp_path / "clear.png", side=8, channels=3) == 255).all()
+
+
+def test_photographs_are_turned_upright(tmp_path):
+    upright = np.zeros((16, 16, 3), np.uint8)
+    upright[:8] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    Image.fromarray(upright).save(tmp_path / "x.png", exif=exif)
+    turned = decode(tmp_path / "x.png", side=16, channels=3)
+    assert turned[12:].min() == 255 and turned[:4].max() == 0
+
+
+def test_images_that_do_not_fit_into_memory_are_mapped(mixed, monkeypatch):
+    usual = read_folder(mixed)
+    monkeypatch.setattr(image_folder, "MEMORY_SHARE", 0.0)
+    mapped = read_folder(mixed)
+    assert isinstance(mapped.images, np.memmap) and mapped.kept.startswith("in a file")
+    np.testing.assert_array_equal(mapped.images, usual.images)
+
+
+def test_sides_that_suit_images_of_many_sizes():
+    assert choose_side([32] * 10) == 32
+    assert choose_side([30, 31, 500]) == 24
+    assert choose_side([2000, 3000]) == 64
+    assert choose_side([5]) == 16
+
+
+def test_classes_are_the_folders_that_images_lie_in():
+    labels, names = folder_labels(["train/dog/1.jpg", "train/cat/2.jpg", "dog/3.jpg"])
+    assert labels.tolist() == [1, 0, 1] and names == ("cat", "dog")
+    with pytest.raises(UserError, match="images_in_no_folder=1"):
+        folder_labels(["dog/1.jpg", "2.jpg"])
+
+
+def test_folders_without_images_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"must hold images.*files=0"):
+        read_folder(tmp_path)
+    (tmp_path / "a.jpg").write_text("no")
+    with pytest.raises(UserError, match=r"must hold images.*files=1"):
+        read_folder(tmp_path)
+    with pytest.raises(UserError, match="must be a folder"):
+        read_folder(tmp_path / "a.jpg")
