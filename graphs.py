@@ -21,6 +21,7 @@ from iic_tf.blocks import (
     he_normal,
     pad_conv,
 )
+from iic_tf.tokens import build_layers
 
 
 def small(
@@ -231,6 +232,27 @@ def vgg_d(image_shape: tuple[int, int, int]) -> keras.Model:
     return _vgg("d", image_shape)
 
 
+def tokens(
+    image_shape: tuple[int, ...],
+    *,
+    layers: tuple[int | str, ...] = (64, 64, "M", 128, 128, "M", 256, 256, "M"),
+    kind: str = "vgg",
+    activation: str = "relu",
+) -> keras.Model:
+    """A network from a list, as in ``--graph.args.layers '[64, M, 128, M]'``.
+
+    Args:
+        image_shape: Height, width and channels, or ``(d,)`` for kind ``fc``.
+        layers: Tokens, see ``iic_tf.tokens``.
+        kind: Kind of the blocks.
+        activation: Keras name of the nonlinearity.
+    """
+    images = keras.Input(image_shape, name="images")
+    x = build_layers(images, layers, kind=kind, activation=activation)
+    features = x if len(x.shape) == 2 else keras.layers.Flatten(name="features")(x)
+    return keras.Model(images, features, name="tokens")
+
+
 GRAPHS: dict[str, Callable[..., keras.Model]] = {
     "small": small,
     "network_6c": network_6c,
@@ -239,6 +261,7 @@ GRAPHS: dict[str, Callable[..., keras.Model]] = {
     "resnet_34": resnet_34,
     "mlp": mlp,
     "series": series,
+    "tokens": tokens,
     "graph_b": graph_b,
     "vgg_a": vgg_a,
     "vgg_c": vgg_c,
