@@ -5,6 +5,7 @@ All functions are NumPy; each score says its range and which direction is better
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
+from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
 
 
 def contingency(
@@ -92,3 +93,49 @@ def matched_errors(
         )
         errors.append(1.0 - accuracy(table, match_one_to_one(table)))
     return np.array(errors)
+
+
+def class_recall(table: np.ndarray, mapping: np.ndarray) -> np.ndarray:
+    """Share of each class's images in clusters mapped to it; 0 to 1, higher better.
+
+    Args:
+        table: Contingency table, shape ``(clusters, classes)``.
+        mapping: Class of each cluster or -1, shape ``(clusters,)``.
+
+    Returns:
+        Shape ``(classes,)``; NaN for a class without images.
+    """
+    found = mapping[:, None] == np.arange(table.shape[1])
+    with np.errstate(invalid="ignore"):
+        return (table * found).sum(axis=0) / table.sum(axis=0)
+
+
+def clustering_scores(
+    clusters: np.ndarray, labels: np.ndarray, *, num_clusters: int
+) -> dict[str, float]:
+    """All scores of one sub-head, each from 0 (ARI: about 0) to 1, higher better.
+
+    Args:
+        clusters: Cluster of each image, shape ``(n,)``.
+        labels: Class of each image, shape ``(n,)``.
+        num_clusters: Number of clusters k.
+
+    Returns:
+        ``one_to_one`` and ``many_to_one`` accuracy, ``nmi`` (normalised mutual
+        information, arithmetic mean), ``ari`` (adjusted Rand index), ``homogeneity``
+        and ``completeness``.
+    """
+    table = contingency(
+        clusters, labels, num_clusters=num_clusters, num_classes=int(labels.max()) + 1
+    )
+    homogeneity, completeness, nmi = homogeneity_completeness_v_measure(
+        labels, clusters
+    )
+    return {
+        "one_to_one": accuracy(table, match_one_to_one(table)),
+        "many_to_one": accuracy(table, match_many_to_one(table)),
+        "nmi": float(nmi),
+        "ari": float(adjusted_rand_score(labels, clusters)),
+        "homogeneity": float(homogeneity),
+        "completeness": float(completeness),
+    }

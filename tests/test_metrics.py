@@ -56,3 +56,33 @@ def test_matched_errors_of_several_sub_heads():
     clusters = np.array([[1, 0], [1, 0], [0, 0], [0, 1]])
     errors = metrics.matched_errors(clusters, labels, num_clusters=2)
     np.testing.assert_allclose(errors, [0.0, 0.25])
+
+
+def test_recall_by_hand():
+    table = np.array([[3, 1, 0], [0, 4, 0], [1, 0, 0]])
+    recall = metrics.class_recall(table, np.array([0, 1, -1]))
+    np.testing.assert_allclose(recall[:2], [3 / 4, 4 / 5])
+    assert np.isnan(recall[2])
+
+
+def test_scores_by_hand():
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    clusters = np.array([0, 0, 2, 2, 1, 1, 1, 1])
+    scores = metrics.clustering_scores(clusters, labels, num_clusters=4)
+    assert scores["one_to_one"] == 6 / 8 and scores["many_to_one"] == 1
+    assert scores["homogeneity"] == pytest.approx(1)
+    # H(labels) = ln 2; H(clusters) = 1.5 ln 2; all of H(labels) is shared
+    assert scores["completeness"] == pytest.approx(2 / 3)
+    assert scores["nmi"] == pytest.approx(2 / 2.5)
+    # pairs together in both: 1 + 1 + 6 of 28; expected 8 * 12 / 28
+    expected = 8 * 12 / 28
+    assert scores["ari"] == pytest.approx((8 - expected) / (10 - expected))
+
+
+def test_scores_of_chance_and_of_perfection():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 2000)
+    perfect = metrics.clustering_scores(4 - labels, labels, num_clusters=5)
+    assert all(score == pytest.approx(1) for score in perfect.values())
+    chance = metrics.clustering_scores(rng.integers(0, 5, 2000), labels, num_clusters=5)
+    assert abs(chance["ari"]) < 0.01 and chance["nmi"] < 0.02
