@@ -169,7 +169,7 @@ Lambda = float | list[tuple[float, float]]
 class TrainOptions:
     """How long and how the mutual information is maximised."""
 
-    steps: int = 1200
+    steps: int = 1600
     """Training steps; each sees batch * (1 + repeats) images."""
 
     epochs: int | None = None
@@ -180,7 +180,7 @@ class TrainOptions:
     into k with the most mutual information, and the main sub-heads start anew from
     that. Labels play no part."""
 
-    regroup_to: float = 0.5
+    regroup_to: float = 0.65
     """Share of the run after which there are none; 0 for none at all."""
 
     order: list[str] = field(default_factory=lambda: ["main+aux"])
