@@ -101,23 +101,23 @@ def decode(path: Path, *, side: int, channels: int) -> np.ndarray:
     Raises:
         Exception: Whatever Pillow raises for a damaged file.
     """
-    with Image.open(path, formats=FORMATS) as picture:
+    with Image.open(path, formats=FORMATS) as file:
         # JPEGs are decoded at a fraction of their size, which is several times faster
-        picture.draft("RGB" if channels == 3 else "L", (2 * side, 2 * side))
-        picture = ImageOps.exif_transpose(picture)
-        if picture.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
-            values = np.asarray(picture, np.float32)
-            low, high = float(values.min()), float(values.max())
-            scaled = (values - low) * (255.0 / max(high - low, 1e-6))
-            picture = Image.fromarray(scaled.round().astype(np.uint8))
-        elif picture.mode in ("P", "LA", "La", "RGBA", "RGBa", "PA"):
-            # what is transparent becomes white
-            clear = picture.convert("RGBA")
-            picture = Image.new("RGBA", clear.size, "white")
-            picture.alpha_composite(clear)
-        picture = picture.convert("RGB" if channels == 3 else "L")
-        picture = ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR)
-        return np.asarray(picture, np.uint8).reshape(side, side, channels)
+        file.draft("RGB" if channels == 3 else "L", (2 * side, 2 * side))
+        picture: Image.Image = ImageOps.exif_transpose(file)
+    if picture.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
+        values = np.asarray(picture, np.float32)
+        low, high = float(values.min()), float(values.max())
+        scaled = (values - low) * (255.0 / max(high - low, 1e-6))
+        picture = Image.fromarray(scaled.round().astype(np.uint8))
+    elif picture.mode in ("P", "LA", "La", "RGBA", "RGBa", "PA"):
+        # what is transparent becomes white
+        clear = picture.convert("RGBA")
+        picture = Image.new("RGBA", clear.size, "white")
+        picture.alpha_composite(clear)
+    picture = picture.convert("RGB" if channels == 3 else "L")
+    picture = ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR)
+    return np.asarray(picture, np.uint8).reshape(side, side, channels)
 
 
 def choose_side(sides: Iterable[int]) -> int:
