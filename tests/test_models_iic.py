@@ -429,7 +429,7 @@ MISTAKES = {
     ),
     "unknown graph": (
         lambda d: {"graph.name": "resnet9000"},
-        "graph.name must be one of small, network_6c, graph_b, vgg_a, vgg_c, vgg_d",
+        "graph.name must be one of small, network_6c, network_5g, resnet_18",
     ),
     "unknown recipe": (lambda d: {"data.recipe": "mnits"}, "must be one of mnist,"),
     "unknown argument of a graph": (
