@@ -52,7 +52,7 @@ def make_parts(folder: Path) -> None:
     parts = {
         "originals": originals,
         "copies": np.stack(copies),
-        # large enough for assignments that are sure, and a loss well below 0
+        # large enough for losses that differ from 0 in the digits that are compared
         "heads": rng.normal(0, 0.1, (4608, HEADS * K)).astype("f4"),
     }
     channels = 1

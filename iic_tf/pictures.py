@@ -139,18 +139,6 @@ def pair_grid(path: Path, views: Sequence[np.ndarray], *, title: str) -> None:
             [0, 1] (clipped where a perturbation leaves that range).
         title: Heading.
     """
-    columns = len(views[0])
-    figure = Figure(figsize=(columns * 0.55 + 1.1, len(views) * 0.6 + 0.6), dpi=130)
-    figure.suptitle(title, x=0.02, ha="left", fontsize=11)
-    grid = figure.subplots(len(views), 1, squeeze=False)[:, 0]
-    figure.subplots_adjust(
-        left=0.9 / figure.get_figwidth(), right=0.99,
-        top=1 - 0.45 / figure.get_figheight(), bottom=0.02, hspace=0.08,
-    )  # fmt: skip
-    for i, (axes, view) in enumerate(zip(grid, views, strict=True)):
-        _show(axes, _mosaic(list(view), columns=columns))
-        axes.text(
-            -0.01, 0.5, "original" if i == 0 else f"copy {i}",
-            transform=axes.transAxes, ha="right", va="center", fontsize=9,
-        )  # fmt: skip
-    save_figure(figure, path)
+    names = ["original", *(f"copy {i}" for i in range(1, len(views)))]
+    rows = [(name, "", list(view)) for name, view in zip(names, views, strict=True)]
+    _captioned_rows(path, rows, title=title, columns=len(views[0]))
