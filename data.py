@@ -7,21 +7,29 @@ can also be replaced on the command line, as in ``--data.perturb.rotation 30``.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from iic_tf import sources
-from iic_tf.options import check_arguments, require
+from iic_tf.console import console, counted
+from iic_tf.options import DataOptions, UserError, check_arguments, require
 from iic_tf.perturb import (
     Perturbation,
     affine,
+    colour_jitter,
     compose,
     crop_resize,
+    cutout,
+    flip,
     jitter,
     rotate,
     shift_tone,
+    to_grey,
 )
 from iic_tf.pipeline import Views
-from iic_tf.sources import Source
+from iic_tf.splits import Source, Split
 
 
 @dataclass(frozen=True)
@@ -29,26 +37,25 @@ class Recipe:
     """A data set and how pairs are made of it.
 
     Attributes:
-        find: Finds the images; takes the folder given by the user or None.
-        source_shape: Height, width and channels of the images found.
-        image_shape: Height, width and channels that the network sees.
-        original: What is done to an original in training.
-        evaluate: What is done to an image in evaluation; not random.
-        perturb: Factory of the perturbation, taking figures by name.
-        figures: Figures given to ``perturb`` where they differ from its defaults.
+        find: Finds the images; takes the folder given by the user or None. None for a
+            recipe of the user's own images.
+        source_shape: Height, width and channels of the images found; None for any.
+        make_views: Takes the shape of the images and figures by name; says what is done
+            to an original, to make a copy, and to evaluate.
+        figures: Figures given to ``make_views`` where they differ from its defaults.
+        sobel: Whether the network begins with a Sobel layer, which the last channel of
+            the views, grey, is for.
         neighbours: Nearest neighbours used in training where the user does not say, by
             pixel values and as many by orientation histograms; 0 where nearness means
             little, as for photographs.
         class_names: Names of the classes, for pictures.
     """
 
-    find: Callable[[str | None], Source]
-    source_shape: tuple[int, int, int]
-    image_shape: tuple[int, int, int]
-    original: Perturbation
-    evaluate: Perturbation
-    perturb: Callable[..., Perturbation]
+    find: Callable[[str | None], Source] | None
+    source_shape: tuple[int, int, int] | None
+    make_views: Callable[..., Views]
     figures: dict[str, Any] = field(default_factory=dict)
+    sobel: bool = False
     neighbours: int = 0
     class_names: tuple[str, ...] | None = None
 
@@ -56,28 +63,49 @@ class Recipe:
         """Raises UserError if the images found are not what the recipe is for.
 
         Args:
-            source: What ``find`` found.
+            source: What was found.
             name: Name of the recipe.
         """
+        expected = self.source_shape or source.image_shape
         for split, part in source.splits.items():
             require(
-                part.images.shape[1:] == self.source_shape,
-                f"the recipe {name} needs images of shape {self.source_shape}",
+                part.images.shape[1:] == expected,
+                f"the recipe {name} needs images of shape {expected}",
                 **{split: part.images.shape[1:]},
             )
 
-    def views(self, replaced: dict[str, Any]) -> Views:
+    def views(self, shape: tuple[int, ...], replaced: dict[str, Any]) -> Views:
         """What is done to images, with some of the perturbation's figures replaced.
 
         Args:
+            shape: Height, width and channels of the images.
             replaced: Figures by name, over those of the recipe.
 
         Raises:
             UserError: If the perturbation knows no figure of that name or kind.
         """
-        check_arguments(self.perturb, replaced, option="data.perturb")
-        perturb = self.perturb(**{**self.figures, **replaced})
-        return Views(self.original, perturb, self.evaluate)
+        check_arguments(self.make_views, replaced, option="data.perturb")
+        return self.make_views(shape, **{**self.figures, **replaced})
+
+
+# ------------------------------------------------------------------- where images are
+
+
+def _tfds_or_folder(name: str, probe: str) -> Callable[[str | None], Source]:
+    """Looks in a given folder, else in TFDS, prepared or to be downloaded."""
+
+    def find(folder: str | None) -> Source:
+        if folder is not None:
+            return sources.from_dir(folder, name=name)
+        return sources.first_found(
+            [
+                ("TFDS on this machine", lambda: sources.from_tfds(name)),
+                ("a TFDS download", lambda: sources.download_tfds(name, probe=probe)),
+                ("--data.dir FOLDER, which was not given", lambda: None),
+            ]
+        )
+
+    return find
 
 
 def mnist_images(folder: str | None) -> Source:
@@ -98,66 +126,177 @@ def mnist_images(folder: str | None) -> Source:
     )
 
 
-def fashion_images(folder: str | None) -> Source:
-    """Fashion-MNIST: a given folder (such as Debian's package has), else TFDS.
+fashion_images = _tfds_or_folder(
+    "fashion_mnist", "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+)
+cifar10_images = _tfds_or_folder("cifar10", "https://www.cs.toronto.edu/~kriz/")
+cifar100_images = _tfds_or_folder("cifar100", "https://www.cs.toronto.edu/~kriz/")
+stl10_images = _tfds_or_folder("stl10", "http://ai.stanford.edu/~acoates/stl10/")
+
+# Superclass of each of CIFAR-100's classes, which are in alphabetical order.
+_SUPERCLASS = np.array(
+    [
+        *(4, 1, 14, 8, 0, 6, 7, 7, 18, 3, 3, 14, 9, 18, 7, 11, 3, 9, 7, 11),
+        *(6, 11, 5, 10, 7, 6, 13, 15, 3, 15, 0, 11, 1, 10, 12, 14, 16, 9, 11, 5),
+        *(5, 19, 8, 8, 15, 13, 14, 17, 18, 10, 16, 4, 17, 4, 2, 0, 17, 4, 18, 17),
+        *(10, 3, 2, 12, 12, 16, 12, 1, 9, 19, 2, 10, 0, 1, 16, 12, 9, 13, 15, 13),
+        *(16, 19, 2, 4, 6, 19, 5, 5, 8, 19, 18, 1, 2, 15, 6, 0, 17, 8, 14, 13),
+    ]
+)
+
+
+def cifar100_20_images(folder: str | None) -> Source:
+    """CIFAR-100 with its twenty superclasses as classes.
 
     Args:
         folder: The user's ``data.dir``.
     """
-    name = "fashion_mnist"
-    if folder is not None:
-        return sources.from_dir(folder, name=name)
-    probe = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-    return sources.first_found(
-        [
-            ("TFDS on this machine", lambda: sources.from_tfds(name)),
-            ("a TFDS download", lambda: sources.download_tfds(name, probe=probe)),
-            ("--data.dir FOLDER, which was not given", lambda: None),
-        ]
+    source = cifar100_images(folder)
+
+    def coarse(split: Split) -> Split:
+        labels = split.labels
+        require(
+            labels is None or int(labels.max()) < len(_SUPERCLASS),
+            "the recipe needs CIFAR-100's classes from 0 to 99",
+            highest=None if labels is None else int(labels.max()),
+        )
+        return replace(split, labels=None if labels is None else _SUPERCLASS[labels])
+
+    splits = {name: coarse(split) for name, split in source.splits.items()}
+    return replace(source, splits=splits, class_names=None)
+
+
+def own_images(options: DataOptions) -> Source | None:
+    """The user's own images, or None if there are none.
+
+    Args:
+        options: ``folder``, ``array``, ``labels``, ``size``, ``channels`` and
+            ``protocol`` are read.
+    """
+    if options.folder:
+        with counted("reading images") as progress:
+            return sources.from_folder(
+                Path(options.folder).expanduser(),
+                side=options.size,
+                channels=options.channels,
+                labels=options.labels == "folder",
+                split=options.protocol == "holdout",
+                progress=progress,
+            )
+    for name in ("size", "channels"):
+        value = getattr(options, name)
+        require(
+            value is None,
+            f"data.{name} is for data.folder; other images stay as they are",
+            **{name: value},
+        )
+    if options.array:
+        labels = Path(options.labels).expanduser() if options.labels else None
+        return sources.from_array(Path(options.array).expanduser(), labels=labels)
+    return None
+
+
+def find(options: DataOptions) -> tuple[str, Recipe, Source]:
+    """The recipe of a run, with its name, and its images.
+
+    Args:
+        options: What the user asked for.
+
+    Raises:
+        UserError: If the recipe is not known or the images are not what it needs.
+    """
+    name = options.recipe or "mnist"
+    require(
+        name in RECIPES, f"data.recipe must be one of {', '.join(RECIPES)}", recipe=name
+    )
+    source = own_images(options)
+    if source is not None and options.recipe is None:
+        name = "grey" if source.image_shape[-1] == 1 else "colour"
+        console.print(f"Recipe:   {name}, which suits {_shape_words(source)}")
+    recipe = RECIPES[name]
+    if source is None:
+        if recipe.find is None:
+            raise UserError(f"the recipe {name} is for data.folder or data.array")
+        source = recipe.find(options.dir)
+    recipe.check(source, name=name)
+    return name, recipe, source
+
+
+def _shape_words(source: Source) -> str:
+    height, width, channels = source.image_shape
+    return f"images of {height}×{width} pixels and {channels} " + (
+        "channel" if channels == 1 else "channels"
+    )
+
+
+# --------------------------------------------------------------- what is done to them
+
+
+def _sides_in_image(sides: tuple[int, ...], shape: tuple[int, ...], name: str) -> None:
+    require(
+        all(1 <= side <= min(shape[:2]) for side in sides),
+        f"data.perturb.{name} must lie between 1 and {min(shape[:2])} pixels",
+        **{name: sides},
+    )
+
+
+def _window(crop: tuple[float, float]) -> None:
+    require(
+        0 < crop[0] <= crop[1],
+        "data.perturb.crop must be two fractions above 0, the lower first",
+        crop=crop,
     )
 
 
 def published_digits(
+    shape: tuple[int, ...],
     *,
+    size: int = 24,
     rotation: float = 25.0,
     rotation_probability: float = 0.5,
     crops: tuple[int, ...] = (16, 20, 24),
     brightness: float = 0.4,
     contrast: float = 0.4,
-) -> Perturbation:
-    """The paper's perturbation of MNIST (run 685): rotate, crop, jitter.
+) -> Views:
+    """The paper's pairs of MNIST digits (run 685): rotate, crop, jitter.
 
     Args:
+        shape: Height, width and channels of the images.
+        size: Side in pixels that the network sees.
         rotation: Range of the angle in degrees, to both sides.
         rotation_probability: Share of the images rotated.
         crops: Sides of the random crop in pixels, one drawn per image.
         brightness: Range of the brightness factor about 1.
         contrast: Range of the contrast factor about 1.
     """
-    require(
-        all(1 <= side <= 28 for side in crops),
-        "data.perturb.crops must lie between 1 and 28 pixels",
-        crops=crops,
-    )
-    return compose(
-        rotate(rotation, probability=rotation_probability),
-        crop_resize(tuple(crops), size=24),
-        jitter(brightness, contrast),
+    _sides_in_image(crops, shape, "crops")
+    return Views(
+        original=crop_resize((20,), size=size, where="centre_half"),
+        perturb=compose(
+            rotate(rotation, probability=rotation_probability),
+            crop_resize(tuple(crops), size=size),
+            jitter(brightness, contrast),
+        ),
+        evaluate=crop_resize((20,), size=size, where="centre"),
     )
 
 
 def continuous_digits(
+    shape: tuple[int, ...],
     *,
+    size: int = 24,
     rotation: float = 25.0,
     crop: tuple[float, float] = (0.6, 1.0),
     shift: float = 0.1,
     shear: float = 0.2,
     brightness: float = 0.4,
     contrast: float = 0.4,
-) -> Perturbation:
+) -> Views:
     """Any rotation, scale, shift and shear within ranges, then brightness, contrast.
 
     Args:
+        shape: Height, width and channels of the images.
+        size: Side in pixels that the network sees.
         rotation: Range of the angle in degrees, to both sides.
         crop: Range of the window's side as a fraction of the image's.
         shift: Range of the shift as a fraction of the image's side.
@@ -165,14 +304,11 @@ def continuous_digits(
         brightness: Range of the brightness added.
         contrast: Range of the contrast factor about 1.
     """
-    require(
-        0 < crop[0] <= crop[1],
-        "data.perturb.crop must be two fractions above 0, the lower first",
-        crop=crop,
-    )
-    return compose(
+    _window(crop)
+    centre = crop_resize((20,), size=size, where="centre")
+    perturb = compose(
         affine(
-            size=24,
+            size=size,
             rotation=rotation,
             crop=(crop[0], crop[1]),
             shift=shift,
@@ -180,36 +316,204 @@ def continuous_digits(
         ),
         shift_tone(brightness, contrast),
     )
+    return Views(original=centre, perturb=perturb, evaluate=centre)
 
 
-_CENTRE_20 = crop_resize((20,), size=24, where="centre")
+def _nothing(images: Any, seed: Any) -> Any:
+    return images
+
+
+def _tone(shape: tuple[int, ...], figures: tuple[float, ...]) -> Perturbation:
+    """Colour jitter of colour images, brightness and contrast of grey ones."""
+    return colour_jitter(*figures) if shape[-1] == 3 else jitter(*figures[:2])
+
+
+def _channels(shape: tuple[int, ...], channels: str) -> Perturbation:
+    """The channels that the network sees, as "rgb", "grey" or "rgb+grey"."""
+    require(
+        channels in ("rgb", "grey", "rgb+grey"),
+        "data.perturb.channels must be rgb, grey or rgb+grey",
+        channels=channels,
+    )
+    if shape[-1] != 3 or channels == "rgb":
+        return _nothing
+    return to_grey(keep_colour=channels == "rgb+grey")
+
+
+def published_photos(
+    shape: tuple[int, ...],
+    *,
+    crop: int = 20,
+    size: int = 32,
+    flipped: float = 0.5,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.4,
+    hue: float = 0.125,
+    channels: str = "grey",
+    rotation: float = 0.0,
+    crops: tuple[int, ...] = (),
+    affine_probability: float = 0.0,
+    cutout_probability: float = 0.0,
+    cutout_sides: tuple[float, float] = (0.2, 0.7),
+) -> Views:
+    """The paper's pairs of CIFAR and STL-10: crop, flip, jitter; colours only jittered.
+
+    Args:
+        shape: Height, width and channels of the images.
+        crop: Side of the crop in pixels.
+        size: Side in pixels that the network sees.
+        flipped: Share of the copies mirrored.
+        brightness: Range of the brightness factor about 1.
+        contrast: Range of the contrast factor about 1.
+        saturation: Range of the saturation factor about 1.
+        hue: Range of the turn of hue, in rounds.
+        channels: What the network gets: grey, rgb+grey or rgb.
+        rotation: Range of the angle of half of the copies in degrees ("fluid warp").
+        crops: Sides of the copies' crop in pixels, one drawn for each; crop if empty.
+        affine_probability: Share of the copies under a small affine map: ±18°, shift
+            10 %, scale 0.9 to 1.1, shear ±10°.
+        cutout_probability: Share of the copies with a black square.
+        cutout_sides: Range of its side as a fraction of the crop's.
+    """
+    sides = tuple(crops) or (crop,)
+    _sides_in_image((crop, *sides), shape, "crop")
+    grey = _channels(shape, channels)
+    # only what is asked for: each costs time, and an affine map is a resampling
+    steps = [
+        rotate(rotation, probability=0.5 if rotation else 0.0) if rotation else None,
+        crop_resize(sides, size=size),
+        affine(size=size, rotation=18.0, crop=(0.9, 1.1), shift=0.1, shear=0.18,
+               probability=affine_probability) if affine_probability else None,
+        cutout(cutout_probability, cutout_sides) if cutout_probability else None,
+        flip(flipped),
+        _tone(shape, (brightness, contrast, saturation, hue)),
+        grey,
+    ]  # fmt: skip
+    return Views(
+        original=compose(crop_resize((crop,), size=size), grey),
+        perturb=compose(*(step for step in steps if step is not None)),
+        evaluate=compose(crop_resize((crop,), size=size, where="centre"), grey),
+    )
+
+
+def photos(
+    shape: tuple[int, ...],
+    *,
+    size: int | None = None,
+    rotation: float = 10.0,
+    crop: tuple[float, float] = (0.5, 1.0),
+    shift: float = 0.1,
+    shear: float = 0.1,
+    flipped: float = 0.5,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.4,
+    hue: float = 0.125,
+    channels: str = "rgb",
+    cutout_probability: float = 0.0,
+    cutout_sides: tuple[float, float] = (0.2, 0.5),
+) -> Views:
+    """Pairs of any images: continuous rotation, scale, shift, shear; flip; colours.
+
+    Args:
+        shape: Height, width and channels of the images.
+        size: Side in pixels that the network sees; that of the images if not given.
+        rotation: Range of the angle in degrees, to both sides.
+        crop: Range of the window's side as a fraction of the image's.
+        shift: Range of the shift as a fraction of the image's side.
+        shear: Range of the shear factor.
+        flipped: Share of the copies mirrored.
+        brightness: Range of the brightness factor about 1.
+        contrast: Range of the contrast factor about 1.
+        saturation: Range of the saturation factor about 1.
+        hue: Range of the turn of hue, in rounds.
+        channels: What the network gets of colour images: rgb, grey or rgb+grey.
+        cutout_probability: Share of the copies with a black square.
+        cutout_sides: Range of its side as a fraction of the image's.
+    """
+    _window(crop)
+    size = size or min(shape[:2])
+    last = _channels(shape, channels)
+    window = crop_resize((min(shape[:2]),), size=size, where="centre")
+    steps = [
+        affine(size=size, rotation=rotation, crop=(crop[0], crop[1]), shift=shift,
+               shear=shear, flip=flipped, fill_mode="REFLECT"),
+        _tone(shape, (brightness, contrast, saturation, hue)),
+        cutout(cutout_probability, cutout_sides) if cutout_probability else None,
+        last,
+    ]  # fmt: skip
+    return Views(
+        original=compose(window, last),
+        perturb=compose(*(step for step in steps if step is not None)),
+        evaluate=compose(window, last),
+    )
+
+
+# -------------------------------------------------------------------------- the table
+
 _DIGITS = tuple("0123456789")
 _CLOTHES = (
     *("T-shirt", "trousers", "pullover", "dress", "coat"),
     *("sandal", "shirt", "sneaker", "bag", "boot"),
 )
+_CIFAR10 = (
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+)
+_SUPERCLASSES = (
+    *("aquatic mammals", "fish", "flowers", "food containers"),
+    *("fruit and vegetables", "electrical devices", "furniture", "insects"),
+    *("large carnivores", "large man-made things", "large natural scenes"),
+    *("large omnivores, herbivores", "medium mammals", "invertebrates", "people"),
+    *("reptiles", "small mammals", "trees", "vehicles 1", "vehicles 2"),
+)
+_STL10 = (
+    *("airplane", "bird", "car", "cat", "deer"),
+    *("dog", "horse", "monkey", "ship", "truck"),
+)
 
 _MNIST = Recipe(
     find=mnist_images,
     source_shape=(28, 28, 1),
-    image_shape=(24, 24, 1),
-    original=_CENTRE_20,
-    evaluate=_CENTRE_20,
-    perturb=continuous_digits,
+    make_views=continuous_digits,
     neighbours=5,
     class_names=_DIGITS,
 )
+_CIFAR = Recipe(
+    find=cifar10_images,
+    source_shape=(32, 32, 3),
+    make_views=photos,
+    class_names=_CIFAR10,
+)
+_COARSE = replace(_CIFAR, find=cifar100_20_images, class_names=_SUPERCLASSES)
+_STL = replace(_CIFAR, find=stl10_images, source_shape=(96, 96, 3), class_names=_STL10)
+
+
+def _published(recipe: Recipe, **figures: Any) -> Recipe:
+    return replace(
+        recipe, make_views=published_photos, figures=figures, sobel=True, neighbours=0
+    )
+
 
 RECIPES: dict[str, Recipe] = {
     "mnist": _MNIST,
     "fashion_mnist": replace(_MNIST, find=fashion_images, class_names=_CLOTHES),
-    "mnist_published": Recipe(
-        find=mnist_images,
-        source_shape=(28, 28, 1),
-        image_shape=(24, 24, 1),
-        original=crop_resize((20,), size=24, where="centre_half"),
-        evaluate=_CENTRE_20,
-        perturb=published_digits,
-        class_names=_DIGITS,
+    "cifar10": _CIFAR,
+    "cifar100_20": _COARSE,
+    "cifar100": replace(_CIFAR, find=cifar100_images, class_names=None),
+    "stl10": _STL,
+    "colour": replace(_CIFAR, find=None, source_shape=None, class_names=None),
+    # letters, digits, scans: not mirrored, and near images show the same thing
+    "grey": Recipe(
+        find=None,
+        source_shape=None,
+        make_views=photos,
+        figures={"flipped": 0.0, "rotation": 25.0, "crop": (0.6, 1.0), "shear": 0.2},
+        neighbours=5,
     ),
+    "mnist_published": replace(_MNIST, make_views=published_digits, neighbours=0),
+    "cifar10_published": _published(_CIFAR),
+    "cifar100_20_published": _published(_COARSE),
+    "stl10_published": _published(_STL, crop=64, size=64),
 }

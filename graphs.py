@@ -7,7 +7,10 @@ sub-heads. To add one, write the function, list it in ``GRAPHS`` at the end, and
 in ``--graph.args.fan_out_init 32``.
 """
 
+import math
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import layers
@@ -15,17 +18,23 @@ from keras import layers
 from iic_tf.blocks import (
     BatchNorm,
     Conv2D,
+    Sobel,
     basic_stages,
     conv_bn_relu,
     dense_bn_relu,
     he_normal,
     pad_conv,
 )
+from iic_tf.options import UserError, first_line, require
 from iic_tf.tokens import build_layers
 
 
 def small(
-    image_shape: tuple[int, int, int], *, fan_out_init: int = 16, kernel: int = 5
+    image_shape: tuple[int, int, int],
+    *,
+    fan_out_init: int = 16,
+    kernel: int = 5,
+    stages: int | None = None,
 ) -> keras.Model:
     """Network 6c at a quarter of its width: the default where there is only a CPU.
 
@@ -33,13 +42,17 @@ def small(
         image_shape: Height, width and channels.
         fan_out_init: Channels of the first convolution; each stage doubles them.
         kernel: Side of the convolution kernels in pixels.
+        stages: Convolutions, with a pool between two; if not given as many as leave a
+            map of 3 to 5 pixels a side: 4 for 24×24, 5 for 48×48.
     """
+    if stages is None:
+        stages = max(1 + int(math.log2(min(image_shape[:2]) / 3)), 2)
     images = x = keras.Input(image_shape, name="images")
-    for stage in range(4):
+    for stage in range(stages):
         x = conv_bn_relu(
             x, fan_out_init * 2**stage, kernel=kernel, name=f"stage{stage + 1}"
         )
-        if stage < 3:
+        if stage < stages - 1:
             x = layers.MaxPooling2D(name=f"pool{stage + 1}")(x)
     return keras.Model(images, layers.Flatten(name="features")(x), name="small")
 
@@ -267,3 +280,96 @@ GRAPHS: dict[str, Callable[..., keras.Model]] = {
     "vgg_c": vgg_c,
     "vgg_d": vgg_d,
 }
+
+
+def on_views(
+    builder: Callable[..., keras.Model],
+    shape: tuple[int, int, int],
+    *,
+    sobel: bool,
+    **arguments: Any,
+) -> keras.Model:
+    """A backbone for the views of a recipe, if need be behind a Sobel layer.
+
+    Args:
+        builder: One of ``GRAPHS``.
+        shape: Height, width and channels of the views.
+        sobel: Whether the last channel of the views, grey, is turned into slopes.
+        **arguments: Keyword arguments of the builder.
+    """
+    if not sobel:
+        return builder(shape, **arguments)
+    images = keras.Input(shape, name="images")
+    slopes = Sobel(name="sobel")(images)
+    backbone = builder(tuple(slopes.shape[1:]), **arguments)
+    return keras.Model(images, backbone(slopes), name=f"sobel_{backbone.name}")
+
+
+def find(name: str) -> Callable[..., keras.Model]:
+    """The builder of a name: one of ``GRAPHS``, or a network of keras.applications.
+
+    Args:
+        name: As in ``--graph.name``.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    if name in GRAPHS:
+        return GRAPHS[name]
+    application = getattr(keras.applications, name, None)
+    require(
+        name[:1].isupper() and callable(application),
+        f"graph.name must be one of {', '.join(GRAPHS)}, or a network of "
+        "keras.applications such as MobileNetV2",
+        name=name,
+    )
+    return _application(name)
+
+
+def _application(name: str) -> Callable[..., keras.Model]:
+    """A builder of a network of ``keras.applications``, without its classifier."""
+
+    def build(
+        image_shape: tuple[int, int, int],
+        *,
+        weights: str | None = None,
+        pooling: str = "avg",
+    ) -> keras.Model:
+        """Puts the network behind what it does to its pixels.
+
+        Args:
+            image_shape: Height, width and channels.
+            weights: ``"imagenet"`` or a file of weights; from scratch if None.
+            pooling: ``"avg"`` or ``"max"`` over the last map.
+        """
+        make = getattr(keras.applications, name)
+        prepare = sys.modules[make.__module__].preprocess_input
+        images = keras.Input(image_shape, name="images")
+        x = layers.Rescaling(255.0, name="pixels")(images)
+        if weights and image_shape[-1] == 1:  # these know colours only
+            x = layers.Concatenate(name="colours")([x, x, x])
+        try:
+            network = make(include_top=False, weights=weights, pooling=pooling,
+                           input_shape=tuple(x.shape[1:]))  # fmt: skip
+        except (ValueError, OSError) as error:
+            raise UserError(
+                f"graph.name {name} cannot be built for images of shape "
+                f"{image_shape}: {first_line(error)}"
+            ) from None
+        quick = keras.models.clone_model(network, clone_function=_with_our_norm)
+        quick.set_weights(network.get_weights())
+        return keras.Model(images, quick(prepare(x)), name=name.lower())
+
+    build.__name__ = name
+    return build
+
+
+def _with_our_norm(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """A copy of a layer; batch normalisation fused, over all devices, and quicker.
+
+    With Keras's momentum of 0.99 the running statistics of a run of minutes lag behind.
+    """
+    config = layer.get_config()
+    if isinstance(layer, layers.BatchNormalization):
+        return BatchNorm.from_config({**config, "momentum": 0.9, "synchronized": True})
+    return layer.__class__.from_config(config)

@@ -8,6 +8,7 @@ command line is parsed, so that help and mistakes are answered at once.
 import argparse
 import dataclasses
 import itertools
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from iic_tf.folders import OPTIONS_FILE, check_writable, find_run
+from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, check_writable, find_run
 from iic_tf.options import (
     Options,
     UserError,
@@ -138,11 +139,71 @@ def _quiet_start() -> Iterator[None]:
 # --------------------------------------------------------------------------- the run
 
 
-def _look_up(table: dict[str, Any], name: str, *, option: str) -> Any:
-    """The entry of a table of names, or an error that lists the names."""
-    key = option.rsplit(".", 1)[-1]
-    require(name in table, f"{option} must be one of {', '.join(table)}", **{key: name})
-    return table[name]
+def _check_backend() -> None:
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    require(
+        backend == "tensorflow",
+        "the environment variable KERAS_BACKEND must be tensorflow or unset",
+        KERAS_BACKEND=backend,
+    )
+
+
+def _suit(options: Options, recipe: str, neighbours: int, *, shape: Any) -> Options:
+    """Fills in what the user left to the recipe and to the images.
+
+    Args:
+        options: As given.
+        recipe: Name of the recipe.
+        neighbours: What the recipe has.
+        shape: Number, height, width and channels of the training images.
+    """
+    chosen = options.data
+    own = {"size": shape[1], "channels": shape[3]} if chosen.folder else {}
+    if chosen.neighbours is not None:
+        neighbours = chosen.neighbours
+    batch = chosen.batch_for(shape[0])
+    filled = dataclasses.replace(
+        chosen, recipe=recipe, batch=batch, neighbours=neighbours, **own
+    )
+    return dataclasses.replace(options, data=filled)
+
+
+def _load(options: Options) -> tuple[Options, Any, Any, Any]:
+    """Reads the images.
+
+    Args:
+        options: As given.
+
+    Returns:
+        The options with all that was left open, the recipe, the source, the task.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    import data
+    from iic_tf import job
+    from iic_tf.console import console
+    from iic_tf.splits import apply_protocol
+
+    name, recipe, source = data.find(options.data)
+    views = recipe.views(source.image_shape, options.data.perturb)
+    protocol = apply_protocol(
+        source, options.data.protocol, unlabelled=options.data.unlabelled
+    )
+    console.print(
+        f"Images:   {len(protocol.train.images):,} for training, from {source.origin}"
+    )
+    if source.advice:
+        console.print(f"          {source.advice}")
+    shape = protocol.train.images.shape
+    options = _suit(options, name, recipe.neighbours, shape=shape)
+    class_names = source.class_names or recipe.class_names
+    return (
+        options,
+        recipe,
+        source,
+        job.Task(protocol, views, source.origin, class_names),
+    )
 
 
 def run(options: Options) -> int:
@@ -158,55 +219,40 @@ def run(options: Options) -> int:
         UserError: For what the user can mend.
         NonFiniteLoss: If training broke down.
     """
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    require(
-        backend == "tensorflow",
-        "the environment variable KERAS_BACKEND must be tensorflow or unset",
-        KERAS_BACKEND=backend,
-    )
+    _check_backend()
     check_writable(Path(options.out))
     with _quiet_start():
-        import data
         import graphs
         import utils
-        from iic_tf import health, job, sources
+        from iic_tf import health, job
         from iic_tf.console import console
         from iic_tf.distribute import choose_strategy
 
         strategy = choose_strategy(options.devices)
 
-    # Names become functions here, and nowhere else.
-    recipe = _look_up(data.RECIPES, options.data.recipe, option="data.recipe")
-    builder = _look_up(graphs.GRAPHS, options.graph.name, option="graph.name")
+    # Names become functions here and in data.find, and nowhere else.
+    builder = graphs.find(options.graph.name)
     check_arguments(builder, options.graph.args, option="graph.args")
-    views = recipe.views(options.data.perturb)
     changed = ", ".join(changed_options(options)) or "all as by default"
-    if options.data.neighbours is None:
-        options = dataclasses.replace(
-            options,
-            data=dataclasses.replace(options.data, neighbours=recipe.neighbours),
-        )
-
-    source = recipe.find(options.data.dir)
-    recipe.check(source, name=options.data.recipe)
-    protocol = sources.apply_protocol(source, options.data.protocol)
-    task = job.Task(protocol, views, source.origin)
-    console.print(
-        f"Images:   {len(protocol.train.images):,} for training, from {source.origin}"
-    )
-    if source.advice:
-        console.print(f"          {source.advice}")
+    options, recipe, source, task = _load(options)
     if options.show_pairs:
         path = utils.draw_pairs(task, options)
         console.print(f"Pairs:    {path}")
         return 0
 
     def on_start(folder: Path, model: Any, step: int) -> None:
+        utils.write_network(folder / "network.txt", model.backbone)
+        if source.unreadable:
+            utils.write_unreadable(folder / "unreadable.csv", source.unreadable)
         names = [n.split("device:")[-1] for n in strategy.extended.worker_devices]
         devices = ", ".join(names)
         console.print(f"Devices:  {devices}")
         console.print(f"Options:  {changed}")
-        console.print(f"Network:  {model.count_params():,} parameters")
+        seen = "×".join(str(n) for n in model.backbone.input_shape[1:])
+        console.print(
+            f"Network:  {options.graph.name} on {seen}, "
+            f"{model.count_params():,} parameters"
+        )
         begin = f"resumed at step {step:,}" if step else "started from scratch"
         console.print(f"Run:      {folder}, {begin}")
         if options.data.neighbours:
@@ -218,7 +264,12 @@ def run(options: Options) -> int:
 
     def build_backbone() -> Any:
         try:
-            return builder(recipe.image_shape, **options.graph.args)
+            return graphs.on_views(
+                builder,
+                task.views.seen_shape(source.image_shape),
+                sobel=recipe.sobel,
+                **options.graph.args,
+            )
         except ValueError as error:
             if not options.graph.args:  # then it is the builder's mistake
                 raise
@@ -239,9 +290,7 @@ def run(options: Options) -> int:
             f"Continue with: python models_iic.py --resume {trained.folder}"
         )
         return EXIT_INTERRUPTED
-    state = utils.hand_over(
-        trained, task, seed=options.seed, class_names=recipe.class_names
-    )
+    state = utils.hand_over(trained, task, options)
     if source.advice:
         console.print(source.advice)
     if health.is_degenerate(state, steps=trained.step):
@@ -254,6 +303,88 @@ def run(options: Options) -> int:
     return 0
 
 
+def evaluate(words: Sequence[str]) -> int:
+    """``evaluate RUN [options]``: applies a run's model to its images or to others.
+
+    Args:
+        words: The run and options that go over those of the run.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    require(
+        bool(words) and not words[0].startswith("-"),
+        "evaluate needs a run, as in: python models_iic.py evaluate runs/mnist-1",
+        words=list(words),
+    )
+    folder = find_run(words[0], out=Path(Options().out), what="evaluate")
+    over = []
+    if any(word.startswith(("--data.dir", "--data.folder", "--data.array"))
+           for word in words):  # fmt: skip
+        over = [f"--data.{name}=null" for name in ("dir", "folder", "array", "labels")]
+    if any(word.startswith("--data.array") for word in words):
+        over += ["--data.size=null", "--data.channels=null"]
+    options = _parse_words(
+        ["--config", str(folder / OPTIONS_FILE), *over, *list(words)[1:]]
+    )
+    _check_backend()
+    with _quiet_start():
+        import utils
+        from iic_tf.checkpoints import fingerprint
+        from iic_tf.console import console
+
+    options, _, source, task = _load(options)
+    trained_on = json.loads((folder / MANIFEST_FILE).read_text())["data_fingerprint"]
+    if fingerprint(task.protocol.train.images) != trained_on:
+        others = dataclasses.replace(
+            task.protocol, words=f"{source.origin}, other images than trained"
+        )
+        task = dataclasses.replace(task, protocol=others)
+    place = utils.evaluate(folder, task, options)
+    if source.unreadable:
+        utils.write_unreadable(place / "unreadable.csv", source.unreadable)
+    console.print(f"\nPictures, assignments.csv and summary.json in {place}")
+    return 0
+
+
+def compare(words: Sequence[str]) -> int:
+    """``compare RUN RUN ... [--plot FILE]``: a table and a figure of stored runs.
+
+    Args:
+        words: Runs.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    parser = argparse.ArgumentParser(
+        prog="models_iic.py compare", exit_on_error=False, description=compare.__doc__
+    )
+    parser.add_argument("runs", nargs="*", metavar="RUN")
+    parser.add_argument("--plot", type=Path, help="PNG file; comparison.png if not set")
+    try:
+        arguments = parser.parse_args(list(words))
+    except argparse.ArgumentError as error:
+        raise UserError(str(error)) from None
+    require(bool(arguments.runs), "compare needs runs", runs=arguments.runs)
+    folders = [
+        find_run(run, out=Path(Options().out), what="compare") for run in arguments.runs
+    ]
+    for folder in folders:
+        require(
+            (folder / "history.jsonl").is_file(),
+            "compare needs runs that have reported at least once",
+            run=str(folder),
+        )
+    with _quiet_start():
+        import utils
+
+    utils.compare(folders, plot=arguments.plot or folders[0].parent / "comparison.png")
+    return 0
+
+
+COMMANDS = {"evaluate": evaluate, "compare": compare}
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the command line; mistakes become one sentence and an exit status.
 
@@ -264,8 +395,11 @@ def main(words: Sequence[str] | None = None) -> int:
         0; 1 if training broke down or a file could not be used; 2 for a mistake in
         options or data; 3 if the result is degenerate; 130 if stopped.
     """
+    words = sys.argv[1:] if words is None else words
     try:
-        return run(parse(sys.argv[1:] if words is None else words))
+        if words and words[0] in COMMANDS:
+            return COMMANDS[words[0]](words[1:])
+        return run(parse(words))
     except UserError as error:
         print(f"models_iic.py: error: {error}", file=sys.stderr)
         return EXIT_USAGE

@@ -5,39 +5,177 @@ import io
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
+import yaml
 
+from iic_tf import progression
 from iic_tf.checkpoints import write_atomically
 from iic_tf.console import clock, console
+from iic_tf.curves import draw_comparison
+from iic_tf.folders import OPTIONS_FILE, make_run_folder
 from iic_tf.health import Health, information_words, measure
-from iic_tf.inference import compile_predict, evaluate_pairs
-from iic_tf.job import Task, Trained
-from iic_tf.metrics import contingency, match_one_to_one, matched_errors
+from iic_tf.inference import compile_predict, evaluate_pairs, soft_assignments
+from iic_tf.job import EVALUATION_BATCH, Task, Trained, run_prefix, subset
+from iic_tf.metrics import (
+    MATCHES,
+    agreement,
+    class_recall,
+    clustering_scores,
+    contingency,
+    matched_errors,
+)
+from iic_tf.models import ClusterIIC
 from iic_tf.neighbours import find_neighbours
-from iic_tf.options import Options
-from iic_tf.pictures import cluster_grid, mistake_grid, pair_grid
+from iic_tf.options import Options, UserError, first_line, require
+from iic_tf.pictures import (
+    cluster_grid,
+    label_histograms,
+    mistake_grid,
+    number_table,
+    pair_grid,
+)
 from iic_tf.pipeline import evaluation_batches, training_batches
 
 
+@dataclass(frozen=True)
+class Groups:
+    """What a model makes of the evaluation images.
+
+    Attributes:
+        soft: Soft assignments, float32, shape ``(n, h, k)``.
+        health: Of the main sub-heads, over all pairs.
+        chosen: The sub-head that is handed over.
+        errors: Of every sub-head, shape ``(h,)``; None without labels, as all below.
+        errors_batch_statistics: The same with the statistics of batches, if asked for.
+        scores: See ``metrics.clustering_scores``.
+        names: Name of the class of each cluster of the chosen sub-head.
+        classes: Class of each cluster of the chosen sub-head, -1 for none.
+    """
+
+    soft: np.ndarray
+    health: Health
+    chosen: int
+    errors: np.ndarray | None = None
+    errors_batch_statistics: np.ndarray | None = None
+    scores: dict[str, np.ndarray] | None = None
+    classes: np.ndarray | None = None
+
+    @property
+    def clusters(self) -> np.ndarray:
+        """Cluster of each image in each sub-head, shape ``(n, h)``."""
+        return self.soft.argmax(-1)
+
+
+def assess(model: ClusterIIC, task: Task, options: Options) -> Groups:
+    """Groups all evaluation images and, where they have labels, scores the groups.
+
+    Args:
+        model: The network.
+        task: Images and what is done to them.
+        options: ``report.match``, ``choose`` and ``double``, and ``seed`` are read.
+    """
+    split, mapping = task.protocol.evaluate, task.protocol.mapping
+    predict = compile_predict(model)
+    pairs = evaluation_batches(
+        split.images, task.views, pairs=True, batch=EVALUATION_BATCH, seed=options.seed
+    )
+    soft, joint = evaluate_pairs(predict, pairs)
+    health = measure(joint)
+    labels, k = split.labels, health.num_clusters
+    if labels is None:
+        require(
+            options.report.choose == "loss",
+            "report.choose label needs images with labels",
+            choose=options.report.choose,
+        )
+        return Groups(soft, health, health.best)
+
+    def clusters_of(images: np.ndarray, predict: Any) -> np.ndarray:
+        batches = evaluation_batches(images, task.views, batch=EVALUATION_BATCH)
+        return soft_assignments(predict, batches).argmax(-1)
+
+    def mapping_on(predict: Any) -> tuple[np.ndarray, np.ndarray] | None:
+        if mapping is None or mapping.labels is None:
+            return None
+        return clusters_of(mapping.images, predict), mapping.labels
+
+    known = mapping_on(predict)
+    clusters, match = soft.argmax(-1), options.report.match
+    errors = matched_errors(
+        clusters, labels, num_clusters=k, match=match, mapping_on=known
+    )
+    doubled = None
+    if options.report.double:
+        by_batch = compile_predict(model, batch_statistics=True)
+        doubled = matched_errors(
+            clusters_of(split.images, by_batch),
+            labels,
+            num_clusters=k,
+            match=match,
+            mapping_on=mapping_on(by_batch),
+        )
+    by_label = options.report.choose == "label"
+    chosen = int(errors.argmin()) if by_label else health.best
+    own, classes = known or (clusters, labels)
+    return Groups(
+        soft,
+        health,
+        chosen,
+        errors,
+        doubled,
+        clustering_scores(clusters, labels, num_clusters=k, mapping_on=known),
+        match_classes(own[:, chosen], classes, num_clusters=k, match=match),
+    )
+
+
+# ------------------------------------------------------------------------------ words
+
+
 def sub_head_table(
-    information: np.ndarray, *, chosen: int, errors: np.ndarray | None = None
+    information: np.ndarray,
+    *,
+    chosen: int,
+    errors: np.ndarray | None = None,
+    chosen_by: str = "lowest loss",
 ) -> list[str]:
     """One line per sub-head: error where there are labels, information, the choice.
 
     Args:
         information: Mutual information in nats, shape ``(h,)``.
-        chosen: The sub-head with the lowest loss.
-        errors: One-to-one errors, shape ``(h,)``, or None without labels.
+        chosen: The sub-head handed over.
+        errors: Errors after the match, shape ``(h,)``, or None without labels.
+        chosen_by: Why that one, in words.
     """
     lines = []
     for head, nats in enumerate(information):
         error = "" if errors is None else f"error = {errors[head]:.4f}  "
-        mark = "  <- chosen (lowest loss)" if head == chosen else ""
+        mark = f"  <- chosen ({chosen_by})" if head == chosen else ""
         lines.append(f"Sub-head {head}  {error}MI = {nats:.2f} nats{mark}")
     if errors is not None:
         lines.append(f"Mean of {len(errors)} sub-heads  error = {errors.mean():.4f}")
+    return lines
+
+
+def score_table(scores: dict[str, np.ndarray], *, chosen: int) -> list[str]:
+    """One line per score: chosen, mean, standard deviation, best and worst sub-head.
+
+    Args:
+        scores: Scores by name, each of shape ``(h,)``.
+        chosen: The sub-head handed over.
+    """
+    columns = ("chosen", "mean", "std", "best", "worst")
+    lines = [f"{'':13}" + "".join(f"{column:>9}" for column in columns)]
+    for name, values in scores.items():
+        found = (
+            *(values[chosen], values.mean(), values.std()),
+            *(values.max(), values.min()),
+        )
+        lines.append(f"{name:13}" + "".join(f"{value:9.4f}" for value in found))
     return lines
 
 
@@ -50,14 +188,19 @@ def name_classes(labels: np.ndarray, names: Sequence[str] | None) -> list[str]:
 
 
 def match_classes(
-    clusters: np.ndarray, labels: np.ndarray, *, num_clusters: int
+    clusters: np.ndarray,
+    labels: np.ndarray,
+    *,
+    num_clusters: int,
+    match: str = "one-to-one",
 ) -> np.ndarray:
-    """The class that each cluster is matched with, one to one.
+    """The class that each cluster is matched with.
 
     Args:
         clusters: Cluster of each image, shape ``(n,)``.
         labels: Class of each image, shape ``(n,)``.
         num_clusters: Number of clusters k.
+        match: One of ``metrics.MATCHES``.
 
     Returns:
         Shape ``(k,)``; -1 for clusters left over.
@@ -65,102 +208,259 @@ def match_classes(
     table = contingency(
         clusters, labels, num_clusters=num_clusters, num_classes=int(labels.max()) + 1
     )
-    return match_one_to_one(table)
+    return MATCHES[match](table)
+
+
+# ------------------------------------------------------------------------------ files
 
 
 def write_assignments(
-    path: Path, probabilities: np.ndarray, *, labels: np.ndarray | None = None
+    path: Path,
+    probabilities: np.ndarray,
+    *,
+    labels: np.ndarray | None = None,
+    paths: Sequence[str] | None = None,
 ) -> None:
     """Writes which image belongs to which cluster, as CSV.
 
-    Columns: image (its number in the data), cluster, confidence (probability of that
-    cluster), runner_up (the next likely cluster), and label where there are labels.
+    Columns: path (or image, its number in the data), cluster, confidence (probability
+    of that cluster), runner_up (the next likely cluster), and label where there are
+    labels.
 
     Args:
         path: File to write.
         probabilities: Soft assignments of one sub-head, shape ``(n, k)``.
         labels: Class of each image or None.
+        paths: Name of each image's file or None.
     """
     order = np.argsort(-probabilities, axis=1, kind="stable")
     confidence = np.take_along_axis(probabilities, order[:, :1], axis=1)[:, 0]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
-        ["image", "cluster", "confidence", "runner_up"]
+        ["image" if paths is None else "path", "cluster", "confidence", "runner_up"]
         + ([] if labels is None else ["label"])
     )
     for i in range(len(probabilities)):
-        row = [i, order[i, 0], f"{confidence[i]:.4f}", order[i, 1]]
+        name = i if paths is None else paths[i]
+        row = [name, order[i, 0], f"{confidence[i]:.4f}", order[i, 1]]
         writer.writerow(row if labels is None else [*row, labels[i]])
     write_atomically(path, text.getvalue())
 
 
-def hand_over(
-    trained: Trained,
-    task: Task,
-    *,
-    seed: int,
-    class_names: Sequence[str] | None = None,
-) -> Health:
+def write_network(path: Path, backbone: keras.Model) -> None:
+    """Writes the layers of a backbone: names, kinds, shapes, parameters.
+
+    Batch normalisation that keeps no running statistics is marked.
+
+    Args:
+        path: File to write.
+        backbone: Keras model.
+    """
+    lines = []
+    for layer in backbone.layers:
+        shape = "×".join(str(n) for n in layer.output.shape[1:])
+        mark = "" if getattr(layer, "tracked", True) else "  no running statistics"
+        lines.append(
+            f"{layer.name:24} {type(layer).__name__:22} {shape:>14} "
+            f"{layer.count_params():>12,}{mark}"
+        )
+    lines.append(f"{'':62} {backbone.count_params():>12,} parameters")
+    write_atomically(path, "\n".join(lines) + "\n")
+
+
+def write_unreadable(path: Path, unreadable: Sequence[tuple[str, str]]) -> None:
+    """Writes which files were skipped and why, as CSV.
+
+    Args:
+        path: File to write.
+        unreadable: Name and reason of each.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["path", "reason"])
+    writer.writerows(unreadable)
+    write_atomically(path, text.getvalue())
+
+
+def draw_groups(folder: Path, groups: Groups, task: Task, *, title: str) -> list[str]:
+    """Draws what is in the clusters, and where there are labels how well they fit.
+
+    Args:
+        folder: Where the pictures go.
+        groups: See ``assess``.
+        task: The images, with labels or without.
+        title: First words of every heading.
+
+    Returns:
+        One line per picture: its name and what it shows.
+    """
+    split, k, chosen = task.protocol.evaluate, groups.health.num_clusters, groups.chosen
+    clusters, names = groups.clusters, None
+    lines = ["clusters.png        what is in each cluster"]
+    if split.labels is not None and groups.classes is not None:
+        classes = name_classes(split.labels, task.class_names)
+        names = ["none" if c < 0 else classes[c] for c in groups.classes]
+        mistake_grid(
+            folder / "mistakes.png",
+            split.images,
+            split.labels,
+            groups.classes[clusters[:, chosen]],
+            names=classes,
+            title=f"{title}: the most frequent mistakes",
+        )
+        if (folder / "mistakes.png").is_file():
+            lines.append("mistakes.png        the most frequent mistakes")
+        counts = contingency(
+            clusters[:, chosen], split.labels, num_clusters=k, num_classes=len(classes)
+        )
+        order = np.argsort(np.where(groups.classes < 0, k, groups.classes))
+        number_table(
+            folder / "confusion.png",
+            (counts / np.maximum(counts.sum(axis=0), 1))[order].T,
+            rows=classes,
+            columns=[f"{i}" for i in order],
+            across="cluster",
+            title=f"{title}: where the images of each class are, in %",
+        )
+        lines.append("confusion.png       in which clusters each class is")
+        label_histograms(
+            folder / "histograms.png",
+            counts,
+            names=classes,
+            title=f"{title}: classes in each cluster",
+        )
+        lines.append("histograms.png      which classes each cluster has")
+    heads = [str(head) for head in range(clusters.shape[1])]
+    if len(heads) > 1:
+        number_table(
+            folder / "agreement.png",
+            agreement(clusters, num_clusters=k),
+            rows=heads,
+            columns=heads,
+            across="sub-head",
+            title=f"{title}: images on which two sub-heads agree, in %",
+        )
+        lines.append("agreement.png       how far the sub-heads agree")
+    cluster_grid(
+        folder / "clusters.png",
+        split.images,
+        groups.soft[:, chosen],
+        names=names,
+        title=f"{title}: the most confident images of each cluster",
+    )
+    return lines
+
+
+def summarise(groups: Groups, task: Task, options: Options) -> dict[str, Any]:
+    """All numbers of an evaluation, plain, as ``summary.json`` has them."""
+    health = groups.health
+    by = "lowest loss on pairs of the evaluation images"
+    if options.report.choose == "label":
+        by = "lowest error, which uses labels"
+    labels = task.protocol.evaluate.labels
+    recall = None
+    if labels is not None and groups.classes is not None:
+        table = contingency(
+            groups.clusters[:, groups.chosen],
+            labels,
+            num_clusters=health.num_clusters,
+            num_classes=int(labels.max()) + 1,
+        )
+        recall = class_recall(table, groups.classes).tolist()
+
+    def plain(values: np.ndarray | None) -> list | None:
+        return None if values is None else values.tolist()
+
+    return {
+        "chosen": groups.chosen,
+        "chosen_by": by,
+        "information": health.information.tolist(),
+        "bound": health.bound,
+        "match": options.report.match,
+        "errors": plain(groups.errors),
+        "errors_batch_statistics": plain(groups.errors_batch_statistics),
+        "scores": groups.scores
+        and {name: values.tolist() for name, values in groups.scores.items()},
+        "recall": recall,
+        "images": len(groups.soft),
+        "scored_on": task.protocol.words,
+    }
+
+
+def tell(groups: Groups, task: Task, options: Options) -> None:
+    """Prints what came out, error by error.
+
+    Args:
+        groups: See ``assess``.
+        task: Its protocol and class names are read.
+        options: How the sub-head was chosen and clusters were matched.
+    """
+    health, chosen = groups.health, groups.chosen
+    by = "lowest loss" if options.report.choose == "loss" else "lowest error, by label"
+    kind = "Lowest-loss" if options.report.choose == "loss" else "Lowest-error"
+    k = health.num_clusters
+    console.print(
+        f"{kind} sub-head: {chosen}, mutual information "
+        f"{information_words(health.information[chosen], k)}, "
+        f"{health.effective[chosen]:.1f} of {k} clusters in effect."
+    )
+    if groups.errors is not None:
+        console.print(
+            f"Errors after {options.report.match} matching of clusters and classes, on "
+            f"all {len(groups.soft):,} images of {task.protocol.words}:"
+        )
+    for line in sub_head_table(
+        health.information, chosen=chosen, errors=groups.errors, chosen_by=by
+    ):
+        console.print(line)
+    if groups.errors_batch_statistics is not None:
+        listed = ", ".join(f"{e:.4f}" for e in groups.errors_batch_statistics)
+        console.print(f"With the statistics of each batch  errors = {listed}")
+    if groups.scores is not None:
+        console.print()
+        for line in score_table(groups.scores, chosen=chosen):
+            console.print(line)
+
+
+def hand_over(trained: Trained, task: Task, options: Options) -> Health:
     """Groups all evaluation images, and writes and prints what came out.
 
-    Writes clusters.png, assignments.csv, model.keras, summary.json and, where there
-    are labels, mistakes.png into the run folder. The sub-head is chosen by its loss on
-    pairs of the evaluation images. Labels only score it and name what is in pictures.
+    Writes pictures, assignments.csv, model.keras and summary.json into the run folder.
+    Labels only score and name what is in pictures, unless ``report.choose`` is label.
 
     Args:
         trained: The run.
         task: What it was trained on.
-        seed: Seed of the perturbed copies.
-        class_names: Names of the classes, for the picture.
+        options: Of the run.
 
     Returns:
         Health of the main sub-heads over the evaluation images.
     """
     split, folder = task.protocol.evaluate, trained.folder
     with trained.watch.time("results"):
-        pairs = evaluation_batches(
-            split.images, task.views, pairs=True, batch=1000, seed=seed
-        )
-        soft, joint = evaluate_pairs(compile_predict(trained.model), pairs)
-        health = measure(joint)
-        k, chosen = health.num_clusters, health.best
-        errors = names = None
-        if (labels := split.labels) is not None:
-            clusters = soft.argmax(-1)
-            errors = matched_errors(clusters, labels, num_clusters=k)
-            classes = name_classes(labels, class_names)
-            match = match_classes(clusters[:, chosen], labels, num_clusters=k)
-            names = ["none" if c < 0 else classes[c] for c in match]
-            mistake_grid(
-                folder / "mistakes.png",
-                split.images,
-                labels,
-                match[clusters[:, chosen]],
-                names=classes,
-                title=f"{folder.name}: the most frequent mistakes",
-            )
-        write_assignments(
-            folder / "assignments.csv", soft[:, chosen], labels=split.labels
-        )
         unfinished = folder / ".unfinished.keras"
         trained.model.save(unfinished)
         os.replace(unfinished, folder / "model.keras")
-        cluster_grid(
-            folder / "clusters.png",
-            split.images,
-            soft[:, chosen],
-            names=names,
-            title=f"{folder.name}: the most confident images of each cluster",
+        groups = assess(trained.model, task, options)
+        write_assignments(
+            folder / "assignments.csv",
+            groups.soft[:, groups.chosen],
+            labels=split.labels,
+            paths=split.paths,
         )
+        pictures = draw_groups(folder, groups, task, title=folder.name)
+        if options.report.progression:
+            followed = subset(split, progression.MAX_IMAGES)
+            progression.draw(
+                folder / "progression",
+                folder / "progression.gif",
+                followed.images,
+                labels=followed.labels,
+            )
+            pictures.append("progression.gif     images on their way to clusters")
     summary = {
-        "chosen": chosen,
-        "chosen_by": "lowest loss on pairs of the evaluation images",
-        "information": health.information.tolist(),
-        "bound": health.bound,
-        "errors": None if errors is None else errors.tolist(),
-        "images": len(split.images),
-        "scored_on": task.protocol.words,
+        **summarise(groups, task, options),
         "steps": trained.step,
         "train_seconds": round(trained.seconds, 1),
         "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
@@ -169,25 +469,108 @@ def hand_over(
 
     console.print(f"\nTime:     {trained.watch}.")
     console.print(f"Trained for {clock(trained.seconds)}. Results in {folder}:")
-    console.print("  learning_curve.png  how it went")
-    console.print("  clusters.png        what is in each cluster")
-    if (folder / "mistakes.png").is_file():
-        console.print("  mistakes.png        the most frequent mistakes")
-    console.print("  assignments.csv     cluster and confidence of every image")
-    console.print("  model.keras         the network")
-    console.print(
-        f"Lowest-loss sub-head: {chosen}, mutual information "
-        f"{information_words(health.information[chosen], k)}, "
-        f"{health.effective[chosen]:.1f} of {k} clusters in effect."
+    for line in (
+        "learning_curve.png  how it went",
+        *pictures,
+        "assignments.csv     cluster and confidence of every image",
+        "model.keras         the network",
+    ):
+        console.print(f"  {line}")
+    tell(groups, task, options)
+    return groups.health
+
+
+# ------------------------------------------------------------------------ stored runs
+
+
+def evaluate(folder: Path, task: Task, options: Options) -> Path:
+    """Applies the model of a finished run to images, its own or others.
+
+    Args:
+        folder: The run.
+        task: The images.
+        options: Of the run, over which go those of the evaluation.
+
+    Returns:
+        Folder with pictures, assignments.csv and summary.json, inside the run's.
+
+    Raises:
+        UserError: If there is no model or the images are not what it takes.
+    """
+    path = folder / "model.keras"
+    require(
+        path.is_file(),
+        f"the run {folder} has no model.keras; --resume {folder} finishes it",
+        run=str(folder),
     )
-    if errors is not None:
-        console.print(
-            f"Errors after one-to-one matching of clusters and classes, on all "
-            f"{len(split.images):,} images of {task.protocol.words}:"
+    try:
+        model = keras.models.load_model(path)
+    except Exception as error:  # damage surfaces as any of a dozen kinds
+        raise UserError(f"{path} cannot be read: {first_line(error)}") from None
+    images = task.protocol.evaluate.images
+    seen = task.views.seen_shape(images.shape[1:])
+    require(
+        tuple(model.backbone.input_shape[1:]) == seen,
+        f"the model of {folder} takes views of shape "
+        f"{tuple(model.backbone.input_shape[1:])}; images must lead to the same",
+        shape=seen,
+    )
+    groups = assess(model, task, options)
+    place = make_run_folder(folder, name=None, prefix="evaluation")
+    write_assignments(
+        place / "assignments.csv",
+        groups.soft[:, groups.chosen],
+        labels=task.protocol.evaluate.labels,
+        paths=task.protocol.evaluate.paths,
+    )
+    draw_groups(place, groups, task, title=folder.name)
+    summary = summarise(groups, task, options)
+    write_atomically(place / "summary.json", json.dumps(summary, indent=2) + "\n")
+    tell(groups, task, options)
+    return place
+
+
+def compare(folders: Sequence[Path], *, plot: Path) -> None:
+    """Prints a table of runs and draws their courses into one figure.
+
+    Args:
+        folders: Runs.
+        plot: PNG file to write.
+
+    Raises:
+        UserError: If a folder holds no run.
+    """
+    width = max(len(folder.name) for folder in folders) + 2
+    console.print(
+        f"{'run':{width}}{'graph':12}{'k':>4}{'steps':>9}{'minutes':>9}{'nats':>7}"
+        f"{'chosen':>9}{'mean':>8}{'best':>8}{'worst':>8}  errors on",
+        style="bold",
+    )
+    courses = {}
+    for folder in folders:
+        stored = yaml.safe_load((folder / OPTIONS_FILE).read_text())
+        lines = (folder / "history.jsonl").read_text().splitlines()
+        rows = courses[folder.name] = [json.loads(line) for line in lines]
+        row = rows[-1]
+        path = folder / "summary.json"
+        done = json.loads(path.read_text()) if path.is_file() else row
+        chosen = done["chosen"]
+        nats = (done.get("information") or row["main_information"])[chosen]
+        line = (
+            f"{folder.name:{width}}{stored['graph']['name']:12}{stored['k']:4}"
+            f"{row['step']:9,}{row['seconds'] / 60:9.1f}{nats:7.3f}"
         )
-    for line in sub_head_table(health.information, chosen=chosen, errors=errors):
+        if done.get("errors"):
+            errors = np.array(done["errors"])
+            line += (
+                f"{errors[chosen]:9.4f}{errors.mean():8.4f}{errors.min():8.4f}"
+                f"{errors.max():8.4f}  {done['scored_on']}"
+            )
+        else:
+            line += f"{'':35}no labels"
         console.print(line)
-    return health
+    draw_comparison(courses, plot)
+    console.print(f"Courses: {plot}")
 
 
 def draw_pairs(task: Task, options: Options) -> Path:
@@ -216,7 +599,7 @@ def draw_pairs(task: Task, options: Options) -> Path:
         steps=1,
         neighbours=neighbours,
     )
-    path = Path(options.out) / f"pairs_{options.data.recipe}.png"
+    path = Path(options.out) / f"pairs_{run_prefix(options)}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     pair_grid(path, [view.numpy() for view in views], title=title)
     return path

@@ -29,7 +29,8 @@ from rich.table import Table
 
 import data
 from iic_tf.pipeline import training_batches
-from iic_tf.sources import concatenate, embedded_digits
+from iic_tf.sources import embedded_digits
+from iic_tf.splits import concatenate
 
 IMAGES, COPIES, HEADS, K = 140, 5, 5, 10
 WIDTHS = (64, 128, 256, 512)
@@ -40,7 +41,7 @@ def make_parts(folder: Path) -> None:
     images = concatenate(list(embedded_digits().splits.values())).images
     batches = training_batches(
         images,
-        data.RECIPES["mnist_published"].views({}),
+        data.RECIPES["mnist_published"].views((28, 28, 1), {}),
         repeats=COPIES,
         batch=IMAGES,
         seed=0,
@@ -151,7 +152,7 @@ def ours(parts: dict[str, np.ndarray], precision: str):
         model,
         make_optimizer(options, steps=steps),
         tf.distribute.get_strategy(),
-        schedule=make_schedule(options, steps=steps, per_epoch=steps),
+        schedule=make_schedule(options, kind=np.zeros(steps, int)),
     )
     views = (parts["originals"], *parts["copies"])
     batches = iter(tf.data.Dataset.from_tensors(views).repeat())

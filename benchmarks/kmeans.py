@@ -15,18 +15,20 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
 from iic_tf.metrics import matched_errors
-from iic_tf.sources import apply_protocol, from_dir
+from iic_tf.sources import from_dir
+from iic_tf.splits import apply_protocol
 
 
 def main() -> None:
     """Clusters and prints."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", required=True, help="folder of IDX files, or npz")
+    parser.add_argument("--data", required=True, help="as --data.dir of models_iic.py")
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--components", type=int, default=50)
     arguments = parser.parse_args()
-    split = apply_protocol(from_dir(arguments.data, name="images"), "all").train
+    source = from_dir(arguments.data, name="images")
+    split = apply_protocol(source, "all", unlabelled=False).train
     pixels = split.images.reshape(len(split.images), -1).astype(np.float32) / 255
     reduced = PCA(arguments.components, random_state=0).fit_transform(pixels)
     whitened = reduced / reduced.std(axis=0)

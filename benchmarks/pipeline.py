@@ -1,10 +1,10 @@
 """How fast is the input pipeline, and how long does a training step wait for it?
 
-``python benchmarks/pipeline.py`` prints, for each recipe, the images per second that
-the pipeline perturbs when nothing else runs; the same for perturbing single images
-instead of batches; how much longer steps take with the pipeline than with one batch
-that lies in memory (on a CPU both share the cores); and the share of a step during
-which it stands still because its batch is not there yet.
+``python benchmarks/pipeline.py`` prints, for each recipe of digits, how many images per
+second the pipeline perturbs when nothing else runs; the same for perturbing single
+images instead of batches; how much longer steps take with the pipeline than with one
+batch that lies in memory (on a CPU both share the cores); and the share of a step
+during which it stands still because its batch is not there yet.
 """
 
 import argparse
@@ -24,7 +24,8 @@ from train_step import make_step
 
 import data
 from iic_tf.pipeline import training_batches
-from iic_tf.sources import concatenate, embedded_digits
+from iic_tf.sources import embedded_digits
+from iic_tf.splits import concatenate
 
 
 def rate(batches: tf.data.Dataset, *, images: int, count: int = 30) -> float:
@@ -40,7 +41,7 @@ def rate(batches: tf.data.Dataset, *, images: int, count: int = 30) -> float:
 
 def image_by_image(images: np.ndarray, recipe: data.Recipe) -> tf.data.Dataset:
     """Perturbs single images before they are batched, as most pipelines do."""
-    views = recipe.views({})
+    views = recipe.views(images.shape[1:], {})
 
     def one(number: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
         x = tf.cast(image[None], tf.float32) / 255
@@ -75,7 +76,7 @@ def step_times(arguments, batches):
 
 
 def main() -> None:
-    """Measures every recipe and prints the table."""
+    """Measures every recipe of digits and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=2)
@@ -88,9 +89,11 @@ def main() -> None:
                   "step in memory\nms", "step with pipeline\nms", "slower by",
                   "waiting")  # fmt: skip
     for name, recipe in data.RECIPES.items():
+        if recipe.source_shape != images.shape[1:]:
+            continue
         batches = training_batches(
             images,
-            recipe.views({}),
+            recipe.views(images.shape[1:], {}),
             repeats=arguments.repeats,
             batch=arguments.batch,
             seed=0,

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from iic_tf.checkpoints import History
 from iic_tf.console import Training
 from iic_tf.curves import LearningCurve
 from iic_tf.health import describe, is_degenerate, measure
-from iic_tf.inference import soft_assignments
-from iic_tf.metrics import matched_errors
+from iic_tf.inference import Scorer
 
 Action = Callable[[dict[str, Any]], None]
 
@@ -46,6 +44,8 @@ def make_row(
         "passes": step * images_per_step / num_images,
     }
     for bank in ("main", "aux"):
+        if f"{bank}_joint" not in sums:
+            continue
         health = measure(sums[f"{bank}_joint"])
         row[f"{bank}_loss"] = sums[f"{bank}_loss"].tolist()
         row[f"{bank}_information"] = health.information.tolist()
@@ -80,28 +80,22 @@ def remark_words(remark: dict[str, Any]) -> str:
 
 
 def score(
-    predict: Callable,
-    batches: tf.data.Dataset,
-    labels: np.ndarray,
-    *,
-    num_clusters: int,
-    scored_on: str,
+    scorer: Scorer, *, scored_on: str, batch_statistics: Callable | None = None
 ) -> Action:
     """Adds the error of every main sub-head; the only action that sees labels.
 
     Args:
-        predict: From ``inference.compile_predict``.
-        batches: The images to score.
-        labels: Their classes.
-        num_clusters: k.
+        scorer: Has the images and their classes.
         scored_on: Which images these are, in words.
+        batch_statistics: Predicts with the statistics of batches; adds a second set of
+            errors.
     """
 
     def act(row: dict[str, Any]) -> None:
-        clusters = soft_assignments(predict, batches).argmax(-1)
-        errors = matched_errors(clusters, labels, num_clusters=num_clusters)
-        row["errors"] = errors.tolist()
+        row["errors"] = scorer.errors().tolist()
         row["scored_on"] = scored_on
+        if batch_statistics is not None:
+            row["errors_batch_statistics"] = scorer.errors(batch_statistics).tolist()
 
     return act
 

@@ -1,7 +1,7 @@
 """What a person sees while a run goes on: a progress line, or plain lines in a pipe."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 
@@ -12,6 +12,7 @@ from rich.progress import (
     Progress,
     TextColumn,
     TimeElapsedColumn,
+    TimeRemainingColumn,
 )
 
 console = Console(highlight=False, markup=False, soft_wrap=True)
@@ -56,6 +57,27 @@ class Stopwatch:
     def __str__(self) -> str:
         """The parts in words: "steps 3:21, reports 0:09"."""
         return ", ".join(f"{name} {clock(t)}" for name, t in self.seconds.items())
+
+
+@contextmanager
+def counted(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress line for work that is counted, on a terminal.
+
+    Args:
+        what: What is being done, in words.
+
+    Yields:
+        Function of the number done and the number in all.
+    """
+    columns = (
+        *(TextColumn(what), BarColumn(), MofNCompleteColumn()),
+        *(TimeElapsedColumn(), TimeRemainingColumn()),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
+        task = progress.add_task(what)
+        yield lambda done, of: progress.update(task, completed=done, total=of)
 
 
 class Training:

@@ -70,9 +70,9 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
 
     Args:
         figure: Any matplotlib figure.
-        rows: History rows with ``step``, ``passes``, ``main_information`` and
-            ``aux_information`` (nats, one number per sub-head), ``main_bound`` and
-            ``aux_bound``, and where labels exist ``errors`` (one per main sub-head),
+        rows: History rows with ``step``, ``passes``, ``main_information`` (nats, one
+            number per sub-head), ``main_bound``, the same for ``aux`` if there is such
+            a bank, and where labels exist ``errors`` (one per main sub-head),
             ``chosen`` and ``scored_on``.
         title: Heading.
     """
@@ -82,7 +82,12 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
     steps = np.array([row["step"] for row in rows])
 
     top = panels[0]
-    for bank, colour in (("main", MAIN), ("aux", AUX)):
+    banks = {
+        bank: colour
+        for bank, colour in (("main", MAIN), ("aux", AUX))
+        if f"{bank}_bound" in rows[-1]
+    }
+    for bank, colour in banks.items():
         bound = rows[-1][f"{bank}_bound"]
         nats = np.array([row[f"{bank}_information"] for row in rows])
         k = round(float(np.exp(bound)))
@@ -98,7 +103,7 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
             fontsize=8,
         )
     _mark(top, rows)
-    top.set_ylim(0, max(rows[-1]["main_bound"], rows[-1]["aux_bound"]) * 1.12)
+    top.set_ylim(0, max(rows[-1][f"{bank}_bound"] for bank in banks) * 1.12)
     top.set_ylabel("mutual information (nats)")
     top.legend(loc="lower right", frameon=False, fontsize=9)
     top.set_title(title, loc="left", fontsize=11)
@@ -141,6 +146,49 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
         axes.grid(axis="y", color="#e4e4e4", linewidth=0.7)
         axes.set_axisbelow(True)
         axes.tick_params(colors=MUTED)
+
+
+def draw_comparison(courses: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """Draws information, and errors where there are labels, of several runs.
+
+    Args:
+        courses: History rows by the name of the run.
+        path: PNG file to write.
+    """
+    scored = any(rows[-1].get("errors") for rows in courses.values())
+    figure = Figure(figsize=(8, 6.4 if scored else 4), dpi=110, layout="constrained")
+    panels = figure.subplots(2 if scored else 1, 1, squeeze=False)[:, 0]
+    for name, rows in courses.items():
+        minutes = np.array([row["seconds"] / 60 for row in rows])
+        nats = [row["main_information"][row["chosen"]] for row in rows]
+        [line] = panels[0].plot(minutes, nats, label=name, linewidth=1.5)
+        if rows[-1].get("errors"):
+            errors = [row["errors"][row["chosen"]] for row in rows]
+            panels[1].plot(minutes, errors, color=line.get_color(), linewidth=1.5)
+    panels[0].set_ylabel("mutual information (nats)")
+    panels[0].set_title("the lowest-loss sub-head of each run", loc="left", fontsize=11)
+    panels[0].legend(frameon=False, fontsize=9)
+    if scored:
+        panels[1].set_yscale("log")
+        panels[1].set_ylabel("error")
+        _plain_ticks(panels[1])
+    panels[-1].set_xlabel("minutes of training")
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#e4e4e4", linewidth=0.7)
+        axes.tick_params(colors=MUTED)
+    save_figure(figure, path)
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Errors as plain numbers on a logarithmic axis, from the tick below to above."""
+    low, high = axes.get_ylim()
+    low = max((t for t in _ERROR_TICKS if t <= low), default=_ERROR_TICKS[0])
+    high = min((t for t in _ERROR_TICKS if t >= high), default=_ERROR_TICKS[-1])
+    ticks = [t for t in _ERROR_TICKS if low <= t <= high]
+    axes.set_ylim(low * 0.95, high * 1.05)
+    axes.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    axes.minorticks_off()
 
 
 class LearningCurve:

@@ -60,24 +60,27 @@ def make_run_folder(out: Path, *, name: str | None, prefix: str) -> Path:
             raise _cannot_write(out, error) from None
 
 
-def find_run(resume: str, *, out: Path) -> Path:
-    """The folder of a run to resume.
+def find_run(run: str, *, out: Path, what: str = "resume") -> Path:
+    """The folder of a stored run.
 
     Args:
-        resume: Its path, or ``latest`` for the newest run in ``out``.
+        run: Its path, or ``latest`` for the newest run in ``out``.
         out: Folder that holds the folders of runs.
+        what: What it is wanted for, for the sentence.
 
     Raises:
         UserError: If there is no such run.
     """
-    if resume == "latest":
+    if run == "latest":
         runs = sorted(out.glob(f"*/{OPTIONS_FILE}"), key=lambda p: p.stat().st_mtime)
-        require(bool(runs), "resume latest needs a run in the folder out", out=str(out))
+        require(
+            bool(runs), f"{what} latest needs a run in the folder out", out=str(out)
+        )
         return runs[-1].parent
-    folder = Path(resume)
+    folder = Path(run)
     require(
         (folder / OPTIONS_FILE).is_file(),
-        "resume must be the folder of a run, or latest",
-        resume=resume,
+        f"{what} must be given the folder of a run, or latest",
+        run=run,
     )
     return folder

@@ -89,16 +89,18 @@ class SubHeads(keras.layers.Layer):
             clusters: For each image the cluster that each sub-head is to name, integers
                 in ``[0, num_clusters)``, shape ``(n, h)``.
         """
+        n, d = features.shape
         mean = features.mean(axis=0)
         centred = features - mean
-        covariance = centred.T @ centred / len(features)
-        ridge = RIDGE * np.trace(covariance) / len(covariance)
-        targets = np.eye(self.num_clusters, dtype=np.float32)[clusters]
-        targets = targets.reshape(len(features), -1)
-        kernel = np.linalg.solve(
-            covariance + ridge * np.eye(len(covariance), dtype=np.float32),
-            centred.T @ targets / len(features),
-        )
+        targets = np.eye(self.num_clusters, dtype=np.float32)[clusters].reshape(n, -1)
+        if d <= n:
+            covariance = centred.T @ centred / n
+            covariance.flat[:: d + 1] += RIDGE * np.trace(covariance) / d
+            kernel = np.linalg.solve(covariance, centred.T @ targets / n)
+        else:  # the same solution, from the smaller matrix
+            gram = centred @ centred.T / n
+            gram.flat[:: n + 1] += RIDGE * np.trace(gram) / d
+            kernel = centred.T @ np.linalg.solve(gram, targets / n)
         bias = targets.mean(axis=0) - mean @ kernel
         self.kernel.assign(LOGIT_SCALE * kernel)
         self.bias.assign(LOGIT_SCALE * bias)

@@ -121,13 +121,12 @@ def decode(path: Path, *, side: int, channels: int) -> np.ndarray:
 
 
 def choose_side(sides: Iterable[int]) -> int:
-    """A side that suits images of many sizes: a multiple of 8 between 16 and 64.
+    """A side that suits images of many sizes: the median, but between 16 and 64.
 
     Args:
         sides: Shorter side of each image in pixels.
     """
-    median = float(np.median(list(sides)))
-    return int(min(max(median // 8 * 8, 16), LARGEST_SIDE))
+    return int(np.clip(np.median(list(sides)), 16, LARGEST_SIDE))
 
 
 def _room(number: int, side: int, channels: int) -> tuple[np.ndarray, str]:

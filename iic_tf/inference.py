@@ -6,14 +6,20 @@ import numpy as np
 import tensorflow as tf
 
 from iic_tf.losses import joint_distribution
+from iic_tf.metrics import matched_errors
 from iic_tf.models import ClusterIIC
+from iic_tf.splits import Split
 
 
-def compile_predict(model: ClusterIIC) -> Callable[[tf.Tensor], dict]:
+def compile_predict(
+    model: ClusterIIC, *, batch_statistics: bool = False
+) -> Callable[[tf.Tensor], dict]:
     """Compiles the model's inference mode once, for batches of any size.
 
     Args:
         model: The network; later changes of its weights are seen.
+        batch_statistics: Whether batch normalisation uses the statistics of the images
+            that are given, as in training; its running ones stay as they are.
 
     Returns:
         Function of images ``(n, height, width, channels)`` to the soft assignments of
@@ -23,9 +29,19 @@ def compile_predict(model: ClusterIIC) -> Callable[[tf.Tensor], dict]:
 
     @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False)
     def predict(images: tf.Tensor) -> dict:
-        return model(images, training=False)
+        return model(images, training=batch_statistics)
 
-    return predict
+    if not batch_statistics:
+        return predict
+
+    def predict_and_restore(images: tf.Tensor) -> dict:
+        kept = [variable.numpy() for variable in model.non_trainable_variables]
+        found = predict(images)
+        for variable, value in zip(model.non_trainable_variables, kept, strict=True):
+            variable.assign(value)
+        return found
+
+    return predict_and_restore
 
 
 def soft_assignments(predict: Callable, batches: tf.data.Dataset) -> np.ndarray:
@@ -39,6 +55,62 @@ def soft_assignments(predict: Callable, batches: tf.data.Dataset) -> np.ndarray:
         float32, shape ``(n, h, k)``, in the order of the data set.
     """
     return np.concatenate([predict(views[0])["main"].numpy() for views in batches])
+
+
+class Scorer:
+    """Errors of all main sub-heads on labelled images.
+
+    Args:
+        predict: From ``compile_predict``.
+        images: Images to score, uint8.
+        labels: Their classes.
+        mapping: Images on which clusters are mapped to classes; those scored if None.
+        make_batches: Makes evaluation batches of images.
+        num_clusters: k.
+        match: One of ``metrics.MATCHES``.
+    """
+
+    def __init__(
+        self,
+        predict: Callable,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        mapping: Split | None,
+        make_batches: Callable[[np.ndarray], tf.data.Dataset],
+        num_clusters: int,
+        match: str,
+    ):
+        self._predict = predict
+        self._batches = make_batches(images)
+        self._labels = labels
+        self._mapping = None
+        if mapping is not None and mapping.labels is not None:
+            self._mapping = (make_batches(mapping.images), mapping.labels)
+        self._num_clusters = num_clusters
+        self._match = match
+
+    def errors(self, predict: Callable | None = None) -> np.ndarray:
+        """Errors after the match, shape ``(h,)``; 0 to 1, lower better.
+
+        Args:
+            predict: Takes the place of the usual one.
+        """
+
+        def clusters(batches: tf.data.Dataset) -> np.ndarray:
+            return soft_assignments(predict or self._predict, batches).argmax(-1)
+
+        mapping_on = None
+        if self._mapping is not None:
+            batches, labels = self._mapping
+            mapping_on = clusters(batches), labels
+        return matched_errors(
+            clusters(self._batches),
+            self._labels,
+            num_clusters=self._num_clusters,
+            match=self._match,
+            mapping_on=mapping_on,
+        )
 
 
 def evaluate_pairs(
@@ -64,28 +136,33 @@ def evaluate_pairs(
 
 
 def overclusters(
-    model: ClusterIIC, batches: tf.data.Dataset
+    model: ClusterIIC, batches: tf.data.Dataset, *, stride: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Features of images, and the overcluster that each auxiliary sub-head names.
 
     Args:
         model: The network.
         batches: Data set of pairs ``(images, copies)``.
+        stride: Features are kept of every so-many-th image: they can be large.
 
     Returns:
-        Features of the images, float32, shape ``(n, d)``; their overclusters, shape
-        ``(n, h)``; and those of the copies, same shape.
+        Features of the images, float32, shape ``(ceil(n / stride), d)``; the
+        overclusters of all, shape ``(n, h)``; and those of the copies, same shape.
     """
+    aux = model.banks["aux"]
 
     @tf.function(autograph=False, reduce_retracing=True)
     def name(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = tf.cast(model.backbone(images, training=False), tf.float32)
-        return features, tf.argmax(model.aux(features), axis=-1, output_type=tf.int32)
+        return features, tf.argmax(aux(features), axis=-1, output_type=tf.int32)
 
     gathered: list[tuple[np.ndarray, ...]] = []
+    done = 0
     for images, copies in batches:
         features, own = name(images)
-        gathered.append((features.numpy(), own.numpy(), name(copies)[1].numpy()))
+        kept = features.numpy()[-done % stride :: stride]
+        gathered.append((kept, own.numpy(), name(copies)[1].numpy()))
+        done += len(own)
     features, own, other = (
         np.concatenate(parts) for parts in zip(*gathered, strict=True)
     )

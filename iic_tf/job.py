@@ -5,7 +5,7 @@ a function that builds the backbone.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,26 +15,31 @@ import numpy as np
 import tensorflow as tf
 import yaml
 
-from iic_tf import actions
+from iic_tf import actions, progression
 from iic_tf.checkpoints import Checkpoints, History, manifest, write_atomically
 from iic_tf.console import Stopwatch, Training
 from iic_tf.curves import LearningCurve
 from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, make_run_folder
 from iic_tf.health import OFF_TRACK_SHARE
-from iic_tf.inference import compile_predict
+from iic_tf.inference import Scorer, compile_predict, soft_assignments
 from iic_tf.loop import Event, StopSignal, train_loop
 from iic_tf.models import ClusterIIC
 from iic_tf.neighbours import find_neighbours
 from iic_tf.options import Options, as_plain, require
+from iic_tf.pictures import cluster_pairs
 from iic_tf.pipeline import (
+    Passes,
     Views,
     evaluation_batches,
-    steps_per_epoch,
+    plan_passes,
     training_batches,
 )
 from iic_tf.regroup import regroup
-from iic_tf.sources import Protocol, Split
+from iic_tf.splits import Protocol, Split
 from iic_tf.train import NonFiniteLoss, Trainer, make_optimizer, make_schedule
+
+EVALUATION_BATCH = 1000
+"""Images predicted at a time."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +50,13 @@ class Task:
         protocol: Training and evaluation images.
         views: What is done to them.
         origin: Where they came from, in words.
+        class_names: Names of the classes, or None.
     """
 
     protocol: Protocol
     views: Views
     origin: str
+    class_names: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,30 +80,50 @@ class Trained:
     watch: Stopwatch
 
 
-def _subset(split: Split, at_most: int) -> Split:
-    """At most so many images, evenly spaced."""
+def run_prefix(options: Options) -> str:
+    """What a run is named after: the user's own images, else the recipe."""
+    own = options.data.folder or options.data.array
+    name = Path(own).expanduser().resolve().stem if own else options.data.recipe
+    return name or "run"
+
+
+def subset(split: Split, at_most: int) -> Split:
+    """At most so many images, evenly spaced, without their paths."""
     index = np.linspace(0, len(split.images) - 1, min(at_most, len(split.images)))
     index = index.astype(np.int64)
     labels = None if split.labels is None else split.labels[index]
     return Split(split.images[index], labels)
 
 
-def _count_steps(options: Options, task: Task, *, replicas: int) -> tuple[int, int]:
-    """Steps of the run and of one pass; raises UserError if options and data clash."""
+def _plan(options: Options, task: Task, *, replicas: int) -> tuple[Passes, list]:
+    """The passes of the run and the images of each kind of pass.
+
+    Raises:
+        UserError: If options and data clash.
+    """
     num_images = len(task.protocol.train.images)
-    per_epoch = steps_per_epoch(num_images, options.data.batch)
+    batch = options.data.batch_for(num_images)
     require(
-        options.data.batch % replicas == 0,
+        batch % replicas == 0,
         f"data.batch must divide by the {replicas} devices",
-        batch=options.data.batch,
+        batch=batch,
     )
     require(
         num_images >= options.k,
         f"k must not exceed the {num_images} images",
         k=options.k,
     )
-    epochs = options.train.epochs
-    return (options.train.steps if epochs is None else epochs * per_epoch), per_epoch
+    # Passes in which main sub-heads train go over their images, others over all.
+    subsets = [
+        task.protocol.main if "main" in heads else None for heads in options.train.order
+    ]
+    passes = plan_passes(
+        [num_images if subset is None else len(subset) for subset in subsets],
+        batch=batch,
+        steps=options.train.steps,
+        epochs=options.train.epochs,
+    )
+    return passes, subsets
 
 
 def _build_trainer(
@@ -104,8 +131,7 @@ def _build_trainer(
     build_backbone: Callable[[], keras.Model],
     strategy: tf.distribute.Strategy,
     *,
-    steps: int,
-    per_epoch: int,
+    passes: Passes,
 ) -> Trainer:
     # Seeds the start weights only; data and perturbations follow from (seed, step).
     keras.utils.set_random_seed(options.seed)
@@ -120,9 +146,9 @@ def _build_trainer(
         )
         return Trainer(
             model,
-            make_optimizer(options.train, steps=steps),
+            make_optimizer(options.train, steps=len(passes.number)),
             strategy,
-            schedule=make_schedule(options.train, steps=steps, per_epoch=per_epoch),
+            schedule=make_schedule(options.train, kind=passes.kind),
         )
 
 
@@ -139,7 +165,7 @@ def _open_run(
         images=task.protocol.train.images,
     )
     if options.resume is None:
-        prefix = options.data.recipe
+        prefix = run_prefix(options)
         folder = make_run_folder(Path(options.out), name=options.name, prefix=prefix)
     else:
         folder = Path(options.resume)
@@ -186,20 +212,30 @@ def _report_actions(
     training: Training,
 ) -> list[actions.Action]:
     """What happens at each report, in order."""
-    evaluated = task.protocol.evaluate
-    subset = _subset(evaluated, options.report.images)
+    evaluated, mapping = task.protocol.evaluate, task.protocol.mapping
+    scored = subset(evaluated, options.report.images)
     chain: list[actions.Action] = []
-    if subset.labels is not None:
+    if scored.labels is not None:
         words = task.protocol.words
-        if len(subset.images) < len(evaluated.images):
-            words = f"{len(subset.images):,} images of {words}"
+        if len(scored.images) < len(evaluated.images):
+            words = f"{len(scored.images):,} images of {words}"
         chain.append(
             actions.score(
-                compile_predict(model),
-                evaluation_batches(subset.images, task.views, batch=1000),
-                subset.labels,
-                num_clusters=options.k,
+                Scorer(
+                    compile_predict(model),
+                    scored.images,
+                    scored.labels,
+                    mapping=mapping and subset(mapping, options.report.images),
+                    make_batches=lambda images: evaluation_batches(
+                        images, task.views, batch=EVALUATION_BATCH
+                    ),
+                    num_clusters=options.k,
+                    match=options.report.match,
+                ),
                 scored_on=words,
+                batch_statistics=compile_predict(model, batch_statistics=True)
+                if options.report.double
+                else None,
             )
         )
     curve = LearningCurve(
@@ -247,18 +283,15 @@ def train(
             stays.
     """
     images = task.protocol.train.images
-    steps, per_epoch = _count_steps(
-        options, task, replicas=strategy.num_replicas_in_sync
-    )
-    trainer = _build_trainer(
-        options, build_backbone, strategy, steps=steps, per_epoch=per_epoch
-    )
+    passes, subsets = _plan(options, task, replicas=strategy.num_replicas_in_sync)
+    steps = len(passes.number)
+    trainer = _build_trainer(options, build_backbone, strategy, passes=passes)
     history = History()
     folder, checkpoints = _open_run(options, task, trainer, history, steps=steps)
     start = int(trainer.step.numpy())
     on_start(folder, trainer.model, start)
 
-    batch, repeats = options.data.batch, options.data.repeats
+    batch, repeats = options.data.batch_for(len(images)), options.data.repeats
     watch = Stopwatch()
     neighbours = None
     if options.data.neighbours:
@@ -274,6 +307,9 @@ def train(
         seed=options.seed,
         start=start,
         steps=steps,
+        passes=passes,
+        subsets=subsets,
+        shuffle=options.data.shuffle,
         neighbours=None if neighbours is None else neighbours.by_edges,
     )
     training = Training(steps=steps, start=start, images_per_step=batch * (1 + repeats))
@@ -292,7 +328,7 @@ def train(
         }
 
     def start_anew_as_planned(step: int) -> None:
-        if step <= options.train.regroup_to * steps:
+        if options.heads.aux and step <= options.train.regroup_to * steps:
             history.remarks.append(start_anew(step))
 
     def set_right(step: int, row: dict[str, Any]) -> dict[str, Any] | None:
@@ -300,7 +336,9 @@ def train(
         if trainer.lamb > 1:
             trainer.lamb_at_most.assign(1.0)
             return {"step": step, "lamb_at_most": 1.0}
-        knows = max(row["aux_information"]) > OFF_TRACK_SHARE * row["aux_bound"]
+        knows = options.heads.aux and (
+            max(row["aux_information"]) > OFF_TRACK_SHARE * row["aux_bound"]
+        )
         if knows and options.train.regroup_to > 0 and step < steps:
             return start_anew(step)
         return None
@@ -316,12 +354,54 @@ def train(
             action(row)
 
     # The order matters: reports see what was regrouped, what is saved includes both.
+    predict = compile_predict(trainer.model)
+    followed = subset(task.protocol.evaluate, progression.MAX_IMAGES)
+
+    def chosen() -> int:
+        return history.rows[-1]["chosen"] if history.rows else 0
+
+    def snapshot(step: int) -> None:
+        batches = evaluation_batches(
+            followed.images, task.views, batch=EVALUATION_BATCH
+        )
+        soft = soft_assignments(predict, batches)[:, chosen()]
+        progression.store(folder / "progression", step, soft)
+
+    def show_clusters(step: int) -> None:
+        pairs = evaluation_batches(
+            followed.images, task.views, pairs=True, batch=EVALUATION_BATCH
+        )
+        originals, copies = next(iter(pairs))
+        (folder / "display").mkdir(exist_ok=True)
+        cluster_pairs(
+            folder / "display" / f"step_{step:06}.png",
+            originals.numpy(),
+            copies.numpy(),
+            predict(originals)["main"].numpy()[:, chosen()],
+            labels=followed.labels,
+            title=f"{folder.name}: originals and copies of each cluster, step {step:,}",
+        )
+
+    optional = [
+        (options.report.progression, "snapshots", snapshot),
+        (
+            options.report.display
+            and options.report.display * (passes.sizes[0] // batch),
+            "pictures",
+            show_clusters,
+        ),
+    ]
     events = [
         Event(
             options.train.regroup_every,
             watch.time("regrouping")(start_anew_as_planned),
         ),
         Event(options.report.every, watch.time("reports")(report), at_end=True),
+        *(
+            Event(every, watch.time(name)(call), at_end=True)
+            for every, name, call in optional
+            if every
+        ),
         Event(
             options.report.checkpoint_every,
             watch.time("checkpoints")(checkpoints.save),

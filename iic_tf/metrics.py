@@ -72,26 +72,38 @@ def accuracy(table: np.ndarray, mapping: np.ndarray) -> float:
     return float(hits / max(table.sum(), 1))
 
 
+MATCHES = {"one-to-one": match_one_to_one, "many-to-one": match_many_to_one}
+"""How clusters are mapped to classes, by the name of the option."""
+
+
 def matched_errors(
-    clusters: np.ndarray, labels: np.ndarray, *, num_clusters: int
+    clusters: np.ndarray,
+    labels: np.ndarray,
+    *,
+    num_clusters: int,
+    match: str = "one-to-one",
+    mapping_on: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Error of each sub-head after its best one-to-one match; 0 to 1, lower better.
+    """Error of each sub-head after its best match with classes; 0 to 1, lower better.
 
     Args:
         clusters: Cluster of each image in each sub-head, shape ``(n, h)``.
         labels: Class of each image, shape ``(n,)``.
         num_clusters: Number of clusters k.
+        match: One of ``MATCHES``.
+        mapping_on: Clusters ``(m, h)`` and labels ``(m,)`` of the images on which
+            clusters are mapped to classes; those scored if None.
 
     Returns:
         Errors, shape ``(h,)``.
     """
-    num_classes = int(labels.max()) + 1
+    own, known = mapping_on or (clusters, labels)
+    num_classes = int(max(labels.max(), known.max())) + 1
     errors = []
-    for column in clusters.T:
-        table = contingency(
-            column, labels, num_clusters=num_clusters, num_classes=num_classes
-        )
-        errors.append(1.0 - accuracy(table, match_one_to_one(table)))
+    for scored, mapped in zip(clusters.T, own.T, strict=True):
+        sizes = {"num_clusters": num_clusters, "num_classes": num_classes}
+        mapping = MATCHES[match](contingency(mapped, known, **sizes))
+        errors.append(1.0 - accuracy(contingency(scored, labels, **sizes), mapping))
     return np.array(errors)
 
 
@@ -111,31 +123,62 @@ def class_recall(table: np.ndarray, mapping: np.ndarray) -> np.ndarray:
 
 
 def clustering_scores(
-    clusters: np.ndarray, labels: np.ndarray, *, num_clusters: int
-) -> dict[str, float]:
-    """All scores of one sub-head, each from 0 (ARI: about 0) to 1, higher better.
+    clusters: np.ndarray,
+    labels: np.ndarray,
+    *,
+    num_clusters: int,
+    mapping_on: tuple[np.ndarray, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
+    """All scores of every sub-head, each at most 1, higher better.
 
     Args:
-        clusters: Cluster of each image, shape ``(n,)``.
+        clusters: Cluster of each image in each sub-head, shape ``(n, h)``.
         labels: Class of each image, shape ``(n,)``.
+        num_clusters: Number of clusters k.
+        mapping_on: As in ``matched_errors``; only the accuracies depend on it.
+
+    Returns:
+        ``one-to-one`` and ``many-to-one`` accuracy, ``NMI`` (normalised mutual
+        information, arithmetic mean), ``ARI`` (adjusted Rand index), ``homogeneity``
+        and ``completeness``, each of shape ``(h,)``.
+    """
+    scores = {
+        match: 1
+        - matched_errors(
+            clusters,
+            labels,
+            num_clusters=num_clusters,
+            match=match,
+            mapping_on=mapping_on,
+        )
+        for match in MATCHES
+    }
+    shared = np.array(
+        [homogeneity_completeness_v_measure(labels, column) for column in clusters.T]
+    )
+    scores["NMI"] = shared[:, 2]
+    scores["ARI"] = np.array([adjusted_rand_score(labels, c) for c in clusters.T])
+    scores["homogeneity"], scores["completeness"] = shared[:, 0], shared[:, 1]
+    return scores
+
+
+def agreement(clusters: np.ndarray, *, num_clusters: int) -> np.ndarray:
+    """Share of images that two sub-heads put into matching clusters.
+
+    Args:
+        clusters: Cluster of each image in each sub-head, shape ``(n, h)``.
         num_clusters: Number of clusters k.
 
     Returns:
-        ``one_to_one`` and ``many_to_one`` accuracy, ``nmi`` (normalised mutual
-        information, arithmetic mean), ``ari`` (adjusted Rand index), ``homogeneity``
-        and ``completeness``.
+        Symmetric, shape ``(h, h)``, ones on the diagonal.
     """
-    table = contingency(
-        clusters, labels, num_clusters=num_clusters, num_classes=int(labels.max()) + 1
-    )
-    homogeneity, completeness, nmi = homogeneity_completeness_v_measure(
-        labels, clusters
-    )
-    return {
-        "one_to_one": accuracy(table, match_one_to_one(table)),
-        "many_to_one": accuracy(table, match_many_to_one(table)),
-        "nmi": float(nmi),
-        "ari": float(adjusted_rand_score(labels, clusters)),
-        "homogeneity": float(homogeneity),
-        "completeness": float(completeness),
-    }
+    h = clusters.shape[1]
+    shares = np.ones((h, h))
+    for i in range(h):
+        for j in range(i):
+            table = contingency(
+                clusters[:, i], clusters[:, j],
+                num_clusters=num_clusters, num_classes=num_clusters,
+            )  # fmt: skip
+            shares[i, j] = shares[j, i] = accuracy(table, match_one_to_one(table))
+    return shares

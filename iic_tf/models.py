@@ -22,7 +22,7 @@ class ClusterIIC(keras.Model):
         backbone: Keras model from images ``(n, height, width, channels)`` in [0, 1] to
             features ``(n, d)``.
         main: Main sub-heads.
-        aux: Auxiliary overclustering sub-heads.
+        aux: Auxiliary overclustering sub-heads, or None for none.
         **kwargs: Passed to ``keras.Model``.
 
     Raises:
@@ -30,7 +30,11 @@ class ClusterIIC(keras.Model):
     """
 
     def __init__(
-        self, backbone: keras.Model, main: SubHeads, aux: SubHeads, **kwargs: Any
+        self,
+        backbone: keras.Model,
+        main: SubHeads,
+        aux: SubHeads | None = None,
+        **kwargs: Any,
     ):
         super().__init__(**kwargs)
         require(
@@ -42,7 +46,7 @@ class ClusterIIC(keras.Model):
         self.main = main
         self.aux = aux
         for heads in (main, aux):
-            if not heads.built:  # a loaded bank is
+            if heads is not None and not heads.built:  # a loaded bank is
                 heads.build(backbone.output_shape)
         self.built = True
 
@@ -63,24 +67,28 @@ class ClusterIIC(keras.Model):
             k: Clusters of each main sub-head.
             k_aux: Clusters of each auxiliary sub-head.
             num_main: Number of main sub-heads.
-            num_aux: Number of auxiliary sub-heads.
+            num_aux: Number of auxiliary sub-heads; 0 for a network of one bank.
         """
-        return cls(
-            backbone,
-            SubHeads(k, num_main, name="main"),
-            SubHeads(k_aux, num_aux, name="aux"),
-        )
+        main = SubHeads(k, num_main, name="main")
+        aux = SubHeads(k_aux, num_aux, name="aux") if num_aux else None
+        return cls(backbone, main, aux)
+
+    @property
+    def banks(self) -> dict[str, SubHeads]:
+        """The banks there are: ``main``, and where there is one ``aux``."""
+        both = {"main": self.main, "aux": self.aux}
+        return {name: bank for name, bank in both.items() if bank is not None}
 
     def call(
         self, images: tf.Tensor, training: bool | None = None
     ) -> dict[str, tf.Tensor]:
         """Soft assignments ``{"main": (n, h, k), "aux": (n, h_aux, k_aux)}``."""
         features = self.backbone(images, training=training)
-        return {"main": self.main(features), "aux": self.aux(features)}
+        return {name: bank(features) for name, bank in self.banks.items()}
 
     def get_config(self) -> dict:
         """The parts needed to build the model again."""
-        parts = {name: getattr(self, name) for name in ("backbone", "main", "aux")}
+        parts = {"backbone": self.backbone, **self.banks}
         return {
             name: keras.saving.serialize_keras_object(part)
             for name, part in parts.items()

@@ -49,7 +49,7 @@ def _is_like(value: Any, default: Any, hint: Any) -> bool:
     if isinstance(default, tuple):
         return (
             isinstance(value, list | tuple)
-            and all(_is_like(entry, default[0], None) for entry in value)
+            and all(_is_like(entry, (default or value)[0], None) for entry in value)
             and (len(value) == len(default) or (bool(value) and "..." in str(hint)))
         )
     if isinstance(default, float) and not isinstance(value, bool):
@@ -93,19 +93,48 @@ def check_arguments(
 class DataOptions:
     """Where the images come from and how pairs are made of them."""
 
-    recipe: str = "mnist"
-    """Name of a recipe in data.py: images, sizes and perturbations."""
+    recipe: str | None = None
+    """Name of a recipe in data.py: images, sizes and perturbations. If not given mnist,
+    or for your own images the one that suits them: grey or colour."""
 
     dir: str | None = None
-    """Folder (IDX files or a prepared TFDS folder) or .npz file to read instead of
-    looking for the recipe's data set on this machine and on the network."""
+    """Where the recipe's data set lies: a folder or .npz file, read instead of looking
+    for it on this machine and on the network."""
+
+    folder: str | None = None
+    """Folder of your own images (JPEG, PNG, BMP, GIF, TIFF, WebP), with or without
+    sub-folders."""
+
+    array: str | None = None
+    """Your own images as a .npy file of uint8 (n, height, width[, channels]), or as an
+    .npz file of images or x_train and x_test."""
+
+    labels: str | None = None
+    """Classes of your own images, which only score: folder if the names of their
+    folders are their classes, or a .npy file beside data.array."""
+
+    size: int | None = None
+    """Side in pixels that the images of data.folder are brought to; suits them if not
+    given."""
+
+    channels: int | None = None
+    """Channels that the images of data.folder are brought to: 1 for grey, 3 for colour;
+    if not given 1 where all of them are grey."""
 
     protocol: Literal["all", "holdout"] = "all"
     """all: train and evaluate on all images (train + test, as published); holdout:
-    train on the training split, evaluate on the test split."""
+    train on the training split, evaluate on the test split, with clusters mapped to
+    classes on the training split."""
 
-    batch: int = 500
-    """Distinct images per step, over all devices."""
+    unlabelled: bool = True
+    """Whether the unlabelled images of a data set that has some, STL-10, train too."""
+
+    shuffle: bool = True
+    """Whether each pass has an order of its own; the authors' passes are all alike."""
+
+    batch: int | None = None
+    """Distinct images per step, over all devices; if not given 500, or a quarter of the
+    images where there are fewer than 2,000."""
 
     repeats: int = 2
     """Perturbed copies r per image and step."""
@@ -121,7 +150,37 @@ class DataOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
-        require(self.batch >= 2, "data.batch must be at least 2", batch=self.batch)
+        given = [name for name in ("dir", "folder", "array") if getattr(self, name)]
+        require(
+            len(given) <= 1,
+            "only one of data.dir, data.folder and data.array can be given",
+            given=given,
+        )
+        require(
+            self.labels is None or bool(self.folder or self.array),
+            "data.labels is for data.folder and data.array; a recipe has its own",
+            labels=self.labels,
+        )
+        require(
+            self.labels in (None, "folder") if self.folder else self.labels != "folder",
+            "data.labels must be folder for data.folder, a .npy file for data.array",
+            labels=self.labels,
+        )
+        require(
+            self.size is None or self.size >= 8,
+            "data.size must be at least 8 pixels",
+            size=self.size,
+        )
+        require(
+            self.channels in (None, 1, 3),
+            "data.channels must be 1 or 3",
+            channels=self.channels,
+        )
+        require(
+            self.batch is None or self.batch >= 2,
+            "data.batch must be at least 2",
+            batch=self.batch,
+        )
         require(
             self.repeats >= 1, "data.repeats must be at least 1", repeats=self.repeats
         )
@@ -130,6 +189,11 @@ class DataOptions:
             "data.neighbours must be at least 0",
             neighbours=self.neighbours,
         )
+
+    def batch_for(self, num_images: int) -> int:
+        """Images per step: ``batch``, or if not given what suits so many images."""
+        few = max(num_images // 4 // 8 * 8, 2)  # a number that several devices share
+        return self.batch or (500 if num_images >= 2000 else few)
 
 
 @dataclass(frozen=True)
@@ -151,7 +215,7 @@ class HeadOptions:
     """Number of main sub-heads, each with k clusters."""
 
     aux: int = 5
-    """Number of auxiliary overclustering sub-heads."""
+    """Number of auxiliary overclustering sub-heads; 0 for a network of one bank."""
 
     k_aux: int | None = None
     """Clusters of each auxiliary sub-head; 5 k if not given."""
@@ -159,7 +223,7 @@ class HeadOptions:
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
         require(self.main >= 1, "heads.main must be at least 1", main=self.main)
-        require(self.aux >= 1, "heads.aux must be at least 1", aux=self.aux)
+        require(self.aux >= 0, "heads.aux must be at least 0", aux=self.aux)
 
 
 Lambda = float | list[tuple[float, float]]
@@ -173,7 +237,8 @@ class TrainOptions:
     """Training steps; each sees batch * (1 + repeats) images."""
 
     epochs: int | None = None
-    """Passes over the images; if given it takes the place of steps."""
+    """Passes over the images, each of those in order counted as one; if given it takes
+    the place of steps."""
 
     regroup_every: int = 200
     """Steps between regroupings: the overclusters of each auxiliary sub-head are merged
@@ -301,14 +366,38 @@ class ReportOptions:
     images: int = 10000
     """Images evaluated at each report, evenly spaced; the end evaluates all."""
 
+    match: Literal["one-to-one", "many-to-one"] = "one-to-one"
+    """How clusters are mapped to classes for scores: each to a class of its own, or
+    each to its most frequent class (published for overclustering)."""
+
+    choose: Literal["loss", "label"] = "loss"
+    """What chooses the sub-head that is handed over: its loss, or its score, as in the
+    paper's tables. The second uses labels, and its score is no longer unsupervised."""
+
+    double: bool = False
+    """Also score with batch normalisation by the statistics of each batch of
+    evaluation images ("double evaluation")."""
+
+    display: int | None = None
+    """Passes over the images between pictures of each cluster's originals and copies;
+    none if not given."""
+
+    progression: int | None = None
+    """Steps between snapshots for progression.gif, which shows images moving to their
+    clusters; none if not given."""
+
     window: Literal["auto", "never"] = "auto"
     """auto: the learning curve opens a window where there is a display."""
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
-        for name in ("every", "checkpoint_every", "images"):
+        for name in ("every", "checkpoint_every", "images", "display", "progression"):
             value = getattr(self, name)
-            require(value >= 1, f"report.{name} must be at least 1", **{name: value})
+            require(
+                value is None or value >= 1,
+                f"report.{name} must be at least 1",
+                **{name: value},
+            )
 
 
 @dataclass(frozen=True)
@@ -351,6 +440,11 @@ class Options:
             "heads.k_aux must be at least k",
             k_aux=self.heads.k_aux,
             k=self.k,
+        )
+        require(
+            self.heads.aux > 0 or "aux" not in self.train.order,
+            "train.order must not have passes of aux alone where heads.aux is 0",
+            order=self.train.order,
         )
 
     @property

@@ -51,6 +51,7 @@ def _warp(
     shift: tuple[tf.Tensor, tf.Tensor],
     size: tuple[int, int],
     interpolation: str,
+    fill_mode: str = "CONSTANT",
 ) -> tf.Tensor:
     """Samples each output pixel at ``middle + matrix @ (pixel - middle) + shift``.
 
@@ -61,9 +62,11 @@ def _warp(
         shift: Per image, x and y in input pixels, each ``(n,)``.
         size: Height and width of the result in pixels.
         interpolation: ``"NEAREST"`` or ``"BILINEAR"``.
+        fill_mode: What lies outside of the images: ``"CONSTANT"`` black, or
+            ``"REFLECT"`` the images mirrored.
 
     Returns:
-        Shape ``(n, *size, channels)``, black outside of the images.
+        Shape ``(n, *size, channels)``.
     """
     xx, xy, yx, yy = matrix
     row, column = _centre(images)
@@ -88,7 +91,7 @@ def _warp(
         output_shape=size,
         fill_value=0.0,
         interpolation=interpolation,
-        fill_mode="CONSTANT",
+        fill_mode=fill_mode,
     )
     return tf.ensure_shape(warped, (None, *size, images.shape[3]))
 
@@ -228,8 +231,11 @@ def affine(
     crop: tuple[float, float],
     shift: float,
     shear: float,
+    flip: float = 0.0,
+    probability: float = 1.0,
+    fill_mode: str = "CONSTANT",
 ) -> Perturbation:
-    """Rotation, scale, shift and shear at once, all continuous; one resampling.
+    """Rotation, scale, shift, shear and mirror at once; one resampling.
 
     Args:
         size: Side of the result in pixels.
@@ -239,17 +245,24 @@ def affine(
         shift: Shift of the window along each axis from U(-shift, shift), as a fraction
             of the side of the image.
         shear: Shear factor along x from U(-shear, shear).
+        flip: Share of the images mirrored left and right.
+        probability: Share of the images changed; others are only brought to size.
+        fill_mode: ``"CONSTANT"`` for black outside of the images, ``"REFLECT"`` for the
+            images mirrored.
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         height, width = images.shape[1:3]
-        angle = _uniform(images, seed, 0) * math.radians(rotation)
+        changed = tf.cast(_uniform(images, seed, 5, 0, 1) < probability, tf.float32)
+        angle = changed * _uniform(images, seed, 0) * math.radians(rotation)
         side = _uniform(images, seed, 1, crop[0], crop[1])
-        slant = _uniform(images, seed, 2) * shear
-        x = _uniform(images, seed, 3) * shift * width
-        y = _uniform(images, seed, 4) * shift * height
+        side = changed * side + (1 - changed)
+        slant = changed * _uniform(images, seed, 2) * shear
+        x = changed * _uniform(images, seed, 3) * shift * width
+        y = changed * _uniform(images, seed, 4) * shift * height
+        mirror = tf.where(_uniform(images, seed, 6, 0, 1) < flip, -1.0, 1.0)
         cos, sin = tf.cos(angle), tf.sin(angle)
-        per_x, per_y = side * width / size, side * height / size
+        per_x, per_y = mirror * side * width / size, side * height / size
         return _warp(
             images,
             matrix=(
@@ -261,6 +274,7 @@ def affine(
             shift=(x, y),
             size=(size, size),
             interpolation="BILINEAR",
+            fill_mode=fill_mode,
         )
 
     return apply

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from iic_tf.curves import MUTED, save_figure
+from iic_tf.curves import MAIN, MUTED, save_figure
 
 
 def _mosaic(images: Sequence[np.ndarray], *, columns: int) -> np.ndarray:
@@ -128,6 +128,123 @@ def mistake_grid(
         share = f"{counts[i]:,} ({100 * counts[i] / len(images):.2f} %)"
         rows.append((f"{names[truth]} in {among}", share, shown))
     _captioned_rows(path, rows, title=title, columns=columns)
+
+
+def cluster_pairs(
+    path: Path,
+    originals: np.ndarray,
+    copies: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    labels: np.ndarray | None,
+    title: str,
+    columns: int = 10,
+) -> None:
+    """One row per cluster: how many images, some originals, then their copies.
+
+    Args:
+        path: PNG file to write.
+        originals: Views of images in [0, 1], shape ``(n, height, width, channels)``.
+        copies: A perturbed copy of each, same shape.
+        probabilities: Soft assignments of the originals, shape ``(n, k)``.
+        labels: Classes of at least n images, or None; give each row its most frequent
+            class and that class's share.
+        title: Heading.
+        columns: Originals per row, and as many copies.
+    """
+    clusters = probabilities.argmax(1)
+    white = np.ones(originals.shape[1:])
+    rows = []
+    for cluster in range(probabilities.shape[1]):
+        members = np.flatnonzero(clusters == cluster)
+        note = f"{len(members):,} images"
+        if labels is not None and len(members):
+            counts = np.bincount(labels[: len(clusters)][members])
+            note += f", {counts.max():,} of class {counts.argmax()}"
+        shown = [originals[i] for i in members[:columns]]
+        shown += [white] * (columns - len(shown) + 1)
+        shown += [copies[i] for i in members[:columns]]
+        rows.append((f"cluster {cluster}", note, shown))
+    _captioned_rows(path, rows, title=title, columns=2 * columns + 1)
+
+
+def _table_figure(rows: int, columns: int) -> tuple[Figure, Axes]:
+    figure = Figure(
+        figsize=(max(columns * 0.5, 4) + 2.2, max(rows * 0.42, 3) + 1.4),
+        dpi=110,
+        layout="constrained",
+    )
+    return figure, figure.subplots()
+
+
+def number_table(
+    path: Path,
+    table: np.ndarray,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    across: str,
+    title: str,
+) -> None:
+    """A table of shares, written into its cells and shown as shades.
+
+    Args:
+        path: PNG file to write.
+        table: Numbers in [0, 1], shape ``(len(rows), len(columns))``.
+        rows: Names of the rows.
+        columns: Names of the columns.
+        across: What the columns are.
+        title: Heading.
+    """
+    figure, axes = _table_figure(*table.shape)
+    axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(columns)), columns, rotation=90 if _long(columns) else 0)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.tick_params(length=0, labelsize=9)
+    axes.set_xlabel(across)
+    if table.size <= 900:
+        for (i, j), share in np.ndenumerate(table):
+            if share >= 0.005:
+                axes.text(
+                    j, i, f"{100 * share:.0f}", ha="center", va="center", fontsize=8,
+                    color="white" if share > 0.55 else "black",
+                )  # fmt: skip
+    axes.spines[:].set_visible(False)
+    axes.set_title(title, loc="left", fontsize=11)
+    save_figure(figure, path)
+
+
+def _long(names: Sequence[str]) -> bool:
+    return max(map(len, names)) > 4
+
+
+def label_histograms(
+    path: Path, counts: np.ndarray, *, names: Sequence[str], title: str
+) -> None:
+    """How many images of each class are in each cluster, one panel per cluster.
+
+    Args:
+        path: PNG file to write.
+        counts: Contingency table, shape ``(clusters, classes)``.
+        names: Names of the classes.
+        title: Heading.
+    """
+    across = min(5, len(counts))
+    down = -(-len(counts) // across)
+    figure = Figure(
+        figsize=(2.3 * across + 0.6, 1.7 * down + 0.9), dpi=110, layout="constrained"
+    )
+    figure.suptitle(title, x=0.02, ha="left", fontsize=11)
+    panels = figure.subplots(down, across, squeeze=False, sharey=True, sharex=True)
+    for axes, (cluster, row) in zip(panels.ravel(), enumerate(counts), strict=False):
+        axes.bar(range(len(row)), row, color=MAIN, width=0.8)
+        axes.set_title(f"cluster {cluster}: {row.sum():,}", fontsize=9, loc="left")
+        axes.set_xticks(range(len(row)), names, rotation=90, fontsize=7)
+        axes.tick_params(labelsize=7, colors=MUTED, length=2)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels.ravel()[len(counts) :]:
+        axes.set_axis_off()
+    save_figure(figure, path)
 
 
 def pair_grid(path: Path, views: Sequence[np.ndarray], *, title: str) -> None:

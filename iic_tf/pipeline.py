@@ -5,7 +5,7 @@ is a map over step numbers. Continuing at step n therefore needs no saved state,
 several devices split the very batch that one device would see.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,63 @@ class Views:
     perturb: Perturbation
     evaluate: Perturbation
 
+    def seen_shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """Height, width and channels that the network sees of images of a shape."""
+        seen = self.evaluate(tf.zeros((1, *shape)), tf.constant((0, 0)))
+        height, width, channels = seen.shape[1:]
+        return height, width, channels
+
+
+@dataclass(frozen=True)
+class Passes:
+    """Which images each step of a run sees.
+
+    A run goes through its kinds of passes over and over; passes of different kinds may
+    go over different images.
+
+    Attributes:
+        number: Number of the pass that a step belongs to, int32, shape ``(steps,)``.
+        position: Number of the step within its pass, int64, shape ``(steps,)``.
+        sizes: Images gone over in each kind of pass.
+    """
+
+    number: np.ndarray
+    position: np.ndarray
+    sizes: tuple[int, ...]
+
+    @property
+    def kind(self) -> np.ndarray:
+        """Kind of the pass that a step belongs to, shape ``(steps,)``."""
+        return self.number % len(self.sizes)
+
+
+def plan_passes(
+    sizes: Sequence[int],
+    *,
+    batch: int,
+    steps: int,
+    epochs: int | None = None,
+) -> Passes:
+    """Lays out the passes of a run.
+
+    Args:
+        sizes: Images gone over in each kind of pass.
+        batch: Images per step.
+        steps: Steps of the run.
+        epochs: Passes of the run; if given they take the place of steps.
+
+    Raises:
+        UserError: If a batch is larger than a pass.
+    """
+    lengths = [steps_per_epoch(size, batch) for size in sizes]
+    enough = (steps // sum(lengths) + 1) * len(sizes)
+    each = np.resize(lengths, enough if epochs is None else epochs)
+    number = np.repeat(np.arange(len(each), dtype=np.int32), each)
+    begins = np.repeat(np.cumsum(each) - each, each)
+    position = np.arange(len(number), dtype=np.int64) - begins
+    until = steps if epochs is None else None
+    return Passes(number[:until], position[:until], tuple(sizes))
+
 
 def steps_per_epoch(num_images: int, batch: int) -> int:
     """Full batches in one pass; what does not fill a batch waits for the next pass.
@@ -48,6 +105,19 @@ def steps_per_epoch(num_images: int, batch: int) -> int:
 def _on_host(images: np.ndarray) -> tf.Tensor:
     with tf.device("CPU:0"):
         return tf.constant(images)
+
+
+def _picker(images: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Looks up images by number, in memory or in the file they are mapped from."""
+    if not isinstance(images, np.memmap):
+        stored = _on_host(images)
+        return lambda index: tf.gather(stored, index)
+
+    def pick(index: tf.Tensor) -> tf.Tensor:
+        found = tf.numpy_function(lambda i: images[i], [index], tf.uint8)
+        return tf.ensure_shape(found, (None, *images.shape[1:]))
+
+    return pick
 
 
 def _to_float(images: tf.Tensor) -> tf.Tensor:
@@ -76,6 +146,9 @@ def training_batches(
     seed: int,
     start: int,
     steps: int,
+    passes: Passes | None = None,
+    subsets: Sequence[np.ndarray | None] = (None,),
+    shuffle: bool = True,
     neighbours: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Batches for the steps ``start`` to ``steps - 1`` of a run.
@@ -88,38 +161,60 @@ def training_batches(
         seed: Seed of the run.
         start: First step.
         steps: Steps of the whole run.
+        passes: The passes of the run; over all images if None.
+        subsets: For each kind of pass the numbers of the images it goes over, or None
+            for all.
+        shuffle: Whether each pass goes over its images in an order of its own.
         neighbours: Numbers of each image's nearest neighbours, ``(n, number)``. Half
             of the copies, drawn at random, then show a neighbour instead.
 
     Returns:
         Data set of tuples ``(x, gx_1, ..., gx_r)``, each float32 of shape
-        ``(batch, side, side, channels)``. Each pass over the images is shuffled anew.
+        ``(batch, side, side, channels)``.
 
     Raises:
         UserError: If a batch is larger than the data.
     """
-    per_epoch = steps_per_epoch(len(images), batch)
-    stored = _on_host(images)
+    passes = passes or plan_passes([len(images)], batch=batch, steps=steps)
+    pick = _picker(images)
     near = None if neighbours is None else _on_host(neighbours)
+    sizes = tf.constant(passes.sizes, tf.int64)
+    # all subsets one after the other, and where each begins
+    numbers = [np.arange(len(images)) if s is None else s for s in subsets]
+    begins = tf.constant(np.cumsum([0, *map(len, numbers)])[:-1])
+    listed = None if all(s is None for s in subsets) else np.concatenate(numbers)
 
-    def load(step: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        epoch, position = step // per_epoch, step % per_epoch
-        index = tf.random.experimental.index_shuffle(
-            position * batch + tf.range(batch, dtype=tf.int64),
-            seed=tf.stack((seed, tf.cast(epoch, tf.int32))),
-            max_index=len(images) - 1,
-        )
-        x = _to_float(tf.gather(stored, index))
-        key = tf.stack((seed, tf.cast(step, tf.int32)))
+    def load(row: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
+        step, number, position, kind = row
+        index = position * batch + tf.range(batch, dtype=tf.int64)
+        if shuffle:
+            index = tf.random.experimental.index_shuffle(
+                index, seed=tf.stack((seed, number)), max_index=sizes[kind] - 1
+            )
+        if listed is not None:
+            index = tf.gather(listed, begins[kind] + index)
+        x = _to_float(pick(index))
+        key = tf.stack((seed, step))
         # one call for all copies; every row of the tiled batch gets draws of its own
         shown = tf.tile(index, (repeats,))
         if near is not None:
             shown = _draw_neighbours(near, shown, tf.random.fold_in(key, 4))
-        tiled = _to_float(tf.gather(stored, shown))
+        tiled = _to_float(pick(shown))
         copies = tf.split(views.perturb(tiled, tf.random.fold_in(key, 1)), repeats)
         return (views.original(x, tf.random.fold_in(key, 0)), *copies)
 
-    return _host_dataset(tf.data.Dataset.range(start, steps), load)
+    rows = tf.data.Dataset.from_tensor_slices(
+        tuple(
+            column[start:]
+            for column in (
+                np.arange(steps, dtype=np.int32),
+                passes.number,
+                passes.position,
+                passes.kind,
+            )
+        )
+    )
+    return _host_dataset(rows, lambda *row: load(row))
 
 
 def evaluation_batches(
@@ -142,11 +237,12 @@ def evaluation_batches(
     Returns:
         Data set of tuples ``(x,)`` or, for pairs, ``(x, gx)``.
     """
-    stored = _on_host(images)
+    pick = _picker(images)
     num_batches = -(-len(images) // batch)
 
     def load(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        x = _to_float(stored[number * batch : (number + 1) * batch])
+        until = tf.minimum((number + 1) * batch, len(images))
+        x = _to_float(pick(tf.range(number * batch, until)))
         key = tf.stack((seed, tf.cast(number, tf.int32)))
         # other folds than in training: evaluation never repeats a training copy
         shown = views.evaluate(x, tf.random.fold_in(key, 2))

@@ -129,12 +129,14 @@ def regroup(
     batches = evaluation_batches(
         images[chosen], views, pairs=True, batch=1000, seed=seed
     )
-    features, own, copies = overclusters(model, batches)  # (n, d), (n, h), (n, h)
+    stride = -(-len(chosen) // MAX_FITTED)
+    features, own, copies = overclusters(model, batches, stride=stride)
 
-    k, number = model.main.num_clusters, model.aux.num_clusters
+    aux = model.banks["aux"]
+    k, number = model.main.num_clusters, aux.num_clusters
     found: list[_Candidate] = []
     information = []
-    for head in range(model.aux.num_heads):
+    for head in range(aux.num_heads):
         mine = own[:, head]
         joint = _pairs(mine, copies[:, [head]], number)
         near = [_pairs(mine, mine[table], number) for table in tables]
@@ -146,8 +148,7 @@ def regroup(
     kept = [candidate for candidate in found if candidate.information >= needed]
     used = list(islice(cycle(kept), model.main.num_heads))
 
-    fitted = slice(None, None, -(-len(chosen) // MAX_FITTED))  # evenly spaced
-    clusters = [candidate.groups[own[fitted, candidate.head]] for candidate in used]
-    model.main.refit(features[fitted], np.stack(clusters, axis=1))
+    clusters = [candidate.groups[own[::stride, candidate.head]] for candidate in used]
+    model.main.refit(features, np.stack(clusters, axis=1))
     sources = np.array([candidate.head for candidate in used])
     return Regrouped(np.array(information), sources)

@@ -1,4 +1,4 @@
-"""Where images come from: IDX and npz files, TensorFlow Datasets, embedded digits.
+"""Where images come from: files, folders, TensorFlow Datasets, embedded digits.
 
 Every source returns a ``Source``: named splits of uint8 images in memory, labels where
 there are any, and a sentence that says what was read. Nothing here waits for a network
@@ -16,108 +16,15 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from iic_tf.archives import from_cifar, from_stl
+from iic_tf.image_folder import describe_unreadable, folder_labels, read_folder
 from iic_tf.options import UserError, first_line, require
-
-
-@dataclass(frozen=True)
-class Split:
-    """Images and, where known, their labels.
-
-    Attributes:
-        images: uint8, shape ``(n, height, width, channels)``.
-        labels: Integer classes from 0, shape ``(n,)``, or None. Only scores use them.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        """Raises UserError if images and labels do not fit together."""
-        require(
-            self.images.ndim == 4 and self.images.dtype == np.uint8,
-            "images must be uint8 of shape (n, height, width, channels)",
-            shape=self.images.shape,
-            dtype=str(self.images.dtype),
-        )
-        require(
-            self.labels is None or self.labels.shape == self.images.shape[:1],
-            "there must be one label per image",
-            images=self.images.shape,
-            labels=getattr(self.labels, "shape", None),
-        )
-        require(len(self.images) > 0, "there must be at least one image", images=0)
-        if self.labels is not None:
-            lowest = int(self.labels.min())
-            require(lowest >= 0, "labels must be classes from 0", lowest=lowest)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A data set in memory.
-
-    Attributes:
-        splits: Splits by name in their published order, such as train and test.
-        origin: Where it was read, for the reader of the console.
-        advice: How to get more or better data, where there is something to say.
-    """
-
-    splits: dict[str, Split]
-    origin: str
-    advice: str | None = None
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """The images of a run and what its scores mean.
-
-    Attributes:
-        train: Images that train; their labels are never used.
-        evaluate: Images that are grouped and, where labelled, scored.
-        words: Which images are scored, for every print-out of a score.
-    """
-
-    train: Split
-    evaluate: Split
-    words: str
-
-
-def apply_protocol(source: Source, protocol: str) -> Protocol:
-    """Chooses the training and the evaluation images.
-
-    Args:
-        source: All splits.
-        protocol: ``"all"`` trains and evaluates on all images (published for
-            unsupervised clustering), ``"holdout"`` on train and on test.
-
-    Raises:
-        UserError: If a holdout is asked of a source without a train and a test split.
-    """
-    names = list(source.splits)
-    if protocol == "all":
-        images = concatenate(list(source.splits.values()))
-        return Protocol(images, images, f"{' + '.join(names)}, which also trained")
-    require(
-        {"train", "test"} <= set(names),
-        "data.protocol holdout needs a train and a test split",
-        splits=names,
-    )
-    train, test = source.splits["train"], source.splits["test"]
-    return Protocol(train, test, "test, which did not train")
-
-
-def concatenate(splits: Sequence[Split]) -> Split:
-    """One split of several, in order; labels only if all of them have labels."""
-    labels = [split.labels for split in splits if split.labels is not None]
-    return Split(
-        np.concatenate([split.images for split in splits]),
-        np.concatenate(labels) if len(labels) == len(splits) else None,
-    )
+from iic_tf.splits import Source, Split
 
 
 def _as_images(array: np.ndarray, *, what: str) -> np.ndarray:
@@ -278,6 +185,8 @@ def _read_builder(builder: Any, origin: str) -> Source:
     for split in builder.info.splits:
         columns = _tfds().as_numpy(builder.as_dataset(split=split, batch_size=-1))
         labels = columns.get("label")
+        if labels is not None and labels.min() < 0:  # STL-10's unlabelled images
+            labels = None
         splits[split] = Split(
             _as_images(columns["image"], what=f"{origin}, split {split}"),
             None if labels is None else labels.astype(np.int64),
@@ -415,10 +324,12 @@ def first_found(lookups: Sequence[tuple[str, Callable[[], Source | None]]]) -> S
 
 
 def from_dir(path: str, *, name: str) -> Source:
-    """The source at an explicit place: IDX folder, npz file or prepared TFDS folder.
+    """The source at an explicit place, whatever format it is in.
 
     Args:
-        path: Folder or npz file.
+        path: An npz file, or a folder of IDX files, of the CIFAR or STL-10
+            distributions, with one npz file, of a prepared TFDS data set, or with
+            folders of images named train and test.
         name: Name of the data set in the TFDS catalogue.
 
     Raises:
@@ -433,10 +344,103 @@ def from_dir(path: str, *, name: str) -> Source:
         files = sorted(place.glob("*.npz"))
         return from_npz(files[0]) if len(files) == 1 else None
 
+    def tree() -> Source | None:
+        if not all((place / split).is_dir() for split in ("train", "test")):
+            return None
+        return from_folder(place, labels=True, split=True)
+
     return first_found(
         [
             (f"IDX files in {place}", lambda: from_idx(place)),
+            (f"CIFAR's files in {place}", lambda: from_cifar(place)),
+            (f"STL-10's files in {place}", lambda: from_stl(place)),
             (f"one npz file in {place}", npz),
+            (f"folders of images train and test in {place}", tree),
             (f"a prepared TFDS folder at {place}", lambda: from_tfds(name, place)),
         ]
     )
+
+
+def from_folder(
+    folder: Path,
+    *,
+    side: int | None = None,
+    channels: int | None = None,
+    labels: bool = False,
+    split: bool = False,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Source:
+    """Anyone's folder of images, see ``image_folder.read_folder``.
+
+    Args:
+        folder: Any tree of folders and files.
+        side: Side that images are brought to in pixels; suits them if None.
+        channels: 1 or 3; 1 if None and all images are grey.
+        labels: Whether the name of the folder that an image lies in is its class.
+        split: Whether the folders train and test at the top are splits.
+        progress: Called now and then with the files done and their number.
+
+    Raises:
+        UserError: If there is no image, or no room, or images lie in no class or split.
+    """
+    read = read_folder(folder, side=side, channels=channels, progress=progress)
+    classes, names = folder_labels(read.paths) if labels else (None, None)
+    whole = Split(read.images, classes, tuple(read.paths))
+    splits = {"the folder": whole}
+    if split:
+        top = np.array([path.split("/", 1)[0] for path in read.paths])
+        require(
+            set(top) == {"train", "test"},
+            "data.protocol holdout needs all images of data.folder in the folders "
+            "train and test",
+            folders=sorted(set(top)),
+        )
+        cut = int((top == "test").sum())  # paths are sorted: test comes first
+        splits = {"train": whole.part(cut, None), "test": whole.part(0, cut)}
+    origin = f"{folder}, {read.images.shape[1]}×{read.images.shape[2]}, {read.kept}"
+    advice = None
+    if read.unreadable:
+        advice = f"Skipped: {describe_unreadable(read.unreadable)}"
+    return Source(splits, origin, advice, names, tuple(read.unreadable))
+
+
+def from_array(path: Path, *, labels: Path | None) -> Source:
+    """Images of a .npy or .npz file, with labels from another .npy file.
+
+    Args:
+        path: A .npy file of uint8 images ``(n, height, width[, channels])``, or an npz
+            file, see ``from_npz``.
+        labels: A .npy file of n integer classes, or None.
+
+    Raises:
+        UserError: If a file is missing, damaged or holds something else.
+    """
+    require(path.is_file(), "data.array must be a file", array=str(path))
+    with path.open("rb") as file:
+        is_npz = file.read(2) == b"PK"
+    if is_npz:
+        require(
+            labels is None,
+            "data.labels must not be given with an npz file, which holds its own",
+            labels=str(labels),
+        )
+        return from_npz(path)
+    images = _as_images(_read_npy(path, "data.array"), what=str(path))
+    if labels is None:
+        return Source({"the array": Split(images)}, f"the array {path}")
+    require(labels.is_file(), "data.labels must be a .npy file", labels=str(labels))
+    classes = _read_npy(labels, "data.labels")
+    require(
+        classes.dtype.kind in "biu",
+        f"data.labels {labels} must hold integers",
+        dtype=str(classes.dtype),
+    )
+    split = Split(images, classes.reshape(-1).astype(np.int64))
+    return Source({"the array": split}, f"the array {path}")
+
+
+def _read_npy(path: Path, option: str) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise UserError(f"{option} {path} cannot be read: {error}") from None

@@ -41,26 +41,24 @@ class Schedule:
     weight: np.ndarray
 
 
-def make_schedule(options: TrainOptions, *, steps: int, per_epoch: int) -> Schedule:
+def make_schedule(options: TrainOptions, *, kind: np.ndarray) -> Schedule:
     """Tabulates λ and the order of heads.
 
     Args:
         options: ``lamb``, ``lamb_aux`` and ``order`` are read.
-        steps: Steps of the run.
-        per_epoch: Steps of one pass over the images.
+        kind: For each step, which of ``order`` its pass is, shape ``(steps,)``.
     """
-    share = np.arange(steps) / steps
+    share = np.arange(len(kind)) / len(kind)
 
     def course(lamb: Lambda) -> np.ndarray:
         points = lamb if isinstance(lamb, list) else [(0.0, lamb)]
         at, values = zip(*points, strict=True)
         return np.interp(share, at, values)
 
-    passes = [[bank in heads.split("+") for bank in BANKS] for heads in options.order]
-    in_pass = (np.arange(steps) // per_epoch) % len(passes)
+    trained = [[bank in heads.split("+") for bank in BANKS] for heads in options.order]
     return Schedule(
         lamb=np.stack([course(options.lamb), course(options.lamb_aux)], 1).astype("f4"),
-        weight=np.asarray(passes, "f4")[in_pass],
+        weight=np.asarray(trained, "f4")[kind],
     )
 
 
@@ -108,13 +106,13 @@ def pair_losses(
         lamb: λ of the main and the aux heads, shape ``(2,)``.
 
     Returns:
-        For ``"main"`` and ``"aux"``: ``{"loss": (h,), "joint": (h, k, k)}``; the joint
-        is unnormalised and summed over replicas.
+        For each bank of the model ``{"loss": (h,), "joint": (h, k, k)}``; the joint is
+        unnormalised and summed over replicas.
     """
     originals = model(views[0], training=True)
     copies = model(tf.concat(views[1:], axis=0), training=True)
     results = {}
-    for i, bank in enumerate(BANKS):
+    for i, bank in enumerate(model.banks):
         joint = losses.joint_distribution(
             originals[bank], tf.split(copies[bank], len(views) - 1)
         )
@@ -170,7 +168,7 @@ class Trainer:
             total = tf.add_n(
                 [
                     weight[i] * tf.reduce_mean(results[bank]["loss"])
-                    for i, bank in enumerate(BANKS)
+                    for i, bank in enumerate(self.model.banks)
                 ]
             )
             total /= num_replicas()
@@ -237,7 +235,7 @@ class Trainer:
         if last - first != num_steps:
             raise RuntimeError(f"asked for {num_steps} steps, {last - first} were done")
         results = {}
-        for bank in BANKS:
+        for bank in self.model.banks:
             mean_loss = sums[bank]["loss"].numpy() / num_steps
             if not np.isfinite(mean_loss).all():
                 head = int(np.flatnonzero(~np.isfinite(mean_loss))[0])

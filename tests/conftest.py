@@ -47,7 +47,8 @@ def fresh_seed():
 @pytest.fixture(scope="session")
 def digits():
     """The embedded 5,000 digits, shuffled: images and labels."""
-    from iic_tf.sources import concatenate, embedded_digits
+    from iic_tf.sources import embedded_digits
+    from iic_tf.splits import concatenate
 
     split = concatenate(list(embedded_digits().splits.values()))
     order = np.random.default_rng(0).permutation(len(split.images))
@@ -96,7 +97,7 @@ def tiny_model():
 
     def build(*, k=10, k_aux=20, num_main=3, num_aux=2):
         return ClusterIIC.create(
-            graphs.small((12, 12, 1), fan_out_init=4, kernel=3),
+            graphs.small((12, 12, 1), fan_out_init=4, kernel=3, stages=4),
             k=k,
             k_aux=k_aux,
             num_main=num_main,

@@ -1,43 +1,87 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import data
-from iic_tf.options import UserError
+from iic_tf import sources
+from iic_tf.options import DataOptions, UserError
+from iic_tf.splits import Source, Split
+
+SEEN = {
+    "mnist": (24, 24, 1),
+    "fashion_mnist": (24, 24, 1),
+    "mnist_published": (24, 24, 1),
+    "cifar10_published": (32, 32, 1),
+    "cifar100_20_published": (32, 32, 1),
+    "stl10_published": (64, 64, 1),
+}
+
+
+def some_images(shape, number=6):
+    rng = np.random.default_rng(0)
+    return tf.constant(rng.random((number, *shape)), tf.float32)
 
 
 @pytest.mark.parametrize("name", data.RECIPES)
-def test_views_have_the_shape_that_the_network_sees(name, digits):
+def test_views_have_the_shape_that_the_network_sees(name):
     recipe = data.RECIPES[name]
-    views = recipe.views({})
-    images = tf.cast(digits[0][:6], tf.float32) / 255
+    shape = recipe.source_shape or {"grey": (40, 40, 1)}.get(name, (48, 48, 3))
+    views = recipe.views(shape, {})
+    seen = views.seen_shape(shape)
+    assert seen == SEEN.get(name, seen)
     for view in (views.original, views.perturb, views.evaluate):
-        assert view(images, (0, 1)).shape == (6, *recipe.image_shape)
+        out = view(some_images(shape), (0, 1))
+        assert out.shape == (6, *seen)
+        assert np.isfinite(out).all()
 
 
 @pytest.mark.parametrize("name", data.RECIPES)
-def test_evaluation_is_not_random(name, digits):
-    evaluate = data.RECIPES[name].views({}).evaluate
-    images = tf.cast(digits[0][:6], tf.float32) / 255
-    np.testing.assert_array_equal(evaluate(images, (0, 1)), evaluate(images, (2, 3)))
+def test_evaluation_is_not_random_and_copies_are(name):
+    recipe = data.RECIPES[name]
+    shape = recipe.source_shape or (32, 32, 3)
+    views, images = recipe.views(shape, {}), some_images(shape)
+    np.testing.assert_array_equal(
+        views.evaluate(images, (0, 1)), views.evaluate(images, (2, 3))
+    )
+    difference = views.perturb(images, (0, 1)) - views.perturb(images, (2, 3))
+    assert np.abs(difference).max() > 0.1
 
 
 def test_figures_of_a_perturbation_can_be_replaced(digits):
     still = {"rotation": 0.0, "crop": [1.0, 1.0], "shift": 0.0, "shear": 0.0}
     still |= {"brightness": 0.0, "contrast": 0.0}
-    perturb = data.RECIPES["mnist"].views(still).perturb
+    perturb = data.RECIPES["mnist"].views((28, 28, 1), still).perturb
     images = tf.cast(digits[0][:2], tf.float32) / 255
     np.testing.assert_allclose(
         perturb(images, (0, 1)), perturb(images, (5, 6)), atol=1e-6
     )
-    with pytest.raises(UserError, match="takes rotation, crop, shift, shear"):
-        data.RECIPES["mnist"].views({"zoom": 2})
+    with pytest.raises(UserError, match="takes size, rotation, crop, shift, shear"):
+        data.RECIPES["mnist"].views((28, 28, 1), {"zoom": 2})
+
+
+def test_channels_of_photographs():
+    for channels, number in (("rgb", 3), ("grey", 1), ("rgb+grey", 4)):
+        views = data.RECIPES["colour"].views((32, 32, 3), {"channels": channels})
+        assert views.seen_shape((32, 32, 3)) == (32, 32, number)
+    with pytest.raises(UserError, match="must be rgb, grey or rgb"):
+        data.RECIPES["colour"].views((32, 32, 3), {"channels": "red"})
+
+
+def test_all_that_the_paper_can_do_to_photographs():
+    figures = {"rotation": 20.0, "crops": [16, 20], "affine_probability": 0.5}
+    figures |= {"cutout_probability": 0.5, "channels": "rgb+grey"}
+    views = data.RECIPES["cifar10_published"].views((32, 32, 3), figures)
+    assert views.perturb(some_images((32, 32, 3)), (0, 1)).shape == (6, 32, 32, 4)
+    with pytest.raises(UserError, match=r"data\.perturb\.crop must lie between 1 and"):
+        data.RECIPES["cifar10_published"].views((32, 32, 3), {"crop": 40})
+
+
+# ------------------------------------------------------------------- where images are
 
 
 def test_mnist_is_found_without_a_network(monkeypatch, tmp_path):
     """The order of sources: TFDS here, TFDS download, the embedded digits."""
-    from iic_tf import sources
-
     asked = []
 
     def no_network(url, seconds=5.0):
@@ -53,8 +97,56 @@ def test_mnist_is_found_without_a_network(monkeypatch, tmp_path):
     assert asked == ["https://storage.googleapis.com/cvdf-datasets/mnist/"]
 
 
-def test_clothes_that_are_not_there_are_asked_for(monkeypatch):
+@pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "cifar100_20", "stl10"])
+def test_images_that_are_not_there_are_asked_for(name, monkeypatch):
     monkeypatch.setattr("iic_tf.sources.reachable", lambda url: False)
     monkeypatch.setattr("iic_tf.sources.from_tfds", lambda name: None)
     with pytest.raises(UserError, match=r"--data\.dir FOLDER, which was not given"):
-        data.RECIPES["fashion_mnist"].find(None)
+        data.find(DataOptions(recipe=name))
+
+
+def test_superclasses_of_cifar100(monkeypatch):
+    fine = np.arange(100)
+    split = Split(np.zeros((100, 32, 32, 3), np.uint8), fine)
+    monkeypatch.setattr(
+        data, "cifar100_images", lambda folder: Source({"train": split}, "")
+    )
+    coarse = data.cifar100_20_images(None).splits["train"].labels
+    assert np.bincount(coarse).tolist() == [5] * 20
+    # apple, aquarium fish, beaver, bed, maple tree, wolf, worm
+    assert coarse[[0, 1, 4, 5, 47, 97, 99]].tolist() == [4, 1, 0, 6, 17, 8, 13]
+    names = data.RECIPES["cifar100_20"].class_names
+    assert names[4] == "fruit and vegetables" and len(names) == 20
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for i in range(6):
+        pixels = np.full((40, 50, 3), 40 * i, np.uint8)
+        (tmp_path / "ab"[i % 2]).mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / "ab"[i % 2] / f"{i}.jpg")
+    return tmp_path
+
+
+def test_a_recipe_that_suits_ones_own_images(photos, tmp_path, capsys):
+    name, _, source = data.find(DataOptions(folder=str(photos), labels="folder"))
+    assert name == "colour" and source.image_shape == (40, 40, 3)
+    assert source.class_names == ("a", "b")
+    assert "Recipe:   colour, which suits images of 40×40" in capsys.readouterr().out
+    name, _, source = data.find(DataOptions(folder=str(photos), channels=1, size=32))
+    assert name == "grey" and source.image_shape == (32, 32, 1)
+    np.save(tmp_path / "x.npy", np.zeros((5, 20, 20), np.uint8))
+    assert data.find(DataOptions(array=str(tmp_path / "x.npy")))[0] == "grey"
+
+
+def test_a_recipe_of_ones_choice_for_ones_own_images(photos):
+    options = DataOptions(folder=str(photos), recipe="cifar10", size=32)
+    assert data.find(options)[0] == "cifar10"
+    with pytest.raises(UserError, match=r"the recipe cifar10 needs images of shape"):
+        data.find(DataOptions(folder=str(photos), recipe="cifar10"))
+    with pytest.raises(UserError, match=r"the recipe colour is for data\.folder"):
+        data.find(DataOptions(recipe="colour"))
+    with pytest.raises(UserError, match=r"data\.recipe must be one of mnist"):
+        data.find(DataOptions(recipe="mnits"))
+    with pytest.raises(UserError, match=r"data\.size is for data\.folder"):
+        data.find(DataOptions(size=32))

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 import graphs
 from iic_tf.models import ClusterIIC
+from iic_tf.options import UserError
 
 # name: image shape, features, parameters
 SIZES = {
@@ -40,6 +41,40 @@ def test_output_shape_and_parameters(name):
         assert trainable(backbone) == parameters
     z = backbone(tf.zeros((2, *shape)), training=False)
     assert np.isfinite(z.numpy()).all()
+
+
+def test_the_small_network_grows_with_the_side():
+    for side, features in ((12, 3 * 3 * 64), (32, 4 * 4 * 128), (48, 3 * 3 * 256)):
+        assert graphs.small((side, side, 3)).output_shape == (None, features)
+
+
+def test_a_sobel_layer_stands_before_the_network():
+    backbone = graphs.on_views(graphs.small, (24, 24, 4), sobel=True, fan_out_init=2)
+    assert backbone.input_shape == (None, 24, 24, 4)
+    assert backbone.layers[-1].input_shape[1:] == (24, 24, 5)
+    plain = graphs.on_views(graphs.small, (24, 24, 3), sobel=False, fan_out_init=2)
+    assert plain.name == "small"
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetB0"])
+def test_networks_of_keras_applications_by_name(name):
+    backbone = graphs.find(name)((32, 32, 3))
+    assert backbone.output_shape == (None, 1280)
+    norms = [
+        layer
+        for layer in backbone._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert norms and all(type(layer).__name__ == "BatchNorm" for layer in norms)
+    images = np.random.default_rng(0).random((4, 32, 32, 3), np.float32)
+    assert np.isfinite(backbone(images, training=True)).all()
+
+
+def test_graphs_that_are_not_there():
+    with pytest.raises(UserError, match=r"graph\.name must be one of.*MobileNet"):
+        graphs.find("mobilenet")
+    with pytest.raises(UserError, match="Xception cannot be built for images of shape"):
+        graphs.find("Xception")((32, 32, 3))
 
 
 def test_network_6c_with_both_banks_has_the_published_size():

@@ -60,6 +60,28 @@ def test_refitted_sub_heads_name_the_given_clusters():
     assert 0.8 < z.max(-1).mean() < 0.999  # sure, but not so sure that nothing moves
 
 
+def test_refitting_many_features_to_few_images():
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(30, 30)).astype("f4")
+    clusters = rng.integers(0, 3, (30, 2))
+    kernels = []
+    for d in (30, 60):  # 30 more features that are all the same
+        bank = SubHeads(3, 2)
+        bank.build((None, d))
+        bank.refit(np.pad(features, ((0, 0), (0, d - 30)), constant_values=2), clusters)
+        kernels.append(bank.kernel.numpy())
+    # half the ridge, as the mean variance is halved
+    centred = features - features.mean(axis=0)
+    ridge = 0.01 * np.trace(centred.T @ centred / 30) / 60
+    targets = np.eye(3)[clusters].reshape(30, -1)
+    expected = np.linalg.solve(
+        centred.T @ centred / 30 + ridge * np.eye(30), centred.T @ targets / 30
+    )
+    np.testing.assert_allclose(kernels[1][:30], 10 * expected, rtol=2e-2, atol=2e-2)
+    np.testing.assert_array_equal(kernels[1][30:], 0)
+    assert np.abs(kernels[0] - kernels[1][:30]).max() < np.abs(kernels[0]).max()
+
+
 def test_refitting_survives_features_that_say_nothing():
     bank = SubHeads(3, 1)
     bank.build((None, 4))

@@ -68,21 +68,43 @@ def test_recall_by_hand():
 def test_scores_by_hand():
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     clusters = np.array([0, 0, 2, 2, 1, 1, 1, 1])
-    scores = metrics.clustering_scores(clusters, labels, num_clusters=4)
-    assert scores["one_to_one"] == 6 / 8 and scores["many_to_one"] == 1
+    scores = metrics.clustering_scores(clusters[:, None], labels, num_clusters=4)
+    assert all(score.shape == (1,) for score in scores.values())
+    assert scores["one-to-one"] == 6 / 8 and scores["many-to-one"] == 1
     assert scores["homogeneity"] == pytest.approx(1)
     # H(labels) = ln 2; H(clusters) = 1.5 ln 2; all of H(labels) is shared
     assert scores["completeness"] == pytest.approx(2 / 3)
-    assert scores["nmi"] == pytest.approx(2 / 2.5)
+    assert scores["NMI"] == pytest.approx(2 / 2.5)
     # pairs together in both: 1 + 1 + 6 of 28; expected 8 * 12 / 28
     expected = 8 * 12 / 28
-    assert scores["ari"] == pytest.approx((8 - expected) / (10 - expected))
+    assert scores["ARI"] == pytest.approx((8 - expected) / (10 - expected))
 
 
 def test_scores_of_chance_and_of_perfection():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 5, 2000)
-    perfect = metrics.clustering_scores(4 - labels, labels, num_clusters=5)
-    assert all(score == pytest.approx(1) for score in perfect.values())
-    chance = metrics.clustering_scores(rng.integers(0, 5, 2000), labels, num_clusters=5)
-    assert abs(chance["ari"]) < 0.01 and chance["nmi"] < 0.02
+    both = np.stack((4 - labels, rng.integers(0, 5, 2000)), axis=1)
+    scores = metrics.clustering_scores(both, labels, num_clusters=5)
+    assert all(score[0] == pytest.approx(1) for score in scores.values())
+    assert abs(scores["ARI"][1]) < 0.01 and scores["NMI"][1] < 0.02
+
+
+def test_clusters_mapped_on_other_images():
+    labels = np.array([0, 0, 1, 1])
+    clusters = np.array([[0], [0], [1], [1]])
+    # there, cluster 0 is class 1, and cluster 2 is class 2
+    elsewhere = np.array([[0], [0], [1], [2]]), np.array([1, 1, 0, 2])
+    errors = metrics.matched_errors(
+        clusters, labels, num_clusters=3, mapping_on=elsewhere
+    )
+    np.testing.assert_array_equal(errors, [1.0])
+    errors = metrics.matched_errors(
+        clusters, 1 - labels, num_clusters=3, match="many-to-one", mapping_on=elsewhere
+    )
+    np.testing.assert_array_equal(errors, [0.0])
+
+
+def test_agreement_of_sub_heads_by_hand():
+    clusters = np.array([[0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1]])
+    shares = metrics.agreement(clusters, num_clusters=2)
+    np.testing.assert_array_equal(shares, [[1, 1, 0.5], [1, 1, 0.5], [0.5, 0.5, 1]])

@@ -15,6 +15,29 @@ def test_shapes_of_both_banks(tiny_model):
     assert z["aux"].shape == (5, 2, 20)
 
 
+def test_a_network_of_one_bank(tiny_model, tmp_path):
+    model = tiny_model(num_aux=0)
+    images = tf.random.normal((5, 12, 12, 1))
+    assert list(model(images)) == list(model.banks) == ["main"]
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(images)["main"], model(images)["main"])
+
+
+def test_statistics_of_a_batch_leave_the_running_ones_alone(tiny_model):
+    model = tiny_model()
+    images = tf.random.normal((20, 12, 12, 1))
+    before = [v.numpy() for v in model.non_trainable_variables]
+    predict = compile_predict(model, batch_statistics=True)
+    by_batch = predict(images)["main"].numpy()
+    for variable, value in zip(model.non_trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(variable, value)
+    assert np.abs(by_batch - compile_predict(model)(images)["main"]).max() > 1e-3
+    np.testing.assert_allclose(
+        by_batch, model(images, training=True)["main"], atol=1e-5
+    )
+
+
 def test_a_saved_model_predicts_the_same(tiny_model, tmp_path):
     model = tiny_model()
     images = tf.random.normal((4, 12, 12, 1))

@@ -15,6 +15,8 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
+from test_archives import write_stl10
 
 import graphs
 import models_iic
@@ -220,6 +222,177 @@ def test_a_breakdown_keeps_the_last_checkpoint(digits_npz, out, capsys):
     assert "between steps 9 and 10" in message
     assert f"--resume {out / 'broken'} continues from step 8" in message
     assert models_iic.main([*resume, "--data.perturb.contrast=0.4"]) == 0
+
+
+# ---------------------------------------------------------------------- own images
+
+
+def own_words(folder, **changes):
+    options = {**TINY, "out": folder, "data.batch": 8, "k": 3, **changes}
+    return [f"--{name}={value}" for name, value in options.items()]
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Thirty-odd files of many kinds and sizes, some of them no images."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "My photos"
+    for i in range(30):
+        place = folder / ("cats", "dogs", "deep/birds")[i % 3]
+        place.mkdir(parents=True, exist_ok=True)
+        shape = (20 + i, 34, 3) if i % 4 else (28, 30)
+        pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+        suffix = (".jpg", ".png", ".bmp", ".gif")[i % 4]
+        Image.fromarray(pixels).save(place / f"{i}{suffix}")
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "cats" / "notes.txt").write_text("not an image")
+    Image.fromarray(pixels).save(folder / "dogs" / "really a png.jpg", "PNG")
+    return folder
+
+
+def test_a_folder_of_anyones_images(photographs, out, capsys):
+    assert models_iic.main(own_words(out, **{"data.folder": photographs})) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"Recipe:   colour, which suits images of (\d+)×\1 pixels", text)
+    assert "Images:   31 for training" in text and "in memory" in text
+    assert text.count("Skipped: 2 files (not an image: 2)") == 2  # first and last
+    assert "rror" not in text  # nothing to score
+    folder = out / "My photos-1"
+    with (folder / "assignments.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 31 and set(rows[0]) == {
+        "path", "cluster", "confidence", "runner_up",
+    }  # fmt: skip
+    assert all((photographs / row["path"]).is_file() for row in rows)
+    with (folder / "unreadable.csv").open() as file:
+        unreadable = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    assert set(unreadable) == {"empty.jpg", "cats/notes.txt"}
+    stored = yaml.safe_load((folder / "options.yaml").read_text())["data"]
+    assert (stored["recipe"], stored["channels"]) == ("colour", 3)
+    assert 20 <= stored["size"] <= 34
+    assert models_iic.main(["--resume", str(folder), "--train.steps=10"]) == 0
+
+
+def test_classes_by_folder_names_and_every_picture(photographs, out, capsys):
+    changes = {"data.folder": photographs, "data.labels": "folder", "name": "named"}
+    (photographs / "empty.jpg").unlink()
+    changes |= {"report.display": 1, "report.progression": 4, "report.double": True}
+    assert models_iic.main(own_words(out, **changes)) == 0
+    text = capsys.readouterr().out
+    assert "With the statistics of each batch  errors = 0." in text
+    assert re.search(r"many-to-one( +\d\.\d{4}){5}", text)
+    folder = out / "named"
+    for name in (
+        *("clusters", "mistakes", "confusion", "histograms", "agreement"),
+        *("display/step_000003", "display/step_000006", "progression/step_000008"),
+    ):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    with Image.open(folder / "progression.gif") as animation:
+        assert animation.n_frames == 2
+    summary = json.loads((folder / "summary.json").read_text())
+    assert set(summary["scores"]) == {
+        "one-to-one", "many-to-one", "NMI", "ARI", "homogeneity", "completeness",
+    }  # fmt: skip
+    accuracy = np.array(summary["scores"]["one-to-one"])
+    np.testing.assert_allclose(1 - accuracy, summary["errors"])
+    assert len(summary["recall"]) == 3
+    assert len(summary["errors_batch_statistics"]) == 2
+
+
+def test_an_array_with_labels_of_its_own(digits, out, tmp_path):
+    np.save(tmp_path / "x.npy", digits[0][:60, ..., 0])
+    np.save(tmp_path / "y.npy", digits[1][:60] % 3)
+    changes = {"data.array": tmp_path / "x.npy", "data.labels": tmp_path / "y.npy"}
+    assert models_iic.main(own_words(out, **changes, **{"report.choose": "label"})) == 0
+    summary = json.loads((out / "x-1" / "summary.json").read_text())
+    assert summary["chosen"] == int(np.argmin(summary["errors"]))
+    assert "uses labels" in summary["chosen_by"]
+
+
+def test_more_clusters_than_images_in_a_folder(photographs, out, capsys):
+    changes = {"data.folder": photographs, "k": 40}
+    assert models_iic.main(own_words(out, **changes)) == 2
+    assert "k must not exceed the 31 images" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_one_bank_of_more_clusters_than_classes(digits_npz, out, capsys):
+    """The published overclustering protocol: one head, mapped on train, many to one."""
+    changes = {"k": 25, "heads.aux": 0, "train.order": "[main]", "name": "over"}
+    changes |= {"data.protocol": "holdout", "report.match": "many-to-one"}
+    changes |= {"train.regroup_to": 0.6}  # nothing to regroup
+    assert models_iic.main(words(digits_npz, out, **changes)) == 0
+    text = capsys.readouterr().out
+    assert "Errors after many-to-one matching" in text
+    assert "test, which did not train, with clusters mapped to classes on train" in text
+    summary = json.loads((out / "over" / "summary.json").read_text())
+    accuracy = np.array(summary["scores"]["many-to-one"])
+    np.testing.assert_allclose(1 - accuracy, summary["errors"])
+
+
+def test_heads_train_on_different_images(out, tmp_path, capsys):
+    """STL-10 in its own files: main sub-heads never train on unlabelled images."""
+    images = np.random.default_rng(0).integers(0, 256, (6, 96, 96, 3), dtype=np.uint8)
+    write_stl10(tmp_path / "stl", images, np.arange(6))
+    changes = {"data.dir": tmp_path / "stl", "data.recipe": "stl10_published"}
+    changes |= {"data.batch": 4, "train.order": "[aux,main]", "data.shuffle": False}
+    assert models_iic.main(words(None, out, **changes, name="stl")) == 0
+    text = capsys.readouterr().out
+    assert "Images:   36 for training" in text and "all 12 images of train + t" in text
+    assert "Network:  small on 64×64×1" in text
+
+
+# ------------------------------------------------------------------------- stored runs
+
+
+def test_a_stored_run_is_evaluated_again_and_on_other_images(
+    digits, digits_npz, out, tmp_path, capsys
+):
+    assert models_iic.main(words(digits_npz, out, name="a")) == 0
+    first = json.loads((out / "a" / "summary.json").read_text())
+    assert models_iic.main(["evaluate", str(out / "a")]) == 0
+    again = json.loads((out / "a" / "evaluation-1" / "summary.json").read_text())
+    np.testing.assert_allclose(again["errors"], first["errors"])
+    assert again["scored_on"] == "train + test, which also trained"
+    assert (out / "a" / "evaluation-1" / "confusion.png").is_file()
+
+    np.save(tmp_path / "new.npy", digits[0][400:450])
+    other = ["--data.array", str(tmp_path / "new.npy"), "--data.recipe=mnist"]
+    assert models_iic.main(["evaluate", str(out / "a"), *other]) == 0
+    new = json.loads((out / "a" / "evaluation-2" / "summary.json").read_text())
+    assert new["images"] == 50 and new["errors"] is None
+    assert "other images than trained" in new["scored_on"]
+
+    np.save(tmp_path / "small.npy", digits[0][:50, :20, :20])
+    wrong = ["--data.array", str(tmp_path / "small.npy"), "--data.recipe=grey"]
+    capsys.readouterr()
+    assert models_iic.main(["evaluate", str(out / "a"), *wrong]) == 2
+    assert "takes views of shape (24, 24, 1)" in capsys.readouterr().err
+    (out / "a" / "model.keras").unlink()
+    assert models_iic.main(["evaluate", str(out / "a")]) == 2
+    assert "has no model.keras" in capsys.readouterr().err
+
+
+def test_runs_are_compared(digits, digits_npz, out, tmp_path, capsys):
+    assert models_iic.main(words(digits_npz, out, name="labelled")) == 0
+    np.save(tmp_path / "x.npy", digits[0][:60])
+    unlabelled = own_words(out, **{"data.array": tmp_path / "x.npy"})
+    assert models_iic.main(unlabelled) == 0
+    capsys.readouterr()
+    runs = [str(out / "labelled"), str(out / "x-1")]
+    assert models_iic.main(["compare", *runs]) == 0
+    text = capsys.readouterr().out
+    summary = json.loads((out / "labelled" / "summary.json").read_text())
+    assert f"{summary['errors'][summary['chosen']]:.4f}" in text
+    assert "x-1" in text and "no labels" in text
+    assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
+    for mistake, sentence in (
+        (["compare"], "compare needs runs"),
+        (["compare", str(tmp_path)], "compare must be given the folder of a run"),
+        (["evaluate"], "evaluate needs a run"),
+    ):
+        assert models_iic.main(mistake) == 2
+        assert sentence in capsys.readouterr().err
 
 
 # -------------------------------------------------------------- interrupted and resumed
@@ -434,7 +607,7 @@ MISTAKES = {
     "unknown recipe": (lambda d: {"data.recipe": "mnits"}, "must be one of mnist,"),
     "unknown argument of a graph": (
         lambda d: {"graph.args.depth": 3},
-        "graph.args of small takes fan_out_init, kernel. Received: depth=3",
+        "graph.args of small takes fan_out_init, kernel, stages. Received: depth=3",
     ),
     "argument of the wrong kind": (
         lambda d: {"graph.args.fan_out_init": "wide"},
@@ -442,7 +615,7 @@ MISTAKES = {
     ),
     "unknown figure of a perturbation": (
         lambda d: {"data.perturb.twirl": 3},
-        "data.perturb of continuous_digits takes rotation, crop",
+        "data.perturb of continuous_digits takes size, rotation, crop",
     ),
     "figure of the wrong kind": (
         lambda d: {"data.perturb.crop": 3},
@@ -481,7 +654,7 @@ MISTAKES = {
     "no such device": (lambda d: {"devices": "GPU:9"}, "devices must be auto, cpu"),
     "nothing to resume": (
         lambda d: {"resume": d / "nothing"},
-        "resume must be the folder of a run, or latest",
+        "resume must be given the folder of a run, or latest",
     ),
 }
 

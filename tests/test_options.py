@@ -21,7 +21,20 @@ from iic_tf.options import (
         (lambda: DataOptions(batch=1), r"data\.batch must be at least 2"),
         (lambda: DataOptions(repeats=0), r"data\.repeats must be at least 1"),
         (lambda: HeadOptions(main=0), r"heads\.main must be at least 1"),
-        (lambda: HeadOptions(aux=0), r"heads\.aux must be at least 1"),
+        (lambda: HeadOptions(aux=-1), r"heads\.aux must be at least 0"),
+        (
+            lambda: Options(
+                heads=HeadOptions(aux=0), train=TrainOptions(order=["aux", "main"])
+            ),
+            r"must not have passes of aux alone",
+        ),
+        (lambda: DataOptions(folder="a", array="b"), r"only one of data\.dir"),
+        (lambda: DataOptions(labels="folder"), r"data\.labels is for data\.folder"),
+        (lambda: DataOptions(array="a.npy", labels="folder"), r"a \.npy file for"),
+        (lambda: DataOptions(folder="a", labels="b.npy"), r"must be folder for"),
+        (lambda: DataOptions(folder="a", size=4), r"data\.size must be at least 8"),
+        (lambda: DataOptions(channels=2), r"data\.channels must be 1 or 3"),
+        (lambda: ReportOptions(display=0), r"report\.display must be at least 1"),
         (lambda: TrainOptions(steps=0), r"train\.steps must be at least 1"),
         (lambda: TrainOptions(epochs=0), r"train\.epochs must be at least 1"),
         (lambda: TrainOptions(warmup_steps=-1), r"train\.warmup_steps must be"),

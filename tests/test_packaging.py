@@ -9,7 +9,6 @@ else:  # Python 3.10
     import tomli as tomllib
 
 import pytest
-import yaml
 
 import iic_tf
 import models_iic
@@ -42,11 +41,16 @@ def test_every_yaml_is_parsed_and_keeps_its_promises(path):
     options = models_iic.parse(["--config", str(path)])
     data, graphs = importlib.import_module("data"), importlib.import_module("graphs")
     recipe = data.RECIPES[options.data.recipe]
-    recipe.views(options.data.perturb)
-    graphs.GRAPHS[options.graph.name](recipe.image_shape, **options.graph.args)
-    header = text[: text.index(next(iter(yaml.safe_load(text))))]
-    for promise in ("command", "data", "scored on", "time", "expected"):
-        assert promise in header
+    views = recipe.views(recipe.source_shape, options.data.perturb)
+    graphs.on_views(
+        graphs.find(options.graph.name),
+        views.seen_shape(recipe.source_shape),
+        sobel=recipe.sobel,
+        **options.graph.args,
+    )
+    header = "".join(line for line in text.splitlines(True) if line.startswith("#"))
+    for promise in ("command", "data", "scored on", "hardware", "time", "expected"):
+        assert f"#   {promise} " in header
     assert f"--config configs/{path.name}" in header
 
 
@@ -55,6 +59,7 @@ def test_the_default_yaml_holds_the_defaults():
     written, default = models_iic.parse(["--config", path]), models_iic.parse([])
     written, default = models_iic.as_plain(written), models_iic.as_plain(default)
     default["heads"]["k_aux"] = 50  # 5 k, written out
+    default["data"] |= {"recipe": "mnist", "batch": 500}  # as chosen
     assert written == default
 
 

@@ -24,8 +24,9 @@ FACTORIES = {
     "affine": lambda: perturb.affine(
         size=24, rotation=25.0, crop=(0.6, 1.0), shift=0.1, shear=0.2
     ),
-    "published": lambda: data.published_digits(),
-    "continuous": lambda: data.continuous_digits(),
+    "published": lambda: data.published_digits((28, 28, 1)).perturb,
+    "continuous": lambda: data.continuous_digits((28, 28, 1)).perturb,
+    "photos": lambda: data.photos((28, 28, 1), size=20).perturb,
 }
 
 
@@ -231,3 +232,21 @@ def test_cutout_blackens_one_square_inside():
         rows, columns = (np.flatnonzero((image == 0).any(axis)) for axis in (1, 0))
         assert (image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] == 0).all()
         assert 3 <= len(rows) <= 15 and abs(len(rows) - len(columns)) <= 1
+
+
+def test_affine_maps_can_mirror_and_leave_some_images_alone(images):
+    still = {"size": 28, "rotation": 0.0, "crop": (1.0, 1.0), "shift": 0.0}
+    mirrored = perturb.affine(**still, shear=0.0, flip=1.0)(images, SEED)
+    np.testing.assert_allclose(mirrored, images[:, :, ::-1], atol=1e-5)
+    some = perturb.affine(**still | {"rotation": 40.0}, shear=0.0, probability=0.5)
+    copies = some(tf.tile(images[:1], (200, 1, 1, 1)), SEED)
+    same = np.abs(copies - images[:1]).max(axis=(1, 2, 3)) < 1e-5
+    assert 0.35 < same.mean() < 0.65
+
+
+def test_what_lies_outside_is_mirrored_on_request():
+    white = tf.ones((1, 20, 20, 1))
+    far = {"size": 20, "rotation": 45.0, "crop": (1.6, 1.6), "shift": 0.0, "shear": 0}
+    assert perturb.affine(**far)(white, SEED).numpy().min() == 0
+    inside = perturb.affine(**far, fill_mode="REFLECT")(white, SEED).numpy()
+    np.testing.assert_allclose(inside, 1, atol=1e-5)

@@ -1,7 +1,14 @@
 import numpy as np
 from PIL import Image
 
-from iic_tf.pictures import cluster_grid, mistake_grid, pair_grid
+from iic_tf.pictures import (
+    cluster_grid,
+    cluster_pairs,
+    label_histograms,
+    mistake_grid,
+    number_table,
+    pair_grid,
+)
 
 
 def test_cluster_grid_also_with_empty_clusters(digits, tmp_path):
@@ -62,3 +69,37 @@ def test_no_mistakes_no_picture(digits, tmp_path):
     mistake_grid(path, digits[0][:5], labels, labels - 1, names="a", title="wrong")
     with Image.open(path) as picture:
         assert picture.size[0] > picture.size[1]
+
+
+def test_originals_and_copies_of_each_cluster(digits, monkeypatch, tmp_path):
+    drawn = []
+    monkeypatch.setattr(
+        "iic_tf.pictures._captioned_rows", lambda path, rows, **_: drawn.extend(rows)
+    )
+    originals = digits[0][:5] / 255.0
+    probabilities = np.eye(3)[[0, 0, 1, 0, 1]]
+    cluster_pairs(
+        tmp_path / "c.png", originals, 1 - originals, probabilities,
+        labels=np.array([7, 7, 2, 1, 2]), title="", columns=2,
+    )  # fmt: skip
+    assert [row[:2] for row in drawn] == [
+        ("cluster 0", "3 images, 2 of class 7"),
+        ("cluster 1", "2 images, 2 of class 2"),
+        ("cluster 2", "0 images"),
+    ]
+    shown = drawn[0][2]  # two originals, a gap, their two copies
+    np.testing.assert_array_equal(shown[:2], originals[:2])
+    np.testing.assert_array_equal(shown[3:], 1 - originals[:2])
+
+
+def test_tables_and_histograms(tmp_path):
+    counts = np.array([[30, 2, 0], [1, 20, 0]])
+    number_table(
+        tmp_path / "t.png", counts / 30, rows=["a", "b"],
+        columns=["x", "yy", "long one"], across="class", title="a table",
+    )  # fmt: skip
+    label_histograms(tmp_path / "h.png", counts, names=["x", "y", "z"], title="counts")
+    for name in ("t.png", "h.png"):
+        with Image.open(tmp_path / name) as picture:
+            pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
+        assert ((pixels[:, 2] - pixels[:, 0]) > 60).mean() > 0.005  # there is blue

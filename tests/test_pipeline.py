@@ -5,6 +5,7 @@ from iic_tf.options import UserError
 from iic_tf.pipeline import (
     Views,
     evaluation_batches,
+    plan_passes,
     steps_per_epoch,
     training_batches,
 )
@@ -79,6 +80,50 @@ def test_half_of_the_copies_show_neighbours(numbered, views):
     assert set(np.unique(apart)) == {0, 100, 101}
     assert 0.45 < (apart == 0).mean() < 0.55
     assert 0.2 < (apart == 101).mean() < 0.3
+
+
+def test_passes_of_different_lengths():
+    passes = plan_passes([70, 30], batch=20, steps=9)
+    assert passes.number.tolist() == [0, 0, 0, 1, 2, 2, 2, 3, 4]
+    assert passes.position.tolist() == [0, 1, 2, 0, 0, 1, 2, 0, 0]
+    assert passes.kind.tolist() == [0, 0, 0, 1, 0, 0, 0, 1, 0]
+    counted = plan_passes([70, 30], batch=20, steps=9, epochs=3)
+    assert counted.number.tolist() == [0, 0, 0, 1, 2, 2, 2]
+
+
+def test_passes_over_some_of_the_images(numbered, views):
+    some = np.arange(40, 100, 2)
+    passes = plan_passes([100, 30], batch=30, steps=8)
+    batches = training_batches(
+        numbered, views, start=0, **{**ARGUMENTS, "steps": 8},
+        passes=passes, subsets=[None, some],
+    )  # fmt: skip
+    seen = numbers(batches)
+    for kind, shown in zip(passes.kind, seen, strict=True):
+        assert len(set(shown)) == 30
+        assert set(shown) <= set(some if kind else range(100))
+    assert set(seen[3]) == set(some)
+
+
+def test_without_shuffling_all_passes_are_alike(numbered, views):
+    seen = numbers(
+        training_batches(numbered, views, start=0, shuffle=False, **ARGUMENTS)
+    )
+    np.testing.assert_array_equal(np.concatenate(seen[:3]), np.arange(90))
+    np.testing.assert_array_equal(seen[:3], seen[3:6])
+
+
+def test_images_mapped_from_a_file_give_the_same_batches(digits, views, tmp_path):
+    images = digits[0][:60]
+    np.save(tmp_path / "images.npy", images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    assert isinstance(mapped, np.memmap)
+    for make in (
+        lambda some: training_batches(some, views, start=0, **ARGUMENTS),
+        lambda some: evaluation_batches(some, views, batch=25),
+    ):
+        for kept, read in zip(make(images), make(mapped), strict=True):
+            np.testing.assert_array_equal(kept[0], read[0])
 
 
 def test_evaluation_keeps_the_order_and_the_last_images(numbered, views):

@@ -16,6 +16,10 @@ def test_overclusters_are_those_of_the_model(tiny_model, digits, views):
     for index, of_model in ((0, own), (1, other)):
         expected = [model(views[index])["aux"].numpy().argmax(-1) for views in pairs]
         np.testing.assert_array_equal(of_model, np.concatenate(expected))
+    for stride in (3, 25):
+        some, every, _ = overclusters(model, pairs, stride=stride)
+        np.testing.assert_array_equal(some, features[::stride])
+        np.testing.assert_array_equal(every, own)
 
 
 @pytest.mark.parametrize("with_neighbours", [True, False])

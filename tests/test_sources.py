@@ -5,10 +5,11 @@ import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from iic_tf import sources
 from iic_tf.options import UserError
-from iic_tf.sources import Source, Split
+from iic_tf.splits import Source, Split, apply_protocol
 
 
 def idx_bytes(array):
@@ -40,7 +41,7 @@ def test_idx_folder_compressed_or_not_with_or_without_labels(idx_dir, arrays):
     np.testing.assert_array_equal(source.splits["train"].labels, arrays[1])
     assert source.splits["test"].labels is None
     assert str(idx_dir) in source.origin
-    protocol = sources.apply_protocol(source, "all")
+    protocol = apply_protocol(source, "all")
     assert protocol.evaluate.images.shape == (25, 28, 28, 1)
     assert protocol.evaluate.labels is None  # five have none
 
@@ -116,12 +117,12 @@ def test_embedded_digits_are_real_and_balanced():
 
 def test_holdout_protocol_and_its_words():
     source = sources.embedded_digits()
-    protocol = sources.apply_protocol(source, "holdout")
+    protocol = apply_protocol(source, "holdout")
     assert (len(protocol.train.images), len(protocol.evaluate.images)) == (4000, 1000)
     assert "did not train" in protocol.words
     alone = Source({"train": source.splits["train"]}, "here")
     with pytest.raises(UserError, match="needs a train and a test split"):
-        sources.apply_protocol(alone, "holdout")
+        apply_protocol(alone, "holdout")
 
 
 def test_split_checks_its_arrays():
@@ -188,3 +189,79 @@ def test_a_failed_download_leaves_nothing(tmp_path, monkeypatch, capsys):
     server.server_close()
     assert "The download of mnist failed" in capsys.readouterr().out
     assert not list(folder.rglob("*"))
+
+
+# ------------------------------------------------------------------ one's own images
+
+
+def folder_of(path, counts, *, side=20):
+    """A tree of grey PNG files: counts by sub-folder."""
+    rng = np.random.default_rng(0)
+    for name, count in counts.items():
+        (path / name).mkdir(parents=True, exist_ok=True)
+        for i in range(count):
+            pixels = rng.integers(0, 256, (side, side), dtype=np.uint8)
+            Image.fromarray(pixels).save(path / name / f"{i:03}.png")
+    return path
+
+
+def test_a_folder_with_and_without_classes(tmp_path):
+    folder = folder_of(tmp_path, {"cat": 3, "dog": 2})
+    (folder / "notes.txt").write_text("no image")
+    source = sources.from_folder(folder)
+    [split] = source.splits.values()
+    assert split.images.shape == (5, 20, 20, 1) and split.labels is None
+    assert split.paths[0] == "cat/000.png"
+    assert source.advice.startswith("Skipped: 1 file (not an image: 1)")
+    assert source.unreadable == (("notes.txt", "not an image"),)
+    assert "20×20, in memory" in source.origin
+    source = sources.from_folder(folder, side=24, labels=True)
+    [split] = source.splits.values()
+    assert split.images.shape[1:] == (24, 24, 1)
+    assert split.labels.tolist() == [0, 0, 0, 1, 1]
+    assert source.class_names == ("cat", "dog")
+
+
+def test_a_folder_with_train_and_test(tmp_path):
+    counts = {"train/cat": 3, "train/dog": 2, "test/cat": 1, "test/dog": 1}
+    folder = folder_of(tmp_path / "a", counts)
+    source = sources.from_dir(str(folder), name="cifar10")
+    assert list(source.splits) == ["train", "test"]
+    assert source.splits["train"].labels.tolist() == [0, 0, 0, 1, 1]
+    assert source.splits["test"].paths == ("test/cat/000.png", "test/dog/000.png")
+    folder_of(folder / "more", {"cat": 1})
+    with pytest.raises(UserError, match=r"folders train and test.*'more'"):
+        sources.from_folder(folder, split=True)
+
+
+def test_arrays_with_and_without_labels(tmp_path, arrays):
+    images, labels = arrays
+    np.save(tmp_path / "x.npy", images)
+    np.save(tmp_path / "y.npy", labels)
+    [split] = sources.from_array(tmp_path / "x.npy", labels=None).splits.values()
+    assert split.images.shape == (20, 28, 28, 1) and split.labels is None
+    source = sources.from_array(tmp_path / "x.npy", labels=tmp_path / "y.npy")
+    np.testing.assert_array_equal(source.splits["the array"].labels, labels)
+    np.savez(tmp_path / "both.npz", images=images, labels=labels)
+    source = sources.from_array(tmp_path / "both.npz", labels=None)
+    np.testing.assert_array_equal(source.splits["train"].labels, labels)
+
+
+def test_arrays_that_are_something_else(tmp_path, arrays):
+    images, labels = arrays
+    np.save(tmp_path / "x.npy", images)
+    np.save(tmp_path / "real.npy", images / 255.0)
+    np.save(tmp_path / "few.npy", labels[:3])
+    np.savez(tmp_path / "both.npz", images=images)
+    (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY")
+    for name, other, message in (
+        ("no.npy", None, "data.array must be a file"),
+        ("real.npy", None, "must hold uint8 images"),
+        ("bad.npy", None, "cannot be read"),
+        ("both.npz", "few.npy", "must not be given with an npz file"),
+        ("x.npy", "few.npy", "one label per image"),
+        ("x.npy", "real.npy", "must hold integers"),
+        ("x.npy", "no.npy", "data.labels must be a .npy file"),
+    ):
+        with pytest.raises(UserError, match=message):
+            sources.from_array(tmp_path / name, labels=other and tmp_path / other)

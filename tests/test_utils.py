@@ -2,6 +2,7 @@ import csv
 
 import numpy as np
 
+import graphs
 import utils
 
 
@@ -44,3 +45,30 @@ def test_assignments_can_be_read_back(tmp_path):
         "label": "4",
     }  # fmt: skip
     assert (rows[1]["cluster"], rows[1]["runner_up"]) == ("0", "2")
+
+
+def test_assignments_name_files(tmp_path):
+    path = tmp_path / "assignments.csv"
+    utils.write_assignments(path, np.eye(2), paths=("a/x, y.jpg", "b.jpg"))
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == ["a/x, y.jpg", "b.jpg"]
+
+
+def test_table_of_scores():
+    scores = {"one-to-one": np.array([0.5, 0.9, 0.7]), "NMI": np.array([0.1, 0.2, 0.3])}
+    lines = utils.score_table(scores, chosen=1)
+    assert lines[0].split() == ["chosen", "mean", "std", "best", "worst"]
+    expected = ["one-to-one", "0.9000", "0.7000", "0.1633", "0.9000", "0.5000"]
+    assert lines[1].split() == expected
+    assert lines[2].startswith("NMI") and len(lines) == 3
+
+
+def test_networks_in_words(tmp_path):
+    backbone = graphs.network_6c((24, 24, 1), tracked=False)
+    utils.write_network(tmp_path / "network.txt", backbone)
+    lines = (tmp_path / "network.txt").read_text().splitlines()
+    assert lines[1].split() == ["stage1_conv", "Conv2D", "24×24×64", "1,600"]
+    marked = [line.split()[0] for line in lines if "no running statistics" in line]
+    assert marked == [f"stage{i}_bn" for i in range(1, 5)]
+    assert lines[-1].split()[-1] == "parameters"

@@ -1,0 +1,72 @@
+"""Every YAML file trains two steps on a little data in the published format."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_archives import planes, write_cifar10_binary, write_stl10
+from test_sources import idx_bytes
+
+import models_iic
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+QUICK = ("mnist_685", "mnist_665")
+"""The others have larger networks; they run with --runslow."""
+
+
+def mnist(folder, digits):
+    images, labels = digits
+    for name, part in (("train", slice(0, 40)), ("t10k", slice(40, 60))):
+        for kind, array in (("images-idx3", images[..., 0]), ("labels-idx1", labels)):
+            path = folder / f"{name}-{kind}-ubyte"
+            path.write_bytes(idx_bytes(array[part].astype(np.uint8)))
+
+
+def cifar10(folder, digits):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    write_cifar10_binary(folder / "cifar-10-batches-bin", images, np.arange(12) % 10)
+
+
+def cifar100(folder, digits):
+    rng = np.random.default_rng(0)
+    fine = np.arange(20) * 5
+    labels = np.stack((fine // 5, fine), axis=1).astype(np.uint8)
+    images = rng.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    for name in ("train.bin", "test.bin"):
+        rows = np.concatenate([labels, planes(images)], axis=1)
+        (folder / name).write_bytes(rows.tobytes())
+
+
+def stl10(folder, digits):
+    images = np.random.default_rng(0).integers(0, 256, (6, 96, 96, 3), dtype=np.uint8)
+    write_stl10(folder / "stl10_binary", images, np.arange(6))
+
+
+MAKERS = {"mnist": mnist, "cifar10": cifar10, "cifar100": cifar100, "stl10": stl10}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NAMES],
+)
+def test_two_steps_from_end_to_end(name, digits, tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    MAKERS[name.split("_")[0]](folder, digits)
+    status = models_iic.main(
+        [
+            f"--config={CONFIGS / name}.yaml", f"--data.dir={folder}",
+            f"--out={tmp_path / 'runs'}", f"--name={name}", "--data.batch=4",
+            "--train.epochs=null", "--train.steps=2", "--train.steps_per_call=1",
+            "--report.every=2", "--report.window=never",
+        ]
+    )  # fmt: skip
+    assert status == 0
+    summary = json.loads((tmp_path / "runs" / name / "summary.json").read_text())
+    assert summary["steps"] == 2
+    for errors in (summary["errors"], summary["errors_batch_statistics"] or [0.5]):
+        assert all(0 <= error <= 1 for error in errors)
