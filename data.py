@@ -46,8 +46,8 @@ class Recipe:
         sobel: Whether the network begins with a Sobel layer, which the last channel of
             the views, grey, is for.
         neighbours: Nearest neighbours used in training where the user does not say, by
-            pixel values and as many by orientation histograms; 0 where nearness means
-            little, as for photographs.
+            pixel values and as many by orientation histograms.
+        centred: Whether they are told by what distinguishes images from the mean image.
         class_names: Names of the classes, for pictures.
     """
 
@@ -57,6 +57,7 @@ class Recipe:
     figures: dict[str, Any] = field(default_factory=dict)
     sobel: bool = False
     neighbours: int = 0
+    centred: bool = False
     class_names: tuple[str, ...] | None = None
 
     def check(self, source: Source, *, name: str) -> None:
@@ -484,6 +485,8 @@ _CIFAR = Recipe(
     find=cifar10_images,
     source_shape=(32, 32, 3),
     make_views=photos,
+    neighbours=5,
+    centred=True,
     class_names=_CIFAR10,
 )
 _COARSE = replace(_CIFAR, find=cifar100_20_images, class_names=_SUPERCLASSES)

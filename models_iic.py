@@ -197,13 +197,14 @@ def _load(options: Options) -> tuple[Options, Any, Any, Any]:
         console.print(f"          {source.advice}")
     shape = protocol.train.images.shape
     options = _suit(options, name, recipe.neighbours, shape=shape)
-    class_names = source.class_names or recipe.class_names
-    return (
-        options,
-        recipe,
-        source,
-        job.Task(protocol, views, source.origin, class_names),
+    task = job.Task(
+        protocol,
+        views,
+        source.origin,
+        class_names=source.class_names or recipe.class_names,
+        centred=recipe.centred,
     )
+    return options, recipe, source, task
 
 
 def run(options: Options) -> int:

@@ -587,7 +587,9 @@ def draw_pairs(task: Task, options: Options) -> Path:
     neighbours = None
     title = f"{options.data.recipe}: originals and their perturbed copies"
     if number:
-        neighbours = find_neighbours(images, number=number, seed=options.seed).by_edges
+        neighbours = find_neighbours(
+            images, number=number, centred=task.centred, seed=options.seed
+        ).by_edges
         title += ", half of them of a near neighbour"
     [views] = training_batches(
         images,

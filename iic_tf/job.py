@@ -51,12 +51,14 @@ class Task:
         views: What is done to them.
         origin: Where they came from, in words.
         class_names: Names of the classes, or None.
+        centred: Whether neighbours are told by what distinguishes images from the mean.
     """
 
     protocol: Protocol
     views: Views
     origin: str
     class_names: Sequence[str] | None = None
+    centred: bool = False
 
 
 @dataclass(frozen=True)
@@ -297,7 +299,10 @@ def train(
     if options.data.neighbours:
         with watch.time("neighbours"):
             neighbours = find_neighbours(
-                images, number=options.data.neighbours, seed=options.seed
+                images,
+                number=options.data.neighbours,
+                centred=task.centred,
+                seed=options.seed,
             )
     batches = training_batches(
         images,

@@ -50,9 +50,9 @@ def orientation_histograms(images: np.ndarray) -> np.ndarray:
     """Where in an image grey values rise, in which direction and by how much.
 
     Histograms of oriented gradients (Dalal and Triggs, 2005) without their
-    normalisation of blocks, which made neighbours of digits and of clothes worse, and
-    with square roots: the cosine between two results is then the overlap of the
-    histograms (Bhattacharyya's coefficient), in which no single edge dominates.
+    normalisation of blocks, which made neighbours of digits, clothes and photographs
+    worse, and with square roots: the scalar product of two results is the overlap of
+    the histograms (Bhattacharyya's coefficient), in which no single edge dominates.
 
     Args:
         images: uint8, shape ``(n, height, width, channels)``; channels are averaged.
@@ -86,25 +86,32 @@ def pixel_values(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32) / 255.0
 
 
+def _unit(points: np.ndarray) -> np.ndarray:
+    """Rows brought to length 1."""
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-6)
+
+
 def _nearest(
     images: np.ndarray,
     candidates: np.ndarray,
     describe: Callable[[np.ndarray], np.ndarray],
     *,
     number: int,
+    centred: bool,
     seed: int,
 ) -> np.ndarray:
     """The candidates at the smallest angles to each image, ``(n, number)``."""
     rng = np.random.default_rng(seed)
-    fitted = describe(images[rng.permutation(candidates)[:5_000]])
+    some = images[rng.permutation(candidates)[:5_000]]
+    # angles are seen from black, or from the mean image
+    fitted = _unit(describe(some)) if centred else describe(some)
+    origin = fitted.mean(axis=0) if centred else np.zeros_like(fitted[0])
     components = min(COMPONENTS, *fitted.shape)
-    # not centred: the angle between two images is the one seen from black
-    axes = randomized_svd(fitted, components, random_state=seed)[2].T
+    axes = randomized_svd(fitted - origin, components, random_state=seed)[2].T
 
     def project(some: np.ndarray) -> np.ndarray:
-        points = describe(some) @ axes
-        length = np.linalg.norm(points, axis=1, keepdims=True)
-        return points / np.maximum(length, 1e-6)
+        points = _unit(describe(some)) if centred else describe(some)
+        return _unit((points - origin) @ axes)
 
     parts = np.array_split(np.arange(len(images)), -(-len(images) // PART))
     points = np.concatenate([project(images[part]) for part in parts])
@@ -117,7 +124,9 @@ def _nearest(
     return found[~own].reshape(-1, number).astype(np.int32)
 
 
-def find_neighbours(images: np.ndarray, *, number: int, seed: int) -> Neighbours:
+def find_neighbours(
+    images: np.ndarray, *, number: int, seed: int, centred: bool = False
+) -> Neighbours:
     """Finds the nearest by pixel values, and the nearest by orientation histograms.
 
     The second show the same thing more often, so copies are of them. But a seven with
@@ -129,6 +138,9 @@ def find_neighbours(images: np.ndarray, *, number: int, seed: int) -> Neighbours
         number: Neighbours of each image by each of the two, at least 1; n - 1 if there
             are no more.
         seed: Decides which images are candidates where there are many.
+        centred: Whether images are compared by what distinguishes them from the mean
+            image. For photographs this is better (of pairs in CIFAR-10 50 % instead of
+            46 % show the same class); for digits it makes no difference.
 
     Returns:
         See ``Neighbours``.
@@ -137,7 +149,9 @@ def find_neighbours(images: np.ndarray, *, number: int, seed: int) -> Neighbours
     candidates = np.sort(rng.permutation(len(images))[:MAX_CANDIDATES])
     number = min(number, len(candidates) - 1)
     by_pixels, by_edges = (
-        _nearest(images, candidates, describe, number=number, seed=seed)
+        _nearest(
+            images, candidates, describe, number=number, centred=centred, seed=seed
+        )
         for describe in (pixel_values, orientation_histograms)
     )
     return Neighbours(candidates, by_pixels, by_edges)
