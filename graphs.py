@@ -245,6 +245,31 @@ def vgg_d(image_shape: tuple[int, int, int]) -> keras.Model:
     return _vgg("d", image_shape)
 
 
+def _plain_vgg(
+    depths: tuple[int, ...], image_shape: tuple[int, int, int], *, name: str
+) -> keras.Model:
+    """VGG without dense layers: 3×3 convolutions, pools of 2×2 down to a side of 1."""
+    images = x = keras.Input(image_shape, name="images")
+    for stage, (depth, filters) in enumerate(
+        zip(depths, (64, 128, 256, 512, 512), strict=True), start=1
+    ):
+        for i in range(depth):
+            x = conv_bn_relu(x, filters, kernel=3, name=f"stage{stage}_{i + 1}")
+        if min(x.shape[1:3]) > 1:
+            x = layers.MaxPooling2D(name=f"pool{stage}")(x)
+    return keras.Model(images, layers.Flatten(name="features")(x), name=name)
+
+
+def vgg_11(image_shape: tuple[int, int, int]) -> keras.Model:
+    """VGG-11 without dense layers; 512 features from 32×32."""
+    return _plain_vgg((1, 1, 2, 2, 2), image_shape, name="vgg_11")
+
+
+def vgg_16(image_shape: tuple[int, int, int]) -> keras.Model:
+    """VGG-16 without dense layers, as the YAML-configured trainer uses it."""
+    return _plain_vgg((2, 2, 3, 3, 3), image_shape, name="vgg_16")
+
+
 def tokens(
     image_shape: tuple[int, ...],
     *,
@@ -279,6 +304,8 @@ GRAPHS: dict[str, Callable[..., keras.Model]] = {
     "vgg_a": vgg_a,
     "vgg_c": vgg_c,
     "vgg_d": vgg_d,
+    "vgg_11": vgg_11,
+    "vgg_16": vgg_16,
 }
 
 
