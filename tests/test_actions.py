@@ -5,8 +5,10 @@ import pytest
 
 from iic_tf import actions
 from iic_tf.checkpoints import History
-from iic_tf.inference import compile_predict
+from iic_tf.inference import Scorer, compile_predict
+from iic_tf.metrics import matched_errors
 from iic_tf.pipeline import evaluation_batches
+from iic_tf.splits import Split
 
 
 @pytest.fixture
@@ -50,17 +52,37 @@ def test_a_lower_lambda_is_said_in_words(history):
 
 def test_scores_are_added_to_the_row(tiny_model, digits, views):
     images, labels = digits[0][:60], digits[1][:60]
-    act = actions.score(
-        compile_predict(tiny_model()),
-        evaluation_batches(images, views, batch=32),
-        labels,
-        num_clusters=10,
-        scored_on="sixty",
-    )
+    model = tiny_model()
+    predict = compile_predict(model)
+
+    def scorer(*, mapping=None):
+        return Scorer(
+            predict,
+            images,
+            labels,
+            mapping=mapping,
+            make_batches=lambda some: evaluation_batches(some, views, batch=32),
+            num_clusters=10,
+            match="one-to-one",
+        )
+
     row = {}
-    act(row)
-    assert len(row["errors"]) == 3 and 0 <= min(row["errors"]) <= 1
-    assert row["scored_on"] == "sixty"
+    actions.score(scorer(), scored_on="sixty")(row)
+    clusters = predict(next(iter(evaluation_batches(images, views, batch=60)))[0])
+    expected = matched_errors(
+        clusters["main"].numpy().argmax(-1), labels, num_clusters=10
+    )
+    np.testing.assert_allclose(row["errors"], expected)
+    assert row["scored_on"] == "sixty" and set(row) == {"errors", "scored_on"}
+
+    both = {}
+    batch_statistics = compile_predict(model, batch_statistics=True)
+    same = scorer(mapping=Split(images, labels))
+    actions.score(same, scored_on="", batch_statistics=batch_statistics)(both)
+    assert both["errors"] == row["errors"]  # mapped on the images scored
+    assert len(both["errors_batch_statistics"]) == 3
+    other = scorer(mapping=Split(digits[0][100:140], digits[1][100:140]))
+    assert (other.errors() >= expected - 1e-9).all()
 
 
 def test_rows_are_recorded_in_order(history, tmp_path):
