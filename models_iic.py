@@ -168,11 +168,12 @@ def _suit(options: Options, recipe: str, neighbours: int, *, shape: Any) -> Opti
     return dataclasses.replace(options, data=filled)
 
 
-def _load(options: Options) -> tuple[Options, Any, Any, Any]:
+def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, Any]:
     """Reads the images.
 
     Args:
         options: As given.
+        train: Whether they are for training, for what is printed.
 
     Returns:
         The options with all that was left open, the recipe, the source, the task.
@@ -190,9 +191,8 @@ def _load(options: Options) -> tuple[Options, Any, Any, Any]:
     protocol = apply_protocol(
         source, options.data.protocol, unlabelled=options.data.unlabelled
     )
-    console.print(
-        f"Images:   {len(protocol.train.images):,} for training, from {source.origin}"
-    )
+    number = f"{len(protocol.train.images):,}"
+    console.print(f"Images:   {number}{' for training' * train}, from {source.origin}")
     if source.advice:
         console.print(f"          {source.advice}")
     shape = protocol.train.images.shape
@@ -334,7 +334,7 @@ def evaluate(words: Sequence[str]) -> int:
         from iic_tf.checkpoints import fingerprint
         from iic_tf.console import console
 
-    options, _, source, task = _load(options)
+    options, _, source, task = _load(options, train=False)
     trained_on = json.loads((folder / MANIFEST_FILE).read_text())["data_fingerprint"]
     if fingerprint(task.protocol.train.images) != trained_on:
         others = dataclasses.replace(

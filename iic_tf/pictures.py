@@ -203,10 +203,12 @@ def number_table(
     axes.tick_params(length=0, labelsize=9)
     axes.set_xlabel(across)
     if table.size <= 900:
+        digits = 1 if table.shape[1] <= 15 else 0
         for (i, j), share in np.ndenumerate(table):
-            if share >= 0.005:
+            text = f"{100 * share:.{digits}f}"
+            if float(text) > 0:
                 axes.text(
-                    j, i, f"{100 * share:.0f}", ha="center", va="center", fontsize=8,
+                    j, i, text, ha="center", va="center", fontsize=8,
                     color="white" if share > 0.55 else "black",
                 )  # fmt: skip
     axes.spines[:].set_visible(False)
@@ -239,7 +241,8 @@ def label_histograms(
     for axes, (cluster, row) in zip(panels.ravel(), enumerate(counts), strict=False):
         axes.bar(range(len(row)), row, color=MAIN, width=0.8)
         axes.set_title(f"cluster {cluster}: {row.sum():,}", fontsize=9, loc="left")
-        axes.set_xticks(range(len(row)), names, rotation=90, fontsize=7)
+        turned = 90 if _long(names) else 0
+        axes.set_xticks(range(len(row)), names, rotation=turned, fontsize=7)
         axes.tick_params(labelsize=7, colors=MUTED, length=2)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels.ravel()[len(counts) :]:
