@@ -92,12 +92,14 @@ class Recipe:
 # ------------------------------------------------------------------- where images are
 
 
-def _tfds_or_folder(name: str, probe: str) -> Callable[[str | None], Source]:
+def _tfds_or_folder(
+    name: str, probe: str, shape: tuple[int, int, int]
+) -> Callable[[str | None], Source]:
     """Looks in a given folder, else in TFDS, prepared or to be downloaded."""
 
     def find(folder: str | None) -> Source:
         if folder is not None:
-            return sources.from_dir(folder, name=name)
+            return sources.from_dir(folder, name=name, shape=shape)
         return sources.first_found(
             [
                 ("TFDS on this machine", lambda: sources.from_tfds(name)),
@@ -116,7 +118,7 @@ def mnist_images(folder: str | None) -> Source:
         folder: The user's ``data.dir``.
     """
     if folder is not None:
-        return sources.from_dir(folder, name="mnist")
+        return sources.from_dir(folder, name="mnist", shape=(28, 28, 1))
     probe = "https://storage.googleapis.com/cvdf-datasets/mnist/"
     return sources.first_found(
         [
@@ -128,11 +130,16 @@ def mnist_images(folder: str | None) -> Source:
 
 
 fashion_images = _tfds_or_folder(
-    "fashion_mnist", "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
+    "fashion_mnist",
+    "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    (28, 28, 1),
 )
-cifar10_images = _tfds_or_folder("cifar10", "https://www.cs.toronto.edu/~kriz/")
-cifar100_images = _tfds_or_folder("cifar100", "https://www.cs.toronto.edu/~kriz/")
-stl10_images = _tfds_or_folder("stl10", "http://ai.stanford.edu/~acoates/stl10/")
+_CIFAR_SERVER = "https://www.cs.toronto.edu/~kriz/"
+cifar10_images = _tfds_or_folder("cifar10", _CIFAR_SERVER, (32, 32, 3))
+cifar100_images = _tfds_or_folder("cifar100", _CIFAR_SERVER, (32, 32, 3))
+stl10_images = _tfds_or_folder(
+    "stl10", "http://ai.stanford.edu/~acoates/stl10/", (96, 96, 3)
+)
 
 # Superclass of each of CIFAR-100's classes, which are in alphabetical order.
 _SUPERCLASS = np.array(
@@ -167,19 +174,23 @@ def cifar100_20_images(folder: str | None) -> Source:
     return replace(source, splits=splits, class_names=None)
 
 
-def own_images(options: DataOptions) -> Source | None:
+def own_images(
+    options: DataOptions, shape: tuple[int, int, int] | None
+) -> Source | None:
     """The user's own images, or None if there are none.
 
     Args:
         options: ``folder``, ``array``, ``labels``, ``size``, ``channels`` and
             ``protocol`` are read.
+        shape: Height, width and channels that a recipe of the user's choice asks for.
     """
-    if options.folder:
+    side, channels = (shape[0], shape[2]) if shape else (None, None)
+    if options.folder is not None:
         with counted("reading images") as progress:
             return sources.from_folder(
                 Path(options.folder).expanduser(),
-                side=options.size,
-                channels=options.channels,
+                side=options.size or side,
+                channels=options.channels or channels,
                 labels=options.labels == "folder",
                 split=options.protocol == "holdout",
                 progress=progress,
@@ -191,7 +202,7 @@ def own_images(options: DataOptions) -> Source | None:
             f"data.{name} is for data.folder; other images stay as they are",
             **{name: value},
         )
-    if options.array:
+    if options.array is not None:
         labels = Path(options.labels).expanduser() if options.labels else None
         return sources.from_array(Path(options.array).expanduser(), labels=labels)
     return None
@@ -210,9 +221,9 @@ def find(options: DataOptions) -> tuple[str, Recipe, Source]:
     require(
         name in RECIPES, f"data.recipe must be one of {', '.join(RECIPES)}", recipe=name
     )
-    source = own_images(options)
+    source = own_images(options, RECIPES[name].source_shape if options.recipe else None)
     if source is not None and options.recipe is None:
-        name = "grey" if source.image_shape[-1] == 1 else "colour"
+        name = "colour" if source.image_shape[-1] == 3 else "grey"
         console.print(f"Recipe:   {name}, which suits {_shape_words(source)}")
     recipe = RECIPES[name]
     if source is None:
@@ -239,6 +250,10 @@ def _sides_in_image(sides: tuple[int, ...], shape: tuple[int, ...], name: str) -
         f"data.perturb.{name} must lie between 1 and {min(shape[:2])} pixels",
         **{name: sides},
     )
+
+
+def _seen(size: int) -> None:
+    require(size >= 8, "data.perturb.size must be at least 8 pixels", size=size)
 
 
 def _window(crop: tuple[float, float]) -> None:
@@ -271,6 +286,7 @@ def published_digits(
         contrast: Range of the contrast factor about 1.
     """
     _sides_in_image(crops, shape, "crops")
+    _seen(size)
     return Views(
         original=crop_resize((20,), size=size, where="centre_half"),
         perturb=compose(
@@ -306,6 +322,7 @@ def continuous_digits(
         contrast: Range of the contrast factor about 1.
     """
     _window(crop)
+    _seen(size)
     centre = crop_resize((20,), size=size, where="centre")
     perturb = compose(
         affine(
@@ -369,7 +386,7 @@ def published_photos(
         contrast: Range of the contrast factor about 1.
         saturation: Range of the saturation factor about 1.
         hue: Range of the turn of hue, in rounds.
-        channels: What the network gets: grey, rgb+grey or rgb.
+        channels: What the network gets of colour images: grey or rgb+grey.
         rotation: Range of the angle of half of the copies in degrees ("fluid warp").
         crops: Sides of the copies' crop in pixels, one drawn for each; crop if empty.
         affine_probability: Share of the copies under a small affine map: ±18°, shift
@@ -379,6 +396,12 @@ def published_photos(
     """
     sides = tuple(crops) or (crop,)
     _sides_in_image((crop, *sides), shape, "crop")
+    _seen(size)
+    require(
+        channels != "rgb",
+        "data.perturb.channels must be grey or rgb+grey where edges are taken of grey",
+        channels=channels,
+    )
     grey = _channels(shape, channels)
     # only what is asked for: each costs time, and an affine map is a resampling
     steps = [
@@ -434,7 +457,8 @@ def photos(
         cutout_sides: Range of its side as a fraction of the image's.
     """
     _window(crop)
-    size = size or min(shape[:2])
+    size = min(shape[:2]) if size is None else size
+    _seen(size)
     last = _channels(shape, channels)
     window = crop_resize((min(shape[:2]),), size=size, where="centre")
     steps = [

@@ -45,6 +45,11 @@ def small(
         stages: Convolutions, with a pool between two; if not given as many as leave a
             map of 3 to 5 pixels a side: 4 for 24×24, 5 for 48×48.
     """
+    require(
+        stages is None or stages >= 1,
+        "graph.args.stages must be at least 1",
+        stages=stages,
+    )
     if stages is None:
         stages = max(1 + int(math.log2(min(image_shape[:2]) / 3)), 2)
     images = x = keras.Input(image_shape, name="images")
@@ -373,19 +378,20 @@ def _application(name: str) -> Callable[..., keras.Model]:
         prepare = sys.modules[make.__module__].preprocess_input
         images = keras.Input(image_shape, name="images")
         x = layers.Rescaling(255.0, name="pixels")(images)
-        if weights and image_shape[-1] == 1:  # these know colours only
+        if image_shape[-1] == 1:  # these know colours only
             x = layers.Concatenate(name="colours")([x, x, x])
         try:
             network = make(include_top=False, weights=weights, pooling=pooling,
                            input_shape=tuple(x.shape[1:]))  # fmt: skip
-        except (ValueError, OSError) as error:
+            x = prepare(x)
+        except Exception as error:  # a failed download is none of a known kind
             raise UserError(
                 f"graph.name {name} cannot be built for images of shape "
                 f"{image_shape}: {first_line(error)}"
             ) from None
         quick = keras.models.clone_model(network, clone_function=_with_our_norm)
         quick.set_weights(network.get_weights())
-        return keras.Model(images, quick(prepare(x)), name=name.lower())
+        return keras.Model(images, quick(x), name=name.lower())
 
     build.__name__ = name
     return build

@@ -72,7 +72,9 @@ def _parse_words(words: Sequence[str]) -> Options:
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog="models_iic.py",
-        description="Groups images without labels by Invariant Information Clustering.",
+        description="Groups images without labels by Invariant Information Clustering. "
+        "Two commands use stored runs: evaluate RUN, and compare RUN RUN ...; each has "
+        "a --help of its own.",
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file of options")
@@ -204,7 +206,8 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         class_names=source.class_names or recipe.class_names,
         centred=recipe.centred,
     )
-    return options, recipe, source, task
+    # the images of the source are in the task, some of them in another order
+    return options, recipe, dataclasses.replace(source, splits={}), task
 
 
 def run(options: Options) -> int:
@@ -267,15 +270,16 @@ def run(options: Options) -> int:
         try:
             return graphs.on_views(
                 builder,
-                task.views.seen_shape(source.image_shape),
+                task.seen_shape,
                 sobel=recipe.sobel,
                 **options.graph.args,
             )
         except ValueError as error:
-            if not options.graph.args:  # then it is the builder's mistake
-                raise
+            seen = "×".join(map(str, task.seen_shape))
             raise UserError(
-                f"graph.args {options.graph.args} make no network: {first_line(error)}"
+                f"graph.name {options.graph.name} with graph.args "
+                f"{options.graph.args} makes no network for images of {seen}: "
+                f"{first_line(error)}"
             ) from None
 
     trained = job.train(
@@ -304,6 +308,31 @@ def run(options: Options) -> int:
     return 0
 
 
+EVALUATE_USAGE = """usage: models_iic.py evaluate RUN [options]
+
+Applies the model of a finished run to its own images, or to others, as in
+--data.folder NEW; the options of the run hold unless said otherwise. Pictures,
+assignments.csv and summary.json go to a new folder inside the run's."""
+
+
+def _instead(words: Sequence[str], facts: dict[str, Any]) -> list[str]:
+    """What of a run's options no longer holds if it is applied to other images.
+
+    Args:
+        words: Of the command line.
+        facts: The run's manifest.
+    """
+    named = {word.split("=", 1)[0] for word in words}
+    if not named & {"--data.dir", "--data.folder", "--data.array"}:
+        return []
+    instead = ["dir=null", "folder=null", "array=null", "labels=null"]
+    _, side, _, channels = facts["data_shape"]
+    known = "--data.folder" in named  # to be brought to the size that was trained on
+    instead.append(f"size={side if known else 'null'}")
+    instead.append(f"channels={channels if known and channels in (1, 3) else 'null'}")
+    return [f"--data.{word}" for word in instead]
+
+
 def evaluate(words: Sequence[str]) -> int:
     """``evaluate RUN [options]``: applies a run's model to its images or to others.
 
@@ -314,19 +343,17 @@ def evaluate(words: Sequence[str]) -> int:
         UserError: For what the user can mend.
     """
     require(
-        bool(words) and not words[0].startswith("-"),
+        bool(words) and (words[0] in ("-h", "--help") or words[0][0] != "-"),
         "evaluate needs a run, as in: python models_iic.py evaluate runs/mnist-1",
         words=list(words),
     )
+    if words[0] in ("-h", "--help"):
+        print(EVALUATE_USAGE)
+        return 0
     folder = find_run(words[0], out=Path(Options().out), what="evaluate")
-    over = []
-    if any(word.startswith(("--data.dir", "--data.folder", "--data.array"))
-           for word in words):  # fmt: skip
-        over = [f"--data.{name}=null" for name in ("dir", "folder", "array", "labels")]
-    if any(word.startswith("--data.array") for word in words):
-        over += ["--data.size=null", "--data.channels=null"]
+    facts = json.loads((folder / MANIFEST_FILE).read_text())
     options = _parse_words(
-        ["--config", str(folder / OPTIONS_FILE), *over, *list(words)[1:]]
+        ["--config", str(folder / OPTIONS_FILE), *_instead(words, facts), *words[1:]]
     )
     _check_backend()
     with _quiet_start():
@@ -335,11 +362,11 @@ def evaluate(words: Sequence[str]) -> int:
         from iic_tf.console import console
 
     options, _, source, task = _load(options, train=False)
-    trained_on = json.loads((folder / MANIFEST_FILE).read_text())["data_fingerprint"]
-    if fingerprint(task.protocol.train.images) != trained_on:
-        others = dataclasses.replace(
-            task.protocol, words=f"{source.origin}, other images than trained"
-        )
+    if fingerprint(task.protocol.train.images) != facts["data_fingerprint"]:
+        words = f"{source.origin}, not the very set that the run was trained on"
+        if task.protocol.mapping is not None:
+            words += ", with clusters mapped to classes on its split train"
+        others = dataclasses.replace(task.protocol, words=words)
         task = dataclasses.replace(task, protocol=others)
     place = utils.evaluate(folder, task, options)
     if source.unreadable:
@@ -358,14 +385,13 @@ def compare(words: Sequence[str]) -> int:
         UserError: For what the user can mend.
     """
     parser = argparse.ArgumentParser(
-        prog="models_iic.py compare", exit_on_error=False, description=compare.__doc__
+        prog="models_iic.py compare",
+        description="Prints a table of stored runs and draws their courses.",
     )
     parser.add_argument("runs", nargs="*", metavar="RUN")
     parser.add_argument("--plot", type=Path, help="PNG file; comparison.png if not set")
-    try:
-        arguments = parser.parse_args(list(words))
-    except argparse.ArgumentError as error:
-        raise UserError(str(error)) from None
+    arguments, unknown = parser.parse_known_args(list(words))
+    require(not unknown, "compare takes runs and --plot FILE", words=unknown)
     require(bool(arguments.runs), "compare needs runs", runs=arguments.runs)
     folders = [
         find_run(run, out=Path(Options().out), what="compare") for run in arguments.runs

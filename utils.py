@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,10 @@ from iic_tf.pictures import (
 )
 from iic_tf.pipeline import evaluation_batches, training_batches
 
+BY_LOSS = "lowest loss"
+BY_LABEL = "lowest error, which uses labels"
+BY_RUN = "as in the run"
+
 
 @dataclass(frozen=True)
 class Groups:
@@ -50,16 +54,17 @@ class Groups:
         soft: Soft assignments, float32, shape ``(n, h, k)``.
         health: Of the main sub-heads, over all pairs.
         chosen: The sub-head that is handed over.
+        chosen_by: Why that one, in words.
         errors: Of every sub-head, shape ``(h,)``; None without labels, as all below.
         errors_batch_statistics: The same with the statistics of batches, if asked for.
         scores: See ``metrics.clustering_scores``.
-        names: Name of the class of each cluster of the chosen sub-head.
         classes: Class of each cluster of the chosen sub-head, -1 for none.
     """
 
     soft: np.ndarray
     health: Health
     chosen: int
+    chosen_by: str
     errors: np.ndarray | None = None
     errors_batch_statistics: np.ndarray | None = None
     scores: dict[str, np.ndarray] | None = None
@@ -71,13 +76,16 @@ class Groups:
         return self.soft.argmax(-1)
 
 
-def assess(model: ClusterIIC, task: Task, options: Options) -> Groups:
+def assess(
+    model: ClusterIIC, task: Task, options: Options, *, chosen: int | None = None
+) -> Groups:
     """Groups all evaluation images and, where they have labels, scores the groups.
 
     Args:
         model: The network.
         task: Images and what is done to them.
         options: ``report.match``, ``choose`` and ``double``, and ``seed`` are read.
+        chosen: The sub-head handed over, where the run has settled that.
     """
     split, mapping = task.protocol.evaluate, task.protocol.mapping
     predict = compile_predict(model)
@@ -88,12 +96,9 @@ def assess(model: ClusterIIC, task: Task, options: Options) -> Groups:
     health = measure(joint)
     labels, k = split.labels, health.num_clusters
     if labels is None:
-        require(
-            options.report.choose == "loss",
-            "report.choose label needs images with labels",
-            choose=options.report.choose,
-        )
-        return Groups(soft, health, health.best)
+        if chosen is not None:
+            return Groups(soft, health, chosen, BY_RUN)
+        return Groups(soft, health, health.best, BY_LOSS)
 
     def clusters_of(images: np.ndarray, predict: Any) -> np.ndarray:
         batches = evaluation_batches(images, task.views, batch=EVALUATION_BATCH)
@@ -119,13 +124,16 @@ def assess(model: ClusterIIC, task: Task, options: Options) -> Groups:
             match=match,
             mapping_on=mapping_on(by_batch),
         )
-    by_label = options.report.choose == "label"
-    chosen = int(errors.argmin()) if by_label else health.best
+    by = BY_RUN
+    if chosen is None:
+        by = BY_LOSS if options.report.choose == "loss" else BY_LABEL
+        chosen = health.best if by == BY_LOSS else int(errors.argmin())
     own, classes = known or (clusters, labels)
     return Groups(
         soft,
         health,
         chosen,
+        by,
         errors,
         doubled,
         clustering_scores(clusters, labels, num_clusters=k, mapping_on=known),
@@ -141,7 +149,7 @@ def sub_head_table(
     *,
     chosen: int,
     errors: np.ndarray | None = None,
-    chosen_by: str = "lowest loss",
+    chosen_by: str,
 ) -> list[str]:
     """One line per sub-head: error where there are labels, information, the choice.
 
@@ -257,8 +265,16 @@ def write_network(path: Path, backbone: keras.Model) -> None:
         path: File to write.
         backbone: Keras model.
     """
+
+    def innermost(model: keras.Model) -> Iterator[keras.layers.Layer]:
+        for layer in model.layers:
+            if isinstance(layer, keras.Model):
+                yield from innermost(layer)
+            else:
+                yield layer
+
     lines = []
-    for layer in backbone.layers:
+    for layer in innermost(backbone):
         shape = "×".join(str(n) for n in layer.output.shape[1:])
         mark = "" if getattr(layer, "tracked", True) else "  no running statistics"
         lines.append(
@@ -299,7 +315,9 @@ def draw_groups(folder: Path, groups: Groups, task: Task, *, title: str) -> list
     clusters, names = groups.clusters, None
     lines = ["clusters.png        what is in each cluster"]
     if split.labels is not None and groups.classes is not None:
-        classes = name_classes(split.labels, task.class_names)
+        # a class may occur only among the images that clusters were mapped on
+        known = np.append(split.labels, groups.classes.max())
+        classes = name_classes(known, task.class_names)
         names = ["none" if c < 0 else classes[c] for c in groups.classes]
         mistake_grid(
             folder / "mistakes.png",
@@ -355,9 +373,6 @@ def draw_groups(folder: Path, groups: Groups, task: Task, *, title: str) -> list
 def summarise(groups: Groups, task: Task, options: Options) -> dict[str, Any]:
     """All numbers of an evaluation, plain, as ``summary.json`` has them."""
     health = groups.health
-    by = "lowest loss on pairs of the evaluation images"
-    if options.report.choose == "label":
-        by = "lowest error, which uses labels"
     labels = task.protocol.evaluate.labels
     recall = None
     if labels is not None and groups.classes is not None:
@@ -367,14 +382,15 @@ def summarise(groups: Groups, task: Task, options: Options) -> dict[str, Any]:
             num_clusters=health.num_clusters,
             num_classes=int(labels.max()) + 1,
         )
-        recall = class_recall(table, groups.classes).tolist()
+        found = class_recall(table, groups.classes)
+        recall = [None if np.isnan(share) else share for share in found.tolist()]
 
     def plain(values: np.ndarray | None) -> list | None:
         return None if values is None else values.tolist()
 
     return {
         "chosen": groups.chosen,
-        "chosen_by": by,
+        "chosen_by": groups.chosen_by,
         "information": health.information.tolist(),
         "bound": health.bound,
         "match": options.report.match,
@@ -397,9 +413,8 @@ def tell(groups: Groups, task: Task, options: Options) -> None:
         options: How the sub-head was chosen and clusters were matched.
     """
     health, chosen = groups.health, groups.chosen
-    by = "lowest loss" if options.report.choose == "loss" else "lowest error, by label"
-    kind = "Lowest-loss" if options.report.choose == "loss" else "Lowest-error"
     k = health.num_clusters
+    kind = "Lowest-loss" if groups.chosen_by == BY_LOSS else "Chosen"
     console.print(
         f"{kind} sub-head: {chosen}, mutual information "
         f"{information_words(health.information[chosen], k)}, "
@@ -411,7 +426,10 @@ def tell(groups: Groups, task: Task, options: Options) -> None:
             f"all {len(groups.soft):,} images of {task.protocol.words}:"
         )
     for line in sub_head_table(
-        health.information, chosen=chosen, errors=groups.errors, chosen_by=by
+        health.information,
+        chosen=chosen,
+        errors=groups.errors,
+        chosen_by=groups.chosen_by,
     ):
         console.print(line)
     if groups.errors_batch_statistics is not None:
@@ -452,13 +470,13 @@ def hand_over(trained: Trained, task: Task, options: Options) -> Health:
         pictures = draw_groups(folder, groups, task, title=folder.name)
         if options.report.progression:
             followed = subset(split, progression.MAX_IMAGES)
-            progression.draw(
+            if progression.draw(
                 folder / "progression",
                 folder / "progression.gif",
                 followed.images,
                 labels=followed.labels,
-            )
-            pictures.append("progression.gif     images on their way to clusters")
+            ):
+                pictures.append("progression.gif     images on their way to clusters")
     summary = {
         **summarise(groups, task, options),
         "steps": trained.step,
@@ -486,6 +504,8 @@ def hand_over(trained: Trained, task: Task, options: Options) -> Health:
 def evaluate(folder: Path, task: Task, options: Options) -> Path:
     """Applies the model of a finished run to images, its own or others.
 
+    The sub-head is the one that the run has chosen, so its clusters keep their numbers.
+
     Args:
         folder: The run.
         task: The images.
@@ -507,15 +527,16 @@ def evaluate(folder: Path, task: Task, options: Options) -> Path:
         model = keras.models.load_model(path)
     except Exception as error:  # damage surfaces as any of a dozen kinds
         raise UserError(f"{path} cannot be read: {first_line(error)}") from None
-    images = task.protocol.evaluate.images
-    seen = task.views.seen_shape(images.shape[1:])
+    seen = task.seen_shape
     require(
         tuple(model.backbone.input_shape[1:]) == seen,
         f"the model of {folder} takes views of shape "
         f"{tuple(model.backbone.input_shape[1:])}; images must lead to the same",
         shape=seen,
     )
-    groups = assess(model, task, options)
+    path = folder / "summary.json"
+    chosen = json.loads(path.read_text())["chosen"] if path.is_file() else None
+    groups = assess(model, task, options, chosen=chosen)
     place = make_run_folder(folder, name=None, prefix="evaluation")
     write_assignments(
         place / "assignments.csv",
@@ -540,7 +561,7 @@ def compare(folders: Sequence[Path], *, plot: Path) -> None:
     Raises:
         UserError: If a folder holds no run.
     """
-    width = max(len(folder.name) for folder in folders) + 2
+    width = max(len(str(folder)) for folder in folders) + 2
     console.print(
         f"{'run':{width}}{'graph':12}{'k':>4}{'steps':>9}{'minutes':>9}{'nats':>7}"
         f"{'chosen':>9}{'mean':>8}{'best':>8}{'worst':>8}  errors on",
@@ -550,14 +571,14 @@ def compare(folders: Sequence[Path], *, plot: Path) -> None:
     for folder in folders:
         stored = yaml.safe_load((folder / OPTIONS_FILE).read_text())
         lines = (folder / "history.jsonl").read_text().splitlines()
-        rows = courses[folder.name] = [json.loads(line) for line in lines]
+        rows = courses[str(folder)] = [json.loads(line) for line in lines]
         row = rows[-1]
         path = folder / "summary.json"
         done = json.loads(path.read_text()) if path.is_file() else row
         chosen = done["chosen"]
         nats = (done.get("information") or row["main_information"])[chosen]
         line = (
-            f"{folder.name:{width}}{stored['graph']['name']:12}{stored['k']:4}"
+            f"{folder!s:{width}}{stored['graph']['name']:12}{stored['k']:4}"
             f"{row['step']:9,}{row['seconds'] / 60:9.1f}{nats:7.3f}"
         )
         if done.get("errors"):
@@ -586,7 +607,7 @@ def draw_pairs(task: Task, options: Options) -> Path:
     images, number = task.protocol.train.images, options.data.neighbours
     neighbours = None
     title = f"{options.data.recipe}: originals and their perturbed copies"
-    if number:
+    if number and len(images) > 1:
         neighbours = find_neighbours(
             images, number=number, centred=task.centred, seed=options.seed
         ).by_edges

@@ -20,16 +20,13 @@ from iic_tf.inference import Scorer
 Action = Callable[[dict[str, Any]], None]
 
 
-def make_row(
-    history: History, *, step: int, images_per_step: int, num_images: int
-) -> dict[str, Any]:
+def make_row(history: History, *, step: int, passes: float) -> dict[str, Any]:
     """Closes the sums since the last report and returns a row with health and words.
 
     Args:
         history: Its sums are taken.
         step: Steps trained so far.
-        images_per_step: Distinct images of one step.
-        num_images: Images in the training set.
+        passes: Passes over the images so far.
 
     Returns:
         Row with ``step``, ``seconds``, ``passes``; per bank the losses, information,
@@ -41,7 +38,7 @@ def make_row(
     row: dict[str, Any] = {
         "step": step,
         "seconds": round(history.seconds, 3),
-        "passes": step * images_per_step / num_images,
+        "passes": passes,
     }
     for bank in ("main", "aux"):
         if f"{bank}_joint" not in sums:
@@ -93,7 +90,7 @@ def score(
 
     def act(row: dict[str, Any]) -> None:
         row["errors"] = scorer.errors().tolist()
-        row["scored_on"] = scored_on
+        row["scored_on"], row["match"] = scored_on, scorer.match
         if batch_statistics is not None:
             row["errors_batch_statistics"] = scorer.errors(batch_statistics).tolist()
 

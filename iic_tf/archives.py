@@ -48,6 +48,9 @@ def _cifar_pickle(path: Path) -> Split:
 
 def _cifar_binary(path: Path, *, label_bytes: int) -> Split:
     """Records of labels and 3,072 pixels; the last label is the (fine) class."""
+    require(
+        path.is_file(), f"the CIFAR file {path.name} is missing", folder=path.parent
+    )
     raw = np.fromfile(path, np.uint8)
     record = label_bytes + 3072
     require(

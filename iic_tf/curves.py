@@ -73,7 +73,7 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
         rows: History rows with ``step``, ``passes``, ``main_information`` (nats, one
             number per sub-head), ``main_bound``, the same for ``aux`` if there is such
             a bank, and where labels exist ``errors`` (one per main sub-head),
-            ``chosen`` and ``scored_on``.
+            ``chosen``, ``scored_on`` and ``match``.
         title: Heading.
     """
     figure.clear()
@@ -131,7 +131,7 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
         bottom.set_ylim(low * 0.95, high * 1.05)
         bottom.set_yticks(ticks, [f"{t:g}" for t in ticks])
         bottom.minorticks_off()
-        bottom.set_ylabel("error, one-to-one")
+        bottom.set_ylabel(f"error, {scored[-1].get('match', 'one-to-one')}")
         bottom.set_title(
             f"scored on {scored[-1]['scored_on']}", loc="left", fontsize=9, color=MUTED
         )
@@ -162,9 +162,14 @@ def draw_comparison(courses: dict[str, list[dict[str, Any]]], path: Path) -> Non
         minutes = np.array([row["seconds"] / 60 for row in rows])
         nats = [row["main_information"][row["chosen"]] for row in rows]
         [line] = panels[0].plot(minutes, nats, label=name, linewidth=1.5)
-        if rows[-1].get("errors"):
-            errors = [row["errors"][row["chosen"]] for row in rows]
-            panels[1].plot(minutes, errors, color=line.get_color(), linewidth=1.5)
+        known = [row for row in rows if row.get("errors")]
+        if known:
+            panels[1].plot(
+                [row["seconds"] / 60 for row in known],
+                [row["errors"][row["chosen"]] for row in known],
+                color=line.get_color(),
+                linewidth=1.5,
+            )
     panels[0].set_ylabel("mutual information (nats)")
     panels[0].set_title("the lowest-loss sub-head of each run", loc="left", fontsize=11)
     panels[0].legend(frameon=False, fontsize=9)

@@ -26,8 +26,9 @@ GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L")
 LARGEST_SIDE = 64
 """Images are made no larger than this unless asked: a step's time grows by side²."""
 
-MEMORY_SHARE = 0.4
-"""Share of the free memory that images may take: training holds them a second time."""
+MEMORY_SHARE = 0.25
+"""Share of the free memory that images may take: training holds them a second time,
+and regrouping some of them a third and a fourth time."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -134,7 +135,7 @@ def _room(number: int, side: int, channels: int) -> tuple[np.ndarray, str]:
     shape = (number, side, side, channels)
     needed, free = int(np.prod(shape)), psutil.virtual_memory().available
     size = f"{needed / 1e6:,.0f} MB"
-    if needed <= MEMORY_SHARE * free:
+    if fits_in_memory(needed):
         return np.empty(shape, np.uint8), f"in memory, {size} of {free / 1e6:,.0f} free"
     disk = psutil.disk_usage(tempfile.gettempdir()).free
     require(
@@ -215,6 +216,11 @@ def read_folder(
         bool(paths), "data.folder must hold images that can be read", files=len(files)
     )
     return ImageFolder(images[: len(paths)], paths, sorted(unreadable), kept)
+
+
+def fits_in_memory(number_of_bytes: int) -> bool:
+    """Whether images of so many bytes should be held in memory."""
+    return number_of_bytes <= MEMORY_SHARE * psutil.virtual_memory().available
 
 
 def folder_labels(paths: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:

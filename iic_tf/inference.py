@@ -88,7 +88,7 @@ class Scorer:
         if mapping is not None and mapping.labels is not None:
             self._mapping = (make_batches(mapping.images), mapping.labels)
         self._num_clusters = num_clusters
-        self._match = match
+        self.match = match
 
     def errors(self, predict: Callable | None = None) -> np.ndarray:
         """Errors after the match, shape ``(h,)``; 0 to 1, lower better.
@@ -108,7 +108,7 @@ class Scorer:
             clusters(self._batches),
             self._labels,
             num_clusters=self._num_clusters,
-            match=self._match,
+            match=self.match,
             mapping_on=mapping_on,
         )
 

@@ -60,6 +60,11 @@ class Task:
     class_names: Sequence[str] | None = None
     centred: bool = False
 
+    @property
+    def seen_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels that the network sees."""
+        return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -115,9 +120,14 @@ def _plan(options: Options, task: Task, *, replicas: int) -> tuple[Passes, list]
         f"k must not exceed the {num_images} images",
         k=options.k,
     )
-    # Passes in which main sub-heads train go over their images, others over all.
+    require(
+        options.report.choose == "loss" or task.protocol.evaluate.labels is not None,
+        "report.choose label needs images with labels",
+        choose=options.report.choose,
+    )
+    # Passes of main sub-heads alone go over their images, others over all.
     subsets = [
-        task.protocol.main if "main" in heads else None for heads in options.train.order
+        task.protocol.main if heads == "main" else None for heads in options.train.order
     ]
     passes = plan_passes(
         [num_images if subset is None else len(subset) for subset in subsets],
@@ -251,6 +261,62 @@ def _report_actions(
     return chain
 
 
+def _picture_events(
+    options: Options,
+    task: Task,
+    folder: Path,
+    model: ClusterIIC,
+    history: History,
+    *,
+    passes: Passes,
+    watch: Stopwatch,
+) -> list[Event]:
+    """Pictures that are drawn on request while a run goes on."""
+    every, display = options.report.progression, options.report.display
+    if not (every or display):
+        return []
+    predict = compile_predict(model)
+    followed = subset(task.protocol.evaluate, progression.MAX_IMAGES)
+    shown = subset(followed, EVALUATION_BATCH)
+
+    def chosen() -> int:
+        return history.rows[-1]["chosen"] if history.rows else 0
+
+    @watch.time("pictures")
+    def snapshot(step: int) -> None:
+        batches = evaluation_batches(
+            followed.images, task.views, batch=EVALUATION_BATCH
+        )
+        soft = soft_assignments(predict, batches)[:, chosen()]
+        progression.store(folder / "progression", step, soft)
+
+    @watch.time("pictures")
+    def show_clusters(step: int) -> None:
+        pairs = evaluation_batches(
+            shown.images, task.views, pairs=True, batch=EVALUATION_BATCH
+        )
+        originals, copies = next(iter(pairs))
+        (folder / "display").mkdir(exist_ok=True)
+        cluster_pairs(
+            folder / "display" / f"step_{step:06}.png",
+            originals.numpy(),
+            copies.numpy(),
+            predict(originals)["main"].numpy()[:, chosen()],
+            labels=shown.labels,
+            title=f"{folder.name}: originals and copies of each cluster, step {step:,}",
+        )
+
+    events = []
+    if every:
+        if not (folder / "progression").exists():
+            snapshot(0)
+        events.append(Event(every, snapshot, at_end=True))
+    if display:
+        per_pass = sum(passes.sizes) // len(passes.sizes) // passes.batch
+        events.append(Event(display * per_pass, show_clusters, at_end=True))
+    return events
+
+
 def _what_is_kept(folder: Path, checkpoints: Checkpoints) -> str:
     if checkpoints.last_step is None:
         return "no checkpoint had been saved"
@@ -349,9 +415,7 @@ def train(
         return None
 
     def report(step: int) -> None:
-        row = actions.make_row(
-            history, step=step, images_per_step=batch, num_images=len(images)
-        )
+        row = actions.make_row(history, step=step, passes=passes.done(step))
         if row["off_track"] and (remark := set_right(step, row)):
             row["remarks"].append(remark)
             row["words"].append(actions.remark_words(remark))
@@ -359,53 +423,14 @@ def train(
             action(row)
 
     # The order matters: reports see what was regrouped, what is saved includes both.
-    predict = compile_predict(trainer.model)
-    followed = subset(task.protocol.evaluate, progression.MAX_IMAGES)
-
-    def chosen() -> int:
-        return history.rows[-1]["chosen"] if history.rows else 0
-
-    def snapshot(step: int) -> None:
-        batches = evaluation_batches(
-            followed.images, task.views, batch=EVALUATION_BATCH
-        )
-        soft = soft_assignments(predict, batches)[:, chosen()]
-        progression.store(folder / "progression", step, soft)
-
-    def show_clusters(step: int) -> None:
-        pairs = evaluation_batches(
-            followed.images, task.views, pairs=True, batch=EVALUATION_BATCH
-        )
-        originals, copies = next(iter(pairs))
-        (folder / "display").mkdir(exist_ok=True)
-        cluster_pairs(
-            folder / "display" / f"step_{step:06}.png",
-            originals.numpy(),
-            copies.numpy(),
-            predict(originals)["main"].numpy()[:, chosen()],
-            labels=followed.labels,
-            title=f"{folder.name}: originals and copies of each cluster, step {step:,}",
-        )
-
-    optional = [
-        (options.report.progression, "snapshots", snapshot),
-        (
-            options.report.display
-            and options.report.display * (passes.sizes[0] // batch),
-            "pictures",
-            show_clusters,
-        ),
-    ]
     events = [
         Event(
             options.train.regroup_every,
             watch.time("regrouping")(start_anew_as_planned),
         ),
         Event(options.report.every, watch.time("reports")(report), at_end=True),
-        *(
-            Event(every, watch.time(name)(call), at_end=True)
-            for every, name, call in optional
-            if every
+        *_picture_events(
+            options, task, folder, trainer.model, history, passes=passes, watch=watch
         ),
         Event(
             options.report.checkpoint_every,

@@ -22,6 +22,9 @@ COMPONENTS = 64
 PART = 2_000
 """Images worked on at a time."""
 
+MAX_PIXELS = 100_000_000
+"""Components are found from images of so many pixels together, or from 500 images."""
+
 CELLS, ORIENTATIONS = 7, 8
 """Cells along each side of an image, and directions told apart in each cell."""
 
@@ -102,7 +105,8 @@ def _nearest(
 ) -> np.ndarray:
     """The candidates at the smallest angles to each image, ``(n, number)``."""
     rng = np.random.default_rng(seed)
-    some = images[rng.permutation(candidates)[:5_000]]
+    number_fitted = min(5_000, max(MAX_PIXELS // images[0].size, 500))
+    some = images[rng.permutation(candidates)[:number_fitted]]
     # angles are seen from black, or from the mean image
     fitted = _unit(describe(some)) if centred else describe(some)
     origin = fitted.mean(axis=0) if centred else np.zeros_like(fitted[0])

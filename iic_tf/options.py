@@ -10,7 +10,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 
 class UserError(ValueError):
@@ -44,12 +44,13 @@ def first_line(error: BaseException) -> str:
 
 def _is_like(value: Any, default: Any, hint: Any) -> bool:
     """Whether an option's value can take the place of a default."""
-    if default is None:
-        return True
+    if default is None:  # as in int | None = None
+        return not get_args(hint) or type(value) in get_args(hint)
     if isinstance(default, tuple):
+        entry = default[0] if default else get_args(hint)[0]()
         return (
             isinstance(value, list | tuple)
-            and all(_is_like(entry, (default or value)[0], None) for entry in value)
+            and all(_is_like(one, entry, None) for one in value)
             and (len(value) == len(default) or (bool(value) and "..." in str(hint)))
         )
     if isinstance(default, float) and not isinstance(value, bool):
@@ -150,7 +151,14 @@ class DataOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
-        given = [name for name in ("dir", "folder", "array") if getattr(self, name)]
+        places = ("dir", "folder", "array", "labels")
+        for name in places:
+            require(
+                getattr(self, name) != "",
+                f"data.{name} must not be empty",
+                **{name: ""},
+            )
+        given = [name for name in places[:3] if getattr(self, name) is not None]
         require(
             len(given) <= 1,
             "only one of data.dir, data.folder and data.array can be given",

@@ -240,8 +240,8 @@ def affine(
     Args:
         size: Side of the result in pixels.
         rotation: Angle drawn from U(-rotation, rotation) degrees.
-        crop: Range of the side of the window that fills the result, as fractions of
-            the side of the image; below 1 enlarges.
+        crop: Range of the side of the square window that fills the result, as
+            fractions of the shorter side of the image; below 1 enlarges.
         shift: Shift of the window along each axis from U(-shift, shift), as a fraction
             of the side of the image.
         shear: Shear factor along x from U(-shear, shear).
@@ -262,7 +262,8 @@ def affine(
         y = changed * _uniform(images, seed, 4) * shift * height
         mirror = tf.where(_uniform(images, seed, 6, 0, 1) < flip, -1.0, 1.0)
         cos, sin = tf.cos(angle), tf.sin(angle)
-        per_x, per_y = mirror * side * width / size, side * height / size
+        per_y = side * min(height, width) / size
+        per_x = mirror * per_y
         return _warp(
             images,
             matrix=(

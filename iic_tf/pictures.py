@@ -20,13 +20,19 @@ def _mosaic(images: Sequence[np.ndarray], *, columns: int) -> np.ndarray:
     return row
 
 
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """Three channels to look at: the first three, or the first one three times.
+
+    Args:
+        image: Shape ``(..., channels)``.
+    """
+    if image.shape[-1] >= 3:
+        return image[..., :3]
+    return np.repeat(image[..., :1], 3, axis=-1)
+
+
 def _show(axes: Axes, picture: np.ndarray) -> None:
-    if picture.shape[-1] == 1:
-        axes.imshow(
-            picture[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest"
-        )
-    else:
-        axes.imshow(np.clip(picture[..., :3], 0, 1), interpolation="nearest")
+    axes.imshow(np.clip(as_rgb(picture), 0, 1), interpolation="nearest")
     axes.set_axis_off()
 
 

@@ -47,16 +47,24 @@ class Passes:
         number: Number of the pass that a step belongs to, int32, shape ``(steps,)``.
         position: Number of the step within its pass, int64, shape ``(steps,)``.
         sizes: Images gone over in each kind of pass.
+        batch: Images per step.
     """
 
     number: np.ndarray
     position: np.ndarray
     sizes: tuple[int, ...]
+    batch: int
 
     @property
     def kind(self) -> np.ndarray:
         """Kind of the pass that a step belongs to, shape ``(steps,)``."""
         return self.number % len(self.sizes)
+
+    def done(self, steps: int) -> float:
+        """Passes done after so many steps."""
+        size = self.sizes[self.kind[steps - 1]]
+        share = (self.position[steps - 1] + 1) / (size // self.batch)
+        return float(self.number[steps - 1] + share)
 
 
 def plan_passes(
@@ -84,7 +92,7 @@ def plan_passes(
     begins = np.repeat(np.cumsum(each) - each, each)
     position = np.arange(len(number), dtype=np.int64) - begins
     until = steps if epochs is None else None
-    return Passes(number[:until], position[:until], tuple(sizes))
+    return Passes(number[:until], position[:until], tuple(sizes), batch)
 
 
 def steps_per_epoch(num_images: int, batch: int) -> int:
@@ -107,14 +115,24 @@ def _on_host(images: np.ndarray) -> tf.Tensor:
         return tf.constant(images)
 
 
-def _picker(images: np.ndarray) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Looks up images by number, in memory or in the file they are mapped from."""
+def _picker(
+    images: np.ndarray, numbers: np.ndarray | None = None
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Looks up images, or some of them, in memory or in the file they are mapped from.
+
+    Args:
+        images: uint8, shape ``(n, height, width, channels)``.
+        numbers: Which of them, shape ``(m,)``; all if None.
+    """
     if not isinstance(images, np.memmap):
-        stored = _on_host(images)
+        stored = _on_host(images if numbers is None else images[numbers])
         return lambda index: tf.gather(stored, index)
 
+    def read(index: np.ndarray) -> np.ndarray:
+        return images[index if numbers is None else numbers[index]]
+
     def pick(index: tf.Tensor) -> tf.Tensor:
-        found = tf.numpy_function(lambda i: images[i], [index], tf.uint8)
+        found = tf.numpy_function(read, [index], tf.uint8)
         return tf.ensure_shape(found, (None, *images.shape[1:]))
 
     return pick
@@ -221,15 +239,17 @@ def evaluation_batches(
     images: np.ndarray,
     views: Views,
     *,
+    numbers: np.ndarray | None = None,
     pairs: bool = False,
     batch: int,
     seed: int = 0,
 ) -> tf.data.Dataset:
-    """All images once, in order, the last batch short.
+    """All images once, or some of them, in order, the last batch short.
 
     Args:
         images: uint8, shape ``(n, height, width, channels)``.
         views: ``evaluate`` is used, and for pairs ``perturb``.
+        numbers: Which images, shape ``(m,)``; all if None.
         pairs: Whether a perturbed copy comes with each image.
         batch: Images per batch.
         seed: Seed of the copies: the same pairs at each call.
@@ -237,11 +257,12 @@ def evaluation_batches(
     Returns:
         Data set of tuples ``(x,)`` or, for pairs, ``(x, gx)``.
     """
-    pick = _picker(images)
-    num_batches = -(-len(images) // batch)
+    pick = _picker(images, numbers)
+    count = len(images) if numbers is None else len(numbers)
+    num_batches = -(-count // batch)
 
     def load(number: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        until = tf.minimum((number + 1) * batch, len(images))
+        until = tf.minimum((number + 1) * batch, count)
         x = _to_float(pick(tf.range(number * batch, until)))
         key = tf.stack((seed, tf.cast(number, tf.int32)))
         # other folds than in training: evaluation never repeats a training copy

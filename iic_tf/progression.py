@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from iic_tf.metrics import contingency, match_one_to_one
+from iic_tf.pictures import as_rgb
 
 MAX_IMAGES = 5_000
 """So many images at most are followed."""
@@ -83,8 +84,7 @@ def draw_frame(
         weights = soft[members, cluster]
         weights = weights / weights.sum()
         mean = np.tensordot(weights, images[members].astype(np.float32), axes=1)
-        mean = np.broadcast_to(mean[..., :3], (*mean.shape[:2], 3))
-        thumbnail = Image.fromarray(mean.round().astype(np.uint8))
+        thumbnail = Image.fromarray(as_rgb(mean).round().astype(np.uint8))
         thumbnail = thumbnail.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
         left, top = np.round(ring[cluster] - THUMBNAIL / 2).astype(int)
         picture.paste(thumbnail, (int(left), int(top)))
@@ -99,7 +99,7 @@ def draw(
     *,
     labels: np.ndarray | None,
     seconds: float = 12.0,
-) -> None:
+) -> bool:
     """Draws all snapshots as PNG files and as one animation.
 
     In every snapshot the clusters stand where those of the last one stand that hold the
@@ -112,8 +112,13 @@ def draw(
         images: The images followed, uint8, shape ``(n, height, width, channels)``.
         labels: Their classes, which give colours; their last clusters if None.
         seconds: Length of the animation.
+
+    Returns:
+        Whether there were any snapshots.
     """
     paths = sorted(folder.glob("step_*.npy"))
+    if not paths:
+        return False
     snapshots = [np.load(path).astype(np.float32) for path in paths]
     k = snapshots[-1].shape[1]
     kinds = snapshots[-1].argmax(1) if labels is None else labels
@@ -131,6 +136,7 @@ def draw(
         duration=[each] * (len(frames) - 1) + [3000],
         loop=0,
     )
+    return True
 
 
 def _places(clusters: np.ndarray, kinds: np.ndarray, *, k: int) -> Sequence[int]:

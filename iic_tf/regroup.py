@@ -127,7 +127,7 @@ def regroup(
             for table in (neighbours.by_pixels, neighbours.by_edges)
         ]
     batches = evaluation_batches(
-        images[chosen], views, pairs=True, batch=1000, seed=seed
+        images, views, numbers=chosen, pairs=True, batch=1000, seed=seed
     )
     stride = -(-len(chosen) // MAX_FITTED)
     features, own, copies = overclusters(model, batches, stride=stride)

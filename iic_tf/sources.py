@@ -17,12 +17,17 @@ import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from iic_tf.archives import from_cifar, from_stl
-from iic_tf.image_folder import describe_unreadable, folder_labels, read_folder
+from iic_tf.image_folder import (
+    describe_unreadable,
+    fits_in_memory,
+    folder_labels,
+    read_folder,
+)
 from iic_tf.options import UserError, first_line, require
 from iic_tf.splits import Source, Split
 
@@ -323,7 +328,7 @@ def first_found(lookups: Sequence[tuple[str, Callable[[], Source | None]]]) -> S
     raise UserError(f"no images were found. Tried: {tried}")
 
 
-def from_dir(path: str, *, name: str) -> Source:
+def from_dir(path: str, *, name: str, shape: tuple[int, ...] | None = None) -> Source:
     """The source at an explicit place, whatever format it is in.
 
     Args:
@@ -331,6 +336,8 @@ def from_dir(path: str, *, name: str) -> Source:
             distributions, with one npz file, of a prepared TFDS data set, or with
             folders of images named train and test.
         name: Name of the data set in the TFDS catalogue.
+        shape: Height, width and channels that images in folders are brought to; suits
+            them if None.
 
     Raises:
         UserError: If there is nothing readable.
@@ -347,7 +354,20 @@ def from_dir(path: str, *, name: str) -> Source:
     def tree() -> Source | None:
         if not all((place / split).is_dir() for split in ("train", "test")):
             return None
-        return from_folder(place, labels=True, split=True)
+        side, channels = (shape[0], shape[2]) if shape else (None, None)
+        inside = [
+            found
+            for split in ("train", "test")
+            for found in (place / split).iterdir()
+            if not found.name.startswith(".")
+        ]
+        return from_folder(
+            place,
+            side=side,
+            channels=channels,
+            labels=all(found.is_dir() for found in inside),
+            split=True,
+        )
 
     return first_found(
         [
@@ -384,18 +404,21 @@ def from_folder(
         UserError: If there is no image, or no room, or images lie in no class or split.
     """
     read = read_folder(folder, side=side, channels=channels, progress=progress)
-    classes, names = folder_labels(read.paths) if labels else (None, None)
-    whole = Split(read.images, classes, tuple(read.paths))
-    splits = {"the folder": whole}
+    top = [path.split("/", 1)[0] if "/" in path else "." for path in read.paths]
+    within = read.paths
     if split:
-        top = np.array([path.split("/", 1)[0] for path in read.paths])
         require(
             set(top) == {"train", "test"},
             "data.protocol holdout needs all images of data.folder in the folders "
             "train and test",
-            folders=sorted(set(top)),
+            found=sorted(set(top))[:5],
         )
-        cut = int((top == "test").sum())  # paths are sorted: test comes first
+        within = [path.split("/", 1)[1] for path in read.paths]
+    classes, names = folder_labels(within) if labels else (None, None)
+    whole = Split(read.images, classes, tuple(read.paths))
+    splits = {"the folder": whole}
+    if split:
+        cut = top.count("test")  # paths are sorted: test comes first
         splits = {"train": whole.part(cut, None), "test": whole.part(0, cut)}
     origin = f"{folder}, {read.images.shape[1]}×{read.images.shape[2]}, {read.kept}"
     advice = None
@@ -426,6 +449,11 @@ def from_array(path: Path, *, labels: Path | None) -> Source:
         )
         return from_npz(path)
     images = _as_images(_read_npy(path, "data.array"), what=str(path))
+    require(
+        images.shape[1] > 4 or images.shape[3] <= 4,
+        "data.array must have its channels last",
+        shape=images.shape,
+    )
     if labels is None:
         return Source({"the array": Split(images)}, f"the array {path}")
     require(labels.is_file(), "data.labels must be a .npy file", labels=str(labels))
@@ -435,12 +463,17 @@ def from_array(path: Path, *, labels: Path | None) -> Source:
         f"data.labels {labels} must hold integers",
         dtype=str(classes.dtype),
     )
-    split = Split(images, classes.reshape(-1).astype(np.int64))
-    return Source({"the array": split}, f"the array {path}")
+    values, numbers = np.unique(classes.reshape(-1), return_inverse=True)
+    return Source(
+        {"the array": Split(images, numbers)},
+        f"the array {path}",
+        class_names=tuple(str(value) for value in values),
+    )
 
 
 def _read_npy(path: Path, option: str) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
+        mode: Literal["r"] | None = None if fits_in_memory(path.stat().st_size) else "r"
+        return np.load(path, mmap_mode=mode, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{option} {path} cannot be read: {error}") from None

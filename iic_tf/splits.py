@@ -124,10 +124,9 @@ def apply_protocol(
             return Protocol(labelled, labelled, words)
         first, *others = splits.values()
         order, is_labelled = mixed_order(len(first.images), len(pool.images))
-        train = concatenate([first, pool, *others])
-        rest = np.arange(len(order), len(train.images))
+        rest = len(order) + np.arange(sum(len(split.images) for split in others))
         return Protocol(
-            _take(train, np.concatenate((order, rest))),
+            _in_order([first, pool, *others], np.concatenate((order, rest))),
             labelled,
             words,
             main=np.concatenate((np.flatnonzero(is_labelled), rest)),
@@ -145,7 +144,7 @@ def apply_protocol(
         mapping = train
     if pool is not None and unlabelled:
         order, _ = mixed_order(len(train.images), len(pool.images))
-        train = _take(concatenate([train, pool]), order)
+        train = _in_order([train, pool], order)
     return Protocol(train, test, words, mapping=mapping)
 
 
@@ -172,9 +171,21 @@ def mixed_order(labelled: int, unlabelled: int) -> tuple[np.ndarray, np.ndarray]
     return order, order < labelled
 
 
-def _take(split: Split, numbers: np.ndarray) -> Split:
-    """Some images of a split, without their labels and paths: they only train."""
-    return Split(split.images[numbers])
+def _in_order(splits: Sequence[Split], order: np.ndarray) -> Split:
+    """Images of several splits in a new order, without labels and paths: to train on.
+
+    Filled in part by part, for such data sets are large.
+    """
+    ends = np.cumsum([len(split.images) for split in splits])
+    images = np.empty((len(order), *splits[0].images.shape[1:]), np.uint8)
+    for first in range(0, len(order), 1000):
+        numbers = order[first : first + 1000]
+        which = np.searchsorted(ends, numbers, side="right")
+        for i, split in enumerate(splits):
+            mine = which == i
+            begin = ends[i] - len(split.images)
+            images[first : first + 1000][mine] = split.images[numbers[mine] - begin]
+    return Split(images)
 
 
 def concatenate(splits: Sequence[Split]) -> Split:

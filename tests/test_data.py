@@ -15,6 +15,12 @@ SEEN = {
     "cifar10_published": (32, 32, 1),
     "cifar100_20_published": (32, 32, 1),
     "stl10_published": (64, 64, 1),
+    "cifar10": (32, 32, 3),
+    "cifar100": (32, 32, 3),
+    "cifar100_20": (32, 32, 3),
+    "stl10": (96, 96, 3),
+    "colour": (48, 48, 3),
+    "grey": (40, 40, 1),
 }
 
 
@@ -29,7 +35,7 @@ def test_views_have_the_shape_that_the_network_sees(name):
     shape = recipe.source_shape or {"grey": (40, 40, 1)}.get(name, (48, 48, 3))
     views = recipe.views(shape, {})
     seen = views.seen_shape(shape)
-    assert seen == SEEN.get(name, seen)
+    assert seen == SEEN[name]
     for view in (views.original, views.perturb, views.evaluate):
         out = view(some_images(shape), (0, 1))
         assert out.shape == (6, *seen)
@@ -66,6 +72,28 @@ def test_channels_of_photographs():
         assert views.seen_shape((32, 32, 3)) == (32, 32, number)
     with pytest.raises(UserError, match="must be rgb, grey or rgb"):
         data.RECIPES["colour"].views((32, 32, 3), {"channels": "red"})
+    with pytest.raises(UserError, match="where edges are taken of grey"):
+        data.RECIPES["cifar10_published"].views((32, 32, 3), {"channels": "rgb"})
+
+
+@pytest.mark.parametrize("size", ["abc", 2.5, 4])
+def test_sizes_that_are_none(size):
+    with pytest.raises(UserError, match=r"data\.perturb\.size must be"):
+        data.RECIPES["colour"].views((32, 32, 3), {"size": size})
+
+
+def test_wide_images_keep_their_proportions():
+    """A disc in a wide image is a disc in its original and in its copies."""
+    y, x = np.mgrid[:40, :80]
+    disc = ((y - 19.5) ** 2 + (x - 39.5) ** 2 < 100).astype(np.float32)
+    figures = {"rotation": 0.0, "shear": 0.0, "shift": 0.0, "crop": (1.0, 1.0)}
+    figures |= {"brightness": 0.0, "contrast": 0.0}
+    views = data.RECIPES["grey"].views((40, 80, 1), figures)
+    images = tf.constant(disc[None, ..., None])
+    for view in (views.original, views.perturb):
+        seen = view(images, (0, 1)).numpy()[0, ..., 0] > 0.5
+        height, width = seen.any(1).sum(), seen.any(0).sum()
+        assert seen.shape == (40, 40) and abs(height - width) <= 1
 
 
 def test_all_that_the_paper_can_do_to_photographs():
@@ -140,10 +168,11 @@ def test_a_recipe_that_suits_ones_own_images(photos, tmp_path, capsys):
 
 
 def test_a_recipe_of_ones_choice_for_ones_own_images(photos):
-    options = DataOptions(folder=str(photos), recipe="cifar10", size=32)
-    assert data.find(options)[0] == "cifar10"
+    options = DataOptions(folder=str(photos), recipe="cifar10")
+    name, _, source = data.find(options)
+    assert name == "cifar10" and source.image_shape == (32, 32, 3)
     with pytest.raises(UserError, match=r"the recipe cifar10 needs images of shape"):
-        data.find(DataOptions(folder=str(photos), recipe="cifar10"))
+        data.find(DataOptions(folder=str(photos), recipe="cifar10", size=40))
     with pytest.raises(UserError, match=r"the recipe colour is for data\.folder"):
         data.find(DataOptions(recipe="colour"))
     with pytest.raises(UserError, match=r"data\.recipe must be one of mnist"):

@@ -361,7 +361,7 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     assert models_iic.main(["evaluate", str(out / "a"), *other]) == 0
     new = json.loads((out / "a" / "evaluation-2" / "summary.json").read_text())
     assert new["images"] == 50 and new["errors"] is None
-    assert "other images than trained" in new["scored_on"]
+    assert "not the very set that the run was trained on" in new["scored_on"]
 
     np.save(tmp_path / "small.npy", digits[0][:50, :20, :20])
     wrong = ["--data.array", str(tmp_path / "small.npy"), "--data.recipe=grey"]
@@ -635,7 +635,7 @@ MISTAKES = {
     ),
     "a network of nothing": (
         lambda d: {"graph.args.fan_out_init": 0},
-        "make no network",
+        "makes no network for images of 24×24×1",
     ),
     "unknown YAML key": (
         lambda d: {"config": yaml_with(d, "trian:\n  steps: 3\n")},

@@ -28,6 +28,7 @@ from iic_tf.options import (
             ),
             r"must not have passes of aux alone",
         ),
+        (lambda: DataOptions(folder=""), r"data\.folder must not be empty"),
         (lambda: DataOptions(folder="a", array="b"), r"only one of data\.dir"),
         (lambda: DataOptions(labels="folder"), r"data\.labels is for data\.folder"),
         (lambda: DataOptions(array="a.npy", labels="folder"), r"a \.npy file for"),

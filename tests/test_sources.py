@@ -232,6 +232,19 @@ def test_a_folder_with_train_and_test(tmp_path):
     folder_of(folder / "more", {"cat": 1})
     with pytest.raises(UserError, match=r"folders train and test.*'more'"):
         sources.from_folder(folder, split=True)
+    small = sources.from_dir(
+        str(folder_of(tmp_path / "b", counts)), name="x", shape=(12, 12, 3)
+    )
+    assert small.splits["train"].images.shape[1:] == (12, 12, 3)
+
+
+def test_images_straight_in_train_and_test_have_no_classes(tmp_path):
+    folder = folder_of(tmp_path, {"train": 3, "test": 2})
+    source = sources.from_dir(str(folder), name="cifar10")
+    assert [len(split.images) for split in source.splits.values()] == [3, 2]
+    assert source.splits["train"].labels is None
+    with pytest.raises(UserError, match=r"needs every image in a sub-folder"):
+        sources.from_folder(folder, labels=True, split=True)
 
 
 def test_arrays_with_and_without_labels(tmp_path, arrays):
@@ -241,7 +254,12 @@ def test_arrays_with_and_without_labels(tmp_path, arrays):
     [split] = sources.from_array(tmp_path / "x.npy", labels=None).splits.values()
     assert split.images.shape == (20, 28, 28, 1) and split.labels is None
     source = sources.from_array(tmp_path / "x.npy", labels=tmp_path / "y.npy")
-    np.testing.assert_array_equal(source.splits["the array"].labels, labels)
+    names = np.array(source.class_names)[source.splits["the array"].labels]
+    np.testing.assert_array_equal(names, labels.astype(str))
+    np.save(tmp_path / "y.npy", np.where(labels == 0, 501, 1203))
+    source = sources.from_array(tmp_path / "x.npy", labels=tmp_path / "y.npy")
+    np.testing.assert_array_equal(source.splits["the array"].labels, labels != 0)
+    assert source.class_names == ("501", "1203")
     np.savez(tmp_path / "both.npz", images=images, labels=labels)
     source = sources.from_array(tmp_path / "both.npz", labels=None)
     np.testing.assert_array_equal(source.splits["train"].labels, labels)
@@ -253,6 +271,7 @@ def test_arrays_that_are_something_else(tmp_path, arrays):
     np.save(tmp_path / "real.npy", images / 255.0)
     np.save(tmp_path / "few.npy", labels[:3])
     np.savez(tmp_path / "both.npz", images=images)
+    np.save(tmp_path / "first.npy", np.zeros((5, 3, 20, 20), np.uint8))
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY")
     for name, other, message in (
         ("no.npy", None, "data.array must be a file"),
@@ -262,6 +281,7 @@ def test_arrays_that_are_something_else(tmp_path, arrays):
         ("x.npy", "few.npy", "one label per image"),
         ("x.npy", "real.npy", "must hold integers"),
         ("x.npy", "no.npy", "data.labels must be a .npy file"),
+        ("first.npy", None, "must have its channels last"),
     ):
         with pytest.raises(UserError, match=message):
             sources.from_array(tmp_path / name, labels=other and tmp_path / other)

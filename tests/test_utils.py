@@ -9,14 +9,17 @@ import utils
 def test_table_of_sub_heads_with_and_without_labels():
     information = np.array([1.9, 2.01])
     lines = utils.sub_head_table(
-        information, chosen=1, errors=np.array([0.1666, 0.02764])
+        information,
+        chosen=1,
+        errors=np.array([0.1666, 0.02764]),
+        chosen_by="lowest loss",
     )
     assert lines == [
         "Sub-head 0  error = 0.1666  MI = 1.90 nats",
         "Sub-head 1  error = 0.0276  MI = 2.01 nats  <- chosen (lowest loss)",
         "Mean of 2 sub-heads  error = 0.0971",
     ]
-    lines = utils.sub_head_table(information, chosen=1)
+    lines = utils.sub_head_table(information, chosen=1, chosen_by="lowest loss")
     assert lines[1] == "Sub-head 1  MI = 2.01 nats  <- chosen (lowest loss)"
     assert len(lines) == 2
 

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from iic_tf.job import Task, _plan, subset
+from iic_tf.options import DataOptions, Options, ReportOptions, TrainOptions, UserError
+from iic_tf.splits import Protocol, Split
+
+
+def task(views, *, number=40, main=None, labels=None):
+    images = np.zeros((number, 28, 28, 1), np.uint8)
+    split = Split(images, labels)
+    return Task(Protocol(split, split, "all", main=main), views, "here")
+
+
+def options(*order, **report):
+    return Options(
+        k=3,
+        data=DataOptions(batch=4),
+        train=TrainOptions(steps=20, order=list(order)),
+        report=ReportOptions(**report),
+    )
+
+
+def test_main_heads_alone_see_their_own_images(views):
+    main = np.array([0, 5, 6, 7, 8, 9, 10, 39])
+    passes, subsets = _plan(
+        options("aux", "main", "main+aux"), task(views, main=main), replicas=1
+    )
+    assert subsets[0] is None and subsets[2] is None
+    np.testing.assert_array_equal(subsets[1], main)
+    assert passes.sizes == (40, 8, 40)
+    assert np.bincount(passes.number).tolist() == [10, 2, 8]
+    assert passes.done(10) == 1 and passes.done(11) == 1.5 and passes.done(13) == 2.1
+
+
+def test_options_that_clash_with_the_images(views):
+    for some, replicas, message in (
+        (options("main"), 3, "must divide by the 3 devices"),
+        (options("main", choose="label"), 1, "needs images with labels"),
+    ):
+        with pytest.raises(UserError, match=message):
+            _plan(some, task(views), replicas=replicas)
+    with pytest.raises(UserError, match="k must not exceed the 2 images"):
+        _plan(options("main"), task(views, number=2), replicas=1)
+
+
+def test_a_subset_is_evenly_spaced():
+    images = np.arange(10, dtype=np.uint8)[:, None, None, None]
+    split = Split(images, np.arange(10))
+    assert subset(split, 4).labels.tolist() == [0, 3, 6, 9]
+    assert len(subset(split, 50).images) == 10
