@@ -31,8 +31,8 @@ def make_row(history: History, *, step: int, passes: float) -> dict[str, Any]:
     Returns:
         Row with ``step``, ``seconds``, ``passes``; per bank the losses, information,
         entropies and bound; ``chosen``, the main sub-head with the lowest loss;
-        ``off_track``, whether even the best main sub-head knows next to nothing; and
-        ``words``.
+        ``off_track``, whether even the best main sub-head knows next to nothing;
+        ``lagging``, the main sub-heads clearly behind the best; and ``words``.
     """
     sums = history.take()
     row: dict[str, Any] = {
@@ -53,6 +53,7 @@ def make_row(history: History, *, step: int, passes: float) -> dict[str, Any]:
             row["chosen"] = int(sums["main_loss"].argmin())
             row["words"] = describe(health, steps=step)
             row["off_track"] = is_degenerate(health, steps=step)
+            row["lagging"] = health.lagging.tolist()
     row["remarks"], history.remarks = history.remarks, []
     row["words"] += [remark_words(remark) for remark in row["remarks"]]
     return row
@@ -63,8 +64,14 @@ def remark_words(remark: dict[str, Any]) -> str:
 
     Args:
         remark: ``step``, and ``regrouped``, the information of each grouping, or
-            ``lamb_at_most``.
+            ``reseeded``, sub-heads, with their ``source``, or ``lamb_at_most``.
     """
+    if "reseeded" in remark:
+        heads = ", ".join(map(str, remark["reseeded"]))
+        return (
+            f"At step {remark['step']:,} what lagged started anew from sub-head "
+            f"{remark['source']}: {heads}."
+        )
     if "regrouped" in remark:
         return (
             f"At step {remark['step']:,} all main sub-heads started anew from the best "

@@ -40,6 +40,17 @@ def _mark(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
         axes.axvline(step, color=MUTED, linewidth=0.8, ymax=0.04)
     if regrouped:
         axes.plot([], [], color=MUTED, marker="|", linestyle="", label="regrouping")
+    reseeded = [remark["step"] for remark in remarks if "reseeded" in remark]
+    if reseeded:
+        axes.plot(
+            reseeded,
+            np.zeros(len(reseeded)),
+            color=MAIN,
+            marker="^",
+            linestyle="",
+            clip_on=False,
+            label="re-seeding of sub-heads behind",
+        )
     for remark in remarks:
         if "lamb_at_most" in remark:
             axes.axvline(remark["step"], color=ERROR, linewidth=0.9, linestyle=":")

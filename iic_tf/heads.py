@@ -5,6 +5,7 @@ of them, to lower the chance of a bad start). One dense layer of width ``h * k``
 them all, which is the same as h layers and several times faster.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -104,6 +105,18 @@ class SubHeads(keras.layers.Layer):
         bias = targets.mean(axis=0) - mean @ kernel
         self.kernel.assign(LOGIT_SCALE * kernel)
         self.bias.assign(LOGIT_SCALE * bias)
+
+    def reseed(self, heads: Sequence[int], source: int) -> None:
+        """Gives some sub-heads the weights of another one.
+
+        Args:
+            heads: The sub-heads that start anew.
+            source: The sub-head that they become.
+        """
+        for weights in (self.kernel, self.bias):
+            values = weights.numpy().reshape(-1, *self.output_tail)
+            values[:, list(heads)] = values[:, [source]]
+            weights.assign(values.reshape(weights.shape))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Shape ``(n, h, k)`` for features ``(n, d)``."""

@@ -399,11 +399,20 @@ def train(
         }
 
     def start_anew_as_planned(step: int) -> None:
-        if options.heads.aux and step <= options.train.regroup_to * steps:
+        if options.heads.aux and step <= last_regrouping:
             history.remarks.append(start_anew(step))
 
+    last_regrouping = options.train.regroup_to * steps
+
     def set_right(step: int, row: dict[str, Any]) -> dict[str, Any] | None:
-        """What can be done for main sub-heads that know next to nothing."""
+        """What can be done for main sub-heads that know next to nothing, or lag."""
+        if not row["off_track"]:
+            # before the last regrouping another one will come
+            if row["lagging"] and 0 < last_regrouping < step < steps:
+                trainer.model.main.reseed(row["lagging"], row["chosen"])
+                found = {"reseeded": row["lagging"], "source": row["chosen"]}
+                return {"step": step, **found}
+            return None
         if trainer.lamb > 1:
             trainer.lamb_at_most.assign(1.0)
             return {"step": step, "lamb_at_most": 1.0}
@@ -416,7 +425,7 @@ def train(
 
     def report(step: int) -> None:
         row = actions.make_row(history, step=step, passes=passes.done(step))
-        if row["off_track"] and (remark := set_right(step, row)):
+        if remark := set_right(step, row):
             row["remarks"].append(remark)
             row["words"].append(actions.remark_words(remark))
         for action in chain:

@@ -60,6 +60,17 @@ def test_refitted_sub_heads_name_the_given_clusters():
     assert 0.8 < z.max(-1).mean() < 0.999  # sure, but not so sure that nothing moves
 
 
+def test_sub_heads_take_the_weights_of_another():
+    bank = SubHeads(3, 4)
+    bank.build((None, 5))
+    bank.bias.assign(np.arange(12.0))
+    features = np.random.default_rng(0).normal(size=(6, 5)).astype("f4")
+    before = bank(features).numpy()
+    bank.reseed([0, 3], 2)
+    after = bank(features).numpy()
+    np.testing.assert_array_equal(after, before[:, [2, 1, 2, 2]])
+
+
 def test_refitting_many_features_to_few_images():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(30, 30)).astype("f4")

@@ -203,6 +203,26 @@ def test_sub_heads_far_behind_overclusters_start_anew(digits_npz, out, monkeypat
     assert remarks[1][0]["step"] == 10 and "regrouped" in remarks[1][0]
 
 
+def test_sub_heads_that_lag_at_the_end_take_over_the_best(
+    digits_npz, out, monkeypatch, capsys
+):
+    # as if all but the best always lagged
+    monkeypatch.setattr("iic_tf.health.LAGGING_SHARE", -1.0)
+    changes = {"train.steps": 20, "report.every": 5, "name": "late", "heads.main": 3}
+    changes |= {"train.regroup_to": 0.5, "train.regroup_every": 10, "data.batch": 40}
+    changes |= {"heads.k_aux": 20}
+    assert models_iic.main(words(digits_npz, out, **changes)) == 0
+    lines = (out / "late" / "history.jsonl").read_text().splitlines()
+    remarks = [json.loads(line)["remarks"] for line in lines]
+    kinds = [[sorted(remark)[0] for remark in row] for row in remarks]
+    assert kinds == [[], ["regrouped"], ["reseeded"], []]
+    [remark] = remarks[2]
+    assert remark["source"] == json.loads(lines[2])["chosen"]
+    assert (
+        "At step 15 what lagged started anew from sub-head" in capsys.readouterr().out
+    )
+
+
 def test_a_loss_that_is_not_finite_stops_with_status_1(digits_npz, out, capsys):
     changes = {"data.perturb.contrast": 3e38}  # pixels overflow
     assert models_iic.main(words(digits_npz, out, **changes)) == 1
