@@ -301,7 +301,7 @@ def run(options: Options) -> int:
     if health.is_degenerate(state, steps=trained.step):
         console.print(
             "This run is degenerate: even its best sub-head has nothing worth keeping. "
-            "Try another --seed, other figures of --data.perturb, or a lower "
+            "Try another --seed, other figures of --data.perturb, or another "
             "--train.learning_rate."
         )
         return EXIT_DEGENERATE

@@ -56,7 +56,7 @@ def _mark(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
             axes.axvline(remark["step"], color=ERROR, linewidth=0.9, linestyle=":")
             axes.annotate(
                 f"λ lowered to {remark['lamb_at_most']:g}",
-                (remark["step"], 0.5),
+                (remark["step"], 0.62),
                 xycoords=("data", "axes fraction"),
                 textcoords="offset points",
                 xytext=(4, 0),

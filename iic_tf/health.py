@@ -130,7 +130,7 @@ def describe(health: Health, *, steps: int) -> list[str]:
     if is_degenerate(health, steps=steps):
         words.append(
             "Off track: this is hardly more than nothing. Stronger or weaker "
-            "perturbations, a lower learning rate or another seed may help."
+            "perturbations, another learning rate or another seed may help."
         )
     if dead := int(health.num_dead[best]):
         words.append(f"Hardly used: {_count(dead, 'cluster')} of the best sub-head.")
