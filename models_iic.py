@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, check_writable, find_run
 from iic_tf.options import (
@@ -259,11 +259,15 @@ def run(options: Options) -> int:
         )
         begin = f"resumed at step {step:,}" if step else "started from scratch"
         console.print(f"Run:      {folder}, {begin}")
+        pairs = (
+            f"{options.data.batch} images a step, {options.data.repeats} copies each"
+        )
         if options.data.neighbours:
-            console.print(
-                f"Pairs:    with copies, and with {options.data.neighbours} "
-                "nearest neighbours, which are being found"
+            pairs += (
+                f", half of them of one of {options.data.neighbours} nearest "
+                "neighbours, which are being found"
             )
+        console.print(f"Pairs:    {pairs}")
         console.print()
 
     def build_backbone() -> Any:
@@ -325,10 +329,10 @@ def _instead(words: Sequence[str], facts: dict[str, Any]) -> list[str]:
     named = {word.split("=", 1)[0] for word in words}
     if not named & {"--data.dir", "--data.folder", "--data.array"}:
         return []
-    instead = ["dir=null", "folder=null", "array=null", "labels=null"]
-    _, side, _, channels = facts["data_shape"]
+    instead = ["dir=null", "folder=null", "array=null", "labels=null", "protocol=all"]
+    _, height, width, channels = facts["data_shape"]
     known = "--data.folder" in named  # to be brought to the size that was trained on
-    instead.append(f"size={side if known else 'null'}")
+    instead.append(f"size={min(height, width) if known else 'null'}")
     instead.append(f"channels={channels if known and channels in (1, 3) else 'null'}")
     return [f"--data.{word}" for word in instead]
 
@@ -343,7 +347,9 @@ def evaluate(words: Sequence[str]) -> int:
         UserError: For what the user can mend.
     """
     require(
-        bool(words) and (words[0] in ("-h", "--help") or words[0][0] != "-"),
+        bool(words)
+        and bool(words[0])
+        and (words[0] in ("-h", "--help") or not words[0].startswith("-")),
         "evaluate needs a run, as in: python models_iic.py evaluate runs/mnist-1",
         words=list(words),
     )
@@ -362,13 +368,15 @@ def evaluate(words: Sequence[str]) -> int:
         from iic_tf.console import console
 
     options, _, source, task = _load(options, train=False)
+    console.print(f"Groups:   {len(task.protocol.evaluate.images):,} of them")
     if fingerprint(task.protocol.train.images) != facts["data_fingerprint"]:
         words = f"{source.origin}, not the very set that the run was trained on"
         if task.protocol.mapping is not None:
             words += ", with clusters mapped to classes on its split train"
         others = dataclasses.replace(task.protocol, words=words)
         task = dataclasses.replace(task, protocol=others)
-    place = utils.evaluate(folder, task, options)
+    chosen_anew = any(word.startswith("--report.choose") for word in words)
+    place = utils.evaluate(folder, task, options, keep_choice=not chosen_anew)
     if source.unreadable:
         utils.write_unreadable(place / "unreadable.csv", source.unreadable)
     console.print(f"\nPictures, assignments.csv and summary.json in {place}")
@@ -384,7 +392,12 @@ def compare(words: Sequence[str]) -> int:
     Raises:
         UserError: For what the user can mend.
     """
-    parser = argparse.ArgumentParser(
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise UserError(f"compare: {message}")
+
+    parser = Parser(
         prog="models_iic.py compare",
         description="Prints a table of stored runs and draws their courses.",
     )

@@ -43,7 +43,6 @@ from iic_tf.pipeline import evaluation_batches, training_batches
 
 BY_LOSS = "lowest loss"
 BY_LABEL = "lowest error, which uses labels"
-BY_RUN = "as in the run"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,11 @@ class Groups:
 
 
 def assess(
-    model: ClusterIIC, task: Task, options: Options, *, chosen: int | None = None
+    model: ClusterIIC,
+    task: Task,
+    options: Options,
+    *,
+    settled: tuple[int, str] | None = None,
 ) -> Groups:
     """Groups all evaluation images and, where they have labels, scores the groups.
 
@@ -85,7 +88,7 @@ def assess(
         model: The network.
         task: Images and what is done to them.
         options: ``report.match``, ``choose`` and ``double``, and ``seed`` are read.
-        chosen: The sub-head handed over, where the run has settled that.
+        settled: The sub-head handed over and what chose it, where that is settled.
     """
     split, mapping = task.protocol.evaluate, task.protocol.mapping
     predict = compile_predict(model)
@@ -96,9 +99,7 @@ def assess(
     health = measure(joint)
     labels, k = split.labels, health.num_clusters
     if labels is None:
-        if chosen is not None:
-            return Groups(soft, health, chosen, BY_RUN)
-        return Groups(soft, health, health.best, BY_LOSS)
+        return Groups(soft, health, *(settled or (health.best, BY_LOSS)))
 
     def clusters_of(images: np.ndarray, predict: Any) -> np.ndarray:
         batches = evaluation_batches(images, task.views, batch=EVALUATION_BATCH)
@@ -124,10 +125,9 @@ def assess(
             match=match,
             mapping_on=mapping_on(by_batch),
         )
-    by = BY_RUN
-    if chosen is None:
-        by = BY_LOSS if options.report.choose == "loss" else BY_LABEL
-        chosen = health.best if by == BY_LOSS else int(errors.argmin())
+    if settled is None and options.report.choose == "label":
+        settled = int(errors.argmin()), BY_LABEL
+    chosen, by = settled or (health.best, BY_LOSS)
     own, classes = known or (clusters, labels)
     return Groups(
         soft,
@@ -195,6 +195,15 @@ def name_classes(labels: np.ndarray, names: Sequence[str] | None) -> list[str]:
     return list(names)
 
 
+def class_of_each(task: Task) -> list[str] | None:
+    """The name of the class of each evaluation image, or None without labels."""
+    labels = task.protocol.evaluate.labels
+    if labels is None:
+        return None
+    names = name_classes(labels, task.class_names)
+    return [names[label] for label in labels]
+
+
 def match_classes(
     clusters: np.ndarray,
     labels: np.ndarray,
@@ -226,7 +235,7 @@ def write_assignments(
     path: Path,
     probabilities: np.ndarray,
     *,
-    labels: np.ndarray | None = None,
+    labels: Sequence[str] | None = None,
     paths: Sequence[str] | None = None,
 ) -> None:
     """Writes which image belongs to which cluster, as CSV.
@@ -238,7 +247,7 @@ def write_assignments(
     Args:
         path: File to write.
         probabilities: Soft assignments of one sub-head, shape ``(n, k)``.
-        labels: Class of each image or None.
+        labels: Name of the class of each image or None.
         paths: Name of each image's file or None.
     """
     order = np.argsort(-probabilities, axis=1, kind="stable")
@@ -464,7 +473,7 @@ def hand_over(trained: Trained, task: Task, options: Options) -> Health:
         write_assignments(
             folder / "assignments.csv",
             groups.soft[:, groups.chosen],
-            labels=split.labels,
+            labels=class_of_each(task),
             paths=split.paths,
         )
         pictures = draw_groups(folder, groups, task, title=folder.name)
@@ -501,15 +510,17 @@ def hand_over(trained: Trained, task: Task, options: Options) -> Health:
 # ------------------------------------------------------------------------ stored runs
 
 
-def evaluate(folder: Path, task: Task, options: Options) -> Path:
+def evaluate(
+    folder: Path, task: Task, options: Options, *, keep_choice: bool = True
+) -> Path:
     """Applies the model of a finished run to images, its own or others.
-
-    The sub-head is the one that the run has chosen, so its clusters keep their numbers.
 
     Args:
         folder: The run.
         task: The images.
         options: Of the run, over which go those of the evaluation.
+        keep_choice: Whether the sub-head is the one that the run has chosen, so that
+            its clusters keep their numbers.
 
     Returns:
         Folder with pictures, assignments.csv and summary.json, inside the run's.
@@ -534,14 +545,16 @@ def evaluate(folder: Path, task: Task, options: Options) -> Path:
         f"{tuple(model.backbone.input_shape[1:])}; images must lead to the same",
         shape=seen,
     )
-    path = folder / "summary.json"
-    chosen = json.loads(path.read_text())["chosen"] if path.is_file() else None
-    groups = assess(model, task, options, chosen=chosen)
+    path, settled = folder / "summary.json", None
+    if keep_choice and path.is_file():
+        before = json.loads(path.read_text())
+        settled = before["chosen"], f"in the run, by {before['chosen_by']}"
+    groups = assess(model, task, options, settled=settled)
     place = make_run_folder(folder, name=None, prefix="evaluation")
     write_assignments(
         place / "assignments.csv",
         groups.soft[:, groups.chosen],
-        labels=task.protocol.evaluate.labels,
+        labels=class_of_each(task),
         paths=task.protocol.evaluate.paths,
     )
     draw_groups(place, groups, task, title=folder.name)

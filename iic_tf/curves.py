@@ -166,7 +166,7 @@ def draw_comparison(courses: dict[str, list[dict[str, Any]]], path: Path) -> Non
         courses: History rows by the name of the run.
         path: PNG file to write.
     """
-    scored = any(rows[-1].get("errors") for rows in courses.values())
+    scored = any(row.get("errors") for rows in courses.values() for row in rows)
     figure = Figure(figsize=(8, 6.4 if scored else 4), dpi=110, layout="constrained")
     panels = figure.subplots(2 if scored else 1, 1, squeeze=False)[:, 0]
     for name, rows in courses.items():

@@ -269,6 +269,7 @@ def _picture_events(
     history: History,
     *,
     passes: Passes,
+    start: int,
     watch: Stopwatch,
 ) -> list[Event]:
     """Pictures that are drawn on request while a run goes on."""
@@ -308,7 +309,7 @@ def _picture_events(
 
     events = []
     if every:
-        if not (folder / "progression").exists():
+        if start == 0:
             snapshot(0)
         events.append(Event(every, snapshot, at_end=True))
     if display:
@@ -407,11 +408,14 @@ def train(
     def set_right(step: int, row: dict[str, Any]) -> dict[str, Any] | None:
         """What can be done for main sub-heads that know next to nothing, or lag."""
         if not row["off_track"]:
-            # before the last regrouping another one will come
-            if row["lagging"] and 0 < last_regrouping < step < steps:
-                trainer.model.main.reseed(row["lagging"], row["chosen"])
-                found = {"reseeded": row["lagging"], "source": row["chosen"]}
-                return {"step": step, **found}
+            # Before the last regrouping another one will come, and a report with one
+            # in it is of two generations of sub-heads.
+            late = options.heads.aux and 0 < last_regrouping < step < steps
+            fresh = any("regrouped" in remark for remark in row["remarks"])
+            if row["lagging"] and late and not fresh:
+                best = int(np.argmax(row["main_information"]))
+                trainer.model.main.reseed(row["lagging"], best)
+                return {"step": step, "reseeded": row["lagging"], "source": best}
             return None
         if trainer.lamb > 1:
             trainer.lamb_at_most.assign(1.0)
@@ -439,7 +443,14 @@ def train(
         ),
         Event(options.report.every, watch.time("reports")(report), at_end=True),
         *_picture_events(
-            options, task, folder, trainer.model, history, passes=passes, watch=watch
+            options,
+            task,
+            folder,
+            trainer.model,
+            history,
+            passes=passes,
+            start=start,
+            watch=watch,
         ),
         Event(
             options.report.checkpoint_every,

@@ -10,7 +10,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 
 class UserError(ValueError):
@@ -42,20 +42,35 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
+def _is_kind(value: Any, kind: type) -> bool:
+    """Whether a value is of a type; whole numbers are floats, lists are tuples."""
+    if kind is float:
+        return type(value) in (int, float)
+    if kind in (tuple, list):
+        return isinstance(value, tuple | list)
+    return type(value) is kind
+
+
 def _is_like(value: Any, default: Any, hint: Any) -> bool:
-    """Whether an option's value can take the place of a default."""
-    if default is None:  # as in int | None = None
-        return not get_args(hint) or type(value) in get_args(hint)
+    """Whether an option's value can take the place of a default.
+
+    Args:
+        value: The value.
+        default: The default; where it is None or empty the annotation tells the kind.
+        hint: The annotation.
+    """
+    if default is None:  # as in int | None
+        kinds = [get_origin(kind) or kind for kind in get_args(hint)]
+        return not kinds or any(_is_kind(value, kind) for kind in kinds)
     if isinstance(default, tuple):
-        entry = default[0] if default else get_args(hint)[0]()
-        return (
-            isinstance(value, list | tuple)
-            and all(_is_like(one, entry, None) for one in value)
-            and (len(value) == len(default) or (bool(value) and "..." in str(hint)))
-        )
-    if isinstance(default, float) and not isinstance(value, bool):
-        return isinstance(value, int | float)
-    return type(value) is type(default)
+        if not isinstance(value, list | tuple):
+            return False
+        known = {type(entry) for entry in default}
+        known |= {k for k in get_args(hint) if isinstance(k, type) and not default}
+        fits = not known or all(any(_is_kind(v, k) for k in known) for v in value)
+        any_length = not default or (bool(value) and "..." in str(hint))
+        return fits and (any_length or len(value) == len(default))
+    return _is_kind(value, type(default))
 
 
 def check_arguments(
@@ -254,7 +269,8 @@ class TrainOptions:
     that. Labels play no part."""
 
     regroup_to: float = 0.65
-    """Share of the run after which there are none; 0 for none at all."""
+    """Share of the run after which there are none, and sub-heads that lag in a report
+    take the weights of the best; 0 for none of both."""
 
     order: list[str] = field(default_factory=lambda: ["main+aux"])
     """Heads trained in each pass, repeated to the end: [main+aux] trains both in every
@@ -366,7 +382,8 @@ class ReportOptions:
     """What is shown and stored while a run goes on."""
 
     every: int = 100
-    """Steps between reports: health, scores, learning curve, history."""
+    """Steps between reports: health, scores, learning curve, history. Reports also see
+    to sub-heads that lag or to a run that is off track (docs/convergence.md)."""
 
     checkpoint_every: int = 100
     """Steps between checkpoints."""

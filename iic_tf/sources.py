@@ -355,17 +355,11 @@ def from_dir(path: str, *, name: str, shape: tuple[int, ...] | None = None) -> S
         if not all((place / split).is_dir() for split in ("train", "test")):
             return None
         side, channels = (shape[0], shape[2]) if shape else (None, None)
-        inside = [
-            found
-            for split in ("train", "test")
-            for found in (place / split).iterdir()
-            if not found.name.startswith(".")
-        ]
         return from_folder(
             place,
             side=side,
             channels=channels,
-            labels=all(found.is_dir() for found in inside),
+            labels=None,
             split=True,
         )
 
@@ -386,7 +380,7 @@ def from_folder(
     *,
     side: int | None = None,
     channels: int | None = None,
-    labels: bool = False,
+    labels: bool | None = False,
     split: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Source:
@@ -396,7 +390,8 @@ def from_folder(
         folder: Any tree of folders and files.
         side: Side that images are brought to in pixels; suits them if None.
         channels: 1 or 3; 1 if None and all images are grey.
-        labels: Whether the name of the folder that an image lies in is its class.
+        labels: Whether the name of the folder that an image lies in is its class; if
+            None where there are such folders.
         split: Whether the folders train and test at the top are splits.
         progress: Called now and then with the files done and their number.
 
@@ -414,6 +409,8 @@ def from_folder(
             found=sorted(set(top))[:5],
         )
         within = [path.split("/", 1)[1] for path in read.paths]
+    if labels is None:
+        labels = any("/" in path for path in within)
     classes, names = folder_labels(within) if labels else (None, None)
     whole = Split(read.images, classes, tuple(read.paths))
     splits = {"the folder": whole}
@@ -464,6 +461,7 @@ def from_array(path: Path, *, labels: Path | None) -> Source:
         dtype=str(classes.dtype),
     )
     values, numbers = np.unique(classes.reshape(-1), return_inverse=True)
+    require(values[0] >= 0, "data.labels must be at least 0", lowest=int(values[0]))
     return Source(
         {"the array": Split(images, numbers)},
         f"the array {path}",

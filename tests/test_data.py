@@ -10,6 +10,7 @@ from iic_tf.splits import Source, Split
 
 SEEN = {
     "mnist": (24, 24, 1),
+    "mnist_5000": (24, 24, 1),
     "fashion_mnist": (24, 24, 1),
     "mnist_published": (24, 24, 1),
     "cifar10_published": (32, 32, 1),

@@ -9,6 +9,7 @@ from iic_tf.options import (
     ReportOptions,
     TrainOptions,
     UserError,
+    check_arguments,
 )
 
 
@@ -58,6 +59,51 @@ def test_figures_out_of_range_are_one_sentence(make, message):
     with pytest.raises(UserError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def some_builder(
+    shape,
+    *,
+    width=16,
+    rate=0.5,
+    crop=(0.6, 1.0),
+    sides: tuple[int, ...] = (1, 2),
+    tokens: tuple[int | str, ...] = (64, "M"),
+    none: tuple[int, ...] = (),
+    anything: tuple = (),
+    side: int | None = None,
+    share: float | None = None,
+    widths: list[int] | None = None,
+    untyped=None,
+):
+    """Keyword arguments of every kind."""
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"width": 3, "rate": 1, "crop": [0.5, 1]},
+        {"sides": [1], "tokens": [32, 32, "M", 64, "M"], "none": [3, 4]},
+        {"none": [], "anything": ["a", 2], "side": 3, "share": 1, "widths": [2]},
+        {"side": None, "untyped": "whatever"},
+    ],
+)
+def test_arguments_of_the_right_kind(values):
+    check_arguments(some_builder, values, option="graph.args")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("width", "wide"), ("width", 2.5), ("width", True), ("rate", "fast"),
+        ("crop", 3), ("crop", [0.6]), ("crop", ["a", "b"]), ("sides", []),
+        ("tokens", [2.5]), ("none", ["a"]), ("side", "abc"), ("side", 2.5),
+        ("share", "half"), ("widths", 3), ("depth", 3),
+    ],
+)  # fmt: skip
+def test_arguments_of_the_wrong_kind(name, value):
+    with pytest.raises(UserError, match=f"graph.args.*{name}"):
+        check_arguments(some_builder, {name: value}, option="graph.args")
 
 
 def test_k_aux_is_five_times_k_unless_given():

@@ -66,7 +66,6 @@ def test_the_default_yaml_holds_the_defaults():
 def test_each_module_has_its_tests():
     modules = {p.stem for p in (ROOT / "iic_tf").glob("*.py")} - {"__init__"}
     modules |= {"data", "graphs", "utils", "models_iic"}
-    # folders and job are driven by every run of test_models_iic; inference by
-    # test_models
+    # folders is driven by every run of test_models_iic, inference by test_models
     tested = {p.stem.removeprefix("test_") for p in (ROOT / "tests").glob("test_*.py")}
-    assert modules - tested == {"folders", "job", "inference"}
+    assert modules - tested == {"folders", "inference"}

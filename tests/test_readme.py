@@ -10,6 +10,7 @@ import pytest
 
 import graphs
 import models_iic
+from iic_tf.options import check_arguments
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -46,7 +47,10 @@ def test_every_command_is_understood(line, monkeypatch, capsys):
             models_iic.parse(words)
         assert caught.value.code == 0
     else:
-        models_iic.parse(words)
+        options = models_iic.parse(words)
+        if options.graph.name != "tiny":  # that is the reader's
+            builder = graphs.find(options.graph.name)
+            check_arguments(builder, options.graph.args, option="graph.args")
 
 
 def test_the_backbone_in_ten_lines_works(monkeypatch, digits_npz, tmp_path):

@@ -239,12 +239,18 @@ def test_a_folder_with_train_and_test(tmp_path):
 
 
 def test_images_straight_in_train_and_test_have_no_classes(tmp_path):
-    folder = folder_of(tmp_path, {"train": 3, "test": 2})
+    folder = folder_of(tmp_path / "flat", {"train": 3, "test": 2})
     source = sources.from_dir(str(folder), name="cifar10")
     assert [len(split.images) for split in source.splits.values()] == [3, 2]
     assert source.splits["train"].labels is None
     with pytest.raises(UserError, match=r"needs every image in a sub-folder"):
         sources.from_folder(folder, labels=True, split=True)
+    folder = folder_of(
+        tmp_path / "deep", {"train/cat": 2, "train/dog": 1, "test/cat": 1}
+    )
+    (folder / "train" / "README.txt").write_text("this is no image")
+    source = sources.from_dir(str(folder), name="cifar10")
+    assert source.splits["train"].labels.tolist() == [0, 0, 1]
 
 
 def test_arrays_with_and_without_labels(tmp_path, arrays):
