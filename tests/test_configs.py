@@ -46,7 +46,13 @@ def stl10(folder, digits):
     write_stl10(folder / "stl10_binary", images, np.arange(6))
 
 
-MAKERS = {"mnist": mnist, "cifar10": cifar10, "cifar100": cifar100, "stl10": stl10}
+MAKERS = {
+    "mnist": mnist,
+    "fashion": mnist,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+    "stl10": stl10,
+}
 
 
 @pytest.mark.parametrize(
