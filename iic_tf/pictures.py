@@ -88,8 +88,9 @@ def cluster_grid(
     rows = []
     for cluster in range(probabilities.shape[1]):
         members = np.flatnonzero(clusters == cluster)
-        # A stable sort, so that equal confidences keep the order of the images.
-        best = members[np.argsort(-confidence[members], kind="stable")[:columns]]
+        # Many are equally sure, and folders are sorted by what they show.
+        mixed = np.random.default_rng(0).permutation(members)
+        best = mixed[np.argsort(-confidence[mixed], kind="stable")[:columns]]
         shown = [images[i] / 255.0 for i in best] or [np.ones(images.shape[1:])]
         name = f"cluster {cluster}" + (f" = {names[cluster]}" if names else "")
         mean = confidence[members].mean() if len(members) else 0.0

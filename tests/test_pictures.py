@@ -25,6 +25,21 @@ def test_cluster_grid_also_with_empty_clusters(digits, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["clusters.png"]
 
 
+def test_equally_sure_images_are_not_shown_in_order(digits, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "iic_tf.pictures._captioned_rows", lambda path, rows, **_: drawn.extend(rows)
+    )
+    images = digits[0][:200]
+    probabilities = np.tile([0.9, 0.1], (200, 1))
+    probabilities[150] = [0.99, 0.01]
+    cluster_grid(tmp_path / "c.png", images, probabilities, title="", columns=10)
+    shown = [int(np.flatnonzero((images / 255 == x).all((1, 2, 3)))[0])
+             for x in drawn[0][2]]  # fmt: skip
+    assert shown[0] == 150  # the surest
+    assert max(shown) > 100 and shown[1:] != list(range(9))
+
+
 def test_cluster_grid_in_colour(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
     images[..., 0] = 255
