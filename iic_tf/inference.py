@@ -58,7 +58,7 @@ def soft_assignments(predict: Callable, batches: tf.data.Dataset) -> np.ndarray:
 
 
 class Scorer:
-    """Errors of all main sub-heads on labelled images.
+    """Errors of all main sub-heads on labelled images, by one protocol.
 
     Args:
         predict: From ``compile_predict``.
@@ -96,21 +96,27 @@ class Scorer:
         Args:
             predict: Takes the place of the usual one.
         """
-
-        def clusters(batches: tf.data.Dataset) -> np.ndarray:
-            return soft_assignments(predict or self._predict, batches).argmax(-1)
-
-        mapping_on = None
-        if self._mapping is not None:
-            batches, labels = self._mapping
-            mapping_on = clusters(batches), labels
+        predict = predict or self._predict
         return matched_errors(
-            clusters(self._batches),
+            soft_assignments(predict, self._batches).argmax(-1),
             self._labels,
             num_clusters=self._num_clusters,
             match=self.match,
-            mapping_on=mapping_on,
+            mapping_on=self.mapping_on(predict),
         )
+
+    def mapping_on(
+        self, predict: Callable | None = None
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Clusters ``(m, h)`` and classes ``(m,)`` of the images mapped on, if others.
+
+        Args:
+            predict: Takes the place of the usual one.
+        """
+        if self._mapping is None:
+            return None
+        batches, labels = self._mapping
+        return soft_assignments(predict or self._predict, batches).argmax(-1), labels
 
 
 def evaluate_pairs(

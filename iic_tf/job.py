@@ -214,6 +214,35 @@ def _open_run(
     return folder, checkpoints
 
 
+def make_scorer(
+    model: ClusterIIC, task: Task, options: Options, *, at_most: int | None = None
+) -> Scorer | None:
+    """Scores the evaluation images by the protocol of a run; None without labels.
+
+    Args:
+        model: The network.
+        task: Images and what is done to them.
+        options: ``k`` and ``report.match`` are read.
+        at_most: Images scored at most, and mapped on at most; all if None.
+    """
+    split, mapping = task.protocol.evaluate, task.protocol.mapping
+    if at_most is not None:
+        split, mapping = subset(split, at_most), mapping and subset(mapping, at_most)
+    if split.labels is None:
+        return None
+    return Scorer(
+        compile_predict(model),
+        split.images,
+        split.labels,
+        mapping=mapping,
+        make_batches=lambda images: evaluation_batches(
+            images, task.views, batch=EVALUATION_BATCH
+        ),
+        num_clusters=options.k,
+        match=options.report.match,
+    )
+
+
 def _report_actions(
     options: Options,
     task: Task,
@@ -224,32 +253,15 @@ def _report_actions(
     training: Training,
 ) -> list[actions.Action]:
     """What happens at each report, in order."""
-    evaluated, mapping = task.protocol.evaluate, task.protocol.mapping
-    scored = subset(evaluated, options.report.images)
+    evaluated = task.protocol.evaluate
     chain: list[actions.Action] = []
-    if scored.labels is not None:
-        words = task.protocol.words
-        if len(scored.images) < len(evaluated.images):
-            words = f"{len(scored.images):,} images of {words}"
-        chain.append(
-            actions.score(
-                Scorer(
-                    compile_predict(model),
-                    scored.images,
-                    scored.labels,
-                    mapping=mapping and subset(mapping, options.report.images),
-                    make_batches=lambda images: evaluation_batches(
-                        images, task.views, batch=EVALUATION_BATCH
-                    ),
-                    num_clusters=options.k,
-                    match=options.report.match,
-                ),
-                scored_on=words,
-                batch_statistics=compile_predict(model, batch_statistics=True)
-                if options.report.double
-                else None,
-            )
-        )
+    if scorer := make_scorer(model, task, options, at_most=options.report.images):
+        words, by_batch = task.protocol.words, None
+        if options.report.images < len(evaluated.images):
+            words = f"{options.report.images:,} images of {words}"
+        if options.report.double:
+            by_batch = compile_predict(model, batch_statistics=True)
+        chain.append(actions.score(scorer, scored_on=words, batch_statistics=by_batch))
     curve = LearningCurve(
         folder / "learning_curve.png",
         title=f"{folder.name}: {options.graph.name}, k = {options.k}",

@@ -30,24 +30,27 @@ def some_images(shape, number=6):
     return tf.constant(rng.random((number, *shape)), tf.float32)
 
 
+def shape_of(name):
+    """Of the images that a recipe is for; some shape where it takes any."""
+    anything = {"grey": (40, 40, 1), "colour": (48, 48, 3)}
+    return data.RECIPES[name].source_shape or anything[name]
+
+
 @pytest.mark.parametrize("name", data.RECIPES)
 def test_views_have_the_shape_that_the_network_sees(name):
-    recipe = data.RECIPES[name]
-    shape = recipe.source_shape or {"grey": (40, 40, 1)}.get(name, (48, 48, 3))
-    views = recipe.views(shape, {})
-    seen = views.seen_shape(shape)
-    assert seen == SEEN[name]
+    shape = shape_of(name)
+    views = data.RECIPES[name].views(shape, {})
+    assert views.seen_shape(shape) == SEEN[name]
     for view in (views.original, views.perturb, views.evaluate):
         out = view(some_images(shape), (0, 1))
-        assert out.shape == (6, *seen)
+        assert out.shape == (6, *SEEN[name])
         assert np.isfinite(out).all()
 
 
 @pytest.mark.parametrize("name", data.RECIPES)
 def test_evaluation_is_not_random_and_copies_are(name):
-    recipe = data.RECIPES[name]
-    shape = recipe.source_shape or (32, 32, 3)
-    views, images = recipe.views(shape, {}), some_images(shape)
+    shape = shape_of(name)
+    views, images = data.RECIPES[name].views(shape, {}), some_images(shape)
     np.testing.assert_array_equal(
         views.evaluate(images, (0, 1)), views.evaluate(images, (2, 3))
     )

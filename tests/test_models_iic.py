@@ -353,7 +353,7 @@ def test_one_bank_of_more_clusters_than_classes(digits_npz, out, capsys):
 
 
 def test_heads_train_on_different_images(out, tmp_path, capsys):
-    """STL-10 in its own files: main sub-heads never train on unlabelled images."""
+    """STL-10 in its own files; which images each pass sees is in test_job.py."""
     images = np.random.default_rng(0).integers(0, 256, (6, 96, 96, 3), dtype=np.uint8)
     write_stl10(tmp_path / "stl", images, np.arange(6))
     changes = {"data.dir": tmp_path / "stl", "data.recipe": "stl10_published"}
