@@ -33,10 +33,11 @@ SETTINGS: dict[str, list[str]] = {
     # what each remedy is worth: one taken away at a time, then all
     "no regrouping": ["--train.regroup_to=0"],
     "no neighbours": ["--data.neighbours=0"],
-    "lambda 1": ["--train.lamb=1"],
     "published perturbations": ["--data.recipe=mnist_published", "--data.neighbours=5"],
     "no overclustering": ["--train.order=[main]", "--train.regroup_to=0"],
-    "plain IIC": ["--data.neighbours=0", "--train.regroup_to=0", "--train.lamb=1"],
+    "plain IIC": ["--data.neighbours=0", "--train.regroup_to=0"],
+    # a remedy that was dropped
+    "lambda to 1.2": ["--train.lamb=[[0,1],[0.07,1],[0.1,1.2],[0.5,1.2],[0.8,1]]"],
 }
 
 

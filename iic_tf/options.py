@@ -276,19 +276,11 @@ class TrainOptions:
     """Heads trained in each pass, repeated to the end: [main+aux] trains both in every
     step, [aux, main, main] alternates one pass of aux with two of main."""
 
-    lamb: Lambda = field(
-        default_factory=lambda: [
-            (0, 1.0),
-            (0.07, 1.0),
-            (0.1, 1.2),
-            (0.5, 1.2),
-            (0.8, 1.0),
-        ]
-    )
+    lamb: Lambda = 1.0
     """Weight of the marginal entropies for the main heads: a number, or points
-    [share of the run, value] joined by straight lines. By default 1 until the clusters
-    have formed (more would hold them at uniform), then 1.2, which pulls sub-heads out
-    of local optima, then 1 again."""
+    [share of the run, value] joined by straight lines, as in
+    [[0, 1], [0.1, 1.2], [0.8, 1]]. Above 1 it rewards even clusters; before clusters
+    have formed that would hold them at uniform."""
 
     lamb_aux: Lambda = 1.0
     """The same for the auxiliary heads."""
