@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 
 from iic_tf.grouping import group_overclusters, grouped_information
-from iic_tf.health import LAGGING_SHARE
 from iic_tf.inference import overclusters
 from iic_tf.metrics import contingency
 from iic_tf.models import ClusterIIC
@@ -26,6 +25,9 @@ MAX_FITTED = 20_000
 
 COPIES_WEIGHT = 2.0
 """Weight of a pair of copies beside a pair of neighbours, where both are counted."""
+
+KEPT_SHARE = 0.005
+"""A grouping whose information lies this share of ln k below the best is left out."""
 
 GUARD_SHARE = 0.002
 """A grouping by copies may know less about neighbours by this share of ln k."""
@@ -144,7 +146,7 @@ def regroup(
         found += candidates
         information.append(max(candidate.information for candidate in candidates))
     found.sort(key=lambda candidate: -candidate.information)
-    needed = found[0].information - LAGGING_SHARE * np.log(k)
+    needed = found[0].information - KEPT_SHARE * np.log(k)
     kept = [candidate for candidate in found if candidate.information >= needed]
     used = list(islice(cycle(kept), model.main.num_heads))
 
