@@ -20,9 +20,9 @@ DEAD_SHARE = 0.1
 LAGGING_SHARE = 0.003
 """A sub-head whose information lies this share of ln k below the best lags behind.
 
-For k = 10 it is 0.0069 nats. After the last regrouping sub-heads on MNIST differed by at
-most 0.0057 nats over a hundred steps, those in two optima on Fashion-MNIST by 0.0099 or
-more, and sub-heads that confuse two digits by 0.03 or more.
+For k = 10 it is 0.0069 nats. After the last regrouping sub-heads on MNIST differed by
+at most 0.0057 nats over a hundred steps, those in two optima on Fashion-MNIST by 0.0099
+or more, and sub-heads that confuse two digits by 0.03 or more.
 """
 
 OFF_TRACK_SHARE = 0.25
