@@ -27,6 +27,8 @@ ROOT = Path(__file__).parents[1]
 
 THRESHOLDS = (0.03, 0.02, 0.015, 0.01)
 
+LAMBDA_TO_1_2 = "--train.lamb=[[0,1],[0.07,1],[0.1,1.2],[0.5,1.2],[0.8,1]]"
+
 SETTINGS: dict[str, list[str]] = {
     "default": [],
     "holdout": ["--data.protocol=holdout"],
@@ -36,14 +38,15 @@ SETTINGS: dict[str, list[str]] = {
     "published perturbations": ["--data.recipe=mnist_published", "--data.neighbours=5"],
     "no overclustering": ["--train.order=[main]", "--train.regroup_to=0"],
     "plain IIC": ["--data.neighbours=0", "--train.regroup_to=0"],
-    # a remedy that was dropped
-    "lambda to 1.2": ["--train.lamb=[[0,1],[0.07,1],[0.1,1.2],[0.5,1.2],[0.8,1]]"],
+    # a remedy that regrouping has replaced
+    "lambda to 1.2": [LAMBDA_TO_1_2],
+    "no regrouping, lambda to 1.2": ["--train.regroup_to=0", LAMBDA_TO_1_2],
 }
 
 
 def train(setting: str, seed: int, *, out: Path, more: list[str]) -> Path:
     """Trains one run unless it is there; returns its folder."""
-    folder = out / f"{setting.replace(' ', '_')}-{seed}"
+    folder = out / f"{setting.replace(',', '').replace(' ', '_')}-{seed}"
     if (folder / "process_seconds.json").is_file():
         return folder
     command = [
