@@ -204,7 +204,7 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         views,
         source.origin,
         class_names=source.class_names or recipe.class_names,
-        centred=recipe.centred,
+        photographs=recipe.photographs,
     )
     # the images of the source are in the task, some of them in another order
     return options, recipe, dataclasses.replace(source, splits={}), task
@@ -264,7 +264,8 @@ def run(options: Options) -> int:
         )
         if options.data.neighbours:
             pairs += (
-                f", half of them of one of {options.data.neighbours} nearest "
+                f", {'all' if task.photographs else 'half'} of them of one of "
+                f"{options.data.neighbours} nearest "
                 "neighbours, which are being found"
             )
         console.print(f"Pairs:    {pairs}")

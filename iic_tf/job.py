@@ -51,19 +51,25 @@ class Task:
         views: What is done to them.
         origin: Where they came from, in words.
         class_names: Names of the classes, or None.
-        centred: Whether neighbours are told by what distinguishes images from the mean.
+        photographs: Whether neighbours are told as those of photographs are, and all
+            copies show one instead of half of them.
     """
 
     protocol: Protocol
     views: Views
     origin: str
     class_names: Sequence[str] | None = None
-    centred: bool = False
+    photographs: bool = False
 
     @property
     def seen_shape(self) -> tuple[int, int, int]:
         """Height, width and channels that the network sees."""
         return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
+
+    @property
+    def neighbour_share(self) -> float:
+        """Share of the copies that show a neighbour, if there are any."""
+        return 1.0 if self.photographs else 0.5
 
 
 @dataclass(frozen=True)
@@ -380,7 +386,7 @@ def train(
             neighbours = find_neighbours(
                 images,
                 number=options.data.neighbours,
-                centred=task.centred,
+                photographs=task.photographs,
                 seed=options.seed,
             )
     batches = training_batches(
@@ -394,7 +400,8 @@ def train(
         passes=passes,
         subsets=subsets,
         shuffle=options.data.shuffle,
-        neighbours=None if neighbours is None else neighbours.by_edges,
+        neighbours=None if neighbours is None else neighbours.nearest,
+        neighbour_share=task.neighbour_share,
     )
     training = Training(steps=steps, start=start, images_per_step=batch * (1 + repeats))
     chain = _report_actions(
