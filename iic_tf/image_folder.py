@@ -249,7 +249,8 @@ def folder_labels(paths: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def describe_unreadable(unreadable: Sequence[tuple[str, str]]) -> str:
     """How many files were skipped and why, in words: "3 files (not an image: 2, …)"."""
-    reasons = Counter(reason for _, reason in unreadable)
+    # what is in brackets differs from file to file
+    reasons = Counter(reason.split(" (")[0] for _, reason in unreadable)
     listed = ", ".join(f"{reason}: {n}" for reason, n in reasons.most_common(3))
     files = "1 file" if len(unreadable) == 1 else f"{len(unreadable):,} files"
     return f"{files} ({listed}{', …' if len(reasons) > 3 else ''})"

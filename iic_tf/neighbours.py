@@ -140,7 +140,7 @@ def _nearest(
     """The candidates at the smallest angles to each image.
 
     Args:
-        points: Of all images, at length 1, shape ``(n, d)``.
+        points: Of all images, at one length, shape ``(n, d)``.
         candidates: Numbers of those that may be neighbours, shape ``(m,)``.
         number: Neighbours wanted, less than m.
         mirrored: Points of the mirrored images, shape ``(n, d)``: who resembles the
@@ -162,6 +162,31 @@ def _nearest(
     for i, row in enumerate(found):
         kept[i] = [j for j in dict.fromkeys(row.tolist()) if j != i][:number]
     return kept
+
+
+def describe_photographs(some: np.ndarray, *, seed: int) -> Describe:
+    """Edges and patches, by what distinguishes photographs from the mean image.
+
+    Args:
+        some: Images that tell what photographs are made of, uint8, shape
+            ``(n, height, width, channels)``; some hundreds or thousands.
+        seed: Decides which patches are told apart.
+
+    Returns:
+        Function of such images, giving points of length √2, float32, shape
+        ``(n, d)``.
+    """
+    patches = learn_patches(some, seed=seed)
+    descriptions = [
+        _half_whitened(description, some, seed=seed)
+        for description in (
+            orientation_histograms,
+            partial(patch_histograms, patches=patches),
+        )
+    ]
+    return lambda images: np.concatenate(
+        [describe(images) for describe in descriptions], axis=1
+    )
 
 
 def find_neighbours(
@@ -199,22 +224,11 @@ def find_neighbours(
             points = _points(describe, images)
             tables.append(_nearest(points, candidates, number=number))
         return Neighbours(candidates, *tables)
-    patches = learn_patches(some, seed=seed)
-    descriptions = [
-        _half_whitened(description, some, seed=seed)
-        for description in (
-            orientation_histograms,
-            partial(patch_histograms, patches=patches),
-        )
-    ]
-
-    def both(images: np.ndarray) -> np.ndarray:
-        return np.concatenate([describe(images) for describe in descriptions], axis=1)
-
+    describe = describe_photographs(some, seed=seed)
     nearest = _nearest(
-        _points(both, images),
+        _points(describe, images),
         candidates,
         number=number,
-        mirrored=_points(lambda part: both(part[:, :, ::-1]), images),
+        mirrored=_points(lambda part: describe(part[:, :, ::-1]), images),
     )
     return Neighbours(candidates, nearest, None)
