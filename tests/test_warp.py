@@ -1,0 +1,59 @@
+"""Warps against pixel-by-pixel reading, value and gradient."""
+
+import numpy as np
+import pytest
+import reference
+import tensorflow as tf
+
+from iic_tf.warp import displace, warp
+
+TURN = 0.5
+MATRICES = {
+    "identity": [[1, 0, 0], [0, 1, 0]],
+    "mirror": [[-1, 0, 0], [0, 1, 0]],
+    "affine": [[0.9, -0.4, 0.1], [0.3, 1.2, -0.2]],
+    "far away": [[1, 0, 5], [0, 1, 0]],
+}
+
+
+@pytest.mark.parametrize("name", MATRICES)
+@pytest.mark.parametrize("shape", [(2, 5, 4, 3), (2, 1, 4, 1), (2, 1, 1, 2)])
+def test_values(name, shape):
+    maps = np.random.default_rng(0).random(shape).astype("f4")
+    matrix = np.array([MATRICES[name], MATRICES["affine"]], "f4")
+    found = warp(tf.constant(maps), tf.constant(matrix))
+    np.testing.assert_allclose(found, reference.warp(maps, matrix), atol=2e-5)
+
+
+def test_a_mirror_is_exact():
+    maps = np.random.default_rng(0).random((1, 7, 13, 2)).astype("f4")
+    found = warp(tf.constant(maps), tf.constant([MATRICES["mirror"]], tf.float32))
+    np.testing.assert_allclose(found, maps[:, :, ::-1], atol=1e-5)
+
+
+def test_gradient():
+    rng = np.random.default_rng(0)
+    maps = rng.random((1, 4, 5, 2))
+    weights = rng.random(maps.shape)
+    matrix = np.array([MATRICES["affine"]], "f4")
+    variable = tf.Variable(maps)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(warp(variable, tf.constant(matrix)) * weights)
+    expected = reference.numeric_gradient(
+        lambda x: (reference.warp(x, matrix) * weights).sum(), maps
+    )
+    np.testing.assert_allclose(tape.gradient(total, variable), expected, atol=1e-5)
+
+
+def test_sub_heads_come_along():
+    maps = tf.constant(np.random.default_rng(0).random((2, 4, 5, 2, 3)))
+    matrix = tf.constant([MATRICES["affine"]] * 2, tf.float32)
+    found = warp(tf.constant(maps), matrix)
+    np.testing.assert_allclose(found[..., 1, :], warp(maps[..., 1, :], matrix))
+
+
+def test_displacing_by_whole_pixels():
+    maps = np.arange(12.0).reshape(1, 3, 4, 1)
+    found = displace(tf.constant(maps), tf.constant((1, -2)), at_most=2)
+    expected = [[0, 0, 4, 5], [0, 0, 8, 9], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(found[0, ..., 0], expected)
