@@ -78,8 +78,8 @@ class _Axis(NamedTuple):
 @lru_cache
 def _turns(length: int, frequencies: int, places: int) -> tuple[np.ndarray, np.ndarray]:
     """Cosines and sines of each frequency at each place, ``(frequencies, places)``."""
-    angle = np.outer(np.arange(frequencies), np.arange(places)) % length
-    angle = 2 * np.pi / length * angle
+    turns = np.outer(np.arange(frequencies), np.arange(places)) % length
+    angle = 2 * np.pi / length * turns
     return np.cos(angle), np.sin(angle)
 
 

@@ -5,6 +5,7 @@ import pytest
 import reference
 import tensorflow as tf
 
+from iic_tf.perturb import move
 from iic_tf.warp import displace, warp
 
 TURN = 0.5
@@ -57,3 +58,29 @@ def test_displacing_by_whole_pixels():
     found = displace(tf.constant(maps), tf.constant((1, -2)), at_most=2)
     expected = [[0, 0, 4, 5], [0, 0, 8, 9], [0, 0, 0, 0]]
     np.testing.assert_array_equal(found[0, ..., 0], expected)
+
+
+def smooth(height, width):
+    y, x = np.mgrid[0:height, 0:width]
+    image = np.sin(x / 5.0) * np.cos(y / 7.0) / 2 + 0.5
+    return np.repeat(image[None, ..., None], 6, axis=0).astype("f4")
+
+
+@pytest.mark.parametrize("shape", [(40, 40), (40, 60)])
+def test_moved_images_find_their_way_back(shape):
+    images = smooth(*shape)
+    geometry = move(rotation=30, shear=10, scale=(0.8, 1.2))
+    moved, matrices = geometry(images, tf.constant((1, 2)))
+    assert abs(moved.numpy() - images).max() > 0.3
+    shown = warp(tf.ones_like(images), matrices).numpy() > 0.99
+    back = warp(moved, matrices).numpy()
+    assert shown.mean() > 0.6
+    assert abs(back - images)[shown].max() < 0.03
+
+
+def test_mirrors_find_their_way_back_exactly():
+    images = tf.constant(np.random.default_rng(0).random((20, 6, 9, 2)).astype("f4"))
+    moved, matrices = move(flip=0.5)(images, tf.constant((0, 0)))
+    mirrored = np.isclose(moved, images[:, :, ::-1], atol=1e-5).all((1, 2, 3))
+    assert 0 < mirrored.sum() < 20
+    np.testing.assert_allclose(warp(moved, matrices), images, atol=1e-5)
