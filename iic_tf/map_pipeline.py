@@ -27,6 +27,8 @@ class MapViews:
         finish: Brings originals and copies to the channels that the network sees; not
             random.
         scale: Range of the factor by which a picture grows before a window is cut.
+        sparse: Range of the pixels, along each axis and to either side, by which the
+            label maps of all copies of a batch are displaced ("sparse translation").
     """
 
     side: int
@@ -34,6 +36,7 @@ class MapViews:
     colour: Perturbation
     finish: Perturbation
     scale: tuple[float, float] = (1.0, 1.0)
+    sparse: tuple[int, int] = (0, 0)
 
     @property
     def reach(self) -> int:
@@ -89,6 +92,20 @@ def _resample(images: tf.Tensor, factor: tf.Tensor, side: int, how: str) -> tf.T
         fill_mode="NEAREST",
     )
     return tf.ensure_shape(resampled, (None, side, side, images.shape[3]))
+
+
+def _displaced(
+    matrices: tf.Tensor, pixels: tuple[int, int], side: int, seed: tf.Tensor
+) -> tf.Tensor:
+    """Matrices that read some pixels further on, the same for all."""
+    low, high = pixels
+    if not high:
+        return matrices
+    draws = tf.random.stateless_uniform((2, 2), seed)
+    offset = tf.floor(low + draws[0] * (high - low + 1)) * tf.sign(draws[1] - 0.5)
+    offset = offset * 2 / (side - 1)  # in coordinates from -1 to 1
+    moved = tf.linalg.matvec(matrices[..., :2], offset)
+    return tf.concat((matrices[..., :2], matrices[..., 2:] + moved[..., None]), axis=-1)
 
 
 def training_map_batches(
@@ -164,6 +181,9 @@ def training_map_batches(
         tiled = tf.tile(windows, (repeats, 1, 1, 1))
         copies, matrices = views.move(tiled, tf.random.fold_in(key, 1))
         copies = views.colour(copies, tf.random.fold_in(key, 2))
+        matrices = _displaced(
+            matrices, views.sparse, views.side, tf.random.fold_in(key, 3)
+        )
         return (
             views.finish(windows, key),
             tuple(tf.split(views.finish(copies, key), repeats)),

@@ -48,20 +48,3 @@ def warp(maps: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
             found = tf.gather(flat, tf.where(inside, index, 0))
             total += tf.cast(weight, maps.dtype)[..., None] * found
     return tf.reshape(total, tf.shape(maps))
-
-
-def displace(maps: tf.Tensor, offset: tf.Tensor, *, at_most: int) -> tf.Tensor:
-    """Moves maps by whole pixels, zeros come in ("sparse translation").
-
-    Args:
-        maps: Shape ``(n, height, width, ...)``.
-        offset: Rows and columns to read further on, integers, shape ``(2,)``.
-        at_most: Bound of both.
-    """
-    height, width = maps.shape[1:3]
-    rest = [(0, 0)] * (len(maps.shape) - 3)
-    around = (at_most, at_most)
-    padded = tf.pad(maps, ((0, 0), around, around, *rest))
-    row, column = tf.unstack(offset + at_most)
-    moved = padded[:, row : row + height, column : column + width]
-    return tf.ensure_shape(moved, maps.shape)

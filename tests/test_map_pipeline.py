@@ -55,6 +55,26 @@ def test_copies_moved_back_are_the_originals():
             np.testing.assert_allclose(warp(copy, matrix), originals, atol=1e-4)
 
 
+def test_all_label_maps_of_a_batch_can_be_displaced():
+    offsets = set()
+    for originals, copies, matrices, _ in batches(pictures(), views(sparse=(2, 4))):
+        back = warp(copies[0], matrices[0]).numpy()
+        found = {
+            (down, right)
+            for down in range(-4, 5)
+            for right in range(-4, 5)
+            if np.allclose(
+                back[:, 4:12, 4:12],
+                originals[:, 4 + down : 12 + down, 4 + right : 12 + right],
+                atol=1e-4,
+            )
+        }
+        assert len(found) == 1
+        offsets |= found
+    sizes = {abs(pixels) for offset in offsets for pixels in offset}
+    assert len(offsets) > 2 and sizes <= {2, 3, 4} and len(sizes) > 1
+
+
 def test_what_is_outside_or_ignored_does_not_train():
     shown = pictures(6, sides=((16, 12), (20, 20)))
     labels = [np.full(picture.shape[:2], 2, np.uint8) for picture in shown]

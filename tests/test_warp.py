@@ -6,7 +6,7 @@ import reference
 import tensorflow as tf
 
 from iic_tf.perturb import move
-from iic_tf.warp import displace, warp
+from iic_tf.warp import warp
 
 TURN = 0.5
 MATRICES = {
@@ -51,13 +51,6 @@ def test_sub_heads_come_along():
     matrix = tf.constant([MATRICES["affine"]] * 2, tf.float32)
     found = warp(tf.constant(maps), matrix)
     np.testing.assert_allclose(found[..., 1, :], warp(maps[..., 1, :], matrix))
-
-
-def test_displacing_by_whole_pixels():
-    maps = np.arange(12.0).reshape(1, 3, 4, 1)
-    found = displace(tf.constant(maps), tf.constant((1, -2)), at_most=2)
-    expected = [[0, 0, 4, 5], [0, 0, 8, 9], [0, 0, 0, 0]]
-    np.testing.assert_array_equal(found[0, ..., 0], expected)
 
 
 def smooth(height, width):
