@@ -26,6 +26,9 @@ from iic_tf.options import (
     require,
 )
 
+WINDOWS_PER_STEP = 16
+"""Windows of pictures per step where the user does not say."""
+
 EXIT_FAILED, EXIT_USAGE, EXIT_DEGENERATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
@@ -184,10 +187,12 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         UserError: For what the user can mend.
     """
     import data
-    from iic_tf import job
+    from iic_tf.cluster_task import ClusterTask
     from iic_tf.console import console
     from iic_tf.splits import apply_protocol
 
+    if data.is_of_maps(options.data):
+        return _load_maps(options, train=train)
     name, recipe, source = data.find(options.data)
     views = recipe.views(source.image_shape, options.data.perturb)
     protocol = apply_protocol(
@@ -199,7 +204,7 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         console.print(f"          {source.advice}")
     shape = protocol.train.images.shape
     options = _suit(options, name, recipe.neighbours, shape=shape)
-    task = job.Task(
+    task = ClusterTask(
         protocol,
         views,
         source.origin,
@@ -208,6 +213,40 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
     )
     # the images of the source are in the task, some of them in another order
     return options, recipe, dataclasses.replace(source, splits={}), task
+
+
+def _load_maps(
+    options: Options, *, train: bool = True
+) -> tuple[Options, Any, Any, Any]:
+    """Reads pictures whose pixels are to be grouped, see ``_load``."""
+    import data
+    from iic_tf.console import console
+    from iic_tf.map_task import MapTask, apply_map_protocol
+
+    name, recipe, source = data.find_maps(options.data)
+    trained, evaluated, words, mapping = apply_map_protocol(
+        source, options.data.protocol
+    )
+    views = recipe.views(trained.images[0].shape[2], options.data.perturb)
+    views = dataclasses.replace(views, sparse=options.segment.sparse)
+    number = f"{len(trained.images):,}"
+    console.print(f"Pictures: {number}{' for training' * train}, from {source.origin}")
+    if source.advice:
+        console.print(f"          {source.advice}")
+    task = MapTask(
+        trained,
+        evaluated,
+        views,
+        source.origin,
+        words,
+        class_names=source.class_names,
+        mapping=mapping,
+    )
+    chosen = options.data
+    batch = chosen.batch or min(WINDOWS_PER_STEP, len(trained.images))
+    filled = dataclasses.replace(chosen, recipe=name, batch=batch, neighbours=0)
+    source = dataclasses.replace(source, splits={"": trained})
+    return dataclasses.replace(options, data=filled), recipe, source, task
 
 
 def run(options: Options) -> int:
@@ -226,6 +265,7 @@ def run(options: Options) -> int:
     _check_backend()
     check_writable(Path(options.out))
     with _quiet_start():
+        import data
         import graphs
         import utils
         from iic_tf import health, job
@@ -235,10 +275,12 @@ def run(options: Options) -> int:
         strategy = choose_strategy(options.devices)
 
     # Names become functions here and in data.find, and nowhere else.
-    builder = graphs.find(options.graph.name)
-    check_arguments(builder, options.graph.args, option="graph.args")
     changed = ", ".join(changed_options(options)) or "all as by default"
-    options, recipe, source, task = _load(options)
+    suits = "small_maps" if data.is_of_maps(options.data) else "small"
+    graph = dataclasses.replace(options.graph, name=options.graph.name or suits)
+    builder = graphs.find(graph.name or suits)
+    check_arguments(builder, graph.args, option="graph.args")
+    options, recipe, source, task = _load(dataclasses.replace(options, graph=graph))
     if options.show_pairs:
         path = utils.draw_pairs(task, options)
         console.print(f"Pairs:    {path}")
@@ -252,7 +294,10 @@ def run(options: Options) -> int:
         devices = ", ".join(names)
         console.print(f"Devices:  {devices}")
         console.print(f"Options:  {changed}")
-        seen = "×".join(str(n) for n in model.backbone.input_shape[1:])
+        shape = model.backbone.input_shape[1:]
+        seen = "×".join(str(n) for n in shape if n is not None)
+        if None in shape:
+            seen = f"pictures of any size, {seen} channels"
         console.print(
             f"Network:  {options.graph.name} on {seen}, "
             f"{model.count_params():,} parameters"
@@ -262,6 +307,9 @@ def run(options: Options) -> int:
         pairs = (
             f"{options.data.batch} images a step, {options.data.repeats} copies each"
         )
+        if data.is_of_maps(options.data):
+            side = task.views.side
+            pairs = pairs.replace("images", f"windows of {side}×{side} pixels")
         if options.data.neighbours:
             pairs += (
                 f", half of them of one of {options.data.neighbours} nearest "
@@ -299,7 +347,10 @@ def run(options: Options) -> int:
             f"Continue with: python models_iic.py --resume {trained.folder}"
         )
         return EXIT_INTERRUPTED
-    state = utils.hand_over(trained, task, options)
+    finish: Any = utils.hand_over
+    if data.is_of_maps(options.data):
+        finish = utils.hand_over_maps
+    state = finish(trained, task, options)
     if source.advice:
         console.print(source.advice)
     if health.is_degenerate(state, steps=trained.step):

@@ -13,35 +13,36 @@ from typing import Any
 import keras
 import numpy as np
 import yaml
+from PIL import Image
 
 from iic_tf import progression
 from iic_tf.checkpoints import write_atomically
+from iic_tf.cluster_task import EVALUATION_BATCH, ClusterTask, subset
 from iic_tf.console import clock, console
 from iic_tf.curves import draw_comparison
 from iic_tf.folders import OPTIONS_FILE, make_run_folder
 from iic_tf.health import Health, information_words, measure
 from iic_tf.inference import compile_predict, evaluate_pairs
-from iic_tf.job import (
-    EVALUATION_BATCH,
-    Task,
-    Trained,
-    make_scorer,
-    run_prefix,
-    subset,
-)
+from iic_tf.job import Trained, run_prefix
+from iic_tf.map_inference import clusters_of
+from iic_tf.map_task import MapTask, compile_maps
 from iic_tf.metrics import (
     MATCHES,
+    accuracy,
     agreement,
+    class_iou,
     class_recall,
     clustering_scores,
     contingency,
 )
-from iic_tf.models import ClusterIIC
+from iic_tf.models import ClusterIIC, SegmentIIC
 from iic_tf.neighbours import find_neighbours
 from iic_tf.options import Options, UserError, first_line, require
 from iic_tf.pictures import (
     cluster_grid,
     label_histograms,
+    map_colours,
+    map_rows,
     mistake_grid,
     number_table,
     pair_grid,
@@ -84,7 +85,7 @@ class Groups:
 
 def assess(
     model: ClusterIIC,
-    task: Task,
+    task: ClusterTask,
     options: Options,
     *,
     settled: tuple[int, str] | None = None,
@@ -103,7 +104,7 @@ def assess(
     )
     soft, joint = evaluate_pairs(compile_predict(model), pairs)
     health = measure(joint)
-    scorer = make_scorer(model, task, options)
+    scorer = task.scorer(model, options)
     if scorer is None or split.labels is None:
         return Groups(soft, health, *(settled or (health.best, BY_LOSS)))
 
@@ -185,7 +186,7 @@ def name_classes(labels: np.ndarray, names: Sequence[str] | None) -> list[str]:
     return list(names)
 
 
-def class_of_each(task: Task) -> list[str] | None:
+def class_of_each(task: ClusterTask) -> list[str] | None:
     """The name of the class of each evaluation image, or None without labels."""
     labels = task.protocol.evaluate.labels
     if labels is None:
@@ -298,7 +299,9 @@ def write_unreadable(path: Path, unreadable: Sequence[tuple[str, str]]) -> None:
     write_atomically(path, text.getvalue())
 
 
-def draw_groups(folder: Path, groups: Groups, task: Task, *, title: str) -> list[str]:
+def draw_groups(
+    folder: Path, groups: Groups, task: ClusterTask, *, title: str
+) -> list[str]:
     """Draws what is in the clusters, and where there are labels how well they fit.
 
     Args:
@@ -369,7 +372,7 @@ def draw_groups(folder: Path, groups: Groups, task: Task, *, title: str) -> list
     return lines
 
 
-def summarise(groups: Groups, task: Task, options: Options) -> dict[str, Any]:
+def summarise(groups: Groups, task: ClusterTask, options: Options) -> dict[str, Any]:
     """All numbers of an evaluation, plain, as ``summary.json`` has them."""
     health = groups.health
     labels = task.protocol.evaluate.labels
@@ -403,7 +406,7 @@ def summarise(groups: Groups, task: Task, options: Options) -> dict[str, Any]:
     }
 
 
-def tell(groups: Groups, task: Task, options: Options) -> None:
+def tell(groups: Groups, task: ClusterTask, options: Options) -> None:
     """Prints what came out, error by error.
 
     Args:
@@ -440,7 +443,7 @@ def tell(groups: Groups, task: Task, options: Options) -> None:
             console.print(line)
 
 
-def hand_over(trained: Trained, task: Task, options: Options) -> Health:
+def hand_over(trained: Trained, task: ClusterTask, options: Options) -> Health:
     """Groups all evaluation images, and writes and prints what came out.
 
     Writes pictures, assignments.csv, model.keras and summary.json into the run folder.
@@ -501,7 +504,7 @@ def hand_over(trained: Trained, task: Task, options: Options) -> Health:
 
 
 def evaluate(
-    folder: Path, task: Task, options: Options, *, keep_choice: bool = True
+    folder: Path, task: ClusterTask, options: Options, *, keep_choice: bool = True
 ) -> Path:
     """Applies the model of a finished run to images, its own or others.
 
@@ -597,7 +600,7 @@ def compare(folders: Sequence[Path], *, plot: Path) -> None:
     console.print(f"Courses: {plot}")
 
 
-def draw_pairs(task: Task, options: Options) -> Path:
+def draw_pairs(task: ClusterTask, options: Options) -> Path:
     """Draws twenty training images above what they are paired with at first.
 
     Args:
@@ -629,3 +632,227 @@ def draw_pairs(task: Task, options: Options) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pair_grid(path, [view.numpy() for view in views], title=title)
     return path
+
+
+# ------------------------------------------------------------------------- label maps
+
+
+@dataclass(frozen=True)
+class PixelGroups:
+    """What a model makes of the pixels of the evaluation pictures.
+
+    Attributes:
+        health: Of the main sub-heads, over some pairs.
+        chosen: The sub-head that is handed over.
+        chosen_by: Why that one, in words.
+        counts: Pixels per sub-head, cluster and class, ``(h, k, classes)``; None
+            without label maps, as all below.
+        mappings: Class of each cluster of each sub-head, -1 for none, h × ``(k,)``.
+        scores: ``one-to-one`` and ``many-to-one`` accuracy of pixels and ``mean IoU``,
+            each of shape ``(h,)``.
+    """
+
+    health: Health
+    chosen: int
+    chosen_by: str
+    counts: np.ndarray | None = None
+    mappings: list[np.ndarray] | None = None
+    scores: dict[str, np.ndarray] | None = None
+
+
+def assess_maps(model: SegmentIIC, task: MapTask, options: Options) -> PixelGroups:
+    """Groups the pixels of all evaluation pictures and, with label maps, scores them.
+
+    Args:
+        model: The network.
+        task: Pictures and what is done to them.
+        options: ``report.match`` and ``choose`` are read.
+    """
+    health = task.health(model, options)
+    scorer = task.scorer(model, options)
+    if scorer is None:
+        return PixelGroups(health, health.best, BY_LOSS)
+    counts, mappings = scorer.tables()
+    scores: dict[str, np.ndarray] = {
+        match: np.array([accuracy(table, find(table)) for table in counts])
+        for match, find in MATCHES.items()
+    }
+    own = [accuracy(*pair) for pair in zip(counts, mappings, strict=True)]
+    scores[options.report.match] = np.array(own)
+    ious = [class_iou(*pair) for pair in zip(counts, mappings, strict=True)]
+    scores["mean IoU"] = np.array([np.nanmean(iou) for iou in ious])
+    chosen, by = health.best, BY_LOSS
+    if options.report.choose == "label":
+        chosen, by = int(np.argmax(own)), BY_LABEL
+    return PixelGroups(health, chosen, by, counts, mappings, scores)
+
+
+def write_label_map(path: Path, labels: np.ndarray, number: int) -> None:
+    """Writes a label map as a palette PNG whose values are clusters.
+
+    Args:
+        path: File to write; its folder is made.
+        labels: uint8, shape ``(height, width)``.
+        number: Clusters.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(labels, "P")
+    picture.putpalette(map_colours(number).ravel().tolist())
+    picture.save(path)
+
+
+def hand_over_maps(trained: Trained, task: MapTask, options: Options) -> Health:
+    """Groups the pixels of all evaluation pictures; writes and prints what came out.
+
+    Writes pictures, a label map for every evaluation picture, model.keras and
+    summary.json into the run folder.
+
+    Args:
+        trained: The run.
+        task: What it was trained on.
+        options: Of the run.
+
+    Returns:
+        Health of the main sub-heads.
+    """
+    folder, model = trained.folder, trained.model
+    with trained.watch.time("results"):
+        unfinished = folder / ".unfinished.keras"
+        model.save(unfinished)
+        os.replace(unfinished, folder / "model.keras")
+        groups = assess_maps(model, task, options)
+        lines = draw_maps(folder, model, groups, task, options, title=folder.name)
+    scores = groups.scores
+    summary = {
+        "chosen": groups.chosen,
+        "chosen_by": groups.chosen_by,
+        "information": groups.health.information.tolist(),
+        "bound": groups.health.bound,
+        "match": options.report.match,
+        "errors": scores and (1 - scores[options.report.match]).tolist(),
+        "scores": scores and {name: values.tolist() for name, values in scores.items()},
+        "IoU": _iou_of_chosen(groups, task),
+        "images": task.num_evaluated,
+        "scored_on": task.words,
+        "steps": trained.step,
+        "train_seconds": round(trained.seconds, 1),
+        "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
+    }
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    console.print(f"\nTime:     {trained.watch}.")
+    console.print(f"Trained for {clock(trained.seconds)}. Results in {folder}:")
+    for line in (
+        "learning_curve.png  how it went",
+        *lines,
+        "model.keras         the network",
+    ):
+        console.print(f"  {line}")
+    tell_of_maps(groups, task, options)
+    return groups.health
+
+
+def _iou_of_chosen(groups: PixelGroups, task: MapTask) -> dict[str, float | None]:
+    if groups.counts is None or groups.mappings is None:
+        return {}
+    iou = class_iou(groups.counts[groups.chosen], groups.mappings[groups.chosen])
+    names = task.class_names or [str(i) for i in range(task.num_classes)]
+    values = [None if np.isnan(value) else float(value) for value in iou]
+    return dict(zip(names, values, strict=True))
+
+
+def draw_maps(
+    folder: Path,
+    model: SegmentIIC,
+    groups: PixelGroups,
+    task: MapTask,
+    options: Options,
+    *,
+    title: str,
+) -> list[str]:
+    """Writes a label map for each evaluation picture and draws some of them.
+
+    Args:
+        folder: Where they go.
+        model: The network.
+        groups: See ``assess_maps``.
+        task: The pictures.
+        options: ``k`` is read.
+        title: First words of every heading.
+
+    Returns:
+        One line per file: its name and what it shows.
+    """
+    predict, pictures, k = compile_maps(model), task.evaluate, options.k
+    drawn = set(np.linspace(0, task.num_evaluated - 1, 6).astype(int).tolist())
+    shown = []
+    found = clusters_of(predict, pictures.images, task.views.finish)
+    for i, (clusters, name) in enumerate(zip(found, pictures.names, strict=True)):
+        labels = clusters[..., groups.chosen]
+        path = folder / "labels" / name
+        write_label_map(path.with_suffix(".png"), labels, k)
+        if i in drawn:
+            shown.append((i, labels))
+    classes = names = truth = None
+    if groups.counts is not None and groups.mappings is not None:
+        classes = groups.mappings[groups.chosen]
+        names = task.class_names or [str(i) for i in range(task.num_classes)]
+        truth = [pictures.labels[i] for i, _ in shown] if pictures.labels else None
+        table = groups.counts[groups.chosen]
+        number_table(
+            folder / "confusion.png",
+            (table / np.maximum(table.sum(axis=0), 1)).T,
+            rows=list(names),
+            columns=[str(i) for i in range(k)],
+            across="cluster",
+            title=f"{title}: where the pixels of each class are, in %",
+        )
+    map_rows(
+        folder / "maps.png",
+        [pictures.images[i] for i, _ in shown],
+        [labels for _, labels in shown],
+        num_clusters=k,
+        classes=classes,
+        truth=truth,
+        names=names,
+        title=f"{title}: clusters of pixels",
+    )
+    lines = ["maps.png            pictures and the clusters of their pixels"]
+    if classes is not None:
+        lines.append("confusion.png       in which clusters the pixels of a class are")
+    lines.append("labels/             the cluster of each pixel of every picture")
+    return lines
+
+
+def tell_of_maps(groups: PixelGroups, task: MapTask, options: Options) -> None:
+    """Prints what came out, error by error.
+
+    Args:
+        groups: See ``assess_maps``.
+        task: Says what was scored.
+        options: ``k`` and ``report.match`` are read.
+    """
+    health, chosen = groups.health, groups.chosen
+    kind = "Lowest-loss" if groups.chosen_by == BY_LOSS else "Chosen"
+    console.print(
+        f"{kind} sub-head: {chosen}, mutual information "
+        f"{information_words(health.information[chosen], options.k)}, "
+        f"{health.effective[chosen]:.1f} of {options.k} clusters in effect."
+    )
+    errors = None
+    if groups.scores is not None:
+        errors = 1 - groups.scores[options.report.match]
+        console.print(
+            f"Errors of pixels after {options.report.match} matching of clusters and "
+            f"classes, on all {task.num_evaluated:,} pictures of {task.words}:"
+        )
+    for line in sub_head_table(
+        health.information, chosen=chosen, errors=errors, chosen_by=groups.chosen_by
+    ):
+        console.print(line)
+    if groups.scores is not None:
+        console.print()
+        for line in score_table(groups.scores, chosen=chosen):
+            console.print(line)
+        for name, value in _iou_of_chosen(groups, task).items():
+            shown = "never there" if value is None else f"{value:.4f}"
+            console.print(f"IoU {shown}  {name}")

@@ -52,13 +52,13 @@ class ImageFolder:
     kept: str
 
 
-def _on_all_cores(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+def on_all_cores(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """Like ``map``, in threads: Pillow decodes and resizes outside of Python's lock."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(work, items)
 
 
-def _files(folder: Path) -> list[Path]:
+def find_files(folder: Path) -> list[Path]:
     """All files below a folder that are not hidden, in a fixed order."""
     found = []
     for place, folders, names in os.walk(folder):
@@ -79,10 +79,11 @@ def _inspect(path: Path) -> _Header | str:
         with Image.open(path, formats=FORMATS) as picture:
             return _Header(min(picture.size), picture.mode in GREY_MODES)
     except Exception as error:  # damage surfaces as any of a dozen kinds
-        return _reason(error)
+        return reason(error)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, in words."""
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image"
     return first_line(error)
@@ -170,14 +171,14 @@ def read_folder(
         UserError: If there is no image, or no room.
     """
     require(folder.is_dir(), "data.folder must be a folder", folder=str(folder))
-    files = _files(folder)
+    files = find_files(folder)
     unreadable: list[tuple[str, str]] = []
     headers: dict[Path, _Header] = {}
 
     def name(path: Path) -> str:
         return path.relative_to(folder).as_posix()
 
-    for path, header in zip(files, _on_all_cores(_inspect, files), strict=True):
+    for path, header in zip(files, on_all_cores(_inspect, files), strict=True):
         if isinstance(header, str):
             unreadable.append((name(path), header))
         else:
@@ -199,11 +200,11 @@ def read_folder(
         try:
             return decode(path, side=side, channels=channels)
         except Exception as error:
-            return _reason(error)
+            return reason(error)
 
     paths: list[str] = []
     for i, (path, image) in enumerate(
-        zip(headers, _on_all_cores(read, list(headers)), strict=True)
+        zip(headers, on_all_cores(read, list(headers)), strict=True)
     ):
         if isinstance(image, str):
             unreadable.append((name(path), image))

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from iic_tf.map_folder import IGNORE
 from iic_tf.perturb import Geometry, Perturbation
 from iic_tf.pipeline import Passes, plan_passes
-
-IGNORE = 255
-"""Label of a pixel that counts nowhere."""
 
 
 @dataclass(frozen=True)

@@ -16,17 +16,29 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from iic_tf import coco_stuff, potsdam
 from iic_tf.archives import from_cifar, from_stl
 from iic_tf.image_folder import (
     describe_unreadable,
     fits_in_memory,
     folder_labels,
     read_folder,
+)
+from iic_tf.map_folder import (
+    IGNORE,
+    MapSource,
+    decode_labels,
+    decode_picture,
+    find_items,
+    read_pictures,
+    shrink,
 )
 from iic_tf.options import UserError, first_line, require
 from iic_tf.splits import Source, Split
@@ -475,3 +487,129 @@ def _read_npy(path: Path, option: str) -> np.ndarray:
         return np.load(path, mmap_mode=mode, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{option} {path} cannot be read: {error}") from None
+
+
+# ------------------------------------------------------------------------ label maps
+
+
+def from_pictures(
+    images: Path,
+    *,
+    masks: Path | None,
+    ignore: int = IGNORE,
+    merge: Sequence[int] | None = None,
+    channels: int | None = None,
+    split: bool = False,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> MapSource:
+    """Anyone's pictures, with or without label maps.
+
+    Args:
+        images: Folder of pictures.
+        masks: Folder of label maps of the same names, or None.
+        ignore: Value of a label map where a pixel has no class.
+        merge: Class of each value of a label map, or ``IGNORE``; the values are classes
+            if None.
+        channels: 1 or 3; 3 if None.
+        split: Whether the folders train and test at the top are splits.
+        progress: Called now and then with the pictures done and their number.
+
+    Raises:
+        UserError: If there is nothing that can be read, or no such folders.
+    """
+    items, without = find_items(images, masks)
+    classes = np.arange(256, dtype=np.uint8)
+    if merge is not None:
+        classes = np.full(256, IGNORE, np.uint8)
+        classes[: len(merge)] = merge
+    classes[ignore] = IGNORE
+    groups = {"the pictures": items}
+    if split:
+        groups = {
+            name: [item for item in items if item.name.startswith(f"{name}/")]
+            for name in ("train", "test")
+        }
+        require(
+            all(groups.values()),
+            "data.protocol holdout needs the folders train and test in data.images",
+            images=str(images),
+        )
+    splits = {
+        name: read_pictures(
+            some,
+            read_image=partial(decode_picture, channels=channels or 3),
+            classes=classes,
+            progress=progress,
+        )
+        for name, some in groups.items()
+    }
+    first = next(iter(splits.values()))
+    advice = []
+    source = MapSource(splits, f"{images}, {first.kept}")
+    if source.unreadable:
+        advice.append(f"Skipped: {describe_unreadable(source.unreadable)}")
+    if without:
+        advice.append(f"Without a label map, left out: {len(without):,}")
+    return replace(source, advice=". ".join(advice) or None)
+
+
+def from_coco_stuff(
+    root: Path, *, classes: str, curated: str | None, scale: float
+) -> MapSource:
+    """COCO-Stuff: the 164k pictures, or where there are imageLists the 10k.
+
+    Args:
+        root: See ``coco_stuff``.
+        classes: See ``coco_stuff.class_table``.
+        curated: Name of the list of pictures, for 164k; all if None.
+        scale: Factor of both sides of the pictures, as published 0.33.
+
+    Raises:
+        UserError: If something is missing.
+    """
+    table, names = coco_stuff.class_table(classes)
+    read_labels: Callable[[Path], np.ndarray]
+    if (root / "imageLists").is_dir():
+        groups = {name: coco_stuff.list_10k(root, name) for name in ("train", "test")}
+        read_labels = coco_stuff.read_mat_labels
+    else:
+        groups = {
+            name: coco_stuff.list_164k(root, f"{name}2017", curated=curated)
+            for name in ("train", "val")
+        }
+        read_labels = decode_labels
+    splits = {
+        {"val": "test"}.get(name, name): read_pictures(
+            some,
+            read_image=partial(decode_picture, scale=scale),
+            read_labels=lambda path: shrink(read_labels(path), scale),
+            classes=table,
+        )
+        for name, some in groups.items()
+    }
+    first = next(iter(splits.values()))
+    return MapSource(splits, f"{root}, {first.kept}", class_names=names)
+
+
+def from_potsdam(root: Path, *, classes: int) -> MapSource:
+    """The prepared tiles of Potsdam, see ``potsdam``.
+
+    Args:
+        root: Folder of the tiles.
+        classes: 3 or 6.
+
+    Raises:
+        UserError: If a list is missing.
+    """
+    table, names = potsdam.class_table(classes)
+    splits = {
+        split: read_pictures(
+            potsdam.list_tiles(root, split),
+            read_image=potsdam.read_tile,
+            read_labels=potsdam.read_tile_labels,
+            classes=table,
+        )
+        for split in potsdam.SPLITS
+    }
+    first = next(iter(splits.values()))
+    return MapSource(splits, f"{root}, {first.kept}", class_names=names)

@@ -131,6 +131,7 @@ def map_losses(
     collapsed: bool = False,
     detached: bool = False,
     at_pixels: bool = True,
+    training: bool = True,
 ) -> dict[str, dict[str, tf.Tensor]]:
     """Losses of all sub-heads for one batch of label maps, over all replicas.
 
@@ -144,6 +145,7 @@ def map_losses(
         detached: See ``losses.segmentation_loss``.
         at_pixels: Whether maps are compared pixel by pixel, as published, or at the
             coarser places of the features, which is cheaper.
+        training: Whether batch normalisation uses the statistics of the batch.
 
     Returns:
         For each bank of the model ``{"loss": (h,), "joint": (h, k, k)}``; the joint is
@@ -151,8 +153,8 @@ def map_losses(
     """
     originals, copies, matrices, mask = batch
     together = tf.concat(copies, axis=0)
-    features = model.features(originals, training=True)
-    features_of_copies = model.features(together, training=True)
+    features = model.features(originals, training=training)
+    features_of_copies = model.features(together, training=training)
     if not at_pixels:
         half = model.stride // 2
         mask = mask[:, half :: model.stride, half :: model.stride]

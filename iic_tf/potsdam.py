@@ -1,0 +1,160 @@
+"""ISPRS Potsdam as the authors prepare it: tiles of 200×200 pixels in four channels.
+
+Layout and rules are those of reference section 3.10.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+from PIL import Image
+
+from iic_tf.map_folder import IGNORE, Item
+from iic_tf.options import require
+
+TILE = 200
+"""Side of a tile in pixels, at half of the original resolution."""
+
+NAMES = ("road", "building", "low vegetation", "tree", "car", "clutter")
+COLOURS = (
+    *((255, 255, 255), (0, 0, 255), (0, 255, 255)),
+    *((0, 255, 0), (255, 255, 0), (255, 0, 0)),
+)
+"""Colours of the six classes in the raw label maps."""
+
+TO_THREE = (0, 1, 2, 2, 0, 1)
+NAMES_OF_THREE = ("road or car", "building or clutter", "vegetation")
+
+SPLITS = ("labelled_train", "unlabelled_train", "labelled_test")
+
+
+def class_table(number: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Class, or ``IGNORE``, of each value of a label map, and the names.
+
+    Args:
+        number: 3 or 6 classes.
+    """
+    table = np.full(256, IGNORE, np.uint8)
+    table[:6] = TO_THREE if number == 3 else range(6)
+    return table, NAMES_OF_THREE if number == 3 else NAMES
+
+
+def list_tiles(root: Path, split: str) -> list[Item]:
+    """The tiles of a split.
+
+    Args:
+        root: Has ``SPLIT.txt``, ``imgs/ID.mat`` and, for labelled tiles, ``gt/ID.mat``.
+        split: One of ``SPLITS``.
+
+    Raises:
+        UserError: If the list is missing.
+    """
+    path = root / f"{split}.txt"
+    require(path.is_file(), "data.dir must be the prepared Potsdam", missing=path)
+    labelled = split != "unlabelled_train"
+    return [
+        Item(
+            name,
+            root / "imgs" / f"{name}.mat",
+            root / "gt" / f"{name}.mat" if labelled else None,
+        )
+        for name in path.read_text().split()
+    ]
+
+
+def read_tile(path: Path) -> np.ndarray:
+    """R, G, B and infrared of a tile: key img, uint8, ``(200, 200, 4)``."""
+    return np.asarray(scipy.io.loadmat(path)["img"], np.uint8)
+
+
+def read_tile_labels(path: Path) -> np.ndarray:
+    """Classes of a tile: key gt, integers, ``(200, 200)``."""
+    return np.asarray(scipy.io.loadmat(path)["gt"]).astype(np.uint8)
+
+
+def labels_from_colours(picture: np.ndarray) -> np.ndarray:
+    """Classes of a raw label map.
+
+    Args:
+        picture: uint8, shape ``(height, width, 3)``.
+
+    Returns:
+        uint8, shape ``(height, width)``; ``IGNORE`` for any other colour.
+    """
+    labels = np.full(picture.shape[:2], IGNORE, np.uint8)
+    for i, colour in enumerate(COLOURS):
+        labels[(picture == np.array(colour, np.uint8)).all(axis=-1)] = i
+    return labels
+
+
+def halve(picture: np.ndarray) -> np.ndarray:
+    """Half of both sides, by the mean of four pixels: uint8 ``(h, w, c)``."""
+    height, width = (side // 2 * 2 for side in picture.shape[:2])
+    four = picture[:height, :width].reshape(height // 2, 2, width // 2, 2, -1)
+    return (four.astype(np.uint16).sum(axis=(1, 3)) / 4 + 0.5).astype(np.uint8)
+
+
+def prepare(
+    raw: Path,
+    out: Path,
+    *,
+    test_tiles: int = 855,
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> dict[str, int]:
+    """Cuts the raw pictures into tiles and draws the splits.
+
+    Args:
+        raw: Has ``4_Ortho_RGBIR/top_potsdam_X_Y_RGBIR.tif``, 6000×6000 pixels, and, for
+            some, ``5_Labels_for_participants/top_potsdam_X_Y_label.tif``.
+        out: Folder that is made.
+        test_tiles: Labelled tiles that are set aside.
+        seed: Decides which.
+        progress: Called with the pictures done and their number.
+
+    Returns:
+        Number of tiles of each split.
+
+    Raises:
+        UserError: If there are no pictures, or ``out`` is there already.
+    """
+    pictures = sorted((raw / "4_Ortho_RGBIR").glob("top_potsdam_*_RGBIR.tif"))
+    require(bool(pictures), "there must be 4_Ortho_RGBIR/*_RGBIR.tif", folder=str(raw))
+    require(not out.exists(), "the folder of the tiles must not exist", out=str(out))
+    Image.MAX_IMAGE_PIXELS = None
+    for name in ("imgs", "gt"):
+        (out / name).mkdir(parents=True)
+    labelled, unlabelled = [], []
+    for i, path in enumerate(pictures):
+        picture = halve(np.array(Image.open(path)))
+        truth = raw / "5_Labels_for_participants" / path.name.replace("RGBIR", "label")
+        labels = None
+        if truth.is_file():
+            labels = labels_from_colours(np.array(Image.open(truth))[::2, ::2, :3])
+        number = path.stem.removeprefix("top_potsdam_").removesuffix("_RGBIR")
+        for row in range(picture.shape[0] // TILE):
+            for column in range(picture.shape[1] // TILE):
+                name = f"{number}_{row}_{column}"
+                at = np.s_[
+                    row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE
+                ]
+                scipy.io.savemat(out / "imgs" / f"{name}.mat", {"img": picture[at]})
+                if labels is None:
+                    unlabelled.append(name)
+                else:
+                    tile = labels[at].astype(np.int32)
+                    scipy.io.savemat(out / "gt" / f"{name}.mat", {"gt": tile})
+                    labelled.append(name)
+        progress(i + 1, len(pictures))
+    drawn = np.random.default_rng(seed).permutation(len(labelled))
+    test, rest = drawn[:test_tiles], drawn[test_tiles:]
+    lists = {
+        "labelled_train": [labelled[i] for i in sorted(rest)],
+        "unlabelled_train": unlabelled,
+        "labelled_test": [labelled[i] for i in sorted(test)],
+    }
+    for split, names in lists.items():
+        (out / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
+    (out / "debugged.out").touch()  # the authors' loader asks for it
+    return {split: len(names) for split, names in lists.items()}
