@@ -343,8 +343,6 @@ def tokens(
 GRAPHS: dict[str, Callable[..., keras.Model]] = {
     "small": small,
     "network_6c": network_6c,
-    "network_10a": network_10a,
-    "small_maps": small_maps,
     "network_5g": network_5g,
     "resnet_18": resnet_18,
     "resnet_34": resnet_34,
@@ -383,15 +381,30 @@ def on_views(
     return keras.Model(images, backbone(slopes), name=f"sobel_{backbone.name}")
 
 
-def find(name: str) -> Callable[..., keras.Model]:
+MAP_GRAPHS: dict[str, Callable[..., keras.Model]] = {
+    "small_maps": small_maps,
+    "network_10a": network_10a,
+}
+"""Backbones that return maps of features, for segmentation."""
+
+
+def find(name: str, *, of_maps: bool = False) -> Callable[..., keras.Model]:
     """The builder of a name: one of ``GRAPHS``, or a network of keras.applications.
 
     Args:
         name: As in ``--graph.name``.
+        of_maps: Whether it is to be one of ``MAP_GRAPHS``.
 
     Raises:
         UserError: If there is none of that name.
     """
+    if of_maps:
+        require(
+            name in MAP_GRAPHS,
+            f"graph.name must be one of {', '.join(MAP_GRAPHS)} for label maps",
+            name=name,
+        )
+        return MAP_GRAPHS[name]
     if name in GRAPHS:
         return GRAPHS[name]
     application = getattr(keras.applications, name, None)

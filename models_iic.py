@@ -276,13 +276,17 @@ def run(options: Options) -> int:
 
     # Names become functions here and in data.find, and nowhere else.
     changed = ", ".join(changed_options(options)) or "all as by default"
-    suits = "small_maps" if data.is_of_maps(options.data) else "small"
-    graph = dataclasses.replace(options.graph, name=options.graph.name or suits)
-    builder = graphs.find(graph.name or suits)
+    of_maps = data.is_of_maps(options.data)
+    name = options.graph.name or ("small_maps" if of_maps else "small")
+    graph = dataclasses.replace(options.graph, name=name)
+    builder = graphs.find(name, of_maps=of_maps)
     check_arguments(builder, graph.args, option="graph.args")
     options, recipe, source, task = _load(dataclasses.replace(options, graph=graph))
     if options.show_pairs:
-        path = utils.draw_pairs(task, options)
+        draw: Any = utils.draw_pairs
+        if of_maps:
+            draw = utils.draw_map_pairs
+        path = draw(task, options)
         console.print(f"Pairs:    {path}")
         return 0
 
@@ -307,7 +311,7 @@ def run(options: Options) -> int:
         pairs = (
             f"{options.data.batch} images a step, {options.data.repeats} copies each"
         )
-        if data.is_of_maps(options.data):
+        if of_maps:
             side = task.views.side
             pairs = pairs.replace("images", f"windows of {side}×{side} pixels")
         if options.data.neighbours:
@@ -348,7 +352,7 @@ def run(options: Options) -> int:
         )
         return EXIT_INTERRUPTED
     finish: Any = utils.hand_over
-    if data.is_of_maps(options.data):
+    if of_maps:
         finish = utils.hand_over_maps
     state = finish(trained, task, options)
     if source.advice:
@@ -364,6 +368,7 @@ def run(options: Options) -> int:
 
 
 EVALUATE_USAGE = """usage: models_iic.py evaluate RUN [options]
+       models_iic.py predict RUN FOLDER
 
 Applies the model of a finished run to its own images, or to others, as in
 --data.folder NEW; the options of the run hold unless said otherwise. Pictures,
@@ -378,9 +383,12 @@ def _instead(words: Sequence[str], facts: dict[str, Any]) -> list[str]:
         facts: The run's manifest.
     """
     named = {word.split("=", 1)[0] for word in words}
-    if not named & {"--data.dir", "--data.folder", "--data.array"}:
+    if not named & {"--data.dir", "--data.folder", "--data.array", "--data.images"}:
         return []
-    instead = ["dir=null", "folder=null", "array=null", "labels=null", "protocol=all"]
+    places = ("dir", "folder", "array", "images", "labels", "masks")
+    instead = [*(f"{place}=null" for place in places), "protocol=all"]
+    if "--data.images" in named:
+        return [f"--data.{word}" for word in instead]
     _, height, width, channels = facts["data_shape"]
     known = "--data.folder" in named  # to be brought to the size that was trained on
     instead.append(f"size={min(height, width) if known else 'null'}")
@@ -414,24 +422,60 @@ def evaluate(words: Sequence[str]) -> int:
     )
     _check_backend()
     with _quiet_start():
+        import data
         import utils
         from iic_tf.checkpoints import fingerprint
         from iic_tf.console import console
 
     options, _, source, task = _load(options, train=False)
-    console.print(f"Groups:   {len(task.protocol.evaluate.images):,} of them")
-    if fingerprint(task.protocol.train.images) != facts["data_fingerprint"]:
-        words = f"{source.origin}, not the very set that the run was trained on"
-        if task.protocol.mapping is not None:
-            words += ", with clusters mapped to classes on its split train"
-        others = dataclasses.replace(task.protocol, words=words)
-        task = dataclasses.replace(task, protocol=others)
+    of_maps = data.is_of_maps(options.data)
+    console.print(f"Groups:   {task.num_evaluated:,} of them")
+    if fingerprint(task.images) != facts["data_fingerprint"]:
+        told = f"{source.origin}, not the very set that the run was trained on"
+        mapping = task.mapping if of_maps else task.protocol.mapping
+        if mapping is not None:
+            told += ", with clusters mapped to classes on its split train"
+        if of_maps:
+            task = dataclasses.replace(task, words=told)
+        else:
+            others = dataclasses.replace(task.protocol, words=told)
+            task = dataclasses.replace(task, protocol=others)
     chosen_anew = any(word.startswith("--report.choose") for word in words)
-    place = utils.evaluate(folder, task, options, keep_choice=not chosen_anew)
+    apply: Any = utils.evaluate_maps if of_maps else utils.evaluate
+    place = apply(folder, task, options, keep_choice=not chosen_anew)
     if source.unreadable:
         utils.write_unreadable(place / "unreadable.csv", source.unreadable)
-    console.print(f"\nPictures, assignments.csv and summary.json in {place}")
+    results = "labels, overlays" if of_maps else "assignments.csv"
+    console.print(f"\nPictures, {results} and summary.json in {place}")
     return 0
+
+
+def predict(words: Sequence[str]) -> int:
+    """``predict RUN FOLDER``: what a run's model makes of a folder of new images.
+
+    Args:
+        words: The run, the folder, and options as for ``evaluate``.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    require(
+        len(words) >= 2
+        and not words[0].startswith("-")
+        and not words[1].startswith("-"),
+        "predict needs a run and a folder, as in: python models_iic.py predict "
+        "runs/PHOTOS-1 NEW_PHOTOS",
+        words=list(words),
+    )
+    run, place, *others = words
+    folder = find_run(run, out=Path(Options().out), what="predict")
+    stored = _parse_words(["--config", str(folder / OPTIONS_FILE)])
+    _check_backend()
+    with _quiet_start():
+        import data
+
+    kind = "images" if data.is_of_maps(stored.data) else "folder"
+    return evaluate([str(folder), f"--data.{kind}={place}", *others])
 
 
 def compare(words: Sequence[str]) -> int:
@@ -473,7 +517,7 @@ def compare(words: Sequence[str]) -> int:
     return 0
 
 
-COMMANDS = {"evaluate": evaluate, "compare": compare}
+COMMANDS = {"evaluate": evaluate, "predict": predict, "compare": compare}
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -25,6 +25,7 @@ from iic_tf.health import Health, information_words, measure
 from iic_tf.inference import compile_predict, evaluate_pairs
 from iic_tf.job import Trained, run_prefix
 from iic_tf.map_inference import clusters_of
+from iic_tf.map_pipeline import training_map_batches
 from iic_tf.map_task import MapTask, compile_maps
 from iic_tf.metrics import (
     MATCHES,
@@ -39,7 +40,9 @@ from iic_tf.models import ClusterIIC, SegmentIIC
 from iic_tf.neighbours import find_neighbours
 from iic_tf.options import Options, UserError, first_line, require
 from iic_tf.pictures import (
+    as_rgb,
     cluster_grid,
+    colour_map,
     label_histograms,
     map_colours,
     map_rows,
@@ -503,6 +506,36 @@ def hand_over(trained: Trained, task: ClusterTask, options: Options) -> Health:
 # ------------------------------------------------------------------------ stored runs
 
 
+def load_model(folder: Path) -> ClusterIIC | SegmentIIC:
+    """The network of a finished run.
+
+    Args:
+        folder: The run.
+
+    Raises:
+        UserError: If there is none or it cannot be read.
+    """
+    path = folder / "model.keras"
+    require(
+        path.is_file(),
+        f"the run {folder} has no model.keras; --resume {folder} finishes it",
+        run=str(folder),
+    )
+    try:
+        return keras.models.load_model(path)
+    except Exception as error:  # damage surfaces as any of a dozen kinds
+        raise UserError(f"{path} cannot be read: {first_line(error)}") from None
+
+
+def _settled(folder: Path, *, keep: bool) -> tuple[int, str] | None:
+    """The sub-head that a run has chosen and why, if it is to be kept."""
+    path = folder / "summary.json"
+    if not (keep and path.is_file()):
+        return None
+    before = json.loads(path.read_text())
+    return before["chosen"], f"in the run, by {before['chosen_by']}"
+
+
 def evaluate(
     folder: Path, task: ClusterTask, options: Options, *, keep_choice: bool = True
 ) -> Path:
@@ -521,16 +554,7 @@ def evaluate(
     Raises:
         UserError: If there is no model or the images are not what it takes.
     """
-    path = folder / "model.keras"
-    require(
-        path.is_file(),
-        f"the run {folder} has no model.keras; --resume {folder} finishes it",
-        run=str(folder),
-    )
-    try:
-        model = keras.models.load_model(path)
-    except Exception as error:  # damage surfaces as any of a dozen kinds
-        raise UserError(f"{path} cannot be read: {first_line(error)}") from None
+    model = load_model(folder)
     seen = task.seen_shape
     require(
         tuple(model.backbone.input_shape[1:]) == seen,
@@ -538,10 +562,7 @@ def evaluate(
         f"{tuple(model.backbone.input_shape[1:])}; images must lead to the same",
         shape=seen,
     )
-    path, settled = folder / "summary.json", None
-    if keep_choice and path.is_file():
-        before = json.loads(path.read_text())
-        settled = before["chosen"], f"in the run, by {before['chosen_by']}"
+    settled = _settled(folder, keep=keep_choice)
     groups = assess(model, task, options, settled=settled)
     place = make_run_folder(folder, name=None, prefix="evaluation")
     write_assignments(
@@ -598,6 +619,35 @@ def compare(folders: Sequence[Path], *, plot: Path) -> None:
         console.print(line)
     draw_comparison(courses, plot)
     console.print(f"Courses: {plot}")
+
+
+def draw_map_pairs(task: MapTask, options: Options) -> Path:
+    """Draws windows of pictures above what they are paired with at first.
+
+    Args:
+        task: Pictures and what is done to them.
+        options: ``data``, ``out`` and ``seed`` are read.
+
+    Returns:
+        Path of the picture, in the folder ``out``.
+    """
+    [(originals, copies, _, _)] = training_map_batches(
+        task.images,
+        task.views,
+        repeats=options.data.repeats,
+        batch=min(10, len(task.images)),
+        seed=options.seed,
+        start=0,
+        steps=1,
+    )
+    path = Path(options.out) / f"pairs_{run_prefix(options)}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pair_grid(
+        path,
+        [view.numpy() for view in (originals, *copies)],
+        title=f"{options.data.recipe}: windows of pictures and their copies",
+    )
+    return path
 
 
 def draw_pairs(task: ClusterTask, options: Options) -> Path:
@@ -660,18 +710,25 @@ class PixelGroups:
     scores: dict[str, np.ndarray] | None = None
 
 
-def assess_maps(model: SegmentIIC, task: MapTask, options: Options) -> PixelGroups:
+def assess_maps(
+    model: SegmentIIC,
+    task: MapTask,
+    options: Options,
+    *,
+    settled: tuple[int, str] | None = None,
+) -> PixelGroups:
     """Groups the pixels of all evaluation pictures and, with label maps, scores them.
 
     Args:
         model: The network.
         task: Pictures and what is done to them.
         options: ``report.match`` and ``choose`` are read.
+        settled: The sub-head handed over and what chose it, where that is settled.
     """
     health = task.health(model, options)
     scorer = task.scorer(model, options)
     if scorer is None:
-        return PixelGroups(health, health.best, BY_LOSS)
+        return PixelGroups(health, *(settled or (health.best, BY_LOSS)))
     counts, mappings = scorer.tables()
     scores: dict[str, np.ndarray] = {
         match: np.array([accuracy(table, find(table)) for table in counts])
@@ -681,9 +738,9 @@ def assess_maps(model: SegmentIIC, task: MapTask, options: Options) -> PixelGrou
     scores[options.report.match] = np.array(own)
     ious = [class_iou(*pair) for pair in zip(counts, mappings, strict=True)]
     scores["mean IoU"] = np.array([np.nanmean(iou) for iou in ious])
-    chosen, by = health.best, BY_LOSS
-    if options.report.choose == "label":
-        chosen, by = int(np.argmax(own)), BY_LABEL
+    if settled is None and options.report.choose == "label":
+        settled = int(np.argmax(own)), BY_LABEL
+    chosen, by = settled or (health.best, BY_LOSS)
     return PixelGroups(health, chosen, by, counts, mappings, scores)
 
 
@@ -696,9 +753,25 @@ def write_label_map(path: Path, labels: np.ndarray, number: int) -> None:
         number: Clusters.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(labels, "P")
+    picture = Image.fromarray(labels)
     picture.putpalette(map_colours(number).ravel().tolist())
     picture.save(path)
+
+
+def write_overlay(
+    path: Path, image: np.ndarray, labels: np.ndarray, number: int
+) -> None:
+    """Writes a picture with the colours of its clusters over it, as JPEG.
+
+    Args:
+        path: File to write; its folder is made.
+        image: uint8, shape ``(height, width, channels)``.
+        labels: Shape ``(height, width)``.
+        number: Clusters.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mixed = as_rgb(image) * 0.5 + colour_map(labels, number) * 0.5
+    Image.fromarray(mixed.round().astype(np.uint8)).save(path, quality=90)
 
 
 def hand_over_maps(trained: Trained, task: MapTask, options: Options) -> Health:
@@ -722,18 +795,8 @@ def hand_over_maps(trained: Trained, task: MapTask, options: Options) -> Health:
         os.replace(unfinished, folder / "model.keras")
         groups = assess_maps(model, task, options)
         lines = draw_maps(folder, model, groups, task, options, title=folder.name)
-    scores = groups.scores
     summary = {
-        "chosen": groups.chosen,
-        "chosen_by": groups.chosen_by,
-        "information": groups.health.information.tolist(),
-        "bound": groups.health.bound,
-        "match": options.report.match,
-        "errors": scores and (1 - scores[options.report.match]).tolist(),
-        "scores": scores and {name: values.tolist() for name, values in scores.items()},
-        "IoU": _iou_of_chosen(groups, task),
-        "images": task.num_evaluated,
-        "scored_on": task.words,
+        **summarise_maps(groups, task, options),
         "steps": trained.step,
         "train_seconds": round(trained.seconds, 1),
         "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
@@ -749,6 +812,60 @@ def hand_over_maps(trained: Trained, task: MapTask, options: Options) -> Health:
         console.print(f"  {line}")
     tell_of_maps(groups, task, options)
     return groups.health
+
+
+def summarise_maps(
+    groups: PixelGroups, task: MapTask, options: Options
+) -> dict[str, Any]:
+    """All numbers of an evaluation, plain, as ``summary.json`` has them."""
+    scores = groups.scores
+    return {
+        "chosen": groups.chosen,
+        "chosen_by": groups.chosen_by,
+        "information": groups.health.information.tolist(),
+        "bound": groups.health.bound,
+        "match": options.report.match,
+        "errors": scores and (1 - scores[options.report.match]).tolist(),
+        "scores": scores and {name: values.tolist() for name, values in scores.items()},
+        "IoU": _iou_of_chosen(groups, task),
+        "images": task.num_evaluated,
+        "scored_on": task.words,
+    }
+
+
+def evaluate_maps(
+    folder: Path, task: MapTask, options: Options, *, keep_choice: bool = True
+) -> Path:
+    """Applies the model of a finished run to pictures, its own or others.
+
+    Args:
+        folder: The run.
+        task: The pictures.
+        options: Of the run, over which go those of the evaluation.
+        keep_choice: Whether the sub-head is the one that the run has chosen, so that
+            its clusters keep their numbers.
+
+    Returns:
+        Folder with label maps, overlays, pictures and summary.json, inside the run's.
+
+    Raises:
+        UserError: If there is no model or the pictures are not what it takes.
+    """
+    model = load_model(folder)
+    channels = model.backbone.input_shape[-1]
+    require(
+        task.seen_shape[-1] == channels,
+        f"the model of {folder} takes {channels} channels; pictures must have as many",
+        channels=task.seen_shape[-1],
+    )
+    settled = _settled(folder, keep=keep_choice)
+    groups = assess_maps(model, task, options, settled=settled)
+    place = make_run_folder(folder, name=None, prefix="evaluation")
+    draw_maps(place, model, groups, task, options, title=folder.name, overlays=True)
+    summary = summarise_maps(groups, task, options)
+    write_atomically(place / "summary.json", json.dumps(summary, indent=2) + "\n")
+    tell_of_maps(groups, task, options)
+    return place
 
 
 def _iou_of_chosen(groups: PixelGroups, task: MapTask) -> dict[str, float | None]:
@@ -768,6 +885,7 @@ def draw_maps(
     options: Options,
     *,
     title: str,
+    overlays: bool = False,
 ) -> list[str]:
     """Writes a label map for each evaluation picture and draws some of them.
 
@@ -778,6 +896,7 @@ def draw_maps(
         task: The pictures.
         options: ``k`` is read.
         title: First words of every heading.
+        overlays: Whether each picture is also written with its clusters over it.
 
     Returns:
         One line per file: its name and what it shows.
@@ -790,6 +909,9 @@ def draw_maps(
         labels = clusters[..., groups.chosen]
         path = folder / "labels" / name
         write_label_map(path.with_suffix(".png"), labels, k)
+        if overlays:
+            path = folder / "overlays" / name
+            write_overlay(path.with_suffix(".jpg"), pictures.images[i], labels, k)
         if i in drawn:
             shown.append((i, labels))
     classes = names = truth = None

@@ -113,7 +113,7 @@ class Trained:
 
 def run_prefix(options: Options) -> str:
     """What a run is named after: the user's own images, else the recipe."""
-    own = options.data.folder or options.data.array
+    own = options.data.folder or options.data.array or options.data.images
     name = Path(own).expanduser().resolve().stem if own else options.data.recipe
     return name or "run"
 

@@ -237,7 +237,7 @@ class MapTask:
 
     def _pairs(self, options: Options) -> tf.data.Dataset:
         """Some pairs, the same at each call."""
-        batch = options.data.batch_for(len(self.images))
+        batch = min(options.data.batch_for(len(self.images)), len(self.images))
         return training_map_batches(
             self.images,
             self.views,

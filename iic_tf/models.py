@@ -201,3 +201,14 @@ class SegmentIIC(_BackboneWithBanks):
             name: self.to_pixels(bank(features), images)
             for name, bank in self.banks.items()
         }
+
+
+def at_features(mask: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
+    """Brings a mask of pixels to the places of features: the nearest pixel counts.
+
+    Args:
+        mask: Shape ``(n, height, width)``.
+        features: Shape ``(n, height / s, width / s, d)``; only its shape matters.
+    """
+    places = tf.shape(features)[1:3]
+    return tf.image.resize(mask[..., None], places, method="nearest")[..., 0]

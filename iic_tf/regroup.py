@@ -18,7 +18,7 @@ from iic_tf.grouping import group_overclusters, grouped_information
 from iic_tf.inference import overclusters
 from iic_tf.losses import segmentation_joint
 from iic_tf.metrics import contingency
-from iic_tf.models import ClusterIIC, SegmentIIC
+from iic_tf.models import ClusterIIC, SegmentIIC, at_features
 from iic_tf.neighbours import Neighbours
 from iic_tf.pipeline import Views, evaluation_batches
 from iic_tf.warp import warp
@@ -198,8 +198,7 @@ def regroup_maps(
 
         features, named, first = one_hot(originals)
         joint = tf.zeros(())
-        half = model.stride // 2
-        shown = mask[:, half :: model.stride, half :: model.stride]
+        shown = at_features(mask, features)
         for copy, matrix in zip(copies, matrices, strict=True):
             second = warp(one_hot(copy)[2], matrix)
             joint += segmentation_joint(

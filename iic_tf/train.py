@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from iic_tf import losses
 from iic_tf.distribute import num_replicas, sum_over_replicas
-from iic_tf.models import ClusterIIC, SegmentIIC
+from iic_tf.models import ClusterIIC, SegmentIIC, at_features
 from iic_tf.options import Lambda, TrainOptions
 from iic_tf.warp import warp
 
@@ -156,8 +156,7 @@ def map_losses(
     features = model.features(originals, training=training)
     features_of_copies = model.features(together, training=training)
     if not at_pixels:
-        half = model.stride // 2
-        mask = mask[:, half :: model.stride, half :: model.stride]
+        mask = at_features(mask, features)
     results = {}
     for i, (name, bank) in enumerate(model.banks.items()):
         first, second = bank(features), bank(features_of_copies)

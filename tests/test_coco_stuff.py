@@ -14,7 +14,7 @@ def test_every_fine_class_has_one_coarse_class():
     table = coco_stuff.fine_to_coarse()
     assert set(table) == set(range(27))
     stuff = np.flatnonzero(table >= coco_stuff.FIRST_STUFF)
-    assert len(stuff) == 91 - 0 and stuff.min() > 90 - 0
+    assert len(stuff) == 91 and stuff.min() > 90
     # names of appendix A
     for fine, coarse in ((0, 9), (16, 7), (105, 23), (156, 23), (168, 22), (148, 21)):
         assert table[fine] == coarse
