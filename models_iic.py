@@ -478,6 +478,13 @@ def predict(words: Sequence[str]) -> int:
     return evaluate([str(folder), f"--data.{kind}={place}", *others])
 
 
+class _Parser(argparse.ArgumentParser):
+    """Mistakes in its words are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{self.prog.split()[-1]}: {message}")
+
+
 def compare(words: Sequence[str]) -> int:
     """``compare RUN RUN ... [--plot FILE]``: a table and a figure of stored runs.
 
@@ -487,12 +494,7 @@ def compare(words: Sequence[str]) -> int:
     Raises:
         UserError: For what the user can mend.
     """
-
-    class Parser(argparse.ArgumentParser):
-        def error(self, message: str) -> NoReturn:
-            raise UserError(f"compare: {message}")
-
-    parser = Parser(
+    parser = _Parser(
         prog="models_iic.py compare",
         description="Prints a table of stored runs and draws their courses.",
     )
@@ -517,7 +519,75 @@ def compare(words: Sequence[str]) -> int:
     return 0
 
 
-COMMANDS = {"evaluate": evaluate, "predict": predict, "compare": compare}
+def prepare_potsdam(words: Sequence[str]) -> int:
+    """``prepare-potsdam RAW FOLDER``: cuts the raw pictures of Potsdam into tiles.
+
+    Args:
+        words: The two folders, and options.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    parser = _Parser(
+        prog="models_iic.py prepare-potsdam",
+        description="Cuts ISPRS Potsdam into tiles of 200x200 pixels, as published.",
+    )
+    parser.add_argument("raw", type=Path, help="folder with 4_Ortho_RGBIR and labels")
+    parser.add_argument("out", type=Path, help="folder that is made")
+    parser.add_argument("--seed", type=int, default=0, help="decides the test tiles")
+    arguments = parser.parse_args(list(words))
+    from iic_tf import potsdam
+    from iic_tf.console import console, counted
+
+    with counted("cutting pictures") as progress:
+        counts = potsdam.prepare(
+            arguments.raw, arguments.out, seed=arguments.seed, progress=progress
+        )
+    told = ", ".join(f"{number:,} {split}" for split, number in counts.items())
+    console.print(f"Tiles in {arguments.out}: {told}")
+    return 0
+
+
+def curate(words: Sequence[str]) -> int:
+    """``curate ROOT``: lists the pictures of COCO-Stuff that the curation rule keeps.
+
+    Args:
+        words: The folder, and options.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    parser = _Parser(
+        prog="models_iic.py curate",
+        description="Lists the pictures of COCO-Stuff 164k whose sides have at least "
+        "360 pixels, three quarters of them of the classes that are wanted.",
+    )
+    parser.add_argument("root", type=Path, help="folder with images and annotations")
+    parser.add_argument("--classes", default="full", help="few, full and so on")
+    parser.add_argument("--name", default="Coco164kFull_Stuff_Coarse_7")
+    arguments = parser.parse_args(list(words))
+    from iic_tf import coco_stuff
+    from iic_tf.console import console, counted
+
+    for split in ("train2017", "val2017"):
+        with counted("looking at pictures") as progress:
+            kept, of = coco_stuff.curate(
+                arguments.root, split, kind=arguments.classes, progress=progress
+            )
+        path = arguments.root / "curated" / split / f"{arguments.name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{name}\n" for name in kept))
+        console.print(f"{path}: {len(kept):,} of {of:,} pictures")
+    return 0
+
+
+COMMANDS = {
+    "evaluate": evaluate,
+    "predict": predict,
+    "compare": compare,
+    "prepare-potsdam": prepare_potsdam,
+    "curate": curate,
+}
 
 
 def main(words: Sequence[str] | None = None) -> int:

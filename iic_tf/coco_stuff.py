@@ -4,13 +4,14 @@ Layouts and tables are those of reference sections 3.9 and appendix A (the publi
 set of 182 classes, 91 things and 91 stuff).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 
-from iic_tf.map_folder import IGNORE, Item
+from iic_tf.image_folder import on_all_cores
+from iic_tf.map_folder import IGNORE, Item, decode_labels
 from iic_tf.options import UserError, require
 
 NUM_FINE = 182
@@ -183,3 +184,41 @@ def is_kept(labels: np.ndarray, table: np.ndarray) -> bool:
     """
     wanted = table[labels] != IGNORE
     return min(labels.shape) >= MIN_SIDE and float(wanted.mean()) >= MIN_SHARE
+
+
+def curate(
+    root: Path,
+    split: str,
+    *,
+    kind: str,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> tuple[list[str], int]:
+    """The ids of the pictures of a split that the curation rule keeps.
+
+    Args:
+        root: See ``list_164k``.
+        split: ``"train2017"`` or ``"val2017"``.
+        kind: See ``class_table``.
+        progress: Called now and then with the pictures done and their number.
+
+    Returns:
+        Ids in order, and the number of all pictures.
+
+    Raises:
+        UserError: If a folder is missing or the kind is not known.
+    """
+    table, _ = class_table(kind)
+    items = list_164k(root, split)
+
+    def keep(item: Item) -> bool:
+        return is_kept(decode_labels(item.labels), table) if item.labels else False
+
+    kept = []
+    for i, (item, good) in enumerate(
+        zip(items, on_all_cores(keep, items), strict=True)
+    ):
+        if good:
+            kept.append(item.image.stem)
+        if i % 100 == 99 or i == len(items) - 1:
+            progress(i + 1, len(items))
+    return kept, len(items)

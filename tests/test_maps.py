@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from test_coco_stuff import write_pair
 
 import models_iic
 from iic_tf.map_folder import IGNORE, decode_labels
@@ -210,3 +211,27 @@ def test_mistakes_are_told_in_one_sentence(folders, out, capsys, changes, senten
         changes["graph.args.fan_out_init"] = 4
     assert models_iic.main(words(folders, out, **changes)) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_pictures_are_curated(tmp_path, capsys):
+    for i, wanted in enumerate((1.0, 0.5)):
+        values = np.full((360, 361), 255, np.uint8)
+        values[: int(360 * wanted)] = 148
+        for split in ("train2017", "val2017"):
+            write_pair(
+                tmp_path / "images" / split / f"{i}.jpg",
+                tmp_path / "annotations" / split / f"{i}.png",
+                values,
+            )
+    assert models_iic.main(["curate", str(tmp_path), "--name", "mine"]) == 0
+    assert (tmp_path / "curated" / "val2017" / "mine.txt").read_text() == "0\n"
+    assert "1 of 2 pictures" in capsys.readouterr().out
+    assert models_iic.main(["curate", str(tmp_path), "--classes", "no"]) == 2
+    assert "data.classes must be one of" in capsys.readouterr().err
+
+
+def test_potsdam_is_prepared_or_the_mistake_told(tmp_path, capsys):
+    assert models_iic.main(["prepare-potsdam", str(tmp_path), "out"]) == 2
+    assert "4_Ortho_RGBIR" in capsys.readouterr().err
+    assert models_iic.main(["prepare-potsdam"]) == 2
+    assert "prepare-potsdam: the following" in capsys.readouterr().err
