@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from iic_tf.map_folder import IGNORE
 from iic_tf.perturb import Geometry, Perturbation
-from iic_tf.pipeline import Passes, plan_passes
+from iic_tf.pipeline import Passes, host_dataset, plan_passes, step_rows
 
 
 @dataclass(frozen=True)
@@ -189,18 +189,4 @@ def training_map_batches(
             mask,
         )
 
-    rows = tf.data.Dataset.from_tensor_slices(
-        tuple(
-            column[start:]
-            for column in (
-                np.arange(steps, dtype=np.int32),
-                passes.number,
-                passes.position,
-                passes.kind,
-            )
-        )
-    )
-    batches = rows.map(
-        lambda *row: load(row), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
-    return batches.prefetch(2)
+    return host_dataset(step_rows(passes, start=start), lambda *row: load(row))
