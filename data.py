@@ -512,27 +512,37 @@ def maps(
         contrast: Range of the contrast factor about 1.
         saturation: Range of the saturation factor about 1.
         hue: Range of the turn of hue, in rounds.
-        channels: What the network gets of colours: rgb, grey or rgb+grey; infrared
-            stays the last.
+        channels: What the network gets of colours: rgb, grey, edges (slopes along x and
+            y) or rgb+edges; infrared stays the last.
     """
-    _seen(window)
+    require(window >= 8, "data.perturb.window must be at least 8", window=window)
     for name, pair in (("zoom", zoom), ("scale", scale)):
         require(
             0 < pair[0] <= pair[1],
             f"data.perturb.{name} must be two factors above 0, the lower first",
             **{name: pair},
         )
-    last = _channels((0, 0, min(channels_of_images, 3)), channels)
-    if channels_of_images == 1:
-        colour = jitter(brightness, contrast)
-    else:
+    kinds = ("rgb", "grey", "edges", "rgb+edges")
+    require(
+        channels in kinds,
+        f"data.perturb.channels must be one of {', '.join(kinds)}",
+        channels=channels,
+    )
+    # slopes are taken of grey, by the network's first layer
+    last: Perturbation = _nothing
+    colour = jitter(brightness, contrast)
+    if channels_of_images > 1:
         colour = of_colours(colour_jitter(brightness, contrast, saturation, hue))
+        if channels != "rgb":
+            last = of_colours(to_grey(keep_colour=channels == "rgb+edges"))
     return MapViews(
         side=window,
         move=move(rotation=rotation, shear=shear, scale=scale, flip=flipped),
         colour=colour,
-        finish=last if channels_of_images != 4 else of_colours(last),
+        finish=last,
         scale=(zoom[0], zoom[1]),
+        edges="edges" in channels,
+        infrared=channels_of_images == 4,
     )
 
 
@@ -583,15 +593,14 @@ class MapRecipe:
     """Pictures whose pixels are grouped, and how pairs are made of them.
 
     Attributes:
-        find: Finds the pictures; None for the user's own.
+        find: Finds the pictures, at a factor of their size; None for the user's own.
         figures: Figures given to ``maps`` where they differ from its defaults.
-        sobel: Whether the network begins with a Sobel layer, which the last channel of
-            colours, grey, is for.
+        scale: Factor of both sides where the user does not say.
     """
 
-    find: Callable[[DataOptions], MapSource] | None
+    find: Callable[[DataOptions, float], MapSource] | None
     figures: dict[str, Any] = field(default_factory=dict)
-    sobel: bool = False
+    scale: float = 1.0
 
     def views(self, channels: int, replaced: dict[str, Any]) -> MapViews:
         """What is done to pictures, with some of the figures replaced.
@@ -607,8 +616,8 @@ class MapRecipe:
         return maps(channels, **{**self.figures, **replaced})
 
 
-def _coco_stuff(kind: str, *, curated: str | None, scale: float = 0.33) -> MapRecipe:
-    def find(options: DataOptions) -> MapSource:
+def _coco_stuff(kind: str, *, curated: str | None) -> MapRecipe:
+    def find(options: DataOptions, scale: float) -> MapSource:
         return sources.from_coco_stuff(
             _published_folder(options),
             classes=options.classes or kind,
@@ -616,11 +625,12 @@ def _coco_stuff(kind: str, *, curated: str | None, scale: float = 0.33) -> MapRe
             scale=scale,
         )
 
-    return MapRecipe(find, {"channels": "rgb+grey"}, sobel=True)
+    return MapRecipe(find, {"channels": "rgb+edges"}, scale=0.33)
 
 
 def _potsdam(number: int) -> MapRecipe:
-    def find(options: DataOptions) -> MapSource:
+    def find(options: DataOptions, scale: float) -> MapSource:
+        require(scale == 1, "data.scale must be 1 for Potsdam's tiles", scale=scale)
         return sources.from_potsdam(_published_folder(options), classes=number)
 
     jitter_figures = {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1}
@@ -654,7 +664,18 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
         UserError: If the pictures are not what is needed.
     """
     name = options.recipe or "pictures"
+    require(
+        name in MAP_RECIPES,
+        f"data.recipe must be one of {', '.join(MAP_RECIPES)} for data.images",
+        recipe=name,
+    )
+    require(
+        options.size is None,
+        "data.size is for data.folder; data.scale changes pictures",
+        size=options.size,
+    )
     recipe = MAP_RECIPES[name]
+    scale = recipe.scale if options.scale is None else options.scale
     if options.images is not None:
         with counted("reading pictures") as progress:
             source = sources.from_pictures(
@@ -663,13 +684,14 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
                 ignore=options.ignore,
                 merge=options.merge,
                 channels=options.channels,
+                scale=scale,
                 split=options.protocol == "holdout",
                 progress=progress,
             )
     elif recipe.find is None:
         raise UserError(f"the recipe {name} is for data.images")
     else:
-        source = recipe.find(options)
+        source = recipe.find(options, scale)
     return name, recipe, source
 
 

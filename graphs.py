@@ -363,6 +363,7 @@ def on_views(
     shape: tuple[int, int, int],
     *,
     sobel: bool,
+    infrared: bool = False,
     **arguments: Any,
 ) -> keras.Model:
     """A backbone for the views of a recipe, if need be behind a Sobel layer.
@@ -371,12 +372,13 @@ def on_views(
         builder: One of ``GRAPHS``.
         shape: Height, width and channels of the views.
         sobel: Whether the last channel of the views, grey, is turned into slopes.
+        infrared: Whether infrared comes after grey.
         **arguments: Keyword arguments of the builder.
     """
     if not sobel:
         return builder(shape, **arguments)
     images = keras.Input(shape, name="images")
-    slopes = Sobel(name="sobel")(images)
+    slopes = Sobel(infrared=infrared, name="sobel")(images)
     backbone = builder(tuple(slopes.shape[1:]), **arguments)
     return keras.Model(images, backbone(slopes), name=f"sobel_{backbone.name}")
 

@@ -75,9 +75,10 @@ def _parse_words(words: Sequence[str]) -> Options:
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog="models_iic.py",
-        description="Groups images without labels by Invariant Information Clustering. "
-        "Two commands use stored runs: evaluate RUN, and compare RUN RUN ...; each has "
-        "a --help of its own.",
+        description="Groups images, or with --data.images their pixels, without labels "
+        "by Invariant Information Clustering. Commands with a --help of their own: "
+        "evaluate RUN, predict RUN FOLDER, compare RUN RUN ..., and to prepare data "
+        "prepare-potsdam and curate.",
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file of options")
@@ -243,9 +244,16 @@ def _load_maps(
         mapping=mapping,
     )
     chosen = options.data
-    batch = chosen.batch or min(WINDOWS_PER_STEP, len(trained.images))
-    filled = dataclasses.replace(chosen, recipe=name, batch=batch, neighbours=0)
-    source = dataclasses.replace(source, splits={"": trained})
+    filled = dataclasses.replace(
+        chosen,
+        recipe=name,
+        batch=chosen.batch or WINDOWS_PER_STEP,
+        scale=recipe.scale if chosen.scale is None else chosen.scale,
+        neighbours=0,
+    )
+    source = dataclasses.replace(
+        source, splits={"": dataclasses.replace(trained, unreadable=source.unreadable)}
+    )
     return dataclasses.replace(options, data=filled), recipe, source, task
 
 
@@ -327,7 +335,8 @@ def run(options: Options) -> int:
             return graphs.on_views(
                 builder,
                 task.seen_shape,
-                sobel=recipe.sobel,
+                sobel=task.views.edges if of_maps else recipe.sobel,
+                infrared=of_maps and task.views.infrared,
                 **options.graph.args,
             )
         except ValueError as error:
@@ -370,9 +379,10 @@ def run(options: Options) -> int:
 EVALUATE_USAGE = """usage: models_iic.py evaluate RUN [options]
        models_iic.py predict RUN FOLDER
 
-Applies the model of a finished run to its own images, or to others, as in
---data.folder NEW; the options of the run hold unless said otherwise. Pictures,
-assignments.csv and summary.json go to a new folder inside the run's."""
+Applies the model of a finished run to its own images, or to others: predict RUN FOLDER,
+or as in --data.folder NEW or --data.images NEW; the options of the run hold unless said
+otherwise. Pictures, assignments.csv or label maps and overlays, and summary.json go to
+a new folder inside the run's."""
 
 
 def _instead(words: Sequence[str], facts: dict[str, Any]) -> list[str]:
@@ -430,7 +440,7 @@ def evaluate(words: Sequence[str]) -> int:
     options, _, source, task = _load(options, train=False)
     of_maps = data.is_of_maps(options.data)
     console.print(f"Groups:   {task.num_evaluated:,} of them")
-    if fingerprint(task.images) != facts["data_fingerprint"]:
+    if fingerprint(task.material(options)) != facts["data_fingerprint"]:
         told = f"{source.origin}, not the very set that the run was trained on"
         mapping = task.mapping if of_maps else task.protocol.mapping
         if mapping is not None:
@@ -459,6 +469,9 @@ def predict(words: Sequence[str]) -> int:
     Raises:
         UserError: For what the user can mend.
     """
+    if words and words[0] in ("-h", "--help"):
+        print(EVALUATE_USAGE)
+        return 0
     require(
         len(words) >= 2
         and not words[0].startswith("-")

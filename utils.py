@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,7 @@ from iic_tf.inference import compile_predict, evaluate_pairs
 from iic_tf.job import Trained, run_prefix
 from iic_tf.map_inference import clusters_of
 from iic_tf.map_pipeline import training_map_batches
-from iic_tf.map_task import MapTask, compile_maps
+from iic_tf.map_task import NUM_SHOWN, MapTask, compile_maps
 from iic_tf.metrics import (
     MATCHES,
     accuracy,
@@ -716,6 +717,7 @@ def assess_maps(
     options: Options,
     *,
     settled: tuple[int, str] | None = None,
+    lowest: int | None = None,
 ) -> PixelGroups:
     """Groups the pixels of all evaluation pictures and, with label maps, scores them.
 
@@ -724,23 +726,28 @@ def assess_maps(
         task: Pictures and what is done to them.
         options: ``report.match`` and ``choose`` are read.
         settled: The sub-head handed over and what chose it, where that is settled.
+        lowest: The sub-head with the lowest loss in training; if None the one that
+            knows most about some pairs.
     """
     health = task.health(model, options)
+    by_loss = (health.best if lowest is None else lowest), BY_LOSS
     scorer = task.scorer(model, options)
     if scorer is None:
-        return PixelGroups(health, *(settled or (health.best, BY_LOSS)))
-    counts, mappings = scorer.tables()
+        return PixelGroups(health, *(settled or by_loss))
+    counts, known = scorer.tables()
     scores: dict[str, np.ndarray] = {
-        match: np.array([accuracy(table, find(table)) for table in counts])
+        match: np.array(
+            [accuracy(*pair) for pair in zip(counts, map(find, known), strict=True)]
+        )
         for match, find in MATCHES.items()
     }
-    own = [accuracy(*pair) for pair in zip(counts, mappings, strict=True)]
-    scores[options.report.match] = np.array(own)
+    mappings = [MATCHES[options.report.match](table) for table in known]
+    own = scores[options.report.match]
     ious = [class_iou(*pair) for pair in zip(counts, mappings, strict=True)]
     scores["mean IoU"] = np.array([np.nanmean(iou) for iou in ious])
     if settled is None and options.report.choose == "label":
         settled = int(np.argmax(own)), BY_LABEL
-    chosen, by = settled or (health.best, BY_LOSS)
+    chosen, by = settled or by_loss
     return PixelGroups(health, chosen, by, counts, mappings, scores)
 
 
@@ -793,7 +800,7 @@ def hand_over_maps(trained: Trained, task: MapTask, options: Options) -> Health:
         unfinished = folder / ".unfinished.keras"
         model.save(unfinished)
         os.replace(unfinished, folder / "model.keras")
-        groups = assess_maps(model, task, options)
+        groups = assess_maps(model, task, options, lowest=trained.lowest)
         lines = draw_maps(folder, model, groups, task, options, title=folder.name)
     summary = {
         **summarise_maps(groups, task, options),
@@ -902,16 +909,20 @@ def draw_maps(
         One line per file: its name and what it shows.
     """
     predict, pictures, k = compile_maps(model), task.evaluate, options.k
-    drawn = set(np.linspace(0, task.num_evaluated - 1, 6).astype(int).tolist())
+    last = task.num_evaluated - 1
+    stems = Counter(os.path.splitext(name)[0] for name in pictures.names)
+    drawn = set(np.linspace(0, last, NUM_SHOWN).astype(int).tolist())
     shown = []
     found = clusters_of(predict, pictures.images, task.views.finish)
     for i, (clusters, name) in enumerate(zip(found, pictures.names, strict=True)):
         labels = clusters[..., groups.chosen]
-        path = folder / "labels" / name
-        write_label_map(path.with_suffix(".png"), labels, k)
+        # two pictures that differ in their ending keep it
+        stem = os.path.splitext(name)[0]
+        stem = name if stems[stem] > 1 else stem
+        write_label_map(folder / "labels" / f"{stem}.png", labels, k)
         if overlays:
-            path = folder / "overlays" / name
-            write_overlay(path.with_suffix(".jpg"), pictures.images[i], labels, k)
+            path = folder / "overlays" / f"{stem}.jpg"
+            write_overlay(path, pictures.images[i], labels, k)
         if i in drawn:
             shown.append((i, labels))
     classes = names = truth = None

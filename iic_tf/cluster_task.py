@@ -93,6 +93,15 @@ class ClusterTask:
         """
         return [self.protocol.main if heads == "main" else None for heads in order]
 
+    def pass_sizes(self, options: Options) -> list[int]:
+        """Images that each kind of pass goes over."""
+        subsets = self.subsets(options.train.order)
+        return [len(self.images) if s is None else len(s) for s in subsets]
+
+    def material(self, options: Options) -> np.ndarray:
+        """The training images."""
+        return self.images
+
     def make_model(self, backbone: keras.Model, options: Options) -> ClusterIIC:
         """The network of a run."""
         return ClusterIIC.create(

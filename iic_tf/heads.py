@@ -103,7 +103,8 @@ class SubHeads(keras.layers.Layer):
                 in ``[0, num_clusters)``, shape ``(n, h)``.
         """
         n, d = features.shape
-        mean = features.mean(axis=0)
+        # without biases the regression goes through the origin
+        mean = features.mean(axis=0) * (self.bias is not None)
         centred = features - mean
         targets = np.eye(self.num_clusters, dtype=np.float32)[clusters].reshape(n, -1)
         if d <= n:

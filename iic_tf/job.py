@@ -48,8 +48,11 @@ class Task(Protocol):
     def check(self, options: Options) -> None:
         """Raises UserError if options and images clash."""
 
-    def subsets(self, order: list[str]) -> list[np.ndarray | None]:
-        """Numbers of the images of each kind of pass, or None for all."""
+    def pass_sizes(self, options: Options) -> list[int]:
+        """Images, or windows, that each kind of pass goes over."""
+
+    def material(self, options: Options) -> Sequence[np.ndarray]:
+        """All that training depends on, to tell it from other data."""
 
     def make_model(self, backbone: keras.Model, options: Options) -> Any:
         """The network of a run."""
@@ -100,6 +103,7 @@ class Trained:
         step: Steps done.
         steps: Steps asked for; more than ``step`` if the run was stopped.
         seconds: Training time, over all resumes.
+        lowest: The main sub-head with the lowest loss at the last report.
         watch: What the time since the start or the last resume went into.
     """
 
@@ -108,6 +112,7 @@ class Trained:
     step: int
     steps: int
     seconds: float
+    lowest: int
     watch: Stopwatch
 
 
@@ -124,17 +129,15 @@ def _plan(options: Options, task: Task, *, replicas: int) -> Passes:
     Raises:
         UserError: If options and data clash.
     """
-    num_images = len(task.images)
-    batch = options.data.batch_for(num_images)
+    batch = options.data.batch_for(len(task.images))
     require(
         batch % replicas == 0,
         f"data.batch must divide by the {replicas} devices",
         batch=batch,
     )
     task.check(options)
-    subsets = task.subsets(options.train.order)
     return plan_passes(
-        [num_images if subset is None else len(subset) for subset in subsets],
+        task.pass_sizes(options),
         batch=batch,
         steps=options.train.steps,
         epochs=options.train.epochs,
@@ -173,7 +176,7 @@ def _open_run(
     facts = manifest(
         devices=list(trainer.strategy.extended.worker_devices),
         origin=task.origin,
-        images=task.images,
+        images=task.material(options),
     )
     if options.resume is None:
         prefix = run_prefix(options)
@@ -324,7 +327,7 @@ def train(
                 trainer.model.main.reseed(row["lagging"], best)
                 return {"step": step, "reseeded": row["lagging"], "source": best}
             return None
-        if trainer.lamb > 1:
+        if trainer.lamb > 1 and options.train.lower_lamb:
             trainer.lamb_at_most.assign(1.0)
             return {"step": step, "lamb_at_most": 1.0}
         knows = options.heads.aux and (
@@ -380,4 +383,5 @@ def train(
     except NonFiniteLoss as error:
         raise NonFiniteLoss(f"{error}; {_what_is_kept(folder, checkpoints)}") from None
     step = int(trainer.step.numpy())
-    return Trained(trainer.model, folder, step, steps, history.seconds, watch)
+    lowest = history.rows[-1]["chosen"] if history.rows else 0
+    return Trained(trainer.model, folder, step, steps, history.seconds, lowest, watch)

@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from iic_tf.image_folder import (
     FORMATS,
     find_files,
     fits_in_memory,
     on_all_cores,
+    open_upright,
     reason,
 )
 from iic_tf.options import require
@@ -50,7 +51,7 @@ class Pictures:
     Attributes:
         images: Each uint8, shape ``(height, width, channels)``.
         labels: Class of each pixel or ``IGNORE``, uint8, each ``(height, width)``; None
-            where there are no label maps.
+            where there are no label maps at all.
         names: Name of each picture.
         unreadable: Name and reason of each that was skipped.
         kept: Where they are kept and how much they take, in words.
@@ -146,9 +147,7 @@ def decode_picture(path: Path, *, channels: int = 3, scale: float = 1.0) -> np.n
     Returns:
         uint8, shape ``(height, width, channels)``.
     """
-    with Image.open(path, formats=FORMATS) as file:
-        picture: Image.Image = ImageOps.exif_transpose(file)
-    picture = picture.convert("RGB" if channels == 3 else "L")
+    picture = open_upright(path, channels=channels)
     if scale != 1:
         size = [max(round(side * scale), 1) for side in picture.size]
         picture = picture.resize((size[0], size[1]), Image.Resampling.BILINEAR)
@@ -202,7 +201,8 @@ def read_pictures(
     """Reads pictures and label maps.
 
     Args:
-        items: What is to be read; either all have label maps or none has.
+        items: What is to be read. Where some have label maps, those of the others, or
+            that cannot be read, are all ``IGNORE``.
         read_image: Decodes a picture.
         read_labels: Decodes a label map.
         classes: Class, or ``IGNORE``, of each value of a label map, uint8, shape
@@ -212,22 +212,23 @@ def read_pictures(
     Raises:
         UserError: If there is none that can be read.
     """
-    labelled = bool(items) and items[0].labels is not None
+    labelled = any(item.labels is not None for item in items)
 
-    def read(item: Item) -> tuple[np.ndarray, np.ndarray | None] | str:
+    def read(item: Item) -> tuple[np.ndarray, np.ndarray | None, str | None] | str:
         try:
-            image, labels = read_image(item.image), None
-            if item.labels is not None:
-                labels = read_labels(item.labels)
-                if labels.shape != image.shape[:2]:
-                    return (
-                        f"its label map is {labels.shape[1]}×{labels.shape[0]} pixels "
-                        f"large, it {image.shape[1]}×{image.shape[0]}"
-                    )
-                labels = labels if classes is None else classes[labels]
-            return image, labels
+            image = read_image(item.image)
         except Exception as error:  # damage surfaces as any of a dozen kinds
             return reason(error)
+        if item.labels is None:
+            return image, None, None
+        try:
+            labels = read_labels(item.labels)
+        except Exception as error:
+            return image, None, f"its label map: {reason(error)}"
+        if labels.shape != image.shape[:2]:
+            sizes = ["×".join(map(str, x.shape[1::-1])) for x in (labels, image)]
+            return image, None, f"its label map has {sizes[0]} pixels, it {sizes[1]}"
+        return image, labels if classes is None else classes[labels], None
 
     images, maps = _Shelf(), _Shelf()
     names, unreadable = [], []
@@ -237,10 +238,14 @@ def read_pictures(
         if isinstance(found, str):
             unreadable.append((item.name, found))
         else:
+            image, labels, amiss = found
+            if amiss:
+                unreadable.append((item.name, amiss))
             names.append(item.name)
-            images.add(found[0])
-            if found[1] is not None:
-                maps.add(found[1])
+            images.add(image)
+            if labelled:
+                nothing = np.full(image.shape[:2], IGNORE, np.uint8)
+                maps.add(nothing if labels is None else labels)
         if i % 100 == 99 or i == len(items) - 1:
             progress(i + 1, len(items))
     require(
@@ -259,15 +264,13 @@ def read_pictures(
     )
 
 
-def find_items(images: Path, masks: Path | None) -> tuple[list[Item], list[str]]:
+def find_items(images: Path, masks: Path | None) -> list[Item]:
     """The pictures below a folder, with the label maps of the same names.
 
     Args:
         images: Folder of pictures, with or without sub-folders.
-        masks: Folder of label maps, laid out alike; only the ending may differ.
-
-    Returns:
-        The items, and the names of pictures without a label map.
+        masks: Folder of label maps, laid out alike; only the ending may differ, and not
+            every picture needs one.
 
     Raises:
         UserError: If a folder is none, or no picture has a label map.
@@ -276,23 +279,22 @@ def find_items(images: Path, masks: Path | None) -> tuple[list[Item], list[str]]
     files = find_files(images)
     names = [path.relative_to(images).as_posix() for path in files]
     if masks is None:
-        return [Item(*pair) for pair in zip(names, files, strict=True)], []
+        return [Item(*pair) for pair in zip(names, files, strict=True)]
     require(masks.is_dir(), "data.masks must be a folder", masks=str(masks))
+    known = Image.registered_extensions()
     by_stem = {
         os.path.splitext(path.relative_to(masks).as_posix())[0]: path
         for path in find_files(masks)
+        if known.get(path.suffix.lower()) in FORMATS
     }
-    items, without = [], []
-    for name, path in zip(names, files, strict=True):
-        labels = by_stem.get(os.path.splitext(name)[0])
-        if labels is None:
-            without.append(name)
-        else:
-            items.append(Item(name, path, labels))
+    items = [
+        Item(name, path, by_stem.get(os.path.splitext(name)[0]))
+        for name, path in zip(names, files, strict=True)
+    ]
     require(
-        bool(items),
+        any(item.labels is not None for item in items),
         "data.masks must hold label maps named as the pictures of data.images",
         masks=str(masks),
         pictures=len(files),
     )
-    return items, without
+    return items

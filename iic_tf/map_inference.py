@@ -12,9 +12,6 @@ from iic_tf.perturb import Perturbation
 TILE, OVERLAP = 512, 64
 """Larger pictures are predicted in squares of so many pixels that share a margin."""
 
-AT_ONCE = 8
-"""Pictures of one size that are predicted together."""
-
 
 def _starts(length: int) -> list[int]:
     """Where tiles begin along an axis; the last one ends where the picture ends."""
@@ -30,48 +27,44 @@ def _ramp(length: int) -> np.ndarray:
     return np.minimum(inward / (OVERLAP / 2), 1).astype(np.float32)
 
 
-def soft_maps(predict: Callable, images: np.ndarray) -> np.ndarray:
-    """Soft label maps of pictures of one size, tiles blended into each other.
+def _clusters_of_large(predict: Callable, image: np.ndarray) -> np.ndarray:
+    """The cluster of each pixel of one picture, from tiles blended into each other.
 
-    Args:
-        predict: Function of images ``(n, height, width, channels)`` to soft maps
-            ``(n, height, width, h, k)``.
-        images: Shape ``(n, height, width, channels)``.
-
-    Returns:
-        Shape ``(n, height, width, h, k)``, float32.
+    Soft maps are kept for a strip of tiles, not for the whole picture.
     """
-    _, height, width, _ = images.shape
-    if height <= TILE and width <= TILE:
-        return predict(images).numpy()
-    total: np.ndarray | float = 0.0
-    weights = np.zeros((height, width), np.float32)
-    for row in _starts(height):
+    height, width, _ = image.shape
+    starts = _starts(height)
+    result: list[np.ndarray] = []
+    left_over: np.ndarray | float = 0.0  # what the strip before says of this one's rows
+    for row, following in zip(starts, [*starts[1:], height], strict=True):
+        strip: np.ndarray | None = None
         for column in _starts(width):
-            at = np.s_[:, row : row + TILE, column : column + TILE]
-            found = predict(images[at]).numpy()
-            weight = np.outer(*(_ramp(side) for side in found.shape[1:3]))
-            if not isinstance(total, np.ndarray):
-                total = np.zeros((*images.shape[:3], *found.shape[3:]), np.float32)
-            total[at] += found * weight[..., None, None]
-            weights[at[1:]] += weight
-    return total / weights[..., None, None]
+            tile = image[None, row : row + TILE, column : column + TILE]
+            found = predict(tile)[0].numpy()
+            if strip is None:
+                strip = np.zeros((len(found), width, *found.shape[2:]), np.float32)
+            weight = np.outer(*(_ramp(side) for side in found.shape[:2]))
+            strip[:, column : column + TILE] += found * weight[..., None, None]
+        if strip is None:
+            break
+        if isinstance(left_over, np.ndarray):
+            strip[: len(left_over)] += left_over
+        # the most likely cluster is the same whatever the weights add up to
+        result.append(strip[: following - row].argmax(axis=-1).astype(np.uint8))
+        left_over = strip[following - row :]
+    return np.concatenate(result)
 
 
 def clusters_of(
-    predict: Callable,
-    pictures: Sequence[np.ndarray],
-    finish: Perturbation,
-    *,
-    at_once: int = AT_ONCE,
+    predict: Callable, pictures: Sequence[np.ndarray], finish: Perturbation
 ) -> Iterator[np.ndarray]:
     """The cluster of each pixel of each picture, in order.
 
     Args:
-        predict: See ``soft_maps``.
+        predict: Function of images ``(n, height, width, channels)`` to soft maps
+            ``(n, height, width, h, k)``.
         pictures: Each uint8, shape ``(height, width, channels)``.
         finish: Brings them to the channels that the network sees.
-        at_once: Pictures of one size predicted together.
 
     Yields:
         uint8, shape ``(height, width, h)``.
@@ -79,16 +72,18 @@ def clusters_of(
     first = 0
     while first < len(pictures):
         shape = pictures[first].shape
+        at_once = max(TILE * TILE // (shape[0] * shape[1]), 1)
         last = first + 1
         while (
-            last < len(pictures)
-            and last - first < at_once
-            and pictures[last].shape == shape
+            last < min(first + at_once, len(pictures)) and pictures[last].shape == shape
         ):
             last += 1
         images = np.stack(pictures[first:last]).astype(np.float32) / 255.0
-        images = finish(tf.constant(images), tf.constant((0, 0))).numpy()
-        yield from soft_maps(predict, images).argmax(axis=-1).astype(np.uint8)
+        images = finish(tf.constant(images), tf.constant((0, 0)))
+        if max(shape[:2]) > TILE:
+            yield _clusters_of_large(predict, images[0].numpy())
+        else:
+            yield from tf.argmax(predict(images), axis=-1).numpy().astype(np.uint8)
         first = last
 
 
@@ -96,7 +91,7 @@ class MapScorer:
     """Errors of all main sub-heads on the pixels of labelled pictures.
 
     Args:
-        predict: See ``soft_maps``.
+        predict: See ``clusters_of``.
         scored: Pictures to score, with label maps.
         finish: Brings pictures to the channels that the network sees.
         mapping: Pictures on which clusters are mapped to classes; those scored if None.
@@ -137,10 +132,8 @@ class MapScorer:
             )
         return np.asarray(tables)
 
-    def tables(
-        self, predict: Callable | None = None
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Pixels scored, ``(h, k, classes)``, and the class of each cluster, h × (k,).
+    def tables(self, predict: Callable | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels scored, and those that clusters are mapped on: ``(h, k, classes)``.
 
         Args:
             predict: Takes the place of the usual one.
@@ -149,7 +142,7 @@ class MapScorer:
         known = counts
         if self._mapping is not None:
             known = self.counts(self._mapping, predict)
-        return counts, [MATCHES[self.match](table) for table in known]
+        return counts, known
 
     def errors(self, predict: Callable | None = None) -> np.ndarray:
         """Share of wrong pixels after the match, shape ``(h,)``; lower better.
@@ -157,10 +150,9 @@ class MapScorer:
         Args:
             predict: Takes the place of the usual one.
         """
-        counts, mappings = self.tables(predict)
         return np.array(
             [
-                1.0 - accuracy(table, mapping)
-                for table, mapping in zip(counts, mappings, strict=True)
+                1.0 - accuracy(table, MATCHES[self.match](known))
+                for table, known in zip(*self.tables(predict), strict=True)
             ]
         )

@@ -27,6 +27,9 @@ class MapViews:
         scale: Range of the factor by which a picture grows before a window is cut.
         sparse: Range of the pixels, along each axis and to either side, by which the
             label maps of all copies of a batch are displaced ("sparse translation").
+        edges: Whether the network begins with a Sobel layer, for the grey channel that
+            is the last one of colours.
+        infrared: Whether the last channel is infrared.
     """
 
     side: int
@@ -35,6 +38,8 @@ class MapViews:
     finish: Perturbation
     scale: tuple[float, float] = (1.0, 1.0)
     sparse: tuple[int, int] = (0, 0)
+    edges: bool = False
+    infrared: bool = False
 
     @property
     def reach(self) -> int:
@@ -75,8 +80,6 @@ def cut_windows(
 def _resample(images: tf.Tensor, factor: tf.Tensor, side: int, how: str) -> tf.Tensor:
     """Grows images about their middle and keeps a square of it."""
     reach = images.shape[1]
-    if reach == side:
-        return images
     step = 1.0 / factor
     first = (reach - 1) / 2 - step * (side - 1) / 2
     zero = tf.zeros_like(step)
@@ -106,6 +109,16 @@ def _displaced(
     return tf.concat((matrices[..., :2], matrices[..., 2:] + moved[..., None]), axis=-1)
 
 
+def windows_per_pass(number: int, batch: int) -> int:
+    """Windows that a pass goes over: one of each picture, of few pictures some.
+
+    Args:
+        number: Pictures.
+        batch: Windows per step.
+    """
+    return max(number, batch)
+
+
 def training_map_batches(
     pictures: Sequence[np.ndarray],
     views: MapViews,
@@ -129,7 +142,7 @@ def training_map_batches(
         seed: Seed of the run.
         start: First step.
         steps: Steps of the whole run.
-        passes: The passes of the run; over all pictures if None.
+        passes: The passes of the run over ``windows_per_pass``; these if None.
         labels: Label maps; where they are ``IGNORE``, pixels do not train. None lets
             all train.
         shuffle: Whether each pass has an order of its own.
@@ -139,16 +152,16 @@ def training_map_batches(
         side, side, channels)``; r batches of copies of that shape; for each the
         matrices that ``warp.warp`` takes to the originals, ``(batch, 2, 3)``; and 1
         where a pixel of the originals counts, else 0, ``(batch, side, side)``.
-
-    Raises:
-        UserError: If a batch is larger than the data.
     """
-    passes = passes or plan_passes([len(pictures)], batch=batch, steps=steps)
+    if passes is None:
+        size = windows_per_pass(len(pictures), batch)
+        passes = plan_passes([size], batch=batch, steps=steps)
     channels = pictures[0].shape[2]
     sizes = tf.constant(passes.sizes, tf.int64)
     reach = views.reach
 
     def cut(index: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        index = index % len(pictures)
         windows, shown = cut_windows([pictures[i] for i in index], places, reach)
         if labels is not None:
             found, _ = cut_windows([labels[i] for i in index], places, reach)
@@ -172,9 +185,10 @@ def training_map_batches(
         low, high = views.scale
         factor = low + (high - low) * draws[:, 2]
         windows = tf.cast(windows, tf.float32) / 255.0
-        windows = _resample(windows, factor, views.side, "BILINEAR")
-        mask = tf.cast(shown, tf.float32)[..., None]
-        mask = _resample(mask, factor, views.side, "NEAREST")[..., 0]
+        mask = tf.cast(shown, tf.float32)
+        if views.scale != (1.0, 1.0):
+            windows = _resample(windows, factor, views.side, "BILINEAR")
+            mask = _resample(mask[..., None], factor, views.side, "NEAREST")[..., 0]
 
         tiled = tf.tile(windows, (repeats, 1, 1, 1))
         copies, matrices = views.move(tiled, tf.random.fold_in(key, 1))

@@ -16,7 +16,7 @@ from iic_tf.health import Health, measure
 from iic_tf.loop import Event
 from iic_tf.map_folder import MapSource, Pictures, all_of
 from iic_tf.map_inference import MapScorer, clusters_of
-from iic_tf.map_pipeline import MapViews, training_map_batches
+from iic_tf.map_pipeline import MapViews, training_map_batches, windows_per_pass
 from iic_tf.models import SegmentIIC
 from iic_tf.options import Options, require
 from iic_tf.pictures import map_rows
@@ -24,8 +24,8 @@ from iic_tf.pipeline import Passes
 from iic_tf.regroup import Regrouped, regroup_maps
 from iic_tf.train import map_losses
 
-REGROUP_STEPS = 40
-"""Batches of pairs that a regrouping counts at most."""
+PAIR_STEPS = 40
+"""Batches of pairs that regroupings and the health of a network count at most."""
 
 NUM_SHOWN = 6
 """Pictures drawn while a run goes on."""
@@ -167,7 +167,8 @@ class MapTask:
         """Classes that are told apart by the label maps."""
         if self.class_names is not None:
             return len(self.class_names)
-        maps = self.evaluate.labels or ()
+        known = [self.evaluate, *([self.mapping] if self.mapping else [])]
+        maps = [labels for part in known for labels in part.labels or ()]
         return 1 + max(int(labels[labels < 255].max(initial=0)) for labels in maps)
 
     def check(self, options: Options) -> None:
@@ -182,20 +183,31 @@ class MapTask:
             "segment.masked needs pictures with label maps",
             masked=options.segment.masked,
         )
+        require(options.k <= 255, "k must be at most 255 for label maps", k=options.k)
         require(
-            options.k <= 255 and options.k_aux <= 255,
-            "k and heads.k_aux must be at most 255 for label maps",
-            k=options.k,
-            k_aux=options.k_aux,
+            options.report.progression is None,
+            "report.progression is for images, not for label maps",
+            progression=options.report.progression,
         )
 
-    def subsets(self, order: list[str]) -> list[np.ndarray | None]:
-        """All passes go over all pictures."""
-        return [None] * len(order)
+    def pass_sizes(self, options: Options) -> list[int]:
+        """Windows that each kind of pass goes over."""
+        number = len(self.images)
+        size = windows_per_pass(number, options.data.batch_for(number))
+        return [size] * len(options.train.order)
+
+    def material(self, options: Options) -> list[np.ndarray]:
+        """The training pictures, and what tells which pixels train."""
+        masks = self.train.labels if options.segment.masked else None
+        return [*self.images, *(masks or ())]
 
     def make_model(self, backbone: keras.Model, options: Options) -> SegmentIIC:
-        """The network of a run."""
-        return SegmentIIC.create(
+        """The network of a run.
+
+        Raises:
+            UserError: If windows have no whole number of its strides.
+        """
+        model = SegmentIIC.create(
             backbone,
             k=options.k,
             k_aux=options.k_aux,
@@ -203,6 +215,14 @@ class MapTask:
             num_aux=options.heads.aux,
             bias=options.heads.bias,
         )
+        side, stride = self.views.side, model.stride
+        require(
+            side % stride == 0 and side >= model.least,
+            f"data.perturb.window must be a multiple of {stride}, at least "
+            f"{model.least}, for this network",
+            window=side,
+        )
+        return model
 
     def losses(self, options: Options) -> Callable[..., dict]:
         """Losses of a batch, for ``Trainer``."""
@@ -237,7 +257,8 @@ class MapTask:
 
     def _pairs(self, options: Options) -> tf.data.Dataset:
         """Some pairs, the same at each call."""
-        batch = min(options.data.batch_for(len(self.images)), len(self.images))
+        number = len(self.images)
+        batch = options.data.batch_for(number)
         return training_map_batches(
             self.images,
             self.views,
@@ -245,7 +266,7 @@ class MapTask:
             batch=batch,
             seed=options.seed,
             start=0,
-            steps=min(REGROUP_STEPS, len(self.images) // batch),
+            steps=min(PAIR_STEPS, windows_per_pass(number, batch) // batch),
             labels=self.train.labels if options.segment.masked else None,
         )
 

@@ -162,15 +162,36 @@ class SegmentIIC(_BackboneWithBanks):
             output_shape=backbone.output_shape,
         )
         super().__init__(backbone, main, aux, **kwargs)
-        channels = backbone.input_shape[-1]
-        side = backbone.compute_output_shape((None, 64, 64, channels))[1]
-        self.stride = round(64 / side)
+        self.stride = round(64 / self._places(64))
+        sides = range(self.stride, 65, self.stride)
+        self.least = next(side for side in sides if self._places(side) > 0)
+
+    def _places(self, side: int) -> int:
+        """Places of features along an axis of so many pixels; 0 if there are none."""
+        shape = (None, side, side, self.backbone.input_shape[-1])
+        try:
+            return max(self.backbone.compute_output_shape(shape)[1], 0)
+        except ValueError:  # a kernel that is larger than its map
+            return 0
+
+    def _whole(self, side: tf.Tensor) -> tf.Tensor:
+        """A side in pixels with what is needed for whole strides."""
+        return tf.maximum(side + -side % self.stride, self.least)
 
     def features(self, images: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Maps of features; images are padded to whole strides with their borders."""
-        height, width = tf.shape(images)[1], tf.shape(images)[2]
-        more = [(0, -side % self.stride) for side in (height, width)]
-        images = tf.pad(images, ((0, 0), *more, (0, 0)), mode="SYMMETRIC")
+        """Maps of features; images are continued by their borders where needed.
+
+        Args:
+            images: Shape ``(n, height, width, channels)``, of any height and width.
+            training: Whether batch normalisation uses the statistics of the batch.
+        """
+        for axis in (1, 2):
+            if (side := images.shape[axis]) is None or (
+                side % self.stride or side < self.least
+            ):
+                side = tf.shape(images)[axis]
+                pixels = tf.minimum(tf.range(self._whole(side)), side - 1)
+                images = tf.gather(images, pixels, axis=axis)
         return self.backbone(images, training=training)
 
     def to_pixels(self, assignments: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
@@ -184,7 +205,7 @@ class SegmentIIC(_BackboneWithBanks):
             Shape ``(n, height, width, h, k)``.
         """
         height, width = tf.shape(images)[1], tf.shape(images)[2]
-        whole = [side + -side % self.stride for side in (height, width)]
+        whole = [self._whole(side) for side in (height, width)]
         *_, h, k = assignments.shape
         places = tf.shape(assignments)[1:3]
         flat = tf.reshape(assignments, (-1, places[0], places[1], h * k))

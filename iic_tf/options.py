@@ -147,6 +147,10 @@ class DataOptions:
     """Classes told apart in COCO-Stuff, as in few_people or full_things; the recipe's
     if not given."""
 
+    scale: float | None = None
+    """Factor of both sides of pictures whose pixels are grouped; the recipe's, or 1, if
+    not given."""
+
     size: int | None = None
     """Side in pixels that the images of data.folder are brought to; suits them if not
     given."""
@@ -204,9 +208,20 @@ class DataOptions:
             masks=self.masks,
         )
         require(
-            self.merge is None or all(0 <= number <= 255 for number in self.merge),
-            "data.merge must be classes from 0, or 255 for none",
+            self.merge is None
+            or (len(self.merge) <= 256 and all(0 <= n <= 255 for n in self.merge)),
+            "data.merge must be at most 256 classes from 0, or 255 for none",
             merge=self.merge,
+        )
+        require(
+            0 <= self.ignore <= 255,
+            "data.ignore must lie between 0 and 255",
+            ignore=self.ignore,
+        )
+        require(
+            self.scale is None or self.scale > 0,
+            "data.scale must be above 0",
+            scale=self.scale,
         )
         require(
             self.labels is None or bool(self.folder or self.array),
@@ -317,6 +332,9 @@ class TrainOptions:
 
     lamb_aux: Lambda = 1.0
     """The same for the auxiliary heads."""
+
+    lower_lamb: bool = True
+    """Whether lamb above 1 is lowered to 1 where a run is off track."""
 
     learning_rate: float = 2e-3
     """Adam's learning rate after warm-up."""

@@ -20,6 +20,7 @@ from iic_tf.losses import segmentation_joint
 from iic_tf.metrics import contingency
 from iic_tf.models import ClusterIIC, SegmentIIC, at_features
 from iic_tf.neighbours import Neighbours
+from iic_tf.options import require
 from iic_tf.pipeline import Views, evaluation_batches
 from iic_tf.warp import warp
 
@@ -178,7 +179,7 @@ def _start_from(
 def regroup_maps(
     model: SegmentIIC, batches: tf.data.Dataset, *, reach: int
 ) -> Regrouped:
-    """The same for label maps: pairs are pixels of originals and near ones of copies.
+    """As ``regroup``, for label maps: pairs are pixels of originals and of copies.
 
     Args:
         model: Its main sub-heads are replaced.
@@ -208,20 +209,27 @@ def regroup_maps(
 
     joints: Any = 0.0
     kept = []
+    share = MAX_FITTED // int(batches.cardinality())
     for batch in batches:
         features, named, shown, joint = (part.numpy() for part in count(*batch))
         joints = joints + joint.astype(np.float64)
-        counts = shown > 0
-        kept.append((features[counts], named[counts]))
+        counts = np.flatnonzero(shown)
+        counts = counts[:: max(len(counts) // share, 1)]
+        places = features.reshape(-1, features.shape[-1]), named.reshape(-1, len(joint))
+        kept.append(tuple(part[counts] for part in places))
     features, named = (np.concatenate(parts) for parts in zip(*kept, strict=True))
-    stride = -(-len(features) // MAX_FITTED)
+    require(
+        len(features) > 0,
+        "there must be pixels that train",
+        pixels_with_a_class=len(features),
+    )
     k = model.main.num_clusters
     candidates = [
         _candidates(head, joint, [], k=k) for head, joint in enumerate(joints)
     ]
     sources = _start_from(
         model, [c for of_one in candidates for c in of_one],
-        features[::stride], named[::stride],
+        features, named,
     )  # fmt: skip
     information = [max(c.information for c in of_one) for of_one in candidates]
     return Regrouped(np.array(information), sources)

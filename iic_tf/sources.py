@@ -16,7 +16,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +28,8 @@ from iic_tf.image_folder import (
     describe_unreadable,
     fits_in_memory,
     folder_labels,
+    inspect,
+    on_all_cores,
     read_folder,
 )
 from iic_tf.map_folder import (
@@ -499,6 +500,7 @@ def from_pictures(
     ignore: int = IGNORE,
     merge: Sequence[int] | None = None,
     channels: int | None = None,
+    scale: float = 1.0,
     split: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> MapSource:
@@ -510,47 +512,64 @@ def from_pictures(
         ignore: Value of a label map where a pixel has no class.
         merge: Class of each value of a label map, or ``IGNORE``; the values are classes
             if None.
-        channels: 1 or 3; 3 if None.
-        split: Whether the folders train and test at the top are splits.
+        channels: 1 or 3; 1 if None and all pictures are grey.
+        scale: Factor of both sides.
+        split: Whether the folders at the top are splits, one of them test.
         progress: Called now and then with the pictures done and their number.
 
     Raises:
         UserError: If there is nothing that can be read, or no such folders.
     """
-    items, without = find_items(images, masks)
+    items = find_items(images, masks)
     classes = np.arange(256, dtype=np.uint8)
     if merge is not None:
         classes = np.full(256, IGNORE, np.uint8)
         classes[: len(merge)] = merge
     classes[ignore] = IGNORE
+    if channels is None:
+        headers = on_all_cores(inspect, [item.image for item in items])
+        grey = [header.grey for header in headers if not isinstance(header, str)]
+        channels = 1 if grey and all(grey) else 3
     groups = {"the pictures": items}
     if split:
+        tops = {item.name.partition("/")[0] for item in items if "/" in item.name}
         groups = {
-            name: [item for item in items if item.name.startswith(f"{name}/")]
-            for name in ("train", "test")
+            top: [item for item in items if item.name.startswith(f"{top}/")]
+            for top in sorted(tops)
         }
+        loose = sum("/" not in item.name for item in items)
         require(
-            all(groups.values()),
-            "data.protocol holdout needs the folders train and test in data.images",
-            images=str(images),
+            "test" in groups and len(groups) > 1 and not loose,
+            "data.protocol holdout needs all pictures in folders of data.images, one "
+            "of which is test",
+            folders=sorted(tops)[:5],
+            pictures_in_none=loose,
         )
     splits = {
         name: read_pictures(
             some,
-            read_image=partial(decode_picture, channels=channels or 3),
+            read_image=partial(decode_picture, channels=channels, scale=scale),
+            read_labels=lambda path: shrink(decode_labels(path), scale),
             classes=classes,
             progress=progress,
         )
         for name, some in groups.items()
     }
-    first = next(iter(splits.values()))
     advice = []
-    source = MapSource(splits, f"{images}, {first.kept}")
-    if source.unreadable:
-        advice.append(f"Skipped: {describe_unreadable(source.unreadable)}")
+    unreadable = [pair for part in splits.values() for pair in part.unreadable]
+    if unreadable:
+        advice.append(f"Skipped: {describe_unreadable(unreadable)}")
+    without = sum(item.labels is None for item in items) if masks else 0
     if without:
-        advice.append(f"Without a label map, left out: {len(without):,}")
-    return replace(source, advice=". ".join(advice) or None)
+        advice.append(f"Pictures without a label map, not scored: {without:,}")
+    if masks:
+        found = [labels for part in splits.values() for labels in part.labels or ()]
+        number = len(set().union(*(np.unique(labels) for labels in found)) - {IGNORE})
+        if number < 2:
+            advice.append(f"The label maps tell {number} classes apart")
+    kept = {part.kept for part in splits.values()}
+    origin = f"{images}, {'; '.join(sorted(kept))}"
+    return MapSource(splits, origin, ". ".join(advice) or None)
 
 
 def from_coco_stuff(

@@ -33,9 +33,8 @@ def folders(tmp_path):
 
 def test_sizes_are_kept_and_maps_found(folders):
     images, masks = folders
-    items, without = find_items(images, masks)
-    found = read_pictures(items)
-    assert found.names == ("a.png", "b.png", "deep/c.png") and not without
+    found = read_pictures(find_items(images, masks))
+    assert found.names == ("a.png", "b.png", "deep/c.png")
     assert [x.shape for x in found.images] == [(12, 20, 3), (30, 14, 3), (9, 9, 3)]
     assert [x.shape for x in found.labels] == [(12, 20), (30, 14), (9, 9)]
     np.testing.assert_array_equal(found.images[1], Image.open(images / "b.png"))
@@ -44,8 +43,7 @@ def test_sizes_are_kept_and_maps_found(folders):
 
 
 def test_maps_are_not_needed(folders):
-    items, _ = find_items(folders[0], None)
-    found = read_pictures(items)
+    found = read_pictures(find_items(folders[0], None))
     assert found.labels is None and len(found.images) == 3
 
 
@@ -53,21 +51,21 @@ def test_what_cannot_be_read_is_named(folders):
     images, masks = folders
     (images / "a.png").write_bytes(b"no image")
     Image.fromarray(np.zeros((5, 5), np.uint8)).save(masks / "b.png")
-    found = read_pictures(find_items(images, masks)[0])
-    assert found.names == ("deep/c.png",)
+    found = read_pictures(find_items(images, masks))
+    assert found.names == ("b.png", "deep/c.png")
     reasons = dict(found.unreadable)
     assert "not an image" in reasons["a.png"]
-    assert "5×5 pixels large, it 14×30" in reasons["b.png"]
+    assert "its label map has 5×5 pixels, it 14×30" in reasons["b.png"]
+    assert (found.labels[0] == IGNORE).all()  # it trains, and is not scored
 
 
-def test_pictures_without_a_map_are_left_out_and_named(folders):
+def test_pictures_need_no_map_each(folders):
     images, masks = folders
     (masks / "a.png").unlink()
-    items, without = find_items(images, masks)
-    assert without == ["a.png"] and [item.name for item in items] == [
-        "b.png",
-        "deep/c.png",
-    ]
+    (masks / "b.txt").write_text("not a map")
+    found = read_pictures(find_items(images, masks))
+    assert found.names == ("a.png", "b.png", "deep/c.png") and not found.unreadable
+    assert [(labels == IGNORE).all() for labels in found.labels] == [True, False, False]
 
 
 def test_nothing_there_is_told(folders, tmp_path):
@@ -83,9 +81,9 @@ def test_nothing_there_is_told(folders, tmp_path):
 
 
 def test_what_does_not_fit_into_memory_is_mapped(folders, monkeypatch):
-    expected = read_pictures(find_items(*folders)[0])
+    expected = read_pictures(find_items(*folders))
     monkeypatch.setattr(image_folder.psutil, "virtual_memory", lambda: Free)
-    found = read_pictures(find_items(*folders)[0])
+    found = read_pictures(find_items(*folders))
     assert "in a file in" in found.kept
     for name in ("images", "labels"):
         for one, other in zip(
@@ -103,8 +101,8 @@ class Free:
 def test_values_become_classes(folders):
     table = np.full(256, IGNORE, np.uint8)
     table[1], table[2] = 1, 0
-    plain = read_pictures(find_items(*folders)[0])
-    mapped = read_pictures(find_items(*folders)[0], classes=table)
+    plain = read_pictures(find_items(*folders))
+    mapped = read_pictures(find_items(*folders), classes=table)
     for one, other in zip(plain.labels, mapped.labels, strict=True):
         np.testing.assert_array_equal(table[one], other)
 

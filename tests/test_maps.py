@@ -7,9 +7,12 @@ import shutil
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 from test_coco_stuff import write_pair
 
+import data
+import graphs
 import models_iic
 from iic_tf.map_folder import IGNORE, decode_labels
 
@@ -108,8 +111,12 @@ def test_no_label_map_is_needed(folders, out, capsys):
     assert (out / "first" / "maps.png").is_file()
 
 
-def test_label_maps_never_touch_training(folders, out):
+def test_label_maps_never_touch_training(folders, out, capsys):
+    (folders[1] / "train" / "0.png").unlink()  # one has none, one a damaged one
+    (folders[1] / "train" / "1.png").write_bytes(b"none")
     assert models_iic.main(words(folders, out, name="with")) in (0, 3)
+    text = capsys.readouterr().out
+    assert "Pictures: 8 for training" in text and "not scored: 1" in text
     changes = {"data.masks": None, "name": "without"}
     assert models_iic.main(words(folders, out, **changes)) in (0, 3)
     one, other = (
@@ -185,6 +192,42 @@ def test_new_pictures_are_labelled_by_a_stored_run(folders, out, capsys):
     np.testing.assert_allclose(again["errors"], first["errors"], atol=1e-4)
 
 
+def test_a_single_large_picture_in_tiles(folders, out, monkeypatch):
+    """Windows of one picture fill a batch; tiles leave no seam where they agree."""
+    for folder in folders:
+        for path in sorted(folder.glob("*/*.png"))[1:]:
+            path.unlink()
+    monkeypatch.setattr("iic_tf.map_inference.TILE", 16)
+    monkeypatch.setattr("iic_tf.map_inference.OVERLAP", 8)
+    assert models_iic.main(words(folders, out, name="first")) in (0, 3)
+    [path] = (out / "first" / "labels").glob("*/*.png")
+    [picture] = folders[0].glob("*/*.png")
+    assert (
+        decode_labels(path).shape
+        == decode_labels(folders[1] / picture.relative_to(folders[0])).shape
+    )
+
+
+def test_pictures_can_be_scaled(folders, out):
+    changes = {"data.scale": 0.5, "data.perturb.window": 8, "name": "first"}
+    assert models_iic.main(words(folders, out, **changes)) in (0, 3)
+    labels = decode_labels(out / "first" / "labels" / "train" / "0.png")
+    assert labels.shape == (10, 15)
+    assert models_iic.main(["predict", str(out / "first"), str(folders[0])]) == 0
+    place = out / "first" / "evaluation-1" / "labels" / "train" / "0.png"
+    np.testing.assert_array_equal(decode_labels(place), labels)
+
+
+def test_edges_and_infrared_reach_the_network():
+    views = data.maps(4, window=16, channels="rgb+edges")
+    seen = views.finish(tf.random.uniform((1, 16, 16, 4)), (0, 0))
+    assert seen.shape[-1] == 5 and views.edges and views.infrared
+    backbone = graphs.on_views(
+        graphs.small_maps, (None, None, 5), sobel=True, infrared=True
+    )
+    assert backbone(seen).shape[:3] == (1, 4, 4)
+
+
 def test_pairs_are_shown(folders, out, capsys):
     assert models_iic.main([*words(folders, out), "--show-pairs"]) == 0
     assert (out / "pairs_images.png").stat().st_size > 0
@@ -201,8 +244,14 @@ def test_pairs_are_shown(folders, out, capsys):
         ({"graph.name": "small"}, "must be one of small_maps, network_10a for label"),
         ({"segment.reach": -1}, "segment.reach must be at least 0"),
         ({"segment.masked": True, "data.masks": None}, "segment.masked needs pictures"),
-        ({"data.perturb.window": 4}, "must be at least 8 pixels"),
-        ({"data.merge": "[0,300]"}, "data.merge must be classes"),
+        ({"data.perturb.window": 4}, "data.perturb.window must be at least 8"),
+        ({"data.merge": "[0,300]"}, "data.merge must be at most 256 classes"),
+        ({"data.ignore": 300}, "data.ignore must lie between 0 and 255"),
+        ({"data.recipe": "cifar10"}, "data.recipe must be one of pictures"),
+        ({"data.perturb.window": 18}, "data.perturb.window must be a multiple of 4"),
+        ({"data.perturb.channels": "sobel"}, "data.perturb.channels must be one of"),
+        ({"data.size": 32}, "data.size is for data.folder"),
+        ({"report.progression": 5}, "report.progression is for images"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_one_sentence(folders, out, capsys, changes, sentence):

@@ -105,7 +105,7 @@ def segmenter(builder=graphs.small_maps, channels=3, **arguments):
     )
 
 
-@pytest.mark.parametrize("sides", [(16, 16), (17, 30), (5, 4)])
+@pytest.mark.parametrize("sides", [(16, 16), (17, 30), (5, 4), (1, 2)])
 def test_maps_have_the_size_of_the_images(sides):
     z = segmenter()(tf.random.uniform((2, *sides, 3)))
     assert z["main"].shape == (2, *sides, 2, 3)
@@ -142,6 +142,8 @@ def test_network_10a_has_the_published_sizes_and_an_undecided_ring():
     images = tf.random.uniform((1, 32, 32, 5))
     features = model.features(images)
     assert features.shape == (1, 14, 14, 512)
+    assert (model.stride, model.least) == (2, 10)
+    assert model(images[:, :3, :9])["main"].shape == (1, 3, 9, 1, 15)
     z = model.main(features).numpy()
     ring = np.ones((14, 14), bool)
     ring[1:-1, 1:-1] = False
