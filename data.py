@@ -618,12 +618,16 @@ class MapRecipe:
 
 def _coco_stuff(kind: str, *, curated: str | None) -> MapRecipe:
     def find(options: DataOptions, scale: float) -> MapSource:
-        return sources.from_coco_stuff(
-            _published_folder(options),
-            classes=options.classes or kind,
-            curated=curated,
-            scale=scale,
-        )
+        folder = _published_folder(options)
+        with counted("reading pictures") as progress:
+            return sources.from_coco_stuff(
+                folder,
+                classes=options.classes or kind,
+                curated=options.curated or curated,
+                scale=scale,
+                mistakes=options.repeat_mistakes,
+                progress=progress,
+            )
 
     return MapRecipe(find, {"channels": "rgb+edges"}, scale=0.33)
 
@@ -631,7 +635,9 @@ def _coco_stuff(kind: str, *, curated: str | None) -> MapRecipe:
 def _potsdam(number: int) -> MapRecipe:
     def find(options: DataOptions, scale: float) -> MapSource:
         require(scale == 1, "data.scale must be 1 for Potsdam's tiles", scale=scale)
-        return sources.from_potsdam(_published_folder(options), classes=number)
+        folder = _published_folder(options)
+        with counted("reading tiles") as progress:
+            return sources.from_potsdam(folder, classes=number, progress=progress)
 
     jitter_figures = {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1}
     return MapRecipe(find, {"window": 200, **jitter_figures, "hue": 0.1})
@@ -686,6 +692,7 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
                 channels=options.channels,
                 scale=scale,
                 split=options.protocol == "holdout",
+                names=options.names,
                 progress=progress,
             )
     elif recipe.find is None:

@@ -577,24 +577,65 @@ def curate(words: Sequence[str]) -> int:
     )
     parser.add_argument("root", type=Path, help="folder with images and annotations")
     parser.add_argument("--classes", default="full", help="few, full and so on")
-    parser.add_argument("--name", default="Coco164kFull_Stuff_Coarse_7")
+    parser.add_argument(
+        "--name", required=True, help="of the lists, for --data.curated NAME"
+    )
     arguments = parser.parse_args(list(words))
     from iic_tf import coco_stuff
     from iic_tf.console import console, counted
 
-    for split in ("train2017", "val2017"):
+    lists = {
+        split: arguments.root / "curated" / split / f"{arguments.name}.txt"
+        for split in ("train2017", "val2017")
+    }
+    there = [str(path) for path in lists.values() if path.exists()]
+    require(not there, "the lists must not exist; --name says another", lists=there)
+    for split, path in lists.items():
         with counted("looking at pictures") as progress:
             kept, of = coco_stuff.curate(
                 arguments.root, split, kind=arguments.classes, progress=progress
             )
-        path = arguments.root / "curated" / split / f"{arguments.name}.txt"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{name}\n" for name in kept))
         console.print(f"{path}: {len(kept):,} of {of:,} pictures")
     return 0
 
 
+def mosaic(words: Sequence[str]) -> int:
+    """``mosaic FOLDER OUT``: joins the label maps of tiles into whole pictures.
+
+    Args:
+        words: The folder of a run's labels, and the folder of the pictures.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    parser = _Parser(
+        prog="models_iic.py mosaic",
+        description="Joins label maps of tiles named PICTURE_ROW_COLUMN.",
+    )
+    parser.add_argument("labels", type=Path, help="as in runs/potsdam_3-1/labels")
+    parser.add_argument("out", type=Path, help="folder of the pictures")
+    arguments = parser.parse_args(list(words))
+    with _quiet_start():
+        import utils
+    from iic_tf import potsdam
+    from iic_tf.console import console
+    from iic_tf.map_folder import decode_labels
+
+    files = sorted(arguments.labels.glob("*.png"))
+    require(bool(files), "there must be label maps", labels=str(arguments.labels))
+    tiles = {path.stem: decode_labels(path) for path in files}
+    number = max(int(tile.max()) for tile in tiles.values()) + 1
+    for name, whole in potsdam.join_tiles(tiles).items():
+        path = arguments.out / f"{name}.png"
+        utils.write_label_map(path, whole, number)
+        console.print(f"{path}: {whole.shape[1]}×{whole.shape[0]} pixels")
+    return 0
+
+
 COMMANDS = {
+    "mosaic": mosaic,
     "evaluate": evaluate,
     "predict": predict,
     "compare": compare,

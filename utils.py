@@ -986,6 +986,10 @@ def tell_of_maps(groups: PixelGroups, task: MapTask, options: Options) -> None:
         console.print()
         for line in score_table(groups.scores, chosen=chosen):
             console.print(line)
-        for name, value in _iou_of_chosen(groups, task).items():
-            shown = "never there" if value is None else f"{value:.4f}"
-            console.print(f"IoU {shown}  {name}")
+    if groups.counts is not None:
+        pixels = groups.counts[chosen].sum(axis=0)
+        shares = 100 * pixels / pixels.sum()
+        ious = _iou_of_chosen(groups, task).items()
+        for (name, value), share in zip(ious, shares, strict=True):
+            shown = "-     " if value is None else f"{value:.4f}"
+            console.print(f"IoU {shown}  {name}, {share:.0f} % of the pixels")

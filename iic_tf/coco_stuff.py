@@ -110,7 +110,7 @@ def class_table(kind: str) -> tuple[np.ndarray, tuple[str, ...]]:
         table[fine] = np.arange(len(fine))
         return table, tuple(str(i) for i in fine)
     raise UserError(
-        f"data.classes must be one of {', '.join(few)}, full, full_things, full_fine, "
+        f"classes must be one of {', '.join(few)}, full, full_things, full_fine, "
         f"full_things_fine. Received: classes={kind!r}"
     )
 
@@ -129,7 +129,9 @@ def list_164k(root: Path, split: str, *, curated: str | None = None) -> list[Ite
     """
     images, maps = root / "images" / split, root / "annotations" / split
     for folder in (images, maps):
-        require(folder.is_dir(), "data.dir must be COCO-Stuff's folder", missing=folder)
+        require(
+            folder.is_dir(), "data.dir must be COCO-Stuff's folder", missing=str(folder)
+        )
     if curated is None:
         ids = sorted(path.stem for path in images.glob("*.jpg"))
     else:
@@ -161,7 +163,7 @@ def list_10k(root: Path, split: str) -> list[Item]:
 
 
 def _read_list(path: Path) -> list[str]:
-    require(path.is_file(), "data.dir must hold a list of pictures", missing=path)
+    require(path.is_file(), "data.dir must hold a list of pictures", missing=str(path))
     return path.read_text().split()
 
 

@@ -24,7 +24,7 @@ def _starts(length: int) -> list[int]:
 def _ramp(length: int) -> np.ndarray:
     """Weight of each pixel of a tile along an axis: less towards its ends."""
     inward = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1
-    return np.minimum(inward / (OVERLAP / 2), 1).astype(np.float32)
+    return np.minimum(inward / OVERLAP, 1).astype(np.float32)
 
 
 def _clusters_of_large(predict: Callable, image: np.ndarray) -> np.ndarray:

@@ -147,6 +147,17 @@ class DataOptions:
     """Classes told apart in COCO-Stuff, as in few_people or full_things; the recipe's
     if not given."""
 
+    curated: str | None = None
+    """Name of the list of COCO-Stuff's pictures that are used; the recipe's if not
+    given."""
+
+    names: list[str] | None = None
+    """Names of the classes of data.masks, for pictures and tables."""
+
+    repeat_mistakes: list[Literal["sky", "bgr"]] = field(default_factory=list)
+    """Mistakes of the authors' code that are repeated on COCO-Stuff: sky (of three
+    classes, pixels without one count as sky), bgr (red and blue change places)."""
+
     scale: float | None = None
     """Factor of both sides of pictures whose pixels are grouped; the recipe's, or 1, if
     not given."""

@@ -3,6 +3,8 @@
 Layout and rules are those of reference section 3.10.
 """
 
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,7 +53,7 @@ def list_tiles(root: Path, split: str) -> list[Item]:
         UserError: If the list is missing.
     """
     path = root / f"{split}.txt"
-    require(path.is_file(), "data.dir must be the prepared Potsdam", missing=path)
+    require(path.is_file(), "data.dir must be the prepared Potsdam", missing=str(path))
     labelled = split != "unlabelled_train"
     return [
         Item(
@@ -80,12 +82,14 @@ def labels_from_colours(picture: np.ndarray) -> np.ndarray:
         picture: uint8, shape ``(height, width, 3)``.
 
     Returns:
-        uint8, shape ``(height, width)``; ``IGNORE`` for any other colour.
+        uint8, shape ``(height, width)``; each channel counts as on or off, and
+        ``IGNORE`` is for combinations that are no class.
     """
-    labels = np.full(picture.shape[:2], IGNORE, np.uint8)
+    codes = (picture > 127) @ np.array([4, 2, 1])
+    table = np.full(8, IGNORE, np.uint8)
     for i, colour in enumerate(COLOURS):
-        labels[(picture == np.array(colour, np.uint8)).all(axis=-1)] = i
-    return labels
+        table[(np.array(colour) > 127) @ np.array([4, 2, 1])] = i
+    return table[codes]
 
 
 def halve(picture: np.ndarray) -> np.ndarray:
@@ -122,16 +126,42 @@ def prepare(
     pictures = sorted((raw / "4_Ortho_RGBIR").glob("top_potsdam_*_RGBIR.tif"))
     require(bool(pictures), "there must be 4_Ortho_RGBIR/*_RGBIR.tif", folder=str(raw))
     require(not out.exists(), "the folder of the tiles must not exist", out=str(out))
-    Image.MAX_IMAGE_PIXELS = None
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as place:
+        counts = _write_tiles(
+            pictures, Path(place), test_tiles=test_tiles, seed=seed, progress=progress
+        )
+        os.chmod(place, 0o755)
+        Path(place).rename(out)  # all of it or nothing
+        Path(place).mkdir()  # for the clean-up
+    return counts
+
+
+def _write_tiles(
+    pictures: list[Path],
+    out: Path,
+    *,
+    test_tiles: int,
+    seed: int,
+    progress: Callable[[int, int], None],
+) -> dict[str, int]:
+    """Cuts pictures into tiles and writes the lists of the splits."""
     for name in ("imgs", "gt"):
-        (out / name).mkdir(parents=True)
+        (out / name).mkdir()
     labelled, unlabelled = [], []
     for i, path in enumerate(pictures):
-        picture = halve(np.array(Image.open(path)))
-        truth = raw / "5_Labels_for_participants" / path.name.replace("RGBIR", "label")
-        labels = None
+        with Image.open(path) as file:
+            picture = halve(np.array(file))
+        require(
+            picture.ndim == 3 and picture.shape[2] == 4,
+            f"{path} must have R, G, B and infrared",
+            shape=picture.shape,
+        )
+        folder = path.parents[1] / "5_Labels_for_participants"
+        truth, labels = folder / path.name.replace("RGBIR", "label"), None
         if truth.is_file():
-            labels = labels_from_colours(np.array(Image.open(truth))[::2, ::2, :3])
+            with Image.open(truth) as file:
+                labels = labels_from_colours(np.array(file.convert("RGB"))[::2, ::2])
         number = path.stem.removeprefix("top_potsdam_").removesuffix("_RGBIR")
         for row in range(picture.shape[0] // TILE):
             for column in range(picture.shape[1] // TILE):
@@ -158,3 +188,37 @@ def prepare(
         (out / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
     (out / "debugged.out").touch()  # the authors' loader asks for it
     return {split: len(names) for split, names in lists.items()}
+
+
+def join_tiles(tiles: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Whole pictures of tiles named ``PICTURE_ROW_COLUMN``, as ``prepare`` names them.
+
+    Args:
+        tiles: Arrays ``(height, width, ...)`` of one shape, by name.
+
+    Returns:
+        Pictures by name; zeros where a tile is missing.
+
+    Raises:
+        UserError: If a name is none of these.
+    """
+    places: dict[str, dict[tuple[int, int], np.ndarray]] = {}
+    for name, tile in tiles.items():
+        picture, row, column = ["", *name.rsplit("_", 2)][-3:]
+        require(
+            bool(picture) and row.isdecimal() and column.isdecimal(),
+            "tiles must be named PICTURE_ROW_COLUMN",
+            name=name,
+        )
+        places.setdefault(picture, {})[int(row), int(column)] = tile
+    joined = {}
+    for picture, parts in places.items():
+        rows, columns = (max(place[axis] for place in parts) + 1 for axis in (0, 1))
+        missing = np.zeros_like(next(iter(parts.values())))
+        joined[picture] = np.concatenate(
+            [
+                np.concatenate([parts.get((y, x), missing) for x in range(columns)], 1)
+                for y in range(rows)
+            ]
+        )
+    return joined

@@ -35,6 +35,7 @@ from iic_tf.image_folder import (
 from iic_tf.map_folder import (
     IGNORE,
     MapSource,
+    Pictures,
     decode_labels,
     decode_picture,
     find_items,
@@ -502,6 +503,7 @@ def from_pictures(
     channels: int | None = None,
     scale: float = 1.0,
     split: bool = False,
+    names: Sequence[str] | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> MapSource:
     """Anyone's pictures, with or without label maps.
@@ -515,6 +517,7 @@ def from_pictures(
         channels: 1 or 3; 1 if None and all pictures are grey.
         scale: Factor of both sides.
         split: Whether the folders at the top are splits, one of them test.
+        names: Names of the classes.
         progress: Called now and then with the pictures done and their number.
 
     Raises:
@@ -564,16 +567,35 @@ def from_pictures(
         advice.append(f"Pictures without a label map, not scored: {without:,}")
     if masks:
         found = [labels for part in splits.values() for labels in part.labels or ()]
-        number = len(set().union(*(np.unique(labels) for labels in found)) - {IGNORE})
-        if number < 2:
-            advice.append(f"The label maps tell {number} classes apart")
+        classes_found = set().union(*(np.unique(x) for x in found)) - {IGNORE}
+        if len(classes_found) < 2:
+            advice.append(f"The label maps tell {len(classes_found)} classes apart")
+        require(
+            names is None or max(classes_found, default=0) < len(names),
+            "data.names must have a name for every class of data.masks",
+            names=names,
+            highest_class=int(max(classes_found, default=0)),
+        )
     kept = {part.kept for part in splits.values()}
     origin = f"{images}, {'; '.join(sorted(kept))}"
-    return MapSource(splits, origin, ". ".join(advice) or None)
+    told = ". ".join(advice) or None
+    return MapSource(splits, origin, told, tuple(names) if names else None)
+
+
+def _told(splits: dict[str, Pictures]) -> str | None:
+    """What was skipped, in words."""
+    unreadable = [pair for part in splits.values() for pair in part.unreadable]
+    return f"Skipped: {describe_unreadable(unreadable)}" if unreadable else None
 
 
 def from_coco_stuff(
-    root: Path, *, classes: str, curated: str | None, scale: float
+    root: Path,
+    *,
+    classes: str,
+    curated: str | None,
+    scale: float,
+    mistakes: Sequence[str] = (),
+    progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> MapSource:
     """COCO-Stuff: the 164k pictures, or where there are imageLists the 10k.
 
@@ -582,53 +604,73 @@ def from_coco_stuff(
         classes: See ``coco_stuff.class_table``.
         curated: Name of the list of pictures, for 164k; all if None.
         scale: Factor of both sides of the pictures, as published 0.33.
+        mistakes: Of the authors' code, to be repeated: ``"sky"`` (with few classes,
+            pixels without one are sky), ``"bgr"`` (red and blue change places).
+        progress: Called now and then with the pictures done and their number.
 
     Raises:
         UserError: If something is missing.
     """
     table, names = coco_stuff.class_table(classes)
-    read_labels: Callable[[Path], np.ndarray]
+    if "sky" in mistakes and classes.startswith("few"):
+        table[IGNORE] = names.index("sky")
+    decode: Callable[[Path], np.ndarray]
     if (root / "imageLists").is_dir():
         groups = {name: coco_stuff.list_10k(root, name) for name in ("train", "test")}
-        read_labels = coco_stuff.read_mat_labels
+        decode = coco_stuff.read_mat_labels
     else:
         groups = {
             name: coco_stuff.list_164k(root, f"{name}2017", curated=curated)
             for name in ("train", "val")
         }
-        read_labels = decode_labels
+        decode = decode_labels
+
+    def read(path: Path) -> np.ndarray:
+        picture = decode_picture(path, scale=scale)
+        return picture[..., ::-1] if "bgr" in mistakes else picture
+
     splits = {
         {"val": "test"}.get(name, name): read_pictures(
             some,
-            read_image=partial(decode_picture, scale=scale),
-            read_labels=lambda path: shrink(read_labels(path), scale),
+            read_image=read,
+            read_labels=lambda path: shrink(decode(path), scale),
             classes=table,
+            progress=progress,
         )
         for name, some in groups.items()
     }
-    first = next(iter(splits.values()))
-    return MapSource(splits, f"{root}, {first.kept}", class_names=names)
+    kept = "; ".join(sorted({part.kept for part in splits.values()}))
+    return MapSource(splits, f"{root}, {kept}", _told(splits), names)
 
 
-def from_potsdam(root: Path, *, classes: int) -> MapSource:
+def from_potsdam(
+    root: Path,
+    *,
+    classes: int,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> MapSource:
     """The prepared tiles of Potsdam, see ``potsdam``.
 
     Args:
         root: Folder of the tiles.
         classes: 3 or 6.
+        progress: Called now and then with the tiles done and their number.
 
     Raises:
         UserError: If a list is missing.
     """
     table, names = potsdam.class_table(classes)
+    lists = {split: potsdam.list_tiles(root, split) for split in potsdam.SPLITS}
     splits = {
         split: read_pictures(
-            potsdam.list_tiles(root, split),
+            items,
             read_image=potsdam.read_tile,
             read_labels=potsdam.read_tile_labels,
             classes=table,
+            progress=progress,
         )
-        for split in potsdam.SPLITS
+        for split, items in lists.items()
+        if items
     }
-    first = next(iter(splits.values()))
-    return MapSource(splits, f"{root}, {first.kept}", class_names=names)
+    kept = "; ".join(sorted({part.kept for part in splits.values()}))
+    return MapSource(splits, f"{root}, {kept}", _told(splits), names)

@@ -11,7 +11,7 @@ from iic_tf.perturb import compose
 
 
 def of_values(images):
-    """Soft maps of one sub-head with two clusters: the first channel is the second's."""
+    """Soft maps of one sub-head: the first channel is how likely cluster 1 is."""
     bright = tf.convert_to_tensor(images)[..., 0]
     return tf.stack((1 - bright, bright), axis=-1)[..., None, :]
 

@@ -102,6 +102,15 @@ def test_a_run_with_label_maps(folders, out, capsys):
     assert "scored_on" in rows_of(folder)[0]
 
 
+def test_classes_have_names_where_they_are_given(folders, out, capsys):
+    changes = {"data.names": "[sky,wall,road]", "name": "first"}
+    assert models_iic.main(words(folders, out, **changes)) in (0, 3)
+    assert re.search(r"IoU \d\.\d+  wall, \d+ % of the pixels", capsys.readouterr().out)
+    changes["data.names"] = "[sky,wall]"
+    assert models_iic.main(words(folders, out, **changes)) == 2
+    assert "a name for every class" in capsys.readouterr().err
+
+
 def test_no_label_map_is_needed(folders, out, capsys):
     changes = {"data.masks": None, "name": "first"}
     assert models_iic.main(words(folders, out, **changes)) in (0, 3)
@@ -275,8 +284,22 @@ def test_pictures_are_curated(tmp_path, capsys):
     assert models_iic.main(["curate", str(tmp_path), "--name", "mine"]) == 0
     assert (tmp_path / "curated" / "val2017" / "mine.txt").read_text() == "0\n"
     assert "1 of 2 pictures" in capsys.readouterr().out
-    assert models_iic.main(["curate", str(tmp_path), "--classes", "no"]) == 2
-    assert "data.classes must be one of" in capsys.readouterr().err
+    assert models_iic.main(["curate", str(tmp_path), "--name", "mine"]) == 2
+    assert "must not exist" in capsys.readouterr().err
+    wrong = ["curate", str(tmp_path), "--name", "other", "--classes", "no"]
+    assert models_iic.main(wrong) == 2
+    assert "classes must be one of" in capsys.readouterr().err
+
+
+def test_label_maps_of_tiles_are_joined(tmp_path, capsys):
+    for row in range(2):
+        tile = Image.fromarray(np.full((4, 6), row, np.uint8))
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        tile.save(tmp_path / "labels" / f"7_13_{row}_0.png")
+    out = tmp_path / "whole"
+    assert models_iic.main(["mosaic", str(tmp_path / "labels"), str(out)]) == 0
+    joined = decode_labels(out / "7_13.png")
+    np.testing.assert_array_equal(joined[:, 0], [0] * 4 + [1] * 4)
 
 
 def test_potsdam_is_prepared_or_the_mistake_told(tmp_path, capsys):

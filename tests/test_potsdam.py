@@ -60,7 +60,7 @@ def test_nothing_is_written_over(raw, tmp_path):
 
 
 def test_colours_and_classes():
-    picture = np.array([[(255, 255, 255), (0, 255, 0), (1, 2, 3)]], np.uint8)
+    picture = np.array([[(255, 250, 255), (9, 255, 0), (1, 2, 3)]], np.uint8)
     found = potsdam.labels_from_colours(picture)
     np.testing.assert_array_equal(found, [[0, 3, IGNORE]])
     table, _ = potsdam.class_table(3)
@@ -70,3 +70,22 @@ def test_colours_and_classes():
 def test_halving_takes_the_mean_of_four():
     picture = np.array([[0, 2, 9], [4, 6, 9]], np.uint8)[..., None]
     np.testing.assert_array_equal(potsdam.halve(picture), [[[3]]])
+
+
+def test_tiles_are_joined_and_a_missing_one_is_black():
+    tiles = {f"2_10_{r}_{c}": np.full((2, 3), 1 + r + c) for r, c in ((0, 0), (1, 1))}
+    joined = potsdam.join_tiles(tiles)["2_10"]
+    np.testing.assert_array_equal(joined[:, ::3], [[1, 0], [1, 0], [0, 3], [0, 3]])
+    with pytest.raises(UserError, match="PICTURE_ROW_COLUMN"):
+        potsdam.join_tiles({"a_b": np.zeros((2, 2))})
+
+
+def test_a_preparation_that_breaks_leaves_nothing(raw, tmp_path):
+    folder, _ = raw
+    Image.new("RGB", (40, 40)).save(
+        folder / "4_Ortho_RGBIR" / "top_potsdam_9_9_RGBIR.tif"
+    )
+    with pytest.raises(UserError, match="R, G, B and infrared"):
+        potsdam.prepare(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
