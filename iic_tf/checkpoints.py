@@ -167,7 +167,11 @@ def fingerprint(images: np.ndarray | Sequence[np.ndarray]) -> str:
 
 
 def manifest(
-    *, devices: list[str], origin: str, images: np.ndarray | Sequence[np.ndarray]
+    *,
+    devices: list[str],
+    origin: str,
+    images: np.ndarray | Sequence[np.ndarray],
+    material: np.ndarray | Sequence[np.ndarray],
 ) -> dict[str, Any]:
     """What a run depends on besides its options: versions, devices, data.
 
@@ -175,6 +179,7 @@ def manifest(
         devices: Names of the devices in use.
         origin: Where the images came from.
         images: The training images.
+        material: All that training depends on, to tell it from other data.
     """
     shape = [len(images), *(np.max([image.shape for image in images], axis=0).tolist())]
     return {
@@ -187,5 +192,5 @@ def manifest(
         "devices": devices,
         "data": origin,
         "data_shape": shape,
-        "data_fingerprint": fingerprint(images),
+        "data_fingerprint": fingerprint(material),
     }

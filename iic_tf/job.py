@@ -176,7 +176,8 @@ def _open_run(
     facts = manifest(
         devices=list(trainer.strategy.extended.worker_devices),
         origin=task.origin,
-        images=task.material(options),
+        images=task.images,
+        material=task.material(options),
     )
     if options.resume is None:
         prefix = run_prefix(options)

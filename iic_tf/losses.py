@@ -150,7 +150,8 @@ def segmentation_loss(
     """
     pairs = tf.reduce_sum(joints, axis=(-2, -1), keepdims=True)
     most = tf.reduce_max(pairs, axis=-3, keepdims=True)
-    joints = tf.where(pairs <= EMPTY * most, 0, joints)  # no more than rounding
+    empty = pairs <= EMPTY * most  # what is there is rounding
+    joints = tf.where(empty, tf.zeros_like(joints), joints)
     return tf.reduce_mean(iic_loss(joints, lamb, detached=detached), axis=-1)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,20 @@ def apply_map_protocol(
         words,
         all_of(mapped) if mapped else None,
     )
+
+
+@lru_cache(maxsize=1)
+def _compile_joint(model: SegmentIIC) -> Callable:
+    """Compiles once the joint of the main sub-heads for a batch of pairs."""
+
+    @tf.function(autograph=False)
+    def count(*batch: Any) -> tf.Tensor:
+        results = map_losses(
+            model, batch, lamb=tf.ones(2), reach=0, at_pixels=False, training=False
+        )
+        return results["main"]["joint"]
+
+    return count
 
 
 @dataclass(frozen=True)
@@ -281,14 +295,7 @@ class MapTask:
 
     def health(self, model: SegmentIIC, options: Options) -> Health:
         """State of the main sub-heads of a trained network, over some pairs."""
-
-        @tf.function(autograph=False)
-        def count(*batch: Any) -> tf.Tensor:
-            results = map_losses(
-                model, batch, lamb=tf.ones(2), reach=0, at_pixels=False, training=False
-            )
-            return results["main"]["joint"]
-
+        count = _compile_joint(model)
         joints = [count(*batch).numpy() for batch in self._pairs(options)]
         return measure(np.sum(joints, axis=0))
 

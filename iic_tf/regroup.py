@@ -8,6 +8,8 @@ are fitted to these groupings. Nothing else of the network changes, and no label
 read.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 
@@ -176,16 +178,9 @@ def _start_from(
     return np.array([candidate.head for candidate in used])
 
 
-def regroup_maps(
-    model: SegmentIIC, batches: tf.data.Dataset, *, reach: int
-) -> Regrouped:
-    """As ``regroup``, for label maps: pairs are pixels of originals and of copies.
-
-    Args:
-        model: Its main sub-heads are replaced.
-        batches: As in ``map_pipeline.training_map_batches``.
-        reach: T, the largest displacement along each axis, in places of features.
-    """
+@lru_cache(maxsize=1)
+def _compile_count(model: SegmentIIC, reach: int) -> Callable:
+    """Compiles once what a regrouping does with a batch."""
     aux = model.banks["aux"]
 
     @tf.function(autograph=False)
@@ -207,6 +202,23 @@ def regroup_maps(
             )[:, 0]
         return tf.cast(features, tf.float32), named, shown, joint
 
+    return count
+
+
+def regroup_maps(
+    model: SegmentIIC, batches: tf.data.Dataset, *, reach: int
+) -> Regrouped:
+    """As ``regroup``, for label maps: pairs are pixels of originals and of copies.
+
+    Args:
+        model: Its main sub-heads are replaced.
+        batches: As in ``map_pipeline.training_map_batches``.
+        reach: T, the largest displacement along each axis, in places of features.
+
+    Raises:
+        UserError: If no pixel trains.
+    """
+    count = _compile_count(model, reach)
     joints: Any = 0.0
     kept = []
     share = MAX_FITTED // int(batches.cardinality())

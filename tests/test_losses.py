@@ -312,3 +312,28 @@ def test_segmentation_of_everything_masked_is_zero():
     maps = tf.constant(np.random.default_rng(0).random((1, 3, 3, 2)))
     loss = segmentation_loss_of(maps, maps, np.zeros((1, 3, 3)), 1)
     assert float(loss) == pytest.approx(0, abs=1e-9)
+
+
+def test_nan_in_a_map_is_not_hidden():
+    maps = np.full((1, 3, 3, 2), 0.5, np.float32)
+    maps[0, 1, 1] = np.nan
+    assert np.isnan(segmentation_loss_of(maps, maps, np.ones((1, 3, 3)), 1))
+
+
+def test_sure_maps_lose_nothing_to_rounding():
+    """Nearly one-hot maps: joints hold sums of 1e5 beside entries of 1e-2."""
+    rng = np.random.default_rng(0)
+    logits = 12 * (rng.random((2, 64, 64, 4)) > 0.6)
+    maps = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    found = []
+    for kind in ("f4", "f8"):
+        variable = tf.Variable(maps.astype(kind))
+        with tf.GradientTape() as tape:
+            joints = losses.segmentation_joint(
+                variable[..., None, :], variable[:, ::-1, ..., None, :], reach=5
+            )
+            loss = losses.segmentation_loss(joints)[0]
+        found.append((float(loss), tape.gradient(loss, variable).numpy()))
+    assert found[0][0] == pytest.approx(found[1][0], abs=1e-5)
+    scale = abs(found[1][1]).max()
+    assert abs(found[0][1] - found[1][1]).max() < 1e-3 * scale
