@@ -20,6 +20,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
@@ -143,6 +144,37 @@ def seconds(step: Callable, budget: float) -> float:
     return min(times)
 
 
+def plot(path: Path, *, batch: int) -> None:
+    """Draws how our times grow with k, side and T, the other two as published."""
+    usual = {"k": 15, "side": 128, "reach": 10}
+    values = {
+        "k": (3, 6, 12, 24, 48),
+        "side": (32, 64, 128, 256),
+        "reach": (0, 2, 5, 10, 20),
+    }
+    figure = Figure(figsize=(10, 3.4), dpi=110, layout="constrained")
+    for axes, (name, points) in zip(figure.subplots(1, 3), values.items(), strict=True):
+        for collapsed, colour in ((False, "C0"), (True, "C1")):
+            times = []
+            for point in points:
+                case = {**usual, name: point}
+                step = ours(
+                    make_maps(batch, case["side"], case["k"]), case["reach"], collapsed
+                )
+                step()
+                times.append(1000 * seconds(step, 1.0))
+            label = "collapsed" if collapsed else "uncollapsed"
+            axes.plot(points, times, marker=".", color=colour, label=label)
+        others = ", ".join(f"{n} {v}" for n, v in usual.items() if n != name)
+        axes.set_title(others, fontsize=9)
+        axes.set_xlabel({"reach": "T", "side": "side in pixels"}.get(name, name))
+        axes.set_ylim(0)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel(f"ms, forward and backward, batch {batch}")
+    figure.axes[0].legend(frameon=False)
+    figure.savefig(path)
+
+
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
@@ -153,7 +185,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--without", choices=FORMS, nargs="*", default=[])
     parser.add_argument("--memory", action="store_true", help="measure memory too")
+    parser.add_argument("--plot", type=Path, help="PNG file: cost over k, side and T")
     arguments = parser.parse_args()
+    if arguments.plot:
+        plot(arguments.plot, batch=arguments.batch)
+        return
     forms = [form for form in FORMS if form not in arguments.without]
     others = [form for form in forms if form != "ours"]
     console = Console(width=140)
