@@ -49,9 +49,10 @@ class Recipe:
         figures: Figures given to ``make_views`` where they differ from its defaults.
         sobel: Whether the network begins with a Sobel layer, which the last channel of
             the views, grey, is for.
-        neighbours: Nearest neighbours used in training where the user does not say, by
-            pixel values and as many by orientation histograms.
-        centred: Whether they are told by what distinguishes images from the mean image.
+        neighbours: Nearest neighbours of each image used in training where the user
+            does not say.
+        photographs: Whether they are told as those of photographs are, and all copies
+            show one instead of half of them (``iic_tf/neighbours.py``).
         class_names: Names of the classes, for pictures.
     """
 
@@ -61,7 +62,7 @@ class Recipe:
     figures: dict[str, Any] = field(default_factory=dict)
     sobel: bool = False
     neighbours: int = 0
-    centred: bool = False
+    photographs: bool = False
     class_names: tuple[str, ...] | None = None
 
     def check(self, source: Source, *, name: str) -> None:
@@ -581,7 +582,7 @@ _CIFAR = Recipe(
     source_shape=(32, 32, 3),
     make_views=photos,
     neighbours=5,
-    centred=True,
+    photographs=True,
     class_names=_CIFAR10,
 )
 _COARSE = replace(_CIFAR, find=cifar100_20_images, class_names=_SUPERCLASSES)

@@ -210,7 +210,7 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         views,
         source.origin,
         class_names=source.class_names or recipe.class_names,
-        centred=recipe.centred,
+        photographs=recipe.photographs,
     )
     # the images of the source are in the task, some of them in another order
     return options, recipe, dataclasses.replace(source, splits={}), task
@@ -324,7 +324,8 @@ def run(options: Options) -> int:
             pairs = pairs.replace("images", f"windows of {side}×{side} pixels")
         if options.data.neighbours:
             pairs += (
-                f", half of them of one of {options.data.neighbours} nearest "
+                f", {'all' if task.photographs else 'half'} of them of one of "
+                f"{options.data.neighbours} nearest "
                 "neighbours, which are being found"
             )
         console.print(f"Pairs:    {pairs}")

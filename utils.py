@@ -666,9 +666,11 @@ def draw_pairs(task: ClusterTask, options: Options) -> Path:
     title = f"{options.data.recipe}: originals and their perturbed copies"
     if number and len(images) > 1:
         neighbours = find_neighbours(
-            images, number=number, centred=task.centred, seed=options.seed
-        ).by_edges
-        title += ", half of them of a near neighbour"
+            images, number=number, photographs=task.photographs, seed=options.seed
+        ).nearest
+        title += (
+            f", {'all' if task.photographs else 'half'} of them of a near neighbour"
+        )
     [views] = training_batches(
         images,
         task.views,
@@ -678,6 +680,7 @@ def draw_pairs(task: ClusterTask, options: Options) -> Path:
         start=0,
         steps=1,
         neighbours=neighbours,
+        neighbour_share=task.neighbour_share,
     )
     path = Path(options.out) / f"pairs_{run_prefix(options)}.png"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -43,19 +43,25 @@ class ClusterTask:
         views: What is done to them.
         origin: Where they came from, in words.
         class_names: Names of the classes, or None.
-        centred: Whether neighbours are told by what distinguishes images from the mean.
+        photographs: Whether neighbours are told as those of photographs are, and all
+            copies show one instead of half of them.
     """
 
     protocol: Protocol
     views: Views
     origin: str
     class_names: tuple[str, ...] | None = None
-    centred: bool = False
+    photographs: bool = False
 
     @property
     def seen_shape(self) -> tuple[int | None, int | None, int]:
         """Height, width and channels that the network sees."""
         return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
+
+    @property
+    def neighbour_share(self) -> float:
+        """Share of the copies that show a neighbour, if there are any."""
+        return 1.0 if self.photographs else 0.5
 
     @property
     def images(self) -> np.ndarray:
@@ -124,7 +130,7 @@ class ClusterTask:
         return find_neighbours(
             self.images,
             number=options.data.neighbours,
-            centred=self.centred,
+            photographs=self.photographs,
             seed=options.seed,
         )
 
@@ -148,7 +154,8 @@ class ClusterTask:
             passes=passes,
             subsets=self.subsets(options.train.order),
             shuffle=options.data.shuffle,
-            neighbours=None if prepared is None else prepared.by_edges,
+            neighbours=None if prepared is None else prepared.nearest,
+            neighbour_share=self.neighbour_share,
         )
 
     def regroup(

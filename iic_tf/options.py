@@ -192,10 +192,10 @@ class DataOptions:
     """Figures of the recipe's perturbation to replace, as in rotation: 30."""
 
     neighbours: int | None = None
-    """Nearest neighbours of an image by orientation histograms, found without labels,
-    that stand in for it in half of its copies. As many by pixel values help to decide
-    how overclusters are grouped. This goes beyond plain IIC; 0 for plain IIC; the
-    recipe's number if not given."""
+    """Images that look most like an image, found without labels, that stand in for it
+    in half of its copies, of photographs in all. They also decide how overclusters are
+    grouped. This goes beyond plain IIC; 0 for plain IIC; the recipe's number if not
+    given."""
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""

@@ -142,12 +142,14 @@ def _to_float(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32) / 255.0
 
 
-def _draw_neighbours(near: tf.Tensor, index: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Replaces half of the image numbers, at random, by one of their neighbours."""
+def _draw_neighbours(
+    near: tf.Tensor, index: tf.Tensor, seed: tf.Tensor, *, share: float
+) -> tf.Tensor:
+    """Replaces a share of the image numbers, at random, by one of their neighbours."""
     number = near.shape[1]
-    # one draw in [0, 2 number): the upper half keeps the image itself
+    # one draw for both: below the number it is a neighbour, above the image itself
     drawn = tf.random.stateless_uniform(
-        tf.shape(index), seed, 0, 2 * number, dtype=tf.int32
+        tf.shape(index), seed, 0, round(number / share), dtype=tf.int32
     )
     rows = tf.gather(near, index)
     column = tf.minimum(drawn, number - 1)
@@ -168,6 +170,7 @@ def training_batches(
     subsets: Sequence[np.ndarray | None] = (None,),
     shuffle: bool = True,
     neighbours: np.ndarray | None = None,
+    neighbour_share: float = 0.5,
 ) -> tf.data.Dataset:
     """Batches for the steps ``start`` to ``steps - 1`` of a run.
 
@@ -183,8 +186,9 @@ def training_batches(
         subsets: For each kind of pass the numbers of the images it goes over, or None
             for all.
         shuffle: Whether each pass goes over its images in an order of its own.
-        neighbours: Numbers of each image's nearest neighbours, ``(n, number)``. Half
+        neighbours: Numbers of each image's nearest neighbours, ``(n, number)``. Some
             of the copies, drawn at random, then show a neighbour instead.
+        neighbour_share: How many of them, in (0, 1].
 
     Returns:
         Data set of tuples ``(x, gx_1, ..., gx_r)``, each float32 of shape
@@ -216,7 +220,9 @@ def training_batches(
         # one call for all copies; every row of the tiled batch gets draws of its own
         shown = tf.tile(index, (repeats,))
         if near is not None:
-            shown = _draw_neighbours(near, shown, tf.random.fold_in(key, 4))
+            shown = _draw_neighbours(
+                near, shown, tf.random.fold_in(key, 4), share=neighbour_share
+            )
         tiled = _to_float(pick(shown))
         copies = tf.split(views.perturb(tiled, tf.random.fold_in(key, 1)), repeats)
         return (views.original(x, tf.random.fold_in(key, 0)), *copies)

@@ -44,8 +44,8 @@ class Regrouped(NamedTuple):
 
     Attributes:
         information: What the best grouping of each auxiliary sub-head knows about
-            pairs of neighbours by pixel values, or without neighbours of copies, in
-            nats, shape ``(h_aux,)``.
+            pairs of neighbours (by pixel values if these are asked), or without
+            neighbours of copies, in nats, shape ``(h_aux,)``.
         sources: Auxiliary sub-head that each main sub-head started from, ``(h,)``.
     """
 
@@ -78,16 +78,16 @@ def _candidates(
     Args:
         head: The auxiliary sub-head.
         copies: Joint of pairs of copies, shape ``(K, K)``.
-        near: Joints of pairs of neighbours, by pixels and by edges; may be empty.
+        near: Joints of pairs of nearest neighbours, and of neighbours by pixels where
+            these are asked, too; empty without neighbours.
         k: Number of clusters.
     """
-    if near:
-        by_pixels, by_edges = near
+    if len(near) == 2:
+        nearest, by_pixels = near
         judge = by_pixels
-        joints = [by_pixels + by_edges, by_pixels + COPIES_WEIGHT * copies]
+        joints = [by_pixels + nearest, by_pixels + COPIES_WEIGHT * copies]
     else:
-        judge = copies
-        joints = [copies]
+        [judge] = joints = near or [copies]
     groupings = [group_overclusters(joint, k).groups for joint in joints]
     found = [
         _Candidate(grouped_information(judge, groups, k), head, groups)
@@ -108,11 +108,13 @@ def regroup(
 ) -> Regrouped:
     """Groups the overclusters of every auxiliary sub-head, refits the main sub-heads.
 
-    Each is grouped twice: by pairs of neighbours, and by pairs of copies with some
-    neighbours. The two make different mistakes, and the loss tells at the end which to
-    keep, but for one that it prefers: a grouping by copies that knows clearly less of
-    neighbours than its sibling is dropped (``docs/convergence.md``). Groupings that lag
-    behind the best are left out; the main sub-heads share the others evenly.
+    Where neighbours by pixels are known, each is grouped twice: by pairs of neighbours,
+    and by pairs of copies with some neighbours. The two make different mistakes, and
+    the loss tells at the end which to keep, but for one that it prefers: a grouping by
+    copies that knows clearly less of neighbours than its sibling is dropped
+    (``docs/convergence.md``). Otherwise each is grouped by neighbours, or without them
+    by copies. Groupings that lag behind the best are left out; the main sub-heads share
+    the others evenly.
 
     Args:
         model: Its main sub-heads are replaced.
@@ -132,7 +134,8 @@ def regroup(
         place[chosen] = np.arange(len(chosen))
         tables = [
             place[table[chosen]]
-            for table in (neighbours.by_pixels, neighbours.by_edges)
+            for table in (neighbours.nearest, neighbours.by_pixels)
+            if table is not None
         ]
     batches = evaluation_batches(
         images, views, numbers=chosen, pairs=True, batch=1000, seed=seed

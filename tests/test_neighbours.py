@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from iic_tf import neighbours
+from iic_tf import neighbours, patches
 from iic_tf.neighbours import (
     CELLS,
     ORIENTATIONS,
@@ -19,12 +19,12 @@ def test_digits_of_one_kind_are_neighbours(digits):
         assert (table != np.arange(1000)[:, None]).all()
     np.testing.assert_array_equal(found.candidates, np.arange(1000))
     assert (labels[found.by_pixels[:, 0]] == labels).mean() > 0.85
-    assert (labels[found.by_edges[:, 0]] == labels).mean() > 0.9
+    assert (labels[found.nearest[:, 0]] == labels).mean() > 0.9
 
 
 @pytest.mark.parametrize(
     ("describe", "name"),
-    [(pixel_values, "by_pixels"), (orientation_histograms, "by_edges")],
+    [(pixel_values, "by_pixels"), (orientation_histograms, "nearest")],
 )
 def test_they_are_the_nearest_by_angle(digits, describe, name):
     images = digits[0][:200]
@@ -84,19 +84,54 @@ def test_histograms_change_little_when_an_image_moves_a_little(digits):
     assert cosine(orientation_histograms) > 0.95 > cosine(pixel_values)
 
 
-def test_what_all_images_share_does_not_count_when_centred():
-    """Four kinds of faint pictures on one background, bright or dim."""
+@pytest.fixture
+def fewer_kinds(monkeypatch):
+    """Fifty kinds of windows, learned from some thousands: seconds less."""
+    monkeypatch.setattr(patches, "KINDS", 50)
+    monkeypatch.setattr(patches, "NUM_WINDOWS", 5_000)
+
+
+def textured(kinds, *, side=32):
+    """Colour pictures of upright or level waves, wide or narrow."""
     rng = np.random.default_rng(0)
-    background = rng.integers(0, 180, (1, 16, 16, 1))
-    kinds = rng.integers(0, 20, (4, 16, 16, 1))
-    which = np.arange(200) % 4
-    gain = rng.uniform(0.5, 1, (200, 1, 1, 1))
-    noise = rng.integers(0, 60, (200, 16, 16, 1))
-    images = (gain * background + kinds[which] + noise).astype(np.uint8)
-    shares = [
-        (which[table] == which[:, None]).mean()
-        for centred in (False, True)
-        for table in [find_neighbours(images, number=5, seed=0, centred=centred)[1]]
-    ]
-    assert shares[1] > shares[0] + 0.05
-    assert shares[1] > 0.8
+    places = np.arange(side) * np.where(kinds % 2, 0.5, 1.0)[:, None]
+    waves = np.sin(places + rng.uniform(0, 6, (len(kinds), 1)))
+    waves = np.repeat(waves[:, None], side, axis=1)
+    waves = np.where((kinds < 2)[:, None, None], waves, waves.transpose(0, 2, 1))
+    colours = rng.uniform(-60, 60, (len(kinds), 1, 1, 3))  # tell nothing
+    images = 128 + colours + 30 * waves[..., None]
+    images += rng.normal(0, 25, images.shape)
+    return np.clip(images, 0, 255).astype(np.uint8)
+
+
+def test_photographs_are_compared_by_edges_and_texture(fewer_kinds):
+    kinds = np.arange(160) % 4
+    images = textured(kinds)
+    found = find_neighbours(images, number=5, seed=0, photographs=True)
+    assert found.by_pixels is None
+    assert found.nearest.shape == (160, 5) and found.nearest.dtype == np.int32
+    assert (found.nearest != np.arange(160)[:, None]).all()
+    by_pixels = find_neighbours(images, number=5, seed=0).by_pixels
+    right, by_colour = (
+        (kinds[table] == kinds[:, None]).mean() for table in (found.nearest, by_pixels)
+    )
+    assert right > 0.9 > by_colour
+    again = find_neighbours(images, number=5, seed=0, photographs=True)
+    np.testing.assert_array_equal(again.nearest, found.nearest)
+
+
+def test_a_photograph_is_near_its_mirror_image(fewer_kinds):
+    images = textured(np.arange(60) % 4)
+    images = np.concatenate([images, images[:, :, ::-1]])
+    found = find_neighbours(images, number=3, seed=0, photographs=True)
+    np.testing.assert_array_equal(found.nearest[:, 0], (np.arange(120) + 60) % 120)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8, 1), (2, 40, 24, 3)])
+def test_photographs_that_are_few_small_or_all_alike(shape, fewer_kinds):
+    found = find_neighbours(
+        np.zeros(shape, np.uint8), number=5, seed=0, photographs=True
+    )
+    n = shape[0]
+    assert found.nearest.shape == (n, n - 1)
+    assert (found.nearest != np.arange(n)[:, None]).all()

@@ -71,16 +71,19 @@ def blocks(*groups):
 
 
 def test_copies_may_group_otherwise_unless_neighbours_know_better():
-    by_edges = by_pixels = blocks([0, 1], [2, 3])
-    same = _candidates(0, by_pixels, [by_pixels, by_edges], k=2)
+    nearest = by_pixels = blocks([0, 1], [2, 3])
+    same = _candidates(0, by_pixels, [nearest, by_pixels], k=2)
     assert len(same) == 2
-    [kept] = _candidates(7, blocks([0, 2], [1, 3]), [by_pixels, by_edges], k=2)
+    [kept] = _candidates(7, blocks([0, 2], [1, 3]), [nearest, by_pixels], k=2)
     assert kept.head == 7
     assert kept.groups[0] == kept.groups[1] != kept.groups[2] == kept.groups[3]
     # neighbours that cannot tell leave it to the copies
     nothing = np.full((4, 4), 1 / 16)
     found = _candidates(0, blocks([0, 2], [1, 3]), [nothing, nothing], k=2)
     assert found[-1].groups[0] == found[-1].groups[2] != found[-1].groups[1]
+    # photographs have neighbours of one kind, which decide alone
+    [by_near] = _candidates(0, blocks([0, 2], [1, 3]), [nearest], k=2)
+    assert by_near.groups[0] == by_near.groups[1] != by_near.groups[2]
     # without neighbours there are only the copies
     [only] = _candidates(0, blocks([0, 2], [1, 3]), [], k=2)
     assert only.groups[0] == only.groups[2] and only.information > 0.5
