@@ -14,6 +14,8 @@ import numpy as np
 
 from iic_tf import sources
 from iic_tf.console import console, counted
+from iic_tf.map_folder import MapSource
+from iic_tf.map_pipeline import MapViews
 from iic_tf.options import DataOptions, UserError, check_arguments, require
 from iic_tf.perturb import (
     Perturbation,
@@ -24,6 +26,8 @@ from iic_tf.perturb import (
     cutout,
     flip,
     jitter,
+    move,
+    of_colours,
     rotate,
     shift_tone,
     to_grey,
@@ -222,7 +226,9 @@ def find(options: DataOptions) -> tuple[str, Recipe, Source]:
     """
     name = options.recipe or "mnist"
     require(
-        name in RECIPES, f"data.recipe must be one of {', '.join(RECIPES)}", recipe=name
+        name in RECIPES,
+        f"data.recipe must be one of {', '.join([*RECIPES, *MAP_RECIPES])}",
+        recipe=name,
     )
     source = own_images(options, RECIPES[name].source_shape if options.recipe else None)
     if source is not None and options.recipe is None:
@@ -478,6 +484,69 @@ def photos(
     )
 
 
+def maps(
+    channels_of_images: int,
+    *,
+    window: int = 128,
+    zoom: tuple[float, float] = (1.0, 1.0),
+    flipped: float = 0.5,
+    rotation: float = 0.0,
+    shear: float = 0.0,
+    scale: tuple[float, float] = (1.0, 1.0),
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.4,
+    hue: float = 0.125,
+    channels: str = "rgb",
+) -> MapViews:
+    """Pairs of windows of pictures: moved, which can be undone, and other colours.
+
+    Args:
+        channels_of_images: Of the pictures: 1, 3, or 4 with infrared.
+        window: Side in pixels of the windows that train.
+        zoom: Range of the factor by which pictures grow before a window is cut.
+        flipped: Share of the copies mirrored.
+        rotation: Range of the angle of copies in degrees, to both sides.
+        shear: Range of the angle of their shear in degrees.
+        scale: Range of the factor by which things in copies shrink.
+        brightness: Range of the brightness factor about 1.
+        contrast: Range of the contrast factor about 1.
+        saturation: Range of the saturation factor about 1.
+        hue: Range of the turn of hue, in rounds.
+        channels: What the network gets of colours: rgb, grey, edges (slopes along x and
+            y) or rgb+edges; infrared stays the last.
+    """
+    require(window >= 8, "data.perturb.window must be at least 8", window=window)
+    for name, pair in (("zoom", zoom), ("scale", scale)):
+        require(
+            0 < pair[0] <= pair[1],
+            f"data.perturb.{name} must be two factors above 0, the lower first",
+            **{name: pair},
+        )
+    kinds = ("rgb", "grey", "edges", "rgb+edges")
+    require(
+        channels in kinds,
+        f"data.perturb.channels must be one of {', '.join(kinds)}",
+        channels=channels,
+    )
+    # slopes are taken of grey, by the network's first layer
+    last: Perturbation = _nothing
+    colour = jitter(brightness, contrast)
+    if channels_of_images > 1:
+        colour = of_colours(colour_jitter(brightness, contrast, saturation, hue))
+        if channels != "rgb":
+            last = of_colours(to_grey(keep_colour=channels == "rgb+edges"))
+    return MapViews(
+        side=window,
+        move=move(rotation=rotation, shear=shear, scale=scale, flip=flipped),
+        colour=colour,
+        finish=last,
+        scale=(zoom[0], zoom[1]),
+        edges="edges" in channels,
+        infrared=channels_of_images == 4,
+    )
+
+
 # -------------------------------------------------------------------------- the table
 
 _DIGITS = tuple("0123456789")
@@ -518,6 +587,125 @@ _CIFAR = Recipe(
 )
 _COARSE = replace(_CIFAR, find=cifar100_20_images, class_names=_SUPERCLASSES)
 _STL = replace(_CIFAR, find=stl10_images, source_shape=(96, 96, 3), class_names=_STL10)
+
+
+@dataclass(frozen=True)
+class MapRecipe:
+    """Pictures whose pixels are grouped, and how pairs are made of them.
+
+    Attributes:
+        find: Finds the pictures, at a factor of their size; None for the user's own.
+        figures: Figures given to ``maps`` where they differ from its defaults.
+        scale: Factor of both sides where the user does not say.
+    """
+
+    find: Callable[[DataOptions, float], MapSource] | None
+    figures: dict[str, Any] = field(default_factory=dict)
+    scale: float = 1.0
+
+    def views(self, channels: int, replaced: dict[str, Any]) -> MapViews:
+        """What is done to pictures, with some of the figures replaced.
+
+        Args:
+            channels: Of the pictures.
+            replaced: Figures by name, over those of the recipe.
+
+        Raises:
+            UserError: If there is no figure of that name or kind.
+        """
+        check_arguments(maps, replaced, option="data.perturb")
+        return maps(channels, **{**self.figures, **replaced})
+
+
+def _coco_stuff(kind: str, *, curated: str | None) -> MapRecipe:
+    def find(options: DataOptions, scale: float) -> MapSource:
+        folder = _published_folder(options)
+        with counted("reading pictures") as progress:
+            return sources.from_coco_stuff(
+                folder,
+                classes=options.classes or kind,
+                curated=options.curated or curated,
+                scale=scale,
+                mistakes=options.repeat_mistakes,
+                progress=progress,
+            )
+
+    return MapRecipe(find, {"channels": "rgb+edges"}, scale=0.33)
+
+
+def _potsdam(number: int) -> MapRecipe:
+    def find(options: DataOptions, scale: float) -> MapSource:
+        require(scale == 1, "data.scale must be 1 for Potsdam's tiles", scale=scale)
+        folder = _published_folder(options)
+        with counted("reading tiles") as progress:
+            return sources.from_potsdam(folder, classes=number, progress=progress)
+
+    jitter_figures = {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1}
+    return MapRecipe(find, {"window": 200, **jitter_figures, "hue": 0.1})
+
+
+def _published_folder(options: DataOptions) -> Path:
+    if options.dir is None:
+        raise UserError("this recipe needs --data.dir FOLDER with its files")
+    return Path(options.dir).expanduser()
+
+
+MAP_RECIPES: dict[str, MapRecipe] = {
+    "pictures": MapRecipe(None, {"rotation": 15.0, "scale": (0.8, 1.2), "hue": 0.1}),
+    "coco_stuff_3": _coco_stuff("few", curated="Coco164kFew_Stuff_6"),
+    "coco_stuff_15": _coco_stuff("full", curated="Coco164kFull_Stuff_Coarse_7"),
+    "coco_stuff_all_3": _coco_stuff("few", curated=None),
+    "coco_stuff_all_15": _coco_stuff("full", curated=None),
+    "potsdam_3": _potsdam(3),
+    "potsdam_6": _potsdam(6),
+}
+
+
+def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
+    """The recipe of a run on label maps, with its name, and its pictures.
+
+    Args:
+        options: What the user asked for.
+
+    Raises:
+        UserError: If the pictures are not what is needed.
+    """
+    name = options.recipe or "pictures"
+    require(
+        name in MAP_RECIPES,
+        f"data.recipe must be one of {', '.join(MAP_RECIPES)} for data.images",
+        recipe=name,
+    )
+    require(
+        options.size is None,
+        "data.size is for data.folder; data.scale changes pictures",
+        size=options.size,
+    )
+    recipe = MAP_RECIPES[name]
+    scale = recipe.scale if options.scale is None else options.scale
+    if options.images is not None:
+        with counted("reading pictures") as progress:
+            source = sources.from_pictures(
+                Path(options.images).expanduser(),
+                masks=Path(options.masks).expanduser() if options.masks else None,
+                ignore=options.ignore,
+                merge=options.merge,
+                channels=options.channels,
+                scale=scale,
+                split=options.protocol == "holdout",
+                names=options.names,
+                progress=progress,
+            )
+    elif recipe.find is None:
+        raise UserError(f"the recipe {name} is for data.images")
+    else:
+        source = recipe.find(options, scale)
+    return name, recipe, source
+
+
+def is_of_maps(options: DataOptions) -> bool:
+    """Whether pixels are to be grouped, not images."""
+    return options.images is not None or options.recipe in MAP_RECIPES
 
 
 def _published(recipe: Recipe, **figures: Any) -> Recipe:

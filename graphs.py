@@ -105,6 +105,50 @@ def network_5g(
     return keras.Model(images, features, name="network_5g")
 
 
+def network_10a(
+    image_shape: tuple[int | None, int | None, int], *, tracked: bool = True
+) -> keras.Model:
+    """SegmentationNet10a, for label maps: features of every second pixel.
+
+    4,503,744 parameters for five channels. As published, the two dilated convolutions
+    lose two pixels each, and a ring of zeros is put around the maps, where sub-heads
+    without biases are undecided.
+
+    Args:
+        image_shape: Height, width and channels; sides may be None.
+        tracked: Keep running statistics in batch normalisation.
+    """
+    images = x = keras.Input(image_shape, name="images")
+    for stage, filters in enumerate((64, 128, 256, 256), start=1):
+        x = conv_bn_relu(x, filters, kernel=3, name=f"stage{stage}", tracked=tracked)
+        if stage == 2:
+            x = layers.MaxPooling2D(name="pool")(x)
+    for stage in (5, 6):
+        x = layers.ZeroPadding2D(1, name=f"stage{stage}_pad")(x)
+        x = conv_bn_relu(x, 512, kernel=3, dilation=2, padding="valid",
+                         name=f"stage{stage}", tracked=tracked)  # fmt: skip
+    x = layers.ZeroPadding2D(1, name="features")(x)
+    return keras.Model(images, x, name="network_10a")
+
+
+def small_maps(
+    image_shape: tuple[int | None, int | None, int], *, fan_out_init: int = 32
+) -> keras.Model:
+    """For label maps where there is only a CPU: features of every fourth pixel.
+
+    Args:
+        image_shape: Height, width and channels; sides may be None.
+        fan_out_init: Channels of the first convolution; each stage doubles them.
+    """
+    images = x = keras.Input(image_shape, name="images")
+    for stage in range(3):
+        x = conv_bn_relu(x, fan_out_init * 2**stage, kernel=3, name=f"stage{stage + 1}")
+        if stage < 2:
+            x = layers.MaxPooling2D(name=f"pool{stage + 1}")(x)
+    x = conv_bn_relu(x, 4 * fan_out_init, kernel=3, dilation=2, name="stage4")
+    return keras.Model(images, x, name="small_maps")
+
+
 def _resnet(
     depths: tuple[int, ...], image_shape: tuple[int, int, int], *, name: str
 ) -> keras.Model:
@@ -319,6 +363,7 @@ def on_views(
     shape: tuple[int, int, int],
     *,
     sobel: bool,
+    infrared: bool = False,
     **arguments: Any,
 ) -> keras.Model:
     """A backbone for the views of a recipe, if need be behind a Sobel layer.
@@ -327,25 +372,41 @@ def on_views(
         builder: One of ``GRAPHS``.
         shape: Height, width and channels of the views.
         sobel: Whether the last channel of the views, grey, is turned into slopes.
+        infrared: Whether infrared comes after grey.
         **arguments: Keyword arguments of the builder.
     """
     if not sobel:
         return builder(shape, **arguments)
     images = keras.Input(shape, name="images")
-    slopes = Sobel(name="sobel")(images)
+    slopes = Sobel(infrared=infrared, name="sobel")(images)
     backbone = builder(tuple(slopes.shape[1:]), **arguments)
     return keras.Model(images, backbone(slopes), name=f"sobel_{backbone.name}")
 
 
-def find(name: str) -> Callable[..., keras.Model]:
+MAP_GRAPHS: dict[str, Callable[..., keras.Model]] = {
+    "small_maps": small_maps,
+    "network_10a": network_10a,
+}
+"""Backbones that return maps of features, for segmentation."""
+
+
+def find(name: str, *, of_maps: bool = False) -> Callable[..., keras.Model]:
     """The builder of a name: one of ``GRAPHS``, or a network of keras.applications.
 
     Args:
         name: As in ``--graph.name``.
+        of_maps: Whether it is to be one of ``MAP_GRAPHS``.
 
     Raises:
         UserError: If there is none of that name.
     """
+    if of_maps:
+        require(
+            name in MAP_GRAPHS,
+            f"graph.name must be one of {', '.join(MAP_GRAPHS)} for label maps",
+            name=name,
+        )
+        return MAP_GRAPHS[name]
     if name in GRAPHS:
         return GRAPHS[name]
     application = getattr(keras.applications, name, None)

@@ -26,6 +26,9 @@ from iic_tf.options import (
     require,
 )
 
+WINDOWS_PER_STEP = 16
+"""Windows of pictures per step where the user does not say."""
+
 EXIT_FAILED, EXIT_USAGE, EXIT_DEGENERATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
@@ -72,9 +75,10 @@ def _parse_words(words: Sequence[str]) -> Options:
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog="models_iic.py",
-        description="Groups images without labels by Invariant Information Clustering. "
-        "Two commands use stored runs: evaluate RUN, and compare RUN RUN ...; each has "
-        "a --help of its own.",
+        description="Groups images, or with --data.images their pixels, without labels "
+        "by Invariant Information Clustering. Commands with a --help of their own: "
+        "evaluate RUN, predict RUN FOLDER, compare RUN RUN ..., and to prepare data "
+        "prepare-potsdam and curate.",
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file of options")
@@ -184,10 +188,12 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         UserError: For what the user can mend.
     """
     import data
-    from iic_tf import job
+    from iic_tf.cluster_task import ClusterTask
     from iic_tf.console import console
     from iic_tf.splits import apply_protocol
 
+    if data.is_of_maps(options.data):
+        return _load_maps(options, train=train)
     name, recipe, source = data.find(options.data)
     views = recipe.views(source.image_shape, options.data.perturb)
     protocol = apply_protocol(
@@ -199,7 +205,7 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         console.print(f"          {source.advice}")
     shape = protocol.train.images.shape
     options = _suit(options, name, recipe.neighbours, shape=shape)
-    task = job.Task(
+    task = ClusterTask(
         protocol,
         views,
         source.origin,
@@ -208,6 +214,47 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
     )
     # the images of the source are in the task, some of them in another order
     return options, recipe, dataclasses.replace(source, splits={}), task
+
+
+def _load_maps(
+    options: Options, *, train: bool = True
+) -> tuple[Options, Any, Any, Any]:
+    """Reads pictures whose pixels are to be grouped, see ``_load``."""
+    import data
+    from iic_tf.console import console
+    from iic_tf.map_task import MapTask, apply_map_protocol
+
+    name, recipe, source = data.find_maps(options.data)
+    trained, evaluated, words, mapping = apply_map_protocol(
+        source, options.data.protocol
+    )
+    views = recipe.views(trained.images[0].shape[2], options.data.perturb)
+    views = dataclasses.replace(views, sparse=options.segment.sparse)
+    number = f"{len(trained.images):,}"
+    console.print(f"Pictures: {number}{' for training' * train}, from {source.origin}")
+    if source.advice:
+        console.print(f"          {source.advice}")
+    task = MapTask(
+        trained,
+        evaluated,
+        views,
+        source.origin,
+        words,
+        class_names=source.class_names,
+        mapping=mapping,
+    )
+    chosen = options.data
+    filled = dataclasses.replace(
+        chosen,
+        recipe=name,
+        batch=chosen.batch or WINDOWS_PER_STEP,
+        scale=recipe.scale if chosen.scale is None else chosen.scale,
+        neighbours=0,
+    )
+    source = dataclasses.replace(
+        source, splits={"": dataclasses.replace(trained, unreadable=source.unreadable)}
+    )
+    return dataclasses.replace(options, data=filled), recipe, source, task
 
 
 def run(options: Options) -> int:
@@ -226,6 +273,7 @@ def run(options: Options) -> int:
     _check_backend()
     check_writable(Path(options.out))
     with _quiet_start():
+        import data
         import graphs
         import utils
         from iic_tf import health, job
@@ -235,12 +283,18 @@ def run(options: Options) -> int:
         strategy = choose_strategy(options.devices)
 
     # Names become functions here and in data.find, and nowhere else.
-    builder = graphs.find(options.graph.name)
-    check_arguments(builder, options.graph.args, option="graph.args")
     changed = ", ".join(changed_options(options)) or "all as by default"
-    options, recipe, source, task = _load(options)
+    of_maps = data.is_of_maps(options.data)
+    name = options.graph.name or ("small_maps" if of_maps else "small")
+    graph = dataclasses.replace(options.graph, name=name)
+    builder = graphs.find(name, of_maps=of_maps)
+    check_arguments(builder, graph.args, option="graph.args")
+    options, recipe, source, task = _load(dataclasses.replace(options, graph=graph))
     if options.show_pairs:
-        path = utils.draw_pairs(task, options)
+        draw: Any = utils.draw_pairs
+        if of_maps:
+            draw = utils.draw_map_pairs
+        path = draw(task, options)
         console.print(f"Pairs:    {path}")
         return 0
 
@@ -252,7 +306,10 @@ def run(options: Options) -> int:
         devices = ", ".join(names)
         console.print(f"Devices:  {devices}")
         console.print(f"Options:  {changed}")
-        seen = "×".join(str(n) for n in model.backbone.input_shape[1:])
+        shape = model.backbone.input_shape[1:]
+        seen = "×".join(str(n) for n in shape if n is not None)
+        if None in shape:
+            seen = f"pictures of any size, {seen} channels"
         console.print(
             f"Network:  {options.graph.name} on {seen}, "
             f"{model.count_params():,} parameters"
@@ -262,6 +319,9 @@ def run(options: Options) -> int:
         pairs = (
             f"{options.data.batch} images a step, {options.data.repeats} copies each"
         )
+        if of_maps:
+            side = task.views.side
+            pairs = pairs.replace("images", f"windows of {side}×{side} pixels")
         if options.data.neighbours:
             pairs += (
                 f", {'all' if task.photographs else 'half'} of them of one of "
@@ -276,7 +336,8 @@ def run(options: Options) -> int:
             return graphs.on_views(
                 builder,
                 task.seen_shape,
-                sobel=recipe.sobel,
+                sobel=task.views.edges if of_maps else recipe.sobel,
+                infrared=of_maps and task.views.infrared,
                 **options.graph.args,
             )
         except ValueError as error:
@@ -300,7 +361,10 @@ def run(options: Options) -> int:
             f"Continue with: python models_iic.py --resume {trained.folder}"
         )
         return EXIT_INTERRUPTED
-    state = utils.hand_over(trained, task, options)
+    finish: Any = utils.hand_over
+    if of_maps:
+        finish = utils.hand_over_maps
+    state = finish(trained, task, options)
     if source.advice:
         console.print(source.advice)
     if health.is_degenerate(state, steps=trained.step):
@@ -314,10 +378,12 @@ def run(options: Options) -> int:
 
 
 EVALUATE_USAGE = """usage: models_iic.py evaluate RUN [options]
+       models_iic.py predict RUN FOLDER
 
-Applies the model of a finished run to its own images, or to others, as in
---data.folder NEW; the options of the run hold unless said otherwise. Pictures,
-assignments.csv and summary.json go to a new folder inside the run's."""
+Applies the model of a finished run to its own images, or to others: predict RUN FOLDER,
+or as in --data.folder NEW or --data.images NEW; the options of the run hold unless said
+otherwise. Pictures, assignments.csv or label maps and overlays, and summary.json go to
+a new folder inside the run's."""
 
 
 def _instead(words: Sequence[str], facts: dict[str, Any]) -> list[str]:
@@ -328,9 +394,12 @@ def _instead(words: Sequence[str], facts: dict[str, Any]) -> list[str]:
         facts: The run's manifest.
     """
     named = {word.split("=", 1)[0] for word in words}
-    if not named & {"--data.dir", "--data.folder", "--data.array"}:
+    if not named & {"--data.dir", "--data.folder", "--data.array", "--data.images"}:
         return []
-    instead = ["dir=null", "folder=null", "array=null", "labels=null", "protocol=all"]
+    places = ("dir", "folder", "array", "images", "labels", "masks")
+    instead = [*(f"{place}=null" for place in places), "protocol=all"]
+    if "--data.images" in named:
+        return [f"--data.{word}" for word in instead]
     _, height, width, channels = facts["data_shape"]
     known = "--data.folder" in named  # to be brought to the size that was trained on
     instead.append(f"size={min(height, width) if known else 'null'}")
@@ -364,24 +433,70 @@ def evaluate(words: Sequence[str]) -> int:
     )
     _check_backend()
     with _quiet_start():
+        import data
         import utils
         from iic_tf.checkpoints import fingerprint
         from iic_tf.console import console
 
     options, _, source, task = _load(options, train=False)
-    console.print(f"Groups:   {len(task.protocol.evaluate.images):,} of them")
-    if fingerprint(task.protocol.train.images) != facts["data_fingerprint"]:
-        words = f"{source.origin}, not the very set that the run was trained on"
-        if task.protocol.mapping is not None:
-            words += ", with clusters mapped to classes on its split train"
-        others = dataclasses.replace(task.protocol, words=words)
-        task = dataclasses.replace(task, protocol=others)
+    of_maps = data.is_of_maps(options.data)
+    console.print(f"Groups:   {task.num_evaluated:,} of them")
+    if fingerprint(task.material(options)) != facts["data_fingerprint"]:
+        told = f"{source.origin}, not the very set that the run was trained on"
+        mapping = task.mapping if of_maps else task.protocol.mapping
+        if mapping is not None:
+            told += ", with clusters mapped to classes on its split train"
+        if of_maps:
+            task = dataclasses.replace(task, words=told)
+        else:
+            others = dataclasses.replace(task.protocol, words=told)
+            task = dataclasses.replace(task, protocol=others)
     chosen_anew = any(word.startswith("--report.choose") for word in words)
-    place = utils.evaluate(folder, task, options, keep_choice=not chosen_anew)
+    apply: Any = utils.evaluate_maps if of_maps else utils.evaluate
+    place = apply(folder, task, options, keep_choice=not chosen_anew)
     if source.unreadable:
         utils.write_unreadable(place / "unreadable.csv", source.unreadable)
-    console.print(f"\nPictures, assignments.csv and summary.json in {place}")
+    results = "labels, overlays" if of_maps else "assignments.csv"
+    console.print(f"\nPictures, {results} and summary.json in {place}")
     return 0
+
+
+def predict(words: Sequence[str]) -> int:
+    """``predict RUN FOLDER``: what a run's model makes of a folder of new images.
+
+    Args:
+        words: The run, the folder, and options as for ``evaluate``.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    if words and words[0] in ("-h", "--help"):
+        print(EVALUATE_USAGE)
+        return 0
+    require(
+        len(words) >= 2
+        and not words[0].startswith("-")
+        and not words[1].startswith("-"),
+        "predict needs a run and a folder, as in: python models_iic.py predict "
+        "runs/PHOTOS-1 NEW_PHOTOS",
+        words=list(words),
+    )
+    run, place, *others = words
+    folder = find_run(run, out=Path(Options().out), what="predict")
+    stored = _parse_words(["--config", str(folder / OPTIONS_FILE)])
+    _check_backend()
+    with _quiet_start():
+        import data
+
+    kind = "images" if data.is_of_maps(stored.data) else "folder"
+    return evaluate([str(folder), f"--data.{kind}={place}", *others])
+
+
+class _Parser(argparse.ArgumentParser):
+    """Mistakes in its words are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{self.prog.split()[-1]}: {message}")
 
 
 def compare(words: Sequence[str]) -> int:
@@ -393,12 +508,7 @@ def compare(words: Sequence[str]) -> int:
     Raises:
         UserError: For what the user can mend.
     """
-
-    class Parser(argparse.ArgumentParser):
-        def error(self, message: str) -> NoReturn:
-            raise UserError(f"compare: {message}")
-
-    parser = Parser(
+    parser = _Parser(
         prog="models_iic.py compare",
         description="Prints a table of stored runs and draws their courses.",
     )
@@ -423,7 +533,116 @@ def compare(words: Sequence[str]) -> int:
     return 0
 
 
-COMMANDS = {"evaluate": evaluate, "compare": compare}
+def prepare_potsdam(words: Sequence[str]) -> int:
+    """``prepare-potsdam RAW FOLDER``: cuts the raw pictures of Potsdam into tiles.
+
+    Args:
+        words: The two folders, and options.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    parser = _Parser(
+        prog="models_iic.py prepare-potsdam",
+        description="Cuts ISPRS Potsdam into tiles of 200x200 pixels, as published.",
+    )
+    parser.add_argument("raw", type=Path, help="folder with 4_Ortho_RGBIR and labels")
+    parser.add_argument("out", type=Path, help="folder that is made")
+    parser.add_argument("--seed", type=int, default=0, help="decides the test tiles")
+    arguments = parser.parse_args(list(words))
+    from iic_tf import potsdam
+    from iic_tf.console import console, counted
+
+    with counted("cutting pictures") as progress:
+        counts = potsdam.prepare(
+            arguments.raw, arguments.out, seed=arguments.seed, progress=progress
+        )
+    told = ", ".join(f"{number:,} {split}" for split, number in counts.items())
+    console.print(f"Tiles in {arguments.out}: {told}")
+    return 0
+
+
+def curate(words: Sequence[str]) -> int:
+    """``curate ROOT``: lists the pictures of COCO-Stuff that the curation rule keeps.
+
+    Args:
+        words: The folder, and options.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    parser = _Parser(
+        prog="models_iic.py curate",
+        description="Lists the pictures of COCO-Stuff 164k whose sides have at least "
+        "360 pixels, three quarters of them of the classes that are wanted.",
+    )
+    parser.add_argument("root", type=Path, help="folder with images and annotations")
+    parser.add_argument("--classes", default="full", help="few, full and so on")
+    parser.add_argument(
+        "--name", required=True, help="of the lists, for --data.curated NAME"
+    )
+    arguments = parser.parse_args(list(words))
+    from iic_tf import coco_stuff
+    from iic_tf.console import console, counted
+
+    lists = {
+        split: arguments.root / "curated" / split / f"{arguments.name}.txt"
+        for split in ("train2017", "val2017")
+    }
+    there = [str(path) for path in lists.values() if path.exists()]
+    require(not there, "the lists must not exist; --name says another", lists=there)
+    for split, path in lists.items():
+        with counted("looking at pictures") as progress:
+            kept, of = coco_stuff.curate(
+                arguments.root, split, kind=arguments.classes, progress=progress
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(f"{name}\n" for name in kept))
+        console.print(f"{path}: {len(kept):,} of {of:,} pictures")
+    return 0
+
+
+def mosaic(words: Sequence[str]) -> int:
+    """``mosaic FOLDER OUT``: joins the label maps of tiles into whole pictures.
+
+    Args:
+        words: The folder of a run's labels, and the folder of the pictures.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    parser = _Parser(
+        prog="models_iic.py mosaic",
+        description="Joins label maps of tiles named PICTURE_ROW_COLUMN.",
+    )
+    parser.add_argument("labels", type=Path, help="as in runs/potsdam_3-1/labels")
+    parser.add_argument("out", type=Path, help="folder of the pictures")
+    arguments = parser.parse_args(list(words))
+    with _quiet_start():
+        import utils
+    from iic_tf import potsdam
+    from iic_tf.console import console
+    from iic_tf.map_folder import decode_labels
+
+    files = sorted(arguments.labels.glob("*.png"))
+    require(bool(files), "there must be label maps", labels=str(arguments.labels))
+    tiles = {path.stem: decode_labels(path) for path in files}
+    number = max(int(tile.max()) for tile in tiles.values()) + 1
+    for name, whole in potsdam.join_tiles(tiles).items():
+        path = arguments.out / f"{name}.png"
+        utils.write_label_map(path, whole, number)
+        console.print(f"{path}: {whole.shape[1]}×{whole.shape[0]} pixels")
+    return 0
+
+
+COMMANDS = {
+    "mosaic": mosaic,
+    "evaluate": evaluate,
+    "predict": predict,
+    "compare": compare,
+    "prepare-potsdam": prepare_potsdam,
+    "curate": curate,
+}
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,35 +14,39 @@ from typing import Any
 import keras
 import numpy as np
 import yaml
+from PIL import Image
 
 from iic_tf import progression
 from iic_tf.checkpoints import write_atomically
+from iic_tf.cluster_task import EVALUATION_BATCH, ClusterTask, subset
 from iic_tf.console import clock, console
 from iic_tf.curves import draw_comparison
 from iic_tf.folders import OPTIONS_FILE, make_run_folder
 from iic_tf.health import Health, information_words, measure
 from iic_tf.inference import compile_predict, evaluate_pairs
-from iic_tf.job import (
-    EVALUATION_BATCH,
-    Task,
-    Trained,
-    make_scorer,
-    run_prefix,
-    subset,
-)
+from iic_tf.job import Trained, run_prefix
+from iic_tf.map_inference import clusters_of
+from iic_tf.map_pipeline import training_map_batches
+from iic_tf.map_task import NUM_SHOWN, MapTask, compile_maps
 from iic_tf.metrics import (
     MATCHES,
+    accuracy,
     agreement,
+    class_iou,
     class_recall,
     clustering_scores,
     contingency,
 )
-from iic_tf.models import ClusterIIC
+from iic_tf.models import ClusterIIC, SegmentIIC
 from iic_tf.neighbours import find_neighbours
 from iic_tf.options import Options, UserError, first_line, require
 from iic_tf.pictures import (
+    as_rgb,
     cluster_grid,
+    colour_map,
     label_histograms,
+    map_colours,
+    map_rows,
     mistake_grid,
     number_table,
     pair_grid,
@@ -84,7 +89,7 @@ class Groups:
 
 def assess(
     model: ClusterIIC,
-    task: Task,
+    task: ClusterTask,
     options: Options,
     *,
     settled: tuple[int, str] | None = None,
@@ -103,7 +108,7 @@ def assess(
     )
     soft, joint = evaluate_pairs(compile_predict(model), pairs)
     health = measure(joint)
-    scorer = make_scorer(model, task, options)
+    scorer = task.scorer(model, options)
     if scorer is None or split.labels is None:
         return Groups(soft, health, *(settled or (health.best, BY_LOSS)))
 
@@ -185,7 +190,7 @@ def name_classes(labels: np.ndarray, names: Sequence[str] | None) -> list[str]:
     return list(names)
 
 
-def class_of_each(task: Task) -> list[str] | None:
+def class_of_each(task: ClusterTask) -> list[str] | None:
     """The name of the class of each evaluation image, or None without labels."""
     labels = task.protocol.evaluate.labels
     if labels is None:
@@ -298,7 +303,9 @@ def write_unreadable(path: Path, unreadable: Sequence[tuple[str, str]]) -> None:
     write_atomically(path, text.getvalue())
 
 
-def draw_groups(folder: Path, groups: Groups, task: Task, *, title: str) -> list[str]:
+def draw_groups(
+    folder: Path, groups: Groups, task: ClusterTask, *, title: str
+) -> list[str]:
     """Draws what is in the clusters, and where there are labels how well they fit.
 
     Args:
@@ -369,7 +376,7 @@ def draw_groups(folder: Path, groups: Groups, task: Task, *, title: str) -> list
     return lines
 
 
-def summarise(groups: Groups, task: Task, options: Options) -> dict[str, Any]:
+def summarise(groups: Groups, task: ClusterTask, options: Options) -> dict[str, Any]:
     """All numbers of an evaluation, plain, as ``summary.json`` has them."""
     health = groups.health
     labels = task.protocol.evaluate.labels
@@ -403,7 +410,7 @@ def summarise(groups: Groups, task: Task, options: Options) -> dict[str, Any]:
     }
 
 
-def tell(groups: Groups, task: Task, options: Options) -> None:
+def tell(groups: Groups, task: ClusterTask, options: Options) -> None:
     """Prints what came out, error by error.
 
     Args:
@@ -440,7 +447,7 @@ def tell(groups: Groups, task: Task, options: Options) -> None:
             console.print(line)
 
 
-def hand_over(trained: Trained, task: Task, options: Options) -> Health:
+def hand_over(trained: Trained, task: ClusterTask, options: Options) -> Health:
     """Groups all evaluation images, and writes and prints what came out.
 
     Writes pictures, assignments.csv, model.keras and summary.json into the run folder.
@@ -500,8 +507,38 @@ def hand_over(trained: Trained, task: Task, options: Options) -> Health:
 # ------------------------------------------------------------------------ stored runs
 
 
+def load_model(folder: Path) -> ClusterIIC | SegmentIIC:
+    """The network of a finished run.
+
+    Args:
+        folder: The run.
+
+    Raises:
+        UserError: If there is none or it cannot be read.
+    """
+    path = folder / "model.keras"
+    require(
+        path.is_file(),
+        f"the run {folder} has no model.keras; --resume {folder} finishes it",
+        run=str(folder),
+    )
+    try:
+        return keras.models.load_model(path)
+    except Exception as error:  # damage surfaces as any of a dozen kinds
+        raise UserError(f"{path} cannot be read: {first_line(error)}") from None
+
+
+def _settled(folder: Path, *, keep: bool) -> tuple[int, str] | None:
+    """The sub-head that a run has chosen and why, if it is to be kept."""
+    path = folder / "summary.json"
+    if not (keep and path.is_file()):
+        return None
+    before = json.loads(path.read_text())
+    return before["chosen"], f"in the run, by {before['chosen_by']}"
+
+
 def evaluate(
-    folder: Path, task: Task, options: Options, *, keep_choice: bool = True
+    folder: Path, task: ClusterTask, options: Options, *, keep_choice: bool = True
 ) -> Path:
     """Applies the model of a finished run to images, its own or others.
 
@@ -518,16 +555,7 @@ def evaluate(
     Raises:
         UserError: If there is no model or the images are not what it takes.
     """
-    path = folder / "model.keras"
-    require(
-        path.is_file(),
-        f"the run {folder} has no model.keras; --resume {folder} finishes it",
-        run=str(folder),
-    )
-    try:
-        model = keras.models.load_model(path)
-    except Exception as error:  # damage surfaces as any of a dozen kinds
-        raise UserError(f"{path} cannot be read: {first_line(error)}") from None
+    model = load_model(folder)
     seen = task.seen_shape
     require(
         tuple(model.backbone.input_shape[1:]) == seen,
@@ -535,10 +563,7 @@ def evaluate(
         f"{tuple(model.backbone.input_shape[1:])}; images must lead to the same",
         shape=seen,
     )
-    path, settled = folder / "summary.json", None
-    if keep_choice and path.is_file():
-        before = json.loads(path.read_text())
-        settled = before["chosen"], f"in the run, by {before['chosen_by']}"
+    settled = _settled(folder, keep=keep_choice)
     groups = assess(model, task, options, settled=settled)
     place = make_run_folder(folder, name=None, prefix="evaluation")
     write_assignments(
@@ -597,7 +622,36 @@ def compare(folders: Sequence[Path], *, plot: Path) -> None:
     console.print(f"Courses: {plot}")
 
 
-def draw_pairs(task: Task, options: Options) -> Path:
+def draw_map_pairs(task: MapTask, options: Options) -> Path:
+    """Draws windows of pictures above what they are paired with at first.
+
+    Args:
+        task: Pictures and what is done to them.
+        options: ``data``, ``out`` and ``seed`` are read.
+
+    Returns:
+        Path of the picture, in the folder ``out``.
+    """
+    [(originals, copies, _, _)] = training_map_batches(
+        task.images,
+        task.views,
+        repeats=options.data.repeats,
+        batch=min(10, len(task.images)),
+        seed=options.seed,
+        start=0,
+        steps=1,
+    )
+    path = Path(options.out) / f"pairs_{run_prefix(options)}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pair_grid(
+        path,
+        [view.numpy() for view in (originals, *copies)],
+        title=f"{options.data.recipe}: windows of pictures and their copies",
+    )
+    return path
+
+
+def draw_pairs(task: ClusterTask, options: Options) -> Path:
     """Draws twenty training images above what they are paired with at first.
 
     Args:
@@ -632,3 +686,313 @@ def draw_pairs(task: Task, options: Options) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     pair_grid(path, [view.numpy() for view in views], title=title)
     return path
+
+
+# ------------------------------------------------------------------------- label maps
+
+
+@dataclass(frozen=True)
+class PixelGroups:
+    """What a model makes of the pixels of the evaluation pictures.
+
+    Attributes:
+        health: Of the main sub-heads, over some pairs.
+        chosen: The sub-head that is handed over.
+        chosen_by: Why that one, in words.
+        counts: Pixels per sub-head, cluster and class, ``(h, k, classes)``; None
+            without label maps, as all below.
+        mappings: Class of each cluster of each sub-head, -1 for none, h × ``(k,)``.
+        scores: ``one-to-one`` and ``many-to-one`` accuracy of pixels and ``mean IoU``,
+            each of shape ``(h,)``.
+    """
+
+    health: Health
+    chosen: int
+    chosen_by: str
+    counts: np.ndarray | None = None
+    mappings: list[np.ndarray] | None = None
+    scores: dict[str, np.ndarray] | None = None
+
+
+def assess_maps(
+    model: SegmentIIC,
+    task: MapTask,
+    options: Options,
+    *,
+    settled: tuple[int, str] | None = None,
+    lowest: int | None = None,
+) -> PixelGroups:
+    """Groups the pixels of all evaluation pictures and, with label maps, scores them.
+
+    Args:
+        model: The network.
+        task: Pictures and what is done to them.
+        options: ``report.match`` and ``choose`` are read.
+        settled: The sub-head handed over and what chose it, where that is settled.
+        lowest: The sub-head with the lowest loss in training; if None the one that
+            knows most about some pairs.
+    """
+    health = task.health(model, options)
+    by_loss = (health.best if lowest is None else lowest), BY_LOSS
+    scorer = task.scorer(model, options)
+    if scorer is None:
+        return PixelGroups(health, *(settled or by_loss))
+    counts, known = scorer.tables()
+    scores: dict[str, np.ndarray] = {
+        match: np.array(
+            [accuracy(*pair) for pair in zip(counts, map(find, known), strict=True)]
+        )
+        for match, find in MATCHES.items()
+    }
+    mappings = [MATCHES[options.report.match](table) for table in known]
+    own = scores[options.report.match]
+    ious = [class_iou(*pair) for pair in zip(counts, mappings, strict=True)]
+    scores["mean IoU"] = np.array([np.nanmean(iou) for iou in ious])
+    if settled is None and options.report.choose == "label":
+        settled = int(np.argmax(own)), BY_LABEL
+    chosen, by = settled or by_loss
+    return PixelGroups(health, chosen, by, counts, mappings, scores)
+
+
+def write_label_map(path: Path, labels: np.ndarray, number: int) -> None:
+    """Writes a label map as a palette PNG whose values are clusters.
+
+    Args:
+        path: File to write; its folder is made.
+        labels: uint8, shape ``(height, width)``.
+        number: Clusters.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = Image.fromarray(labels)
+    picture.putpalette(map_colours(number).ravel().tolist())
+    picture.save(path)
+
+
+def write_overlay(
+    path: Path, image: np.ndarray, labels: np.ndarray, number: int
+) -> None:
+    """Writes a picture with the colours of its clusters over it, as JPEG.
+
+    Args:
+        path: File to write; its folder is made.
+        image: uint8, shape ``(height, width, channels)``.
+        labels: Shape ``(height, width)``.
+        number: Clusters.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mixed = as_rgb(image) * 0.5 + colour_map(labels, number) * 0.5
+    Image.fromarray(mixed.round().astype(np.uint8)).save(path, quality=90)
+
+
+def hand_over_maps(trained: Trained, task: MapTask, options: Options) -> Health:
+    """Groups the pixels of all evaluation pictures; writes and prints what came out.
+
+    Writes pictures, a label map for every evaluation picture, model.keras and
+    summary.json into the run folder.
+
+    Args:
+        trained: The run.
+        task: What it was trained on.
+        options: Of the run.
+
+    Returns:
+        Health of the main sub-heads.
+    """
+    folder, model = trained.folder, trained.model
+    with trained.watch.time("results"):
+        unfinished = folder / ".unfinished.keras"
+        model.save(unfinished)
+        os.replace(unfinished, folder / "model.keras")
+        groups = assess_maps(model, task, options, lowest=trained.lowest)
+        lines = draw_maps(folder, model, groups, task, options, title=folder.name)
+    summary = {
+        **summarise_maps(groups, task, options),
+        "steps": trained.step,
+        "train_seconds": round(trained.seconds, 1),
+        "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
+    }
+    write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    console.print(f"\nTime:     {trained.watch}.")
+    console.print(f"Trained for {clock(trained.seconds)}. Results in {folder}:")
+    for line in (
+        "learning_curve.png  how it went",
+        *lines,
+        "model.keras         the network",
+    ):
+        console.print(f"  {line}")
+    tell_of_maps(groups, task, options)
+    return groups.health
+
+
+def summarise_maps(
+    groups: PixelGroups, task: MapTask, options: Options
+) -> dict[str, Any]:
+    """All numbers of an evaluation, plain, as ``summary.json`` has them."""
+    scores = groups.scores
+    return {
+        "chosen": groups.chosen,
+        "chosen_by": groups.chosen_by,
+        "information": groups.health.information.tolist(),
+        "bound": groups.health.bound,
+        "match": options.report.match,
+        "errors": scores and (1 - scores[options.report.match]).tolist(),
+        "scores": scores and {name: values.tolist() for name, values in scores.items()},
+        "IoU": _iou_of_chosen(groups, task),
+        "images": task.num_evaluated,
+        "scored_on": task.words,
+    }
+
+
+def evaluate_maps(
+    folder: Path, task: MapTask, options: Options, *, keep_choice: bool = True
+) -> Path:
+    """Applies the model of a finished run to pictures, its own or others.
+
+    Args:
+        folder: The run.
+        task: The pictures.
+        options: Of the run, over which go those of the evaluation.
+        keep_choice: Whether the sub-head is the one that the run has chosen, so that
+            its clusters keep their numbers.
+
+    Returns:
+        Folder with label maps, overlays, pictures and summary.json, inside the run's.
+
+    Raises:
+        UserError: If there is no model or the pictures are not what it takes.
+    """
+    model = load_model(folder)
+    channels = model.backbone.input_shape[-1]
+    require(
+        task.seen_shape[-1] == channels,
+        f"the model of {folder} takes {channels} channels; pictures must have as many",
+        channels=task.seen_shape[-1],
+    )
+    settled = _settled(folder, keep=keep_choice)
+    groups = assess_maps(model, task, options, settled=settled)
+    place = make_run_folder(folder, name=None, prefix="evaluation")
+    draw_maps(place, model, groups, task, options, title=folder.name, overlays=True)
+    summary = summarise_maps(groups, task, options)
+    write_atomically(place / "summary.json", json.dumps(summary, indent=2) + "\n")
+    tell_of_maps(groups, task, options)
+    return place
+
+
+def _iou_of_chosen(groups: PixelGroups, task: MapTask) -> dict[str, float | None]:
+    if groups.counts is None or groups.mappings is None:
+        return {}
+    iou = class_iou(groups.counts[groups.chosen], groups.mappings[groups.chosen])
+    names = task.class_names or [str(i) for i in range(task.num_classes)]
+    values = [None if np.isnan(value) else float(value) for value in iou]
+    return dict(zip(names, values, strict=True))
+
+
+def draw_maps(
+    folder: Path,
+    model: SegmentIIC,
+    groups: PixelGroups,
+    task: MapTask,
+    options: Options,
+    *,
+    title: str,
+    overlays: bool = False,
+) -> list[str]:
+    """Writes a label map for each evaluation picture and draws some of them.
+
+    Args:
+        folder: Where they go.
+        model: The network.
+        groups: See ``assess_maps``.
+        task: The pictures.
+        options: ``k`` is read.
+        title: First words of every heading.
+        overlays: Whether each picture is also written with its clusters over it.
+
+    Returns:
+        One line per file: its name and what it shows.
+    """
+    predict, pictures, k = compile_maps(model), task.evaluate, options.k
+    last = task.num_evaluated - 1
+    stems = Counter(os.path.splitext(name)[0] for name in pictures.names)
+    drawn = set(np.linspace(0, last, NUM_SHOWN).astype(int).tolist())
+    shown = []
+    found = clusters_of(predict, pictures.images, task.views.finish)
+    for i, (clusters, name) in enumerate(zip(found, pictures.names, strict=True)):
+        labels = clusters[..., groups.chosen]
+        # two pictures that differ in their ending keep it
+        stem = os.path.splitext(name)[0]
+        stem = name if stems[stem] > 1 else stem
+        write_label_map(folder / "labels" / f"{stem}.png", labels, k)
+        if overlays:
+            path = folder / "overlays" / f"{stem}.jpg"
+            write_overlay(path, pictures.images[i], labels, k)
+        if i in drawn:
+            shown.append((i, labels))
+    classes = names = truth = None
+    if groups.counts is not None and groups.mappings is not None:
+        classes = groups.mappings[groups.chosen]
+        names = task.class_names or [str(i) for i in range(task.num_classes)]
+        truth = [pictures.labels[i] for i, _ in shown] if pictures.labels else None
+        table = groups.counts[groups.chosen]
+        number_table(
+            folder / "confusion.png",
+            (table / np.maximum(table.sum(axis=0), 1)).T,
+            rows=list(names),
+            columns=[str(i) for i in range(k)],
+            across="cluster",
+            title=f"{title}: where the pixels of each class are, in %",
+        )
+    map_rows(
+        folder / "maps.png",
+        [pictures.images[i] for i, _ in shown],
+        [labels for _, labels in shown],
+        num_clusters=k,
+        classes=classes,
+        truth=truth,
+        names=names,
+        title=f"{title}: clusters of pixels",
+    )
+    lines = ["maps.png            pictures and the clusters of their pixels"]
+    if classes is not None:
+        lines.append("confusion.png       in which clusters the pixels of a class are")
+    lines.append("labels/             the cluster of each pixel of every picture")
+    return lines
+
+
+def tell_of_maps(groups: PixelGroups, task: MapTask, options: Options) -> None:
+    """Prints what came out, error by error.
+
+    Args:
+        groups: See ``assess_maps``.
+        task: Says what was scored.
+        options: ``k`` and ``report.match`` are read.
+    """
+    health, chosen = groups.health, groups.chosen
+    kind = "Lowest-loss" if groups.chosen_by == BY_LOSS else "Chosen"
+    console.print(
+        f"{kind} sub-head: {chosen}, mutual information "
+        f"{information_words(health.information[chosen], options.k)}, "
+        f"{health.effective[chosen]:.1f} of {options.k} clusters in effect."
+    )
+    errors = None
+    if groups.scores is not None:
+        errors = 1 - groups.scores[options.report.match]
+        console.print(
+            f"Errors of pixels after {options.report.match} matching of clusters and "
+            f"classes, on all {task.num_evaluated:,} pictures of {task.words}:"
+        )
+    for line in sub_head_table(
+        health.information, chosen=chosen, errors=errors, chosen_by=groups.chosen_by
+    ):
+        console.print(line)
+    if groups.scores is not None:
+        console.print()
+        for line in score_table(groups.scores, chosen=chosen):
+            console.print(line)
+    if groups.counts is not None:
+        pixels = groups.counts[chosen].sum(axis=0)
+        shares = 100 * pixels / pixels.sum()
+        ious = _iou_of_chosen(groups, task).items()
+        for (name, value), share in zip(ious, shares, strict=True):
+            shown = "-     " if value is None else f"{value:.4f}"
+            console.print(f"IoU {shown}  {name}, {share:.0f} % of the pixels")

@@ -11,7 +11,9 @@ from typing import Any
 _HOMES = {
     "BatchNorm": "blocks",
     "ClusterIIC": "models",
+    "MapViews": "map_pipeline",
     "Options": "options",
+    "SegmentIIC": "models",
     "SubHeads": "heads",
     "Trainer": "train",
     "UserError": "options",
@@ -25,8 +27,12 @@ _HOMES = {
     "joint_entropy": "losses",
     "marginal": "losses",
     "mutual_information": "losses",
+    "segmentation_joint": "losses",
+    "segmentation_loss": "losses",
     "symmetrise": "losses",
     "training_batches": "pipeline",
+    "training_map_batches": "map_pipeline",
+    "warp": "warp",
 }
 
 __all__ = list(_HOMES)

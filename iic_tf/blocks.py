@@ -108,7 +108,8 @@ class Conv2D(keras.layers.Conv2D):
         height, width, channels = inputs.shape[1:]
         reach = [(side + 1) // 2 if side % 2 else 0 for side in self.kernel_size]
         plain = (
-            self.padding == "same"
+            None not in (height, width)
+            and self.padding == "same"
             and self.data_format == "channels_last"
             and self.strides == self.dilation_rate == (1, 1)
             and self.groups == 1
@@ -139,8 +140,10 @@ def conv_bn_relu(
     kernel: int,
     name: str,
     tracked: bool = True,
+    dilation: int = 1,
+    padding: str = "same",
 ) -> keras.KerasTensor:
-    """Convolution without bias, batch normalisation, ReLU; "same" padding.
+    """Convolution without bias, batch normalisation, ReLU.
 
     Args:
         x: Shape ``(n, height, width, c)``.
@@ -148,6 +151,8 @@ def conv_bn_relu(
         kernel: Side of the square kernel in pixels.
         name: Prefix of the three layers' names.
         tracked: See ``BatchNorm``.
+        dilation: Pixels between the taps of the kernel.
+        padding: ``"same"`` or ``"valid"``.
 
     Returns:
         Shape ``(n, height, width, filters)``.
@@ -155,7 +160,8 @@ def conv_bn_relu(
     x = Conv2D(
         filters,
         kernel,
-        padding="same",
+        padding=padding,
+        dilation_rate=dilation,
         use_bias=False,
         kernel_initializer=he_normal(),
         name=f"{name}_conv",

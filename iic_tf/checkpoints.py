@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -149,22 +149,39 @@ class Checkpoints:
         )
 
 
-def fingerprint(images: np.ndarray) -> str:
-    """A short hash of images, to see whether two runs saw the same data."""
+def fingerprint(images: np.ndarray | Sequence[np.ndarray]) -> str:
+    """A short hash of images, to see whether two runs saw the same data.
+
+    Args:
+        images: All of one shape, or pictures of any.
+    """
+    if not isinstance(images, np.ndarray):
+        digest = hashlib.sha256()
+        for image in images:
+            digest.update(fingerprint(image).encode())
+        return digest.hexdigest()[:16]
     digest = hashlib.sha256(str(images.shape).encode())
     for first in range(0, len(images), 1000):  # they may not fit into memory twice
         digest.update(np.ascontiguousarray(images[first : first + 1000]).data)
     return digest.hexdigest()[:16]
 
 
-def manifest(*, devices: list[str], origin: str, images: np.ndarray) -> dict[str, Any]:
+def manifest(
+    *,
+    devices: list[str],
+    origin: str,
+    images: np.ndarray | Sequence[np.ndarray],
+    material: np.ndarray | Sequence[np.ndarray],
+) -> dict[str, Any]:
     """What a run depends on besides its options: versions, devices, data.
 
     Args:
         devices: Names of the devices in use.
         origin: Where the images came from.
         images: The training images.
+        material: All that training depends on, to tell it from other data.
     """
+    shape = [len(images), *(np.max([image.shape for image in images], axis=0).tolist())]
     return {
         "python": sys.version.split()[0],
         "tensorflow": tf.__version__,
@@ -174,6 +191,6 @@ def manifest(*, devices: list[str], origin: str, images: np.ndarray) -> dict[str
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
         "devices": devices,
         "data": origin,
-        "data_shape": list(images.shape),
-        "data_fingerprint": fingerprint(images),
+        "data_shape": shape,
+        "data_fingerprint": fingerprint(material),
     }

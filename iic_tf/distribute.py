@@ -57,6 +57,8 @@ def choose_strategy(devices: str = "auto") -> tf.distribute.Strategy:
     gpus = tf.config.list_physical_devices("GPU")
     chosen = _choose_gpus(devices, len(gpus))
     if chosen:
+        # ten bits of a mantissa are too few for joints; mixed_bfloat16 is as quick
+        tf.config.experimental.enable_tensor_float_32_execution(False)
         # the visible ones are numbered anew, from 0
         tf.config.set_visible_devices([gpus[i] for i in chosen], "GPU")
         names = [f"GPU:{i}" for i in range(len(chosen))]

@@ -27,6 +27,7 @@ class SubHeads(keras.layers.Layer):
         num_clusters: Number of clusters k of each sub-head, at least 2.
         num_heads: Number of sub-heads h, at least 1.
         kernel_initializer: Keras initialiser of the weights; biases start at zero.
+        use_bias: Whether there are biases; the authors' segmentation heads have none.
         **kwargs: Passed to ``keras.layers.Layer``; the layer computes in float32 under
             any precision policy.
     """
@@ -37,6 +38,7 @@ class SubHeads(keras.layers.Layer):
         num_heads: int,
         *,
         kernel_initializer: str | dict | keras.initializers.Initializer = "he_normal",
+        use_bias: bool = True,
         **kwargs: Any,
     ):
         super().__init__(**{"dtype": "float32", **kwargs})
@@ -52,6 +54,7 @@ class SubHeads(keras.layers.Layer):
         self.num_clusters = num_clusters
         self.num_heads = num_heads
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.use_bias = use_bias
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Creates the kernel ``(features, h, k)`` and the bias ``(h, k)``."""
@@ -63,7 +66,11 @@ class SubHeads(keras.layers.Layer):
             shape=(input_shape[-1], width),
             initializer=self.kernel_initializer,
         )
-        self.bias = self.add_weight(name="bias", shape=(width,), initializer="zeros")
+        self.bias = None
+        if self.use_bias:
+            self.bias = self.add_weight(
+                name="bias", shape=(width,), initializer="zeros"
+            )
         self.output_tail = shape
         self.built = True
 
@@ -71,13 +78,18 @@ class SubHeads(keras.layers.Layer):
         """Soft assignments.
 
         Args:
-            features: Shape ``(n, features)``.
+            features: Shape ``(n, features)``, or of maps ``(n, height, width,
+                features)``.
 
         Returns:
-            Shape ``(n, h, k)``, float32, each row of k summing to one.
+            Shape ``(n, h, k)`` or ``(n, height, width, h, k)``, float32, each row of k
+            summing to one.
         """
-        logits = keras.ops.matmul(features, self.kernel) + self.bias
-        return keras.ops.softmax(keras.ops.reshape(logits, (-1, *self.output_tail)))
+        logits = keras.ops.matmul(features, self.kernel)
+        if self.bias is not None:
+            logits += self.bias
+        shape = (*keras.ops.shape(features)[:-1], *self.output_tail)
+        return keras.ops.softmax(keras.ops.reshape(logits, shape))
 
     def refit(self, features: np.ndarray, clusters: np.ndarray) -> None:
         """Replaces all weights: each sub-head learns to name given clusters.
@@ -91,7 +103,8 @@ class SubHeads(keras.layers.Layer):
                 in ``[0, num_clusters)``, shape ``(n, h)``.
         """
         n, d = features.shape
-        mean = features.mean(axis=0)
+        # without biases the regression goes through the origin
+        mean = features.mean(axis=0) * (self.bias is not None)
         centred = features - mean
         targets = np.eye(self.num_clusters, dtype=np.float32)[clusters].reshape(n, -1)
         if d <= n:
@@ -104,7 +117,8 @@ class SubHeads(keras.layers.Layer):
             kernel = centred.T @ np.linalg.solve(gram, targets / n)
         bias = targets.mean(axis=0) - mean @ kernel
         self.kernel.assign(LOGIT_SCALE * kernel)
-        self.bias.assign(LOGIT_SCALE * bias)
+        if self.bias is not None:
+            self.bias.assign(LOGIT_SCALE * bias)
 
     def reseed(self, heads: Sequence[int], source: int) -> None:
         """Gives some sub-heads the weights of another one.
@@ -113,14 +127,14 @@ class SubHeads(keras.layers.Layer):
             heads: The sub-heads that start anew.
             source: The sub-head that they become.
         """
-        for weights in (self.kernel, self.bias):
+        for weights in self.weights:
             values = weights.numpy().reshape(-1, *self.output_tail)
             values[:, list(heads)] = values[:, [source]]
             weights.assign(values.reshape(weights.shape))
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """Shape ``(n, h, k)`` for features ``(n, d)``."""
-        return (input_shape[0], self.num_heads, self.num_clusters)
+        """Heads and clusters in place of the features."""
+        return (*input_shape[:-1], self.num_heads, self.num_clusters)
 
     def get_config(self) -> dict:
         """The arguments needed to build the layer again."""
@@ -130,4 +144,5 @@ class SubHeads(keras.layers.Layer):
             "num_clusters": self.num_clusters,
             "num_heads": self.num_heads,
             "kernel_initializer": initializer,
+            "use_bias": self.use_bias,
         }

@@ -52,13 +52,13 @@ class ImageFolder:
     kept: str
 
 
-def _on_all_cores(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
+def on_all_cores(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """Like ``map``, in threads: Pillow decodes and resizes outside of Python's lock."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(work, items)
 
 
-def _files(folder: Path) -> list[Path]:
+def find_files(folder: Path) -> list[Path]:
     """All files below a folder that are not hidden, in a fixed order."""
     found = []
     for place, folders, names in os.walk(folder):
@@ -68,21 +68,24 @@ def _files(folder: Path) -> list[Path]:
 
 
 @dataclass(frozen=True)
-class _Header:
+class Header:
+    """Shorter side in pixels of an image, and whether it is grey."""
+
     side: int
     grey: bool
 
 
-def _inspect(path: Path) -> _Header | str:
+def inspect(path: Path) -> Header | str:
     """Shorter side and kind of an image, or why it is none."""
     try:
         with Image.open(path, formats=FORMATS) as picture:
-            return _Header(min(picture.size), picture.mode in GREY_MODES)
+            return Header(min(picture.size), picture.mode in GREY_MODES)
     except Exception as error:  # damage surfaces as any of a dozen kinds
-        return _reason(error)
+        return reason(error)
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Why a file cannot be read, in words."""
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image"
     return first_line(error)
@@ -102,9 +105,28 @@ def decode(path: Path, *, side: int, channels: int) -> np.ndarray:
     Raises:
         Exception: Whatever Pillow raises for a damaged file.
     """
+    picture = open_upright(path, channels=channels, at_least=2 * side)
+    picture = ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR)
+    return np.asarray(picture, np.uint8).reshape(side, side, channels)
+
+
+def open_upright(
+    path: Path, *, channels: int, at_least: int | None = None
+) -> Image.Image:
+    """Opens an image, turned upright, in grey or colour.
+
+    Args:
+        path: File of one of ``FORMATS``; of an animation the first picture is read.
+        channels: 1 for grey, 3 for colour.
+        at_least: Sides in pixels that JPEGs must have; larger ones may come at a
+            fraction of their size, which is several times faster.
+
+    Raises:
+        Exception: Whatever Pillow raises for a damaged file.
+    """
     with Image.open(path, formats=FORMATS) as file:
-        # JPEGs are decoded at a fraction of their size, which is several times faster
-        file.draft("RGB" if channels == 3 else "L", (2 * side, 2 * side))
+        if at_least is not None:
+            file.draft("RGB" if channels == 3 else "L", (at_least, at_least))
         picture: Image.Image = ImageOps.exif_transpose(file)
     if picture.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
         values = np.asarray(picture, np.float32)
@@ -116,9 +138,7 @@ def decode(path: Path, *, side: int, channels: int) -> np.ndarray:
         clear = picture.convert("RGBA")
         picture = Image.new("RGBA", clear.size, "white")
         picture.alpha_composite(clear)
-    picture = picture.convert("RGB" if channels == 3 else "L")
-    picture = ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR)
-    return np.asarray(picture, np.uint8).reshape(side, side, channels)
+    return picture.convert("RGB" if channels == 3 else "L")
 
 
 def choose_side(sides: Iterable[int]) -> int:
@@ -170,14 +190,14 @@ def read_folder(
         UserError: If there is no image, or no room.
     """
     require(folder.is_dir(), "data.folder must be a folder", folder=str(folder))
-    files = _files(folder)
+    files = find_files(folder)
     unreadable: list[tuple[str, str]] = []
-    headers: dict[Path, _Header] = {}
+    headers: dict[Path, Header] = {}
 
     def name(path: Path) -> str:
         return path.relative_to(folder).as_posix()
 
-    for path, header in zip(files, _on_all_cores(_inspect, files), strict=True):
+    for path, header in zip(files, on_all_cores(inspect, files), strict=True):
         if isinstance(header, str):
             unreadable.append((name(path), header))
         else:
@@ -199,11 +219,11 @@ def read_folder(
         try:
             return decode(path, side=side, channels=channels)
         except Exception as error:
-            return _reason(error)
+            return reason(error)
 
     paths: list[str] = []
     for i, (path, image) in enumerate(
-        zip(headers, _on_all_cores(read, list(headers)), strict=True)
+        zip(headers, on_all_cores(read, list(headers)), strict=True)
     ):
         if isinstance(image, str):
             unreadable.append((name(path), image))

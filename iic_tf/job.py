@@ -8,68 +8,89 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 import yaml
 
-from iic_tf import actions, progression
+from iic_tf import actions
 from iic_tf.checkpoints import Checkpoints, History, manifest, write_atomically
 from iic_tf.console import Stopwatch, Training
 from iic_tf.curves import LearningCurve
 from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, make_run_folder
 from iic_tf.health import OFF_TRACK_SHARE
-from iic_tf.inference import Scorer, compile_predict, soft_assignments
 from iic_tf.loop import Event, StopSignal, train_loop
-from iic_tf.models import ClusterIIC
-from iic_tf.neighbours import find_neighbours
 from iic_tf.options import Options, as_plain, require
-from iic_tf.pictures import cluster_pairs
-from iic_tf.pipeline import (
-    Passes,
-    Views,
-    evaluation_batches,
-    plan_passes,
-    training_batches,
-)
-from iic_tf.regroup import regroup
-from iic_tf.splits import Protocol, Split
+from iic_tf.pipeline import Passes, plan_passes
+from iic_tf.regroup import Regrouped
 from iic_tf.train import NonFiniteLoss, Trainer, make_optimizer, make_schedule
 
-EVALUATION_BATCH = 1000
-"""Images predicted at a time."""
 
+class Task(Protocol):
+    """What a run groups: images as wholes (``ClusterTask``) or pixels (``MapTask``)."""
 
-@dataclass(frozen=True)
-class Task:
-    """What is grouped.
-
-    Attributes:
-        protocol: Training and evaluation images.
-        views: What is done to them.
-        origin: Where they came from, in words.
-        class_names: Names of the classes, or None.
-        photographs: Whether neighbours are told as those of photographs are, and all
-            copies show one instead of half of them.
-    """
-
-    protocol: Protocol
-    views: Views
     origin: str
-    class_names: Sequence[str] | None = None
-    photographs: bool = False
 
     @property
-    def seen_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels that the network sees."""
-        return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
+    def images(self) -> np.ndarray | Sequence[np.ndarray]:
+        """Training images."""
 
     @property
-    def neighbour_share(self) -> float:
-        """Share of the copies that show a neighbour, if there are any."""
-        return 1.0 if self.photographs else 0.5
+    def words(self) -> str:
+        """Which images are scored."""
+
+    @property
+    def num_evaluated(self) -> int:
+        """Images that are scored."""
+
+    def check(self, options: Options) -> None:
+        """Raises UserError if options and images clash."""
+
+    def pass_sizes(self, options: Options) -> list[int]:
+        """Images, or windows, that each kind of pass goes over."""
+
+    def material(self, options: Options) -> Sequence[np.ndarray]:
+        """All that training depends on, to tell it from other data."""
+
+    def make_model(self, backbone: keras.Model, options: Options) -> Any:
+        """The network of a run."""
+
+    def losses(self, options: Options) -> Callable[..., dict]:
+        """Losses of a batch, for ``Trainer``."""
+
+    def prepare(self, options: Options) -> Any:
+        """What is found out about the images before training, or None."""
+
+    def batches(
+        self, options: Options, passes: Passes, *, start: int, prepared: Any
+    ) -> tf.data.Dataset:
+        """Training batches from a step on."""
+
+    def regroup(self, model: Any, options: Options, *, prepared: Any) -> Regrouped:
+        """Lets main sub-heads start anew from what the auxiliary ones have found."""
+
+    def predict(self, model: Any, *, batch_statistics: bool = False) -> Callable:
+        """Compiles inference, for scorers."""
+
+    def scorer(
+        self, model: Any, options: Options, *, at_most: int | None = None
+    ) -> Any | None:
+        """Scores the evaluation images by the protocol; None without labels."""
+
+    def events(
+        self,
+        options: Options,
+        folder: Path,
+        model: Any,
+        history: History,
+        *,
+        passes: Passes,
+        start: int,
+        watch: Stopwatch,
+    ) -> list[Event]:
+        """Pictures that are drawn on request while a run goes on."""
 
 
 @dataclass(frozen=True)
@@ -82,70 +103,50 @@ class Trained:
         step: Steps done.
         steps: Steps asked for; more than ``step`` if the run was stopped.
         seconds: Training time, over all resumes.
+        lowest: The main sub-head with the lowest loss at the last report.
         watch: What the time since the start or the last resume went into.
     """
 
-    model: ClusterIIC
+    model: Any
     folder: Path
     step: int
     steps: int
     seconds: float
+    lowest: int
     watch: Stopwatch
 
 
 def run_prefix(options: Options) -> str:
     """What a run is named after: the user's own images, else the recipe."""
-    own = options.data.folder or options.data.array
+    own = options.data.folder or options.data.array or options.data.images
     name = Path(own).expanduser().resolve().stem if own else options.data.recipe
     return name or "run"
 
 
-def subset(split: Split, at_most: int) -> Split:
-    """At most so many images, evenly spaced, without their paths."""
-    index = np.linspace(0, len(split.images) - 1, min(at_most, len(split.images)))
-    index = index.astype(np.int64)
-    labels = None if split.labels is None else split.labels[index]
-    return Split(split.images[index], labels)
-
-
-def _plan(options: Options, task: Task, *, replicas: int) -> tuple[Passes, list]:
-    """The passes of the run and the images of each kind of pass.
+def _plan(options: Options, task: Task, *, replicas: int) -> Passes:
+    """The passes of the run.
 
     Raises:
         UserError: If options and data clash.
     """
-    num_images = len(task.protocol.train.images)
-    batch = options.data.batch_for(num_images)
+    batch = options.data.batch_for(len(task.images))
     require(
         batch % replicas == 0,
         f"data.batch must divide by the {replicas} devices",
         batch=batch,
     )
-    require(
-        num_images >= options.k,
-        f"k must not exceed the {num_images} images",
-        k=options.k,
-    )
-    require(
-        options.report.choose == "loss" or task.protocol.evaluate.labels is not None,
-        "report.choose label needs images with labels",
-        choose=options.report.choose,
-    )
-    # Passes of main sub-heads alone go over their images, others over all.
-    subsets = [
-        task.protocol.main if heads == "main" else None for heads in options.train.order
-    ]
-    passes = plan_passes(
-        [num_images if subset is None else len(subset) for subset in subsets],
+    task.check(options)
+    return plan_passes(
+        task.pass_sizes(options),
         batch=batch,
         steps=options.train.steps,
         epochs=options.train.epochs,
     )
-    return passes, subsets
 
 
 def _build_trainer(
     options: Options,
+    task: Task,
     build_backbone: Callable[[], keras.Model],
     strategy: tf.distribute.Strategy,
     *,
@@ -155,18 +156,13 @@ def _build_trainer(
     keras.utils.set_random_seed(options.seed)
     keras.mixed_precision.set_global_policy(options.train.precision)
     with strategy.scope():
-        model = ClusterIIC.create(
-            build_backbone(),
-            k=options.k,
-            k_aux=options.k_aux,
-            num_main=options.heads.main,
-            num_aux=options.heads.aux,
-        )
+        model = task.make_model(build_backbone(), options)
         return Trainer(
             model,
             make_optimizer(options.train, steps=len(passes.number)),
             strategy,
             schedule=make_schedule(options.train, kind=passes.kind),
+            losses=task.losses(options),
         )
 
 
@@ -180,7 +176,8 @@ def _open_run(
     facts = manifest(
         devices=list(trainer.strategy.extended.worker_devices),
         origin=task.origin,
-        images=task.protocol.train.images,
+        images=task.images,
+        material=task.material(options),
     )
     if options.resume is None:
         prefix = run_prefix(options)
@@ -220,53 +217,23 @@ def _open_run(
     return folder, checkpoints
 
 
-def make_scorer(
-    model: ClusterIIC, task: Task, options: Options, *, at_most: int | None = None
-) -> Scorer | None:
-    """Scores the evaluation images by the protocol of a run; None without labels.
-
-    Args:
-        model: The network.
-        task: Images and what is done to them.
-        options: ``k`` and ``report.match`` are read.
-        at_most: Images scored at most, and mapped on at most; all if None.
-    """
-    split, mapping = task.protocol.evaluate, task.protocol.mapping
-    if at_most is not None:
-        split, mapping = subset(split, at_most), mapping and subset(mapping, at_most)
-    if split.labels is None:
-        return None
-    return Scorer(
-        compile_predict(model),
-        split.images,
-        split.labels,
-        mapping=mapping,
-        make_batches=lambda images: evaluation_batches(
-            images, task.views, batch=EVALUATION_BATCH
-        ),
-        num_clusters=options.k,
-        match=options.report.match,
-    )
-
-
 def _report_actions(
     options: Options,
     task: Task,
     folder: Path,
     *,
-    model: ClusterIIC,
+    model: Any,
     history: History,
     training: Training,
 ) -> list[actions.Action]:
     """What happens at each report, in order."""
-    evaluated = task.protocol.evaluate
     chain: list[actions.Action] = []
-    if scorer := make_scorer(model, task, options, at_most=options.report.images):
-        words, by_batch = task.protocol.words, None
-        if options.report.images < len(evaluated.images):
+    if scorer := task.scorer(model, options, at_most=options.report.images):
+        words, by_batch = task.words, None
+        if options.report.images < task.num_evaluated:
             words = f"{options.report.images:,} images of {words}"
         if options.report.double:
-            by_batch = compile_predict(model, batch_statistics=True)
+            by_batch = task.predict(model, batch_statistics=True)
         chain.append(actions.score(scorer, scored_on=words, batch_statistics=by_batch))
     curve = LearningCurve(
         folder / "learning_curve.png",
@@ -277,63 +244,6 @@ def _report_actions(
     chain.append(actions.draw_curve(history, curve))
     chain.append(actions.say(training))
     return chain
-
-
-def _picture_events(
-    options: Options,
-    task: Task,
-    folder: Path,
-    model: ClusterIIC,
-    history: History,
-    *,
-    passes: Passes,
-    start: int,
-    watch: Stopwatch,
-) -> list[Event]:
-    """Pictures that are drawn on request while a run goes on."""
-    every, display = options.report.progression, options.report.display
-    if not (every or display):
-        return []
-    predict = compile_predict(model)
-    followed = subset(task.protocol.evaluate, progression.MAX_IMAGES)
-    shown = subset(followed, EVALUATION_BATCH)
-
-    def chosen() -> int:
-        return history.rows[-1]["chosen"] if history.rows else 0
-
-    @watch.time("pictures")
-    def snapshot(step: int) -> None:
-        batches = evaluation_batches(
-            followed.images, task.views, batch=EVALUATION_BATCH
-        )
-        soft = soft_assignments(predict, batches)[:, chosen()]
-        progression.store(folder / "progression", step, soft)
-
-    @watch.time("pictures")
-    def show_clusters(step: int) -> None:
-        pairs = evaluation_batches(
-            shown.images, task.views, pairs=True, batch=EVALUATION_BATCH
-        )
-        originals, copies = next(iter(pairs))
-        (folder / "display").mkdir(exist_ok=True)
-        cluster_pairs(
-            folder / "display" / f"step_{step:06}.png",
-            originals.numpy(),
-            copies.numpy(),
-            predict(originals)["main"].numpy()[:, chosen()],
-            labels=shown.labels,
-            title=f"{folder.name}: originals and copies of each cluster, step {step:,}",
-        )
-
-    events = []
-    if every:
-        if start == 0:
-            snapshot(0)
-        events.append(Event(every, snapshot, at_end=True))
-    if display:
-        per_pass = sum(passes.sizes) // len(passes.sizes) // passes.batch
-        events.append(Event(display * per_pass, show_clusters, at_end=True))
-    return events
 
 
 def _what_is_kept(folder: Path, checkpoints: Checkpoints) -> str:
@@ -351,7 +261,7 @@ def train(
     *,
     build_backbone: Callable[[], keras.Model],
     strategy: tf.distribute.Strategy,
-    on_start: Callable[[Path, ClusterIIC, int], None] = lambda *_: None,
+    on_start: Callable[[Path, Any, int], None] = lambda *_: None,
 ) -> Trained:
     """Trains to the end, or until Ctrl-C or SIGTERM.
 
@@ -369,49 +279,31 @@ def train(
         NonFiniteLoss: If a loss or the gradient is NaN or infinite; the last checkpoint
             stays.
     """
-    images = task.protocol.train.images
-    passes, subsets = _plan(options, task, replicas=strategy.num_replicas_in_sync)
+    passes = _plan(options, task, replicas=strategy.num_replicas_in_sync)
     steps = len(passes.number)
-    trainer = _build_trainer(options, build_backbone, strategy, passes=passes)
+    trainer = _build_trainer(options, task, build_backbone, strategy, passes=passes)
     history = History()
     folder, checkpoints = _open_run(options, task, trainer, history, steps=steps)
     start = int(trainer.step.numpy())
     on_start(folder, trainer.model, start)
 
-    batch, repeats = options.data.batch_for(len(images)), options.data.repeats
     watch = Stopwatch()
-    neighbours = None
+    prepared = None
     if options.data.neighbours:
         with watch.time("neighbours"):
-            neighbours = find_neighbours(
-                images,
-                number=options.data.neighbours,
-                photographs=task.photographs,
-                seed=options.seed,
-            )
-    batches = training_batches(
-        images,
-        task.views,
-        repeats=repeats,
-        batch=batch,
-        seed=options.seed,
-        start=start,
+            prepared = task.prepare(options)
+    batches = task.batches(options, passes, start=start, prepared=prepared)
+    training = Training(
         steps=steps,
-        passes=passes,
-        subsets=subsets,
-        shuffle=options.data.shuffle,
-        neighbours=None if neighbours is None else neighbours.nearest,
-        neighbour_share=task.neighbour_share,
+        start=start,
+        images_per_step=passes.batch * (1 + options.data.repeats),
     )
-    training = Training(steps=steps, start=start, images_per_step=batch * (1 + repeats))
     chain = _report_actions(
         options, task, folder, model=trainer.model, history=history, training=training
     )
 
     def start_anew(step: int) -> dict[str, Any]:
-        found = regroup(
-            trainer.model, images, task.views, neighbours=neighbours, seed=options.seed
-        )
+        found = task.regroup(trainer.model, options, prepared=prepared)
         return {
             "step": step,
             "regrouped": found.information.tolist(),
@@ -436,7 +328,7 @@ def train(
                 trainer.model.main.reseed(row["lagging"], best)
                 return {"step": step, "reseeded": row["lagging"], "source": best}
             return None
-        if trainer.lamb > 1:
+        if trainer.lamb > 1 and options.train.lower_lamb:
             trainer.lamb_at_most.assign(1.0)
             return {"step": step, "lamb_at_most": 1.0}
         knows = options.heads.aux and (
@@ -461,9 +353,8 @@ def train(
             watch.time("regrouping")(start_anew_as_planned),
         ),
         Event(options.report.every, watch.time("reports")(report), at_end=True),
-        *_picture_events(
+        *task.events(
             options,
-            task,
             folder,
             trainer.model,
             history,
@@ -493,4 +384,5 @@ def train(
     except NonFiniteLoss as error:
         raise NonFiniteLoss(f"{error}; {_what_is_kept(folder, checkpoints)}") from None
     step = int(trainer.step.numpy())
-    return Trained(trainer.model, folder, step, steps, history.seconds, watch)
+    lowest = history.rows[-1]["chosen"] if history.rows else 0
+    return Trained(trainer.model, folder, step, steps, history.seconds, lowest, watch)

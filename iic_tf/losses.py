@@ -1,7 +1,8 @@
 """The objective of Invariant Information Clustering, as pure functions.
 
 Source: Ji, Henriques, Vedaldi, "Invariant Information Clustering for Unsupervised
-Image Classification and Segmentation", arXiv 1807.06653, equations 2 to 4 (clustering).
+Image Classification and Segmentation", arXiv 1807.06653, equations 2 to 4 (clustering)
+and section 3.3 (segmentation).
 
 Where we differ from the authors' code: the joint of all sub-heads comes from one
 batched product instead of an outer product per image, and the copies of an image are
@@ -16,6 +17,8 @@ import math
 from collections.abc import Sequence
 
 import tensorflow as tf
+
+from iic_tf.correlation import displaced_joints, summed_joint
 
 FLOOR = 2.220446049250313e-16
 """Probabilities below this are replaced by it inside logarithms (no gradient)."""
@@ -43,24 +46,28 @@ def joint_distribution(
     )
 
 
-def symmetrise(joint: tf.Tensor) -> tf.Tensor:
+def symmetrise(joint: tf.Tensor, *, detached: bool = False) -> tf.Tensor:
     """Makes a joint symmetric and lets it sum to one (paper, section 3.1).
 
     Args:
-        joint: Non-negative table, shape ``(..., k, k)``, any positive sum.
+        joint: Non-negative table, shape ``(..., k, k)``. One that sums to 0 stays 0.
+        detached: Whether the sum that is divided by is a constant for the gradient.
 
     Returns:
-        Table of the same shape; the division is part of the gradient.
+        Table of the same shape.
     """
     joint = joint + tf.linalg.matrix_transpose(joint)
-    return joint / tf.reduce_sum(joint, axis=(-2, -1), keepdims=True)
+    total = tf.reduce_sum(joint, axis=(-2, -1), keepdims=True)
+    return tf.math.divide_no_nan(joint, tf.stop_gradient(total) if detached else total)
 
 
 def _log(p: tf.Tensor) -> tf.Tensor:
     return tf.math.log(tf.where(p < FLOOR, tf.constant(FLOOR, p.dtype), p))
 
 
-def iic_loss(joint: tf.Tensor, lamb: float | tf.Tensor = 1.0) -> tf.Tensor:
+def iic_loss(
+    joint: tf.Tensor, lamb: float | tf.Tensor = 1.0, *, detached: bool = False
+) -> tf.Tensor:
     """The IIC loss of each sub-head, to be minimised (paper, equation 3).
 
     Formula::
@@ -75,17 +82,77 @@ def iic_loss(joint: tf.Tensor, lamb: float | tf.Tensor = 1.0) -> tf.Tensor:
     Args:
         joint: Unnormalised joint, shape ``(..., k, k)``, float.
         lamb: Weight of the marginal entropies, at least 0.
+        detached: See ``symmetrise``.
 
     Returns:
         Loss in nats, shape ``(...)``. For ``lamb`` 1 it lies in ``[-ln k, 0]``;
         perfect balanced clusters give ``-(2 lamb - 1) ln k``.
     """
-    p = symmetrise(joint)
+    p = symmetrise(joint, detached=detached)
     log_rows = _log(tf.reduce_sum(p, axis=-1, keepdims=True))
     log_columns = _log(tf.reduce_sum(p, axis=-2, keepdims=True))
     log_p = _log(p)
     p = tf.where(p < FLOOR, tf.constant(FLOOR, p.dtype), p)
     return -tf.reduce_sum(p * (log_p - lamb * (log_rows + log_columns)), axis=(-2, -1))
+
+
+EMPTY = 1e-5
+"""A displacement with a smaller share of the pairs than the fullest one has none."""
+
+
+def segmentation_joint(
+    first: tf.Tensor,
+    second: tf.Tensor,
+    *,
+    mask: tf.Tensor | None = None,
+    reach: int = 0,
+    collapsed: bool = False,
+) -> tf.Tensor:
+    """Joints of aligned label maps at every small displacement (paper, equation 5).
+
+    Args:
+        first: Assignments of the pixels of the originals, shape
+            ``(n, height, width, h, k)``; for each pixel and sub-head they sum to one.
+        second: Those of the copies, warped back to lie on the originals.
+        mask: 1 where a pixel counts and 0 where it does not, in both maps, shape
+            ``(n, height, width)``; all count if None.
+        reach: T, the largest displacement along each axis in pixels.
+        collapsed: Whether the joints of all displacements are added up.
+
+    Returns:
+        Unnormalised joints, shape ``(h, (2 T + 1)², k, k)``, or ``(h, 1, k, k)``. They
+        are plain sums, so they may be added up over replicas and over steps.
+    """
+    if mask is not None:
+        shown = tf.cast(mask, first.dtype)[..., None, None]
+        first, second = first * shown, second * shown
+    if collapsed:
+        return summed_joint(first, second, reach=reach)[:, None]
+    return displaced_joints(first, second, reach=reach)
+
+
+def segmentation_loss(
+    joints: tf.Tensor, lamb: float | tf.Tensor = 1.0, *, detached: bool = False
+) -> tf.Tensor:
+    """The segmentation loss of each sub-head, to be minimised.
+
+    The mean over displacements of ``iic_loss``. A displacement at which no two pixels
+    meet, because maps or masks are small, adds 0.
+
+    Args:
+        joints: From ``segmentation_joint``, shape ``(h, displacements, k, k)``.
+        lamb: Weight of the marginal entropies, at least 0.
+        detached: Whether the gradient goes around the normaliser, as in the authors'
+            code where joints are collapsed. The gradient is then not that of the loss.
+
+    Returns:
+        Loss in nats, shape ``(h,)``, within the bounds of ``iic_loss``.
+    """
+    pairs = tf.reduce_sum(joints, axis=(-2, -1), keepdims=True)
+    most = tf.reduce_max(pairs, axis=-3, keepdims=True)
+    empty = pairs <= EMPTY * most  # what is there is rounding
+    joints = tf.where(empty, tf.zeros_like(joints), joints)
+    return tf.reduce_mean(iic_loss(joints, lamb, detached=detached), axis=-1)
 
 
 def entropy(p: tf.Tensor, *, axis: int = -1, base: float = math.e) -> tf.Tensor:

@@ -122,6 +122,23 @@ def class_recall(table: np.ndarray, mapping: np.ndarray) -> np.ndarray:
         return (table * found).sum(axis=0) / table.sum(axis=0)
 
 
+def class_iou(table: np.ndarray, mapping: np.ndarray) -> np.ndarray:
+    """Intersection over union of each class; 0 to 1, higher better.
+
+    Args:
+        table: Contingency table of pixels, shape ``(clusters, classes)``.
+        mapping: Class of each cluster or -1, shape ``(clusters,)``.
+
+    Returns:
+        Shape ``(classes,)``; NaN for a class that is neither there nor predicted.
+    """
+    mapped = (mapping[:, None] == np.arange(table.shape[1])).astype(table.dtype)
+    both = (table * mapped).sum(axis=0)
+    predicted = table.sum(axis=1) @ mapped
+    with np.errstate(invalid="ignore"):
+        return both / (table.sum(axis=0) + predicted - both)
+
+
 def clustering_scores(
     clusters: np.ndarray,
     labels: np.ndarray,

@@ -129,6 +129,39 @@ class DataOptions:
     """Classes of your own images, which only score: folder if the names of their
     folders are their classes, or a .npy file beside data.array."""
 
+    images: str | None = None
+    """Folder of pictures of any size whose pixels are to be grouped: label maps."""
+
+    masks: str | None = None
+    """Folder of the label maps of data.images, grey or palette images of the same
+    names, which only score."""
+
+    ignore: int = 255
+    """Value of data.masks where a pixel has no class."""
+
+    merge: list[int] | None = None
+    """Class of each value of data.masks, as in [0, 1, 1, 255] where 1 and 2 are one
+    class and 3 is none; values are classes if not given."""
+
+    classes: str | None = None
+    """Classes told apart in COCO-Stuff, as in few_people or full_things; the recipe's
+    if not given."""
+
+    curated: str | None = None
+    """Name of the list of COCO-Stuff's pictures that are used; the recipe's if not
+    given."""
+
+    names: list[str] | None = None
+    """Names of the classes of data.masks, for pictures and tables."""
+
+    repeat_mistakes: list[Literal["sky", "bgr"]] = field(default_factory=list)
+    """Mistakes of the authors' code that are repeated on COCO-Stuff: sky (of three
+    classes, pixels without one count as sky), bgr (red and blue change places)."""
+
+    scale: float | None = None
+    """Factor of both sides of pictures whose pixels are grouped; the recipe's, or 1, if
+    not given."""
+
     size: int | None = None
     """Side in pixels that the images of data.folder are brought to; suits them if not
     given."""
@@ -166,18 +199,40 @@ class DataOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
-        places = ("dir", "folder", "array", "labels")
+        places = ("dir", "folder", "array", "images", "labels", "masks")
         for name in places:
             require(
                 getattr(self, name) != "",
                 f"data.{name} must not be empty",
                 **{name: ""},
             )
-        given = [name for name in places[:3] if getattr(self, name) is not None]
+        given = [name for name in places[:4] if getattr(self, name) is not None]
         require(
             len(given) <= 1,
-            "only one of data.dir, data.folder and data.array can be given",
+            "only one of data.dir, data.folder, data.array and data.images can be "
+            "given",
             given=given,
+        )
+        require(
+            self.masks is None or self.images is not None,
+            "data.masks is for data.images",
+            masks=self.masks,
+        )
+        require(
+            self.merge is None
+            or (len(self.merge) <= 256 and all(0 <= n <= 255 for n in self.merge)),
+            "data.merge must be at most 256 classes from 0, or 255 for none",
+            merge=self.merge,
+        )
+        require(
+            0 <= self.ignore <= 255,
+            "data.ignore must lie between 0 and 255",
+            ignore=self.ignore,
+        )
+        require(
+            self.scale is None or self.scale > 0,
+            "data.scale must be above 0",
+            scale=self.scale,
         )
         require(
             self.labels is None or bool(self.folder or self.array),
@@ -223,8 +278,9 @@ class DataOptions:
 class GraphOptions:
     """The backbone."""
 
-    name: str = "small"
-    """Name of a builder in graphs.py."""
+    name: str | None = None
+    """Name of a builder in graphs.py; if not given small, or small_maps for label
+    maps."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the builder, as in fan_out_init: 32."""
@@ -242,6 +298,9 @@ class HeadOptions:
 
     k_aux: int | None = None
     """Clusters of each auxiliary sub-head; 5 k if not given."""
+
+    bias: bool = True
+    """Whether sub-heads have biases; the authors' segmentation heads have none."""
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
@@ -284,6 +343,9 @@ class TrainOptions:
 
     lamb_aux: Lambda = 1.0
     """The same for the auxiliary heads."""
+
+    lower_lamb: bool = True
+    """Whether lamb above 1 is lowered to 1 where a run is off track."""
 
     learning_rate: float = 2e-3
     """Adam's learning rate after warm-up."""
@@ -370,6 +432,44 @@ def check_lambda(name: str, lamb: Lambda) -> None:
 
 
 @dataclass(frozen=True)
+class SegmentOptions:
+    """How label maps of originals and copies are compared, where pixels are grouped."""
+
+    reach: int = 2
+    """T: the largest displacement between pixels that are compared, along each axis;
+    pixels, or places of features."""
+
+    at: Literal["features", "pixels"] = "features"
+    """features: maps are compared at the coarser places of the network's features,
+    which is cheaper; pixels: at every pixel, as published."""
+
+    collapsed: bool = False
+    """Whether the joints of all displacements are added up first; no published run
+    does."""
+
+    detached: bool = False
+    """Whether the gradient goes around the normaliser, as in the authors' code where
+    joints are collapsed."""
+
+    sparse: tuple[int, int] = (0, 0)
+    """Range of the pixels by which the maps of copies are displaced at random, the same
+    for a whole batch; no published run does."""
+
+    masked: bool = False
+    """Whether pixels without a class do not train, as in the published runs on
+    COCO-Stuff. This uses labels."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for figures out of range."""
+        require(self.reach >= 0, "segment.reach must be at least 0", reach=self.reach)
+        require(
+            0 <= self.sparse[0] <= self.sparse[1],
+            "segment.sparse must be two numbers of pixels, the lower first",
+            sparse=self.sparse,
+        )
+
+
+@dataclass(frozen=True)
 class ReportOptions:
     """What is shown and stored while a run goes on."""
 
@@ -446,6 +546,7 @@ class Options:
     graph: GraphOptions = field(default_factory=GraphOptions)
     heads: HeadOptions = field(default_factory=HeadOptions)
     train: TrainOptions = field(default_factory=TrainOptions)
+    segment: SegmentOptions = field(default_factory=SegmentOptions)
     report: ReportOptions = field(default_factory=ReportOptions)
 
     def __post_init__(self) -> None:

@@ -18,6 +18,9 @@ import tensorflow as tf
 
 Perturbation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
+Geometry = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+"""Moves images and tells how: also returns matrices for ``warp.warp``."""
+
 
 def compose(*perturbations: Perturbation) -> Perturbation:
     """Applies perturbations one after the other, each with a seed of its own."""
@@ -295,6 +298,55 @@ def flip(probability: float = 0.5) -> Perturbation:
     return apply
 
 
+def move(
+    *,
+    rotation: float = 0.0,
+    shear: float = 0.0,
+    scale: tuple[float, float] = (1.0, 1.0),
+    flip: float = 0.5,
+) -> Geometry:
+    """Rotation, scale, shear and mirror of which the way back is known.
+
+    What lies outside of an image is the image mirrored; no pixel of the original comes
+    from there on the way back.
+
+    Args:
+        rotation: Angle drawn from U(-rotation, rotation) degrees.
+        shear: Angle of the shear drawn from U(-shear, shear) degrees.
+        scale: Range of the factor by which things shrink.
+        flip: Share of the images mirrored left and right.
+
+    Returns:
+        Function of images and seed to the images moved, and for each the matrix that
+        ``warp.warp`` takes to move its label map back, shape ``(n, 2, 3)``.
+    """
+
+    def apply(images: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        height, width = images.shape[1:3]
+        angle = math.radians(rotation) * _uniform(images, seed, 0)
+        slant = angle + math.radians(shear) * _uniform(images, seed, 1)
+        size = _uniform(images, seed, 2, *scale)
+        mirror = tf.where(_uniform(images, seed, 3, 0, 1) < flip, -1.0, 1.0)
+        # where a place of the result is read, in coordinates from -1 to 1
+        xx, xy = mirror * size * tf.cos(angle), -size * tf.sin(slant)
+        yx, yy = mirror * size * tf.sin(angle), size * tf.cos(slant)
+        aspect = max(width - 1, 1) / max(height - 1, 1)
+        zero = tf.zeros_like(xx)
+        moved = _warp(
+            images,
+            matrix=(xx, xy * aspect, yx / aspect, yy),
+            shift=(zero, zero),
+            size=(height, width),
+            interpolation="BILINEAR",
+            fill_mode="REFLECT",
+        )
+        determinant = xx * yy - xy * yx
+        back = tf.stack((yy, -xy, zero, -yx, xx, zero), axis=1) / determinant[:, None]
+        return moved, tf.reshape(back, (-1, 2, 3))
+
+    return apply
+
+
 LUMA = (0.299, 0.587, 0.114)
 """Share of red, green and blue in grey (ITU-R 601, as Pillow)."""
 
@@ -357,6 +409,16 @@ def colour_jitter(
             matrix, offset = step @ matrix, step @ offset + spread
         images = tf.einsum("nhwc,ndc->nhwd", images, matrix)
         return tf.clip_by_value(images + offset[:, None, None, :, 0], 0.0, 1.0)
+
+    return apply
+
+
+def of_colours(perturbation: Perturbation) -> Perturbation:
+    """Applies to the first three channels alone; infrared, the fourth, stays."""
+
+    def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        colours = perturbation(images[..., :3], seed)
+        return tf.concat((colours, images[..., 3:]), axis=-1)
 
     return apply
 

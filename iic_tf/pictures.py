@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from iic_tf.curves import MAIN, MUTED, save_figure
 
@@ -269,3 +271,89 @@ def pair_grid(path: Path, views: Sequence[np.ndarray], *, title: str) -> None:
     names = ["original", *(f"copy {i}" for i in range(1, len(views)))]
     rows = [(name, "", list(view)) for name, view in zip(names, views, strict=True)]
     _captioned_rows(path, rows, title=title, columns=len(views[0]))
+
+
+def map_colours(number: int) -> np.ndarray:
+    """Colours that tell clusters or classes of label maps apart.
+
+    Args:
+        number: Colours, at least 1.
+
+    Returns:
+        uint8, shape ``(number, 3)``; the first twenty are the same for any number.
+    """
+    first = matplotlib.colormaps["tab10"](np.arange(10))[:, :3]
+    lighter = matplotlib.colormaps["tab20"](np.arange(1, 20, 2))[:, :3]
+    rest = matplotlib.colormaps["hsv"](np.linspace(0, 1, max(number - 20, 1)))[:, :3]
+    colours = np.concatenate((first, lighter, 0.75 * rest))[:number]
+    return (255 * colours).round().astype(np.uint8)
+
+
+def colour_map(labels: np.ndarray, number: int) -> np.ndarray:
+    """A label map in colours, black where a pixel has none.
+
+    Args:
+        labels: Integers, shape ``(height, width)``; those outside of ``[0, number)``
+            have no colour.
+        number: Clusters or classes.
+
+    Returns:
+        uint8, shape ``(height, width, 3)``.
+    """
+    colours = np.concatenate((map_colours(number), np.zeros((1, 3), np.uint8)))
+    inside = (labels >= 0) & (labels < number)
+    return colours[np.where(inside, labels, number)]
+
+
+def map_rows(
+    path: Path,
+    images: Sequence[np.ndarray],
+    clusters: Sequence[np.ndarray],
+    *,
+    num_clusters: int,
+    classes: np.ndarray | None = None,
+    truth: Sequence[np.ndarray] | None = None,
+    names: Sequence[str] | None = None,
+    title: str,
+) -> None:
+    """One row per picture: itself, its clusters and, with labels, prediction and truth.
+
+    Args:
+        path: PNG file to write.
+        images: uint8, each ``(height, width, channels)``.
+        clusters: Cluster of each pixel, each ``(height, width)``.
+        num_clusters: Number of clusters.
+        classes: Class of each cluster, -1 for none, shape ``(k,)``; None without
+            labels.
+        truth: Class of each pixel, 255 for none; None without labels.
+        names: Names of the classes, for the legend.
+        title: Heading.
+    """
+    columns, names = ["picture", "clusters"], names or ()
+    if classes is not None and truth is not None:
+        columns += ["clusters as classes", "truth"]
+    height = images[0].shape[0] / images[0].shape[1] * 2.6
+    figure = Figure(
+        figsize=(2.7 * len(columns), (height + 0.06) * len(images) + 1.3), dpi=110,
+        layout="constrained",
+    )  # fmt: skip
+    figure.suptitle(title, x=0.02, ha="left", fontsize=11)
+    grid = figure.subplots(len(images), len(columns), squeeze=False)
+    for i, (row, image) in enumerate(zip(grid, images, strict=True)):
+        shown = [as_rgb(image), colour_map(clusters[i], num_clusters)]
+        if classes is not None and truth is not None:
+            shown.append(colour_map(classes[clusters[i]], len(names)))
+            shown.append(colour_map(truth[i], len(names)))
+        for axes, picture in zip(row, shown, strict=True):
+            axes.imshow(picture, interpolation="nearest")
+            axes.set_axis_off()
+    for axes, heading in zip(grid[0], columns, strict=True):
+        axes.set_title(heading, fontsize=10)
+    if len(names):
+        colours = map_colours(len(names)) / 255
+        handles = [Patch(color=colour) for colour in colours]
+        figure.legend(
+            handles, names, loc="outside lower center", ncols=min(len(names), 6),
+            frameon=False, fontsize=9,
+        )  # fmt: skip
+    save_figure(figure, path)

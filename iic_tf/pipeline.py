@@ -227,18 +227,25 @@ def training_batches(
         copies = tf.split(views.perturb(tiled, tf.random.fold_in(key, 1)), repeats)
         return (views.original(x, tf.random.fold_in(key, 0)), *copies)
 
-    rows = tf.data.Dataset.from_tensor_slices(
-        tuple(
-            column[start:]
-            for column in (
-                np.arange(steps, dtype=np.int32),
-                passes.number,
-                passes.position,
-                passes.kind,
-            )
-        )
+    return host_dataset(step_rows(passes, start=start), lambda *row: load(row))
+
+
+def step_rows(passes: Passes, *, start: int) -> tf.data.Dataset:
+    """Where each step of a run is: its number, its pass, its place in it, its kind.
+
+    Args:
+        passes: The passes of the run.
+        start: First step.
+    """
+    columns = (
+        np.arange(len(passes.number), dtype=np.int32),
+        passes.number,
+        passes.position,
+        passes.kind,
     )
-    return _host_dataset(rows, lambda *row: load(row))
+    return tf.data.Dataset.from_tensor_slices(
+        tuple(column[start:] for column in columns)
+    )
 
 
 def evaluation_batches(
@@ -277,9 +284,10 @@ def evaluation_batches(
             return (shown,)
         return shown, views.perturb(x, tf.random.fold_in(key, 3))
 
-    return _host_dataset(tf.data.Dataset.range(num_batches), load)
+    return host_dataset(tf.data.Dataset.range(num_batches), load)
 
 
-def _host_dataset(numbers: tf.data.Dataset, load: Callable) -> tf.data.Dataset:
+def host_dataset(numbers: tf.data.Dataset, load: Callable) -> tf.data.Dataset:
+    """Makes batches of numbers, in order, some at a time, ahead of their use."""
     batches = numbers.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(2)

@@ -8,17 +8,23 @@ are fitted to these groupings. Nothing else of the network changes, and no label
 read.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
 from itertools import cycle, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 
 from iic_tf.grouping import group_overclusters, grouped_information
 from iic_tf.inference import overclusters
+from iic_tf.losses import segmentation_joint
 from iic_tf.metrics import contingency
-from iic_tf.models import ClusterIIC
+from iic_tf.models import ClusterIIC, SegmentIIC, at_features
 from iic_tf.neighbours import Neighbours
+from iic_tf.options import require
 from iic_tf.pipeline import Views, evaluation_batches
+from iic_tf.warp import warp
 
 MAX_FITTED = 20_000
 """Main sub-heads are fitted to at most so many images: more would not change them."""
@@ -148,12 +154,97 @@ def regroup(
         candidates = _candidates(head, joint, near, k=k)
         found += candidates
         information.append(max(candidate.information for candidate in candidates))
-    found.sort(key=lambda candidate: -candidate.information)
-    needed = found[0].information - KEPT_SHARE * np.log(k)
+    sources = _start_from(model, found, features, own[::stride])
+    return Regrouped(np.array(information), sources)
+
+
+def _start_from(
+    model: ClusterIIC | SegmentIIC,
+    found: list[_Candidate],
+    features: np.ndarray,
+    overclusters: np.ndarray,
+) -> np.ndarray:
+    """Fits the main sub-heads to the best groupings; returns the heads these are of.
+
+    Args:
+        model: Its main sub-heads are replaced.
+        found: Groupings.
+        features: Shape ``(m, d)``.
+        overclusters: What each auxiliary sub-head names them, shape ``(m, h_aux)``.
+    """
+    found = sorted(found, key=lambda candidate: -candidate.information)
+    needed = found[0].information - KEPT_SHARE * np.log(model.main.num_clusters)
     kept = [candidate for candidate in found if candidate.information >= needed]
     used = list(islice(cycle(kept), model.main.num_heads))
-
-    clusters = [candidate.groups[own[::stride, candidate.head]] for candidate in used]
+    clusters = [candidate.groups[overclusters[:, candidate.head]] for candidate in used]
     model.main.refit(features, np.stack(clusters, axis=1))
-    sources = np.array([candidate.head for candidate in used])
+    return np.array([candidate.head for candidate in used])
+
+
+@lru_cache(maxsize=1)
+def _compile_count(model: SegmentIIC, reach: int) -> Callable:
+    """Compiles once what a regrouping does with a batch."""
+    aux = model.banks["aux"]
+
+    @tf.function(autograph=False)
+    def count(
+        originals: tf.Tensor, copies: tuple, matrices: tuple, mask: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        def one_hot(images: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            features = model.features(images, training=False)
+            named = tf.argmax(aux(features), axis=-1)
+            return features, named, tf.one_hot(named, aux.num_clusters)
+
+        features, named, first = one_hot(originals)
+        joint = tf.zeros(())
+        shown = at_features(mask, features)
+        for copy, matrix in zip(copies, matrices, strict=True):
+            second = warp(one_hot(copy)[2], matrix)
+            joint += segmentation_joint(
+                first, second, mask=shown, reach=reach, collapsed=True
+            )[:, 0]
+        return tf.cast(features, tf.float32), named, shown, joint
+
+    return count
+
+
+def regroup_maps(
+    model: SegmentIIC, batches: tf.data.Dataset, *, reach: int
+) -> Regrouped:
+    """As ``regroup``, for label maps: pairs are pixels of originals and of copies.
+
+    Args:
+        model: Its main sub-heads are replaced.
+        batches: As in ``map_pipeline.training_map_batches``.
+        reach: T, the largest displacement along each axis, in places of features.
+
+    Raises:
+        UserError: If no pixel trains.
+    """
+    count = _compile_count(model, reach)
+    joints: Any = 0.0
+    kept = []
+    share = MAX_FITTED // int(batches.cardinality())
+    for batch in batches:
+        features, named, shown, joint = (part.numpy() for part in count(*batch))
+        joints = joints + joint.astype(np.float64)
+        counts = np.flatnonzero(shown)
+        counts = counts[:: max(len(counts) // share, 1)]
+        places = features.reshape(-1, features.shape[-1]), named.reshape(-1, len(joint))
+        kept.append(tuple(part[counts] for part in places))
+    features, named = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    require(
+        len(features) > 0,
+        "there must be pixels that train",
+        pixels_with_a_class=len(features),
+    )
+    k = model.main.num_clusters
+    candidates = [
+        _candidates(head, joint, [], k=k) for head, joint in enumerate(joints)
+    ]
+    sources = _start_from(
+        model, [c for of_one in candidates for c in of_one],
+        features, named,
+    )  # fmt: skip
+    information = [max(c.information for c in of_one) for of_one in candidates]
     return Regrouped(np.array(information), sources)

@@ -16,17 +16,31 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from iic_tf import coco_stuff, potsdam
 from iic_tf.archives import from_cifar, from_stl
 from iic_tf.image_folder import (
     describe_unreadable,
     fits_in_memory,
     folder_labels,
+    inspect,
+    on_all_cores,
     read_folder,
+)
+from iic_tf.map_folder import (
+    IGNORE,
+    MapSource,
+    Pictures,
+    decode_labels,
+    decode_picture,
+    find_items,
+    read_pictures,
+    shrink,
 )
 from iic_tf.options import UserError, first_line, require
 from iic_tf.splits import Source, Split
@@ -475,3 +489,188 @@ def _read_npy(path: Path, option: str) -> np.ndarray:
         return np.load(path, mmap_mode=mode, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{option} {path} cannot be read: {error}") from None
+
+
+# ------------------------------------------------------------------------ label maps
+
+
+def from_pictures(
+    images: Path,
+    *,
+    masks: Path | None,
+    ignore: int = IGNORE,
+    merge: Sequence[int] | None = None,
+    channels: int | None = None,
+    scale: float = 1.0,
+    split: bool = False,
+    names: Sequence[str] | None = None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> MapSource:
+    """Anyone's pictures, with or without label maps.
+
+    Args:
+        images: Folder of pictures.
+        masks: Folder of label maps of the same names, or None.
+        ignore: Value of a label map where a pixel has no class.
+        merge: Class of each value of a label map, or ``IGNORE``; the values are classes
+            if None.
+        channels: 1 or 3; 1 if None and all pictures are grey.
+        scale: Factor of both sides.
+        split: Whether the folders at the top are splits, one of them test.
+        names: Names of the classes.
+        progress: Called now and then with the pictures done and their number.
+
+    Raises:
+        UserError: If there is nothing that can be read, or no such folders.
+    """
+    items = find_items(images, masks)
+    classes = np.arange(256, dtype=np.uint8)
+    if merge is not None:
+        classes = np.full(256, IGNORE, np.uint8)
+        classes[: len(merge)] = merge
+    classes[ignore] = IGNORE
+    if channels is None:
+        headers = on_all_cores(inspect, [item.image for item in items])
+        grey = [header.grey for header in headers if not isinstance(header, str)]
+        channels = 1 if grey and all(grey) else 3
+    groups = {"the pictures": items}
+    if split:
+        tops = {item.name.partition("/")[0] for item in items if "/" in item.name}
+        groups = {
+            top: [item for item in items if item.name.startswith(f"{top}/")]
+            for top in sorted(tops)
+        }
+        loose = sum("/" not in item.name for item in items)
+        require(
+            "test" in groups and len(groups) > 1 and not loose,
+            "data.protocol holdout needs all pictures in folders of data.images, one "
+            "of which is test",
+            folders=sorted(tops)[:5],
+            pictures_in_none=loose,
+        )
+    splits = {
+        name: read_pictures(
+            some,
+            read_image=partial(decode_picture, channels=channels, scale=scale),
+            read_labels=lambda path: shrink(decode_labels(path), scale),
+            classes=classes,
+            progress=progress,
+        )
+        for name, some in groups.items()
+    }
+    advice = []
+    unreadable = [pair for part in splits.values() for pair in part.unreadable]
+    if unreadable:
+        advice.append(f"Skipped: {describe_unreadable(unreadable)}")
+    without = sum(item.labels is None for item in items) if masks else 0
+    if without:
+        advice.append(f"Pictures without a label map, not scored: {without:,}")
+    if masks:
+        found = [labels for part in splits.values() for labels in part.labels or ()]
+        classes_found = set().union(*(np.unique(x) for x in found)) - {IGNORE}
+        if len(classes_found) < 2:
+            advice.append(f"The label maps tell {len(classes_found)} classes apart")
+        require(
+            names is None or max(classes_found, default=0) < len(names),
+            "data.names must have a name for every class of data.masks",
+            names=names,
+            highest_class=int(max(classes_found, default=0)),
+        )
+    kept = {part.kept for part in splits.values()}
+    origin = f"{images}, {'; '.join(sorted(kept))}"
+    told = ". ".join(advice) or None
+    return MapSource(splits, origin, told, tuple(names) if names else None)
+
+
+def _told(splits: dict[str, Pictures]) -> str | None:
+    """What was skipped, in words."""
+    unreadable = [pair for part in splits.values() for pair in part.unreadable]
+    return f"Skipped: {describe_unreadable(unreadable)}" if unreadable else None
+
+
+def from_coco_stuff(
+    root: Path,
+    *,
+    classes: str,
+    curated: str | None,
+    scale: float,
+    mistakes: Sequence[str] = (),
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> MapSource:
+    """COCO-Stuff: the 164k pictures, or where there are imageLists the 10k.
+
+    Args:
+        root: See ``coco_stuff``.
+        classes: See ``coco_stuff.class_table``.
+        curated: Name of the list of pictures, for 164k; all if None.
+        scale: Factor of both sides of the pictures, as published 0.33.
+        mistakes: Of the authors' code, to be repeated: ``"sky"`` (with few classes,
+            pixels without one are sky), ``"bgr"`` (red and blue change places).
+        progress: Called now and then with the pictures done and their number.
+
+    Raises:
+        UserError: If something is missing.
+    """
+    table, names = coco_stuff.class_table(classes)
+    if "sky" in mistakes and classes.startswith("few"):
+        table[IGNORE] = names.index("sky")
+    decode: Callable[[Path], np.ndarray]
+    if (root / "imageLists").is_dir():
+        groups = {name: coco_stuff.list_10k(root, name) for name in ("train", "test")}
+        decode = coco_stuff.read_mat_labels
+    else:
+        groups = {
+            name: coco_stuff.list_164k(root, f"{name}2017", curated=curated)
+            for name in ("train", "val")
+        }
+        decode = decode_labels
+
+    def read(path: Path) -> np.ndarray:
+        picture = decode_picture(path, scale=scale)
+        return picture[..., ::-1] if "bgr" in mistakes else picture
+
+    splits = {
+        {"val": "test"}.get(name, name): read_pictures(
+            some,
+            read_image=read,
+            read_labels=lambda path: shrink(decode(path), scale),
+            classes=table,
+            progress=progress,
+        )
+        for name, some in groups.items()
+    }
+    kept = "; ".join(sorted({part.kept for part in splits.values()}))
+    return MapSource(splits, f"{root}, {kept}", _told(splits), names)
+
+
+def from_potsdam(
+    root: Path,
+    *,
+    classes: int,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> MapSource:
+    """The prepared tiles of Potsdam, see ``potsdam``.
+
+    Args:
+        root: Folder of the tiles.
+        classes: 3 or 6.
+        progress: Called now and then with the tiles done and their number.
+
+    Raises:
+        UserError: If a list is missing.
+    """
+    table, names = potsdam.class_table(classes)
+    lists = {split: potsdam.list_tiles(root, split) for split in potsdam.SPLITS}
+    splits = {
+        split: read_pictures(
+            items,
+            read_image=potsdam.read_tile,
+            read_labels=potsdam.read_tile_labels,
+            classes=table,
+            progress=progress,
+        )
+        for split, items in lists.items()
+        if items
+    }
+    kept = "; ".join(sorted({part.kept for part in splits.values()}))
+    return MapSource(splits, f"{root}, {kept}", _told(splits), names)

@@ -6,7 +6,7 @@ over all copies and replicas, and follows the gradient of the mean loss of the
 sub-heads (of main plus aux heads, where both train).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,9 @@ import tensorflow as tf
 
 from iic_tf import losses
 from iic_tf.distribute import num_replicas, sum_over_replicas
-from iic_tf.models import ClusterIIC
+from iic_tf.models import ClusterIIC, SegmentIIC, at_features
 from iic_tf.options import Lambda, TrainOptions
+from iic_tf.warp import warp
 
 BANKS = ("main", "aux")
 
@@ -121,6 +122,63 @@ def pair_losses(
     return results
 
 
+def map_losses(
+    model: SegmentIIC,
+    batch: tuple,
+    *,
+    lamb: tf.Tensor,
+    reach: int,
+    collapsed: bool = False,
+    detached: bool = False,
+    at_pixels: bool = True,
+    training: bool = True,
+) -> dict[str, dict[str, tf.Tensor]]:
+    """Losses of all sub-heads for one batch of label maps, over all replicas.
+
+    Args:
+        model: The network.
+        batch: Originals, copies, matrices and mask, as in
+            ``map_pipeline.training_map_batches``.
+        lamb: λ of the main and the aux heads, shape ``(2,)``.
+        reach: T, the largest displacement along each axis, in pixels or features.
+        collapsed: See ``losses.segmentation_joint``.
+        detached: See ``losses.segmentation_loss``.
+        at_pixels: Whether maps are compared pixel by pixel, as published, or at the
+            coarser places of the features, which is cheaper.
+        training: Whether batch normalisation uses the statistics of the batch.
+
+    Returns:
+        For each bank of the model ``{"loss": (h,), "joint": (h, k, k)}``; the joint is
+        that of no displacement, or of all if collapsed, and summed over replicas.
+    """
+    originals, copies, matrices, mask = batch
+    together = tf.concat(copies, axis=0)
+    features = model.features(originals, training=training)
+    features_of_copies = model.features(together, training=training)
+    if not at_pixels:
+        mask = at_features(mask, features)
+    results = {}
+    for i, (name, bank) in enumerate(model.banks.items()):
+        first, second = bank(features), bank(features_of_copies)
+        if at_pixels:
+            first = model.to_pixels(first, originals)
+            second = model.to_pixels(second, together)
+        second = warp(second, tf.concat(matrices, axis=0))
+        joints = losses.segmentation_joint(
+            first,
+            tf.add_n(tf.split(second, len(copies))),
+            mask=mask,
+            reach=reach,
+            collapsed=collapsed,
+        )
+        joints = sum_over_replicas(joints)
+        results[name] = {
+            "loss": losses.segmentation_loss(joints, lamb[i], detached=detached),
+            "joint": joints[:, joints.shape[1] // 2],
+        }
+    return results
+
+
 class Trainer:
     """The inner loop: runs steps on the devices and returns their sums.
 
@@ -132,6 +190,7 @@ class Trainer:
             ``MirroredStrategy`` fails if the first step does it.
         strategy: Where the steps run.
         schedule: λ and head weights per step.
+        losses: Losses of a batch: ``pair_losses``, or ``map_losses`` with its options.
 
     Attributes:
         step: Number of steps done, an int64 variable.
@@ -140,15 +199,17 @@ class Trainer:
 
     def __init__(
         self,
-        model: ClusterIIC,
+        model: ClusterIIC | SegmentIIC,
         optimizer: keras.optimizers.Optimizer,
         strategy: tf.distribute.Strategy,
         *,
         schedule: Schedule,
+        losses: Callable[..., dict] = pair_losses,
     ):
         self.model = model
         self.optimizer = optimizer
         self.strategy = strategy
+        self._losses = losses
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.lamb_at_most = tf.Variable(
             np.inf, dtype=tf.float32, trainable=False, name="lamb_at_most"
@@ -161,10 +222,10 @@ class Trainer:
         self._loop = tf.function(self._run_steps, autograph=False)
 
     def _replica_step(
-        self, views: Sequence[tf.Tensor], lamb: tf.Tensor, weight: tf.Tensor
+        self, batch: tuple, lamb: tf.Tensor, weight: tf.Tensor
     ) -> dict[str, Any]:
         with tf.GradientTape() as tape:
-            results = pair_losses(self.model, views, lamb=lamb)
+            results = self._losses(self.model, batch, lamb=lamb)
             total = tf.add_n(
                 [
                     weight[i] * tf.reduce_mean(results[bank]["loss"])

@@ -46,3 +46,49 @@ def best_match_accuracy(clusters, labels, k):
     return max(
         np.mean(np.array(order)[clusters] == labels) for order in permutations(range(k))
     )
+
+
+def displaced_joints(first, second, reach):
+    """One joint per displacement, pixel by pixel: (n, H, W, k) twice -> (D², k, k)."""
+    n, height, width, k = first.shape
+    joints = []
+    for down in range(-reach, reach + 1):
+        for right in range(-reach, reach + 1):
+            total = np.zeros((k, k))
+            for i in range(n):
+                for y in range(height):
+                    for x in range(width):
+                        if 0 <= y + down < height and 0 <= x + right < width:
+                            total += np.outer(
+                                first[i, y + down, x + right], second[i, y, x]
+                            )
+            joints.append(total)
+    return np.array(joints)
+
+
+def segmentation_loss(first, second, mask, reach, lamb=1.0, *, collapsed=False):
+    """The segmentation loss of one sub-head, from two maps (n, H, W, k)."""
+    joints = displaced_joints(first * mask[..., None], second * mask[..., None], reach)
+    if collapsed:
+        return iic_loss(joints.sum(0), lamb)
+    met = [iic_loss(joint, lamb) if joint.sum() > 0 else 0.0 for joint in joints]
+    return sum(met) / len(met)
+
+
+def warp(maps, matrix):
+    """Reads each pixel elsewhere, bilinear, zeros outside: (n, H, W, k), (n, 2, 3)."""
+    n, height, width, _ = maps.shape
+    result = np.zeros_like(maps)
+    for i in range(n):
+        for row in range(height):
+            for column in range(width):
+                x = 2 * column / (width - 1) - 1 if width > 1 else -1.0
+                y = 2 * row / (height - 1) - 1 if height > 1 else -1.0
+                u, v = matrix[i] @ (x, y, 1.0)
+                u, v = (u + 1) * (width - 1) / 2, (v + 1) * (height - 1) / 2
+                for q in (math.floor(v), math.floor(v) + 1):
+                    for p in (math.floor(u), math.floor(u) + 1):
+                        if 0 <= q < height and 0 <= p < width:
+                            weight = (1 - abs(u - p)) * (1 - abs(v - q))
+                            result[i, row, column] += weight * maps[i, q, p]
+    return result

@@ -123,7 +123,8 @@ def test_fingerprint_tells_images_apart(digits):
 
 
 def test_manifest_says_what_a_run_depends_on(digits):
-    facts = manifest(devices=["CPU:0"], origin="here", images=digits[0][:10])
+    images = digits[0][:10]
+    facts = manifest(devices=["CPU:0"], origin="here", images=images, material=images)
     assert facts["tensorflow"] == tf.__version__
     assert facts["data_shape"] == [10, 28, 28, 1]
     json.dumps(facts)

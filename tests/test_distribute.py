@@ -1,24 +1,37 @@
 """Two replicas follow one device: loss, gradient and weights."""
 
+import functools
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import graphs
 from iic_tf import distribute
+from iic_tf.map_pipeline import MapViews, training_map_batches
+from iic_tf.models import SegmentIIC
 from iic_tf.options import TrainOptions, UserError
+from iic_tf.perturb import colour_jitter, compose, move
 from iic_tf.pipeline import training_batches
-from iic_tf.train import Trainer, make_optimizer, make_schedule, pair_losses
+from iic_tf.train import (
+    Trainer,
+    make_optimizer,
+    make_schedule,
+    map_losses,
+    pair_losses,
+)
 
 STEPS = 20
 
 
-def train(strategy, tiny_model, digits, views, start_weights=None):
+def train(strategy, make_model, batches, start_weights=None, **arguments):
     # Adam at the published learning rate, with Keras's ε of 1e-7: with 1e-8 it divides
     # gradients that are zero but for rounding by themselves, which blows the rounding
     # up to 1e-5 here and to 5e-5 at a rate of 2e-3.
     options = TrainOptions(steps=STEPS, warmup_steps=0, lamb=1.2, learning_rate=1e-4)
     with strategy.scope():
-        model = tiny_model()
+        model = make_model()
         if start_weights is not None:
             model.set_weights(start_weights)
         optimizer = make_optimizer(options, steps=STEPS)
@@ -28,37 +41,52 @@ def train(strategy, tiny_model, digits, views, start_weights=None):
             optimizer,
             strategy,
             schedule=make_schedule(options, kind=np.zeros(STEPS, int)),
+            **arguments,
         )
     start = model.get_weights()
-    batches = training_batches(
-        digits[0][:600],
-        views,
-        repeats=2,
-        batch=60,
-        seed=0,
-        start=0,
-        steps=STEPS,
-    )
     iterator = iter(strategy.experimental_distribute_dataset(batches))
     results = [trainer.run(iterator, 5) for _ in range(STEPS // 5)]
     return start, model.get_weights(), results
 
 
-def test_two_replicas_end_with_the_weights_of_one(
-    two_devices, tiny_model, digits, views
-):
+def check_two_against_one(two_devices, *arguments, **keywords):
     one = tf.distribute.OneDeviceStrategy("CPU:0")
-    start, weights, results = train(one, tiny_model, digits, views)
-    _, weights2, results2 = train(two_devices, tiny_model, digits, views, start)
+    start, weights, results = train(one, *arguments, **keywords)
+    _, weights2, results2 = train(two_devices, *arguments, start, **keywords)
     for a, b in zip(results, results2, strict=True):
         for name in a:
-            exact = name.endswith("_loss")  # joints are sums over 120 pairs and 5 steps
+            exact = name.endswith("_loss")  # joints are sums over many pairs, 5 steps
             rtol = 0 if exact else 2e-4
             np.testing.assert_allclose(a[name], b[name], rtol=rtol, atol=1e-5)
     for a, b in zip(weights, weights2, strict=True):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-5)
     # what was compared are trained weights
     assert np.abs(weights[0] - start[0]).max() > 8e-4
+
+
+def test_two_replicas_end_with_the_weights_of_one(
+    two_devices, tiny_model, digits, views
+):
+    batches = training_batches(
+        digits[0][:600], views, repeats=2, batch=60, seed=0, start=0, steps=STEPS
+    )
+    check_two_against_one(two_devices, tiny_model, batches)
+
+
+def test_two_replicas_segment_as_one_does(two_devices):
+    def make_model():
+        keras.utils.set_random_seed(0)
+        backbone = graphs.small_maps((None, None, 3), fan_out_init=8)
+        return SegmentIIC.create(backbone, k=3, k_aux=6, num_main=2, num_aux=1)
+
+    rng = np.random.default_rng(0)
+    pictures = list(rng.integers(0, 256, (24, 20, 20, 3), dtype=np.uint8))
+    views = MapViews(16, move(rotation=20), colour_jitter(), compose())
+    batches = training_map_batches(
+        pictures, views, repeats=2, batch=8, seed=0, start=0, steps=STEPS
+    )
+    losses = functools.partial(map_losses, reach=2)
+    check_two_against_one(two_devices, make_model, batches, losses=losses)
 
 
 def replica_gradients(strategy, model, views_batch, *, scaled):

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from iic_tf.job import Task, _plan, subset
+from iic_tf.cluster_task import ClusterTask, subset
+from iic_tf.job import _plan
 from iic_tf.options import DataOptions, Options, ReportOptions, TrainOptions, UserError
 from iic_tf.splits import Protocol, Split
 
@@ -9,7 +10,7 @@ from iic_tf.splits import Protocol, Split
 def task(views, *, number=40, main=None, labels=None):
     images = np.zeros((number, 28, 28, 1), np.uint8)
     split = Split(images, labels)
-    return Task(Protocol(split, split, "all", main=main), views, "here")
+    return ClusterTask(Protocol(split, split, "all", main=main), views, "here")
 
 
 def options(*order, **report):
@@ -23,9 +24,8 @@ def options(*order, **report):
 
 def test_main_heads_alone_see_their_own_images(views):
     main = np.array([0, 5, 6, 7, 8, 9, 10, 39])
-    passes, subsets = _plan(
-        options("aux", "main", "main+aux"), task(views, main=main), replicas=1
-    )
+    some, images = options("aux", "main", "main+aux"), task(views, main=main)
+    passes, subsets = _plan(some, images, replicas=1), images.subsets(some.train.order)
     assert subsets[0] is None and subsets[2] is None
     np.testing.assert_array_equal(subsets[1], main)
     assert passes.sizes == (40, 8, 40)

@@ -212,3 +212,128 @@ def test_information_theory_golden_table(value, expected):
 def test_marginal_refuses_other_words():
     with pytest.raises(ValueError, match="Received: of='diagonal'"):
         losses.marginal(tf.constant(JOINT), of="diagonal")
+
+
+# ---------------------------------------------------------------------- segmentation
+
+
+def golden_maps():
+    """The maps of reference section 1.6: one image of 3×3 pixels, two clusters."""
+    i = np.arange(18)
+    logits = (3 * ((5 * i) % 7) / 7, 3 * ((3 * i) % 5) / 5)
+    maps = [np.moveaxis(x.reshape(1, 2, 3, 3), 1, -1) for x in logits]
+    mask = np.ones((1, 3, 3))
+    mask[0, 0, 2] = 0
+    return *(np.exp(x) / np.exp(x).sum(-1, keepdims=True) for x in maps), mask
+
+
+def segmentation_loss_of(first, second, mask, reach, lamb=1.0, *, collapsed=False):
+    joints = losses.segmentation_joint(
+        tf.convert_to_tensor(first)[..., None, :],
+        tf.convert_to_tensor(second)[..., None, :],
+        mask=mask,
+        reach=reach,
+        collapsed=collapsed,
+    )
+    return losses.segmentation_loss(joints, lamb)[0]
+
+
+@pytest.mark.parametrize(
+    ("reach", "lamb", "uncollapsed", "collapsed"),
+    [
+        (0, 1.5, -0.6901953767, -0.6901953767),
+        (1, 1.0, -0.0144808199, -0.0006856985),
+        (1, 1.5, -0.6764032486, -0.6919111959),
+    ],
+)
+def test_golden_vectors_of_segmentation(reach, lamb, uncollapsed, collapsed):
+    arguments = (*golden_maps(), reach, lamb)
+    found = segmentation_loss_of(*arguments)
+    assert float(found) == pytest.approx(uncollapsed, abs=1e-9)
+    found = segmentation_loss_of(*arguments, collapsed=True)
+    assert float(found) == pytest.approx(collapsed, abs=1e-9)
+
+
+@pytest.mark.parametrize("collapsed", [False, True])
+@pytest.mark.parametrize(
+    ("shape", "reach"),
+    [((2, 4, 5, 3), 2), ((1, 1, 1, 2), 1), ((1, 5, 3, 2), 0), ((3, 3, 7, 4), 3)],
+)
+def test_segmentation_value_and_gradient_against_numpy(shape, reach, collapsed):
+    rng = np.random.default_rng(1)
+    maps = rng.dirichlet(np.ones(shape[-1]), (2, *shape[:-1]))
+    mask = (rng.random(shape[:-1]) < 0.8).astype(float)
+    mask[0, 0, 0] = 1
+
+    def slow(first, second):
+        return reference.segmentation_loss(
+            first, second, mask, reach, 1.2, collapsed=collapsed
+        )
+
+    variables = [tf.Variable(x) for x in maps]
+    with tf.GradientTape() as tape:
+        loss = segmentation_loss_of(*variables, mask, reach, 1.2, collapsed=collapsed)
+    assert float(loss) == pytest.approx(slow(*maps), abs=1e-9)
+    gradients = tape.gradient(loss, variables)
+    expected = [
+        reference.numeric_gradient(lambda x: slow(x, maps[1]), maps[0]),
+        reference.numeric_gradient(lambda x: slow(maps[0], x), maps[1]),
+    ]
+    np.testing.assert_allclose(gradients, expected, atol=1e-7)
+
+
+def test_the_detached_normaliser_changes_the_gradient_and_not_the_loss():
+    first, second, mask = golden_maps()
+    gradients, values = [], []
+    for detached in (False, True):
+        variable = tf.Variable(first)
+        with tf.GradientTape() as tape:
+            joints = losses.segmentation_joint(
+                variable[..., None, :], second[..., None, :], mask=mask, collapsed=True
+            )
+            loss = losses.segmentation_loss(joints, detached=detached)[0]
+        values.append(float(loss))
+        gradients.append(tape.gradient(loss, variable).numpy())
+    assert values[0] == values[1]
+    assert abs(gradients[0] - gradients[1]).max() > 0.01
+
+
+def test_where_no_two_pixels_meet_nothing_is_added():
+    """A map of one pixel: of nine displacements one meets anything."""
+    maps = tf.constant([[[[0.9, 0.1]]]], tf.float32)
+    mask = np.ones((1, 1, 1))
+    alone = segmentation_loss_of(maps, maps, mask, 0)
+    assert float(segmentation_loss_of(maps, maps, mask, 1)) == pytest.approx(
+        float(alone) / 9, abs=1e-7
+    )
+
+
+def test_segmentation_of_everything_masked_is_zero():
+    maps = tf.constant(np.random.default_rng(0).random((1, 3, 3, 2)))
+    loss = segmentation_loss_of(maps, maps, np.zeros((1, 3, 3)), 1)
+    assert float(loss) == pytest.approx(0, abs=1e-9)
+
+
+def test_nan_in_a_map_is_not_hidden():
+    maps = np.full((1, 3, 3, 2), 0.5, np.float32)
+    maps[0, 1, 1] = np.nan
+    assert np.isnan(segmentation_loss_of(maps, maps, np.ones((1, 3, 3)), 1))
+
+
+def test_sure_maps_lose_nothing_to_rounding():
+    """Nearly one-hot maps: joints hold sums of 1e5 beside entries of 1e-2."""
+    rng = np.random.default_rng(0)
+    logits = 12 * (rng.random((2, 64, 64, 4)) > 0.6)
+    maps = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    found = []
+    for kind in ("f4", "f8"):
+        variable = tf.Variable(maps.astype(kind))
+        with tf.GradientTape() as tape:
+            joints = losses.segmentation_joint(
+                variable[..., None, :], variable[:, ::-1, ..., None, :], reach=5
+            )
+            loss = losses.segmentation_loss(joints)[0]
+        found.append((float(loss), tape.gradient(loss, variable).numpy()))
+    assert found[0][0] == pytest.approx(found[1][0], abs=1e-5)
+    scale = abs(found[1][1]).max()
+    assert abs(found[0][1] - found[1][1]).max() < 1e-3 * scale

@@ -1,11 +1,14 @@
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
+import graphs
 import models_iic
 from iic_tf.inference import compile_predict, evaluate_pairs, soft_assignments
 from iic_tf.losses import joint_distribution
-from iic_tf.models import ClusterIIC
+from iic_tf.models import ClusterIIC, SegmentIIC
+from iic_tf.options import UserError
 from iic_tf.pipeline import evaluation_batches
 
 
@@ -89,3 +92,64 @@ def test_predictions_follow_later_weights(tiny_model):
     before = predict(images)["main"].numpy()
     model.main.kernel.assign(-model.main.kernel)
     assert np.abs(predict(images)["main"] - before).max() > 1e-3
+
+
+# ---------------------------------------------------------------------- segmentation
+
+
+def segmenter(builder=graphs.small_maps, channels=3, **arguments):
+    keras.utils.set_random_seed(0)
+    return SegmentIIC.create(
+        builder((None, None, channels)),
+        **{"k": 3, "k_aux": 7, "num_main": 2, "num_aux": 1, **arguments},
+    )
+
+
+@pytest.mark.parametrize("sides", [(16, 16), (17, 30), (5, 4), (1, 2)])
+def test_maps_have_the_size_of_the_images(sides):
+    z = segmenter()(tf.random.uniform((2, *sides, 3)))
+    assert z["main"].shape == (2, *sides, 2, 3)
+    assert z["aux"].shape == (2, *sides, 1, 7)
+    np.testing.assert_allclose(tf.reduce_sum(z["main"], -1), 1, rtol=1e-5)
+
+
+def test_maps_of_images_of_any_size_in_one_graph():
+    model = segmenter()
+    predict = tf.function(
+        model, input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32)]
+    )
+    for sides in ((16, 16), (13, 22)):
+        images = tf.random.uniform((1, *sides, 3))
+        np.testing.assert_allclose(
+            predict(images)["main"], model(images)["main"], atol=1e-6
+        )
+
+
+def test_a_segmentation_network_can_be_saved(tmp_path):
+    model = segmenter()
+    images = tf.random.uniform((1, 9, 12, 3))
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(images)["aux"], model(images)["aux"], atol=1e-6)
+
+
+def test_network_10a_has_the_published_sizes_and_an_undecided_ring():
+    model = segmenter(
+        graphs.network_10a, channels=5, k=15, k_aux=45, num_main=1, bias=False
+    )
+    assert model.backbone.count_params() - 2 * 1728 == 4_503_744
+    assert model.count_params() == model.backbone.count_params() + 512 * (15 + 45)
+    images = tf.random.uniform((1, 32, 32, 5))
+    features = model.features(images)
+    assert features.shape == (1, 14, 14, 512)
+    assert (model.stride, model.least) == (2, 10)
+    assert model(images[:, :3, :9])["main"].shape == (1, 3, 9, 1, 15)
+    z = model.main(features).numpy()
+    ring = np.ones((14, 14), bool)
+    ring[1:-1, 1:-1] = False
+    np.testing.assert_allclose(z[0, ring], 1 / 15, rtol=1e-6)
+
+
+def test_a_backbone_of_vectors_makes_no_maps():
+    with pytest.raises(UserError, match="must return maps"):
+        SegmentIIC.create(graphs.small((16, 16, 3)), k=3, k_aux=7)

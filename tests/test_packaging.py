@@ -9,6 +9,7 @@ else:  # Python 3.10
     import tomli as tomllib
 
 import pytest
+import tensorflow as tf
 
 import iic_tf
 import models_iic
@@ -40,14 +41,29 @@ def test_every_yaml_is_parsed_and_keeps_its_promises(path):
     text = path.read_text()
     options = models_iic.parse(["--config", str(path)])
     data, graphs = importlib.import_module("data"), importlib.import_module("graphs")
-    recipe = data.RECIPES[options.data.recipe]
-    views = recipe.views(recipe.source_shape, options.data.perturb)
-    graphs.on_views(
-        graphs.find(options.graph.name),
-        views.seen_shape(recipe.source_shape),
-        sobel=recipe.sobel,
-        **options.graph.args,
-    )
+    if data.is_of_maps(options.data):
+        recipe = data.MAP_RECIPES[options.data.recipe]
+        channels = 4 if path.stem.startswith("potsdam") else 3
+        views = recipe.views(channels, options.data.perturb)
+        shape = views.finish(tf.zeros((1, 8, 8, channels)), (0, 0)).shape
+        backbone = graphs.on_views(
+            graphs.find(options.graph.name, of_maps=True),
+            (None, None, shape[-1]),
+            sobel=views.edges,
+            infrared=views.infrared,
+            **options.graph.args,
+        )
+        # what the trunk sees: colours and slopes, or colours and infrared
+        assert backbone.layers[-1].output.shape[-1] == 512
+    else:
+        recipe = data.RECIPES[options.data.recipe]
+        views = recipe.views(recipe.source_shape, options.data.perturb)
+        graphs.on_views(
+            graphs.find(options.graph.name or "small"),
+            views.seen_shape(recipe.source_shape),
+            sobel=recipe.sobel,
+            **options.graph.args,
+        )
     header = "".join(line for line in text.splitlines(True) if line.startswith("#"))
     for promise in ("command", "data", "scored on", "hardware", "time", "expected"):
         assert f"#   {promise} " in header
@@ -59,6 +75,7 @@ def test_the_default_yaml_holds_the_defaults():
     written, default = models_iic.parse(["--config", path]), models_iic.parse([])
     written, default = models_iic.as_plain(written), models_iic.as_plain(default)
     default["heads"]["k_aux"] = 50  # 5 k, written out
+    default["graph"]["name"] = "small"  # as chosen
     default["data"] |= {"recipe": "mnist", "batch": 500}  # as chosen
     assert written == default
 
@@ -66,6 +83,8 @@ def test_the_default_yaml_holds_the_defaults():
 def test_each_module_has_its_tests():
     modules = {p.stem for p in (ROOT / "iic_tf").glob("*.py")} - {"__init__"}
     modules |= {"data", "graphs", "utils", "models_iic"}
-    # folders is driven by every run of test_models_iic, inference by test_models
+    # folders is driven by every run of test_models_iic, inference by test_models,
+    # tasks by the runs of test_models_iic and test_maps
     tested = {p.stem.removeprefix("test_") for p in (ROOT / "tests").glob("test_*.py")}
-    assert modules - tested == {"folders", "inference"}
+    driven = {"folders", "inference", "cluster_task", "map_task"}
+    assert modules - tested == driven

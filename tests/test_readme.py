@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+import data
 import graphs
 import models_iic
 from iic_tf.options import check_arguments
@@ -49,7 +50,9 @@ def test_every_command_is_understood(line, monkeypatch, capsys):
     else:
         options = models_iic.parse(words)
         if options.graph.name != "tiny":  # that is the reader's
-            builder = graphs.find(options.graph.name)
+            of_maps = data.is_of_maps(options.data)
+            name = options.graph.name or ("small_maps" if of_maps else "small")
+            builder = graphs.find(name, of_maps=of_maps)
             check_arguments(builder, options.graph.args, option="graph.args")
 
 
@@ -71,12 +74,11 @@ def test_the_backbone_in_ten_lines_works(monkeypatch, digits_npz, tmp_path):
 
 
 def test_the_recipes_named_are_there():
-    import data
-
     for name in re.findall(r"--data\.recipe (\w+)", README):
         assert name in data.RECIPES
     for name in re.findall(r"`(network_\w+|graph_\w+|vgg_\w)`", README):
-        assert isinstance(graphs.GRAPHS[name]((32, 32, 1)), keras.Model)
+        builder = {**graphs.GRAPHS, **graphs.MAP_GRAPHS}[name]
+        assert isinstance(builder((32, 32, 1)), keras.Model)
 
 
 def test_every_figure_has_been_filled_in():

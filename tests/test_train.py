@@ -1,15 +1,22 @@
+import keras
 import numpy as np
 import pytest
+import reference
 import tensorflow as tf
 
+import graphs
 from iic_tf import losses
+from iic_tf.map_pipeline import MapViews, training_map_batches
+from iic_tf.models import SegmentIIC
 from iic_tf.options import TrainOptions
+from iic_tf.perturb import compose, move
 from iic_tf.pipeline import training_batches
 from iic_tf.train import (
     NonFiniteLoss,
     Trainer,
     make_optimizer,
     make_schedule,
+    map_losses,
     pair_losses,
 )
 
@@ -179,3 +186,57 @@ def test_lambda_of_the_main_heads_can_be_bounded(tiny_model, batches):
     for bank in ("main_loss", "aux_loss"):
         np.testing.assert_allclose(results[1][bank], results[2][bank], rtol=1e-5)
     assert (np.abs(results[0]["main_loss"] - results[1]["main_loss"]) > 0.1).all()
+
+
+# ---------------------------------------------------------------------- segmentation
+
+
+def map_batch(side=16, number=2, repeats=2):
+    rng = np.random.default_rng(0)
+    pictures = list(rng.integers(0, 256, (number, side, side, 3), dtype=np.uint8))
+    views = MapViews(side, move(), compose(), compose())
+    batches = training_map_batches(
+        pictures, views, repeats=repeats, batch=number, seed=1, start=0, steps=1
+    )
+    return next(iter(batches))
+
+
+def small_segmenter():
+    keras.utils.set_random_seed(0)
+    backbone = graphs.small_maps((None, None, 3), fan_out_init=4)
+    return SegmentIIC.create(backbone, k=3, k_aux=5, num_main=2, num_aux=1)
+
+
+def test_losses_of_maps_against_numpy():
+    """Copies are mirrored: moved back by hand here, counted pixel by pixel."""
+    model, batch = small_segmenter(), map_batch()
+    found = map_losses(model, batch, lamb=tf.constant([1.2, 1.0]), reach=2)
+    originals, copies, matrices, mask = batch
+    first = model(originals, training=True)["main"].numpy().astype("f8")
+    second = model(tf.concat(copies, 0), training=True)["main"].numpy().astype("f8")
+    mirrored = tf.concat(matrices, 0).numpy()[:, 0, 0] < 0
+    assert 0 < mirrored.sum() < 4
+    second[mirrored] = second[mirrored][:, :, ::-1]
+    second = second[:2] + second[2:]
+    for head in range(2):
+        expected = reference.segmentation_loss(
+            first[..., head, :], second[..., head, :], mask.numpy(), 2, 1.2
+        )
+        assert found["main"]["loss"][head].numpy() == pytest.approx(expected, abs=1e-5)
+        middle = reference.joint(
+            first[..., head, :].reshape(-1, 3), second[..., head, :].reshape(-1, 3)
+        )
+        np.testing.assert_allclose(found["main"]["joint"][head], middle, rtol=1e-3)
+
+
+def test_maps_can_be_compared_at_the_places_of_features():
+    model, batch = small_segmenter(), map_batch()
+    lamb = tf.constant([1.0, 1.0])
+    fine, coarse, summed = (
+        map_losses(model, batch, lamb=lamb, reach=1, **options)["aux"]
+        for options in ({}, {"at_pixels": False}, {"collapsed": True})
+    )
+    pairs = [float(tf.reduce_sum(x["joint"])) for x in (fine, coarse, summed)]
+    assert pairs[0] == pytest.approx(2 * 2 * 16 * 16, rel=1e-3)
+    assert pairs[1] == pytest.approx(2 * 2 * 4 * 4, rel=1e-3)
+    assert pairs[2] == pytest.approx(2 * 2 * 46 * 46, rel=1e-3)

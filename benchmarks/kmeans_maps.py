@@ -1,0 +1,165 @@
+"""What k-means makes of the same pixels: colours, colours and places, filters, SIFT.
+
+``python benchmarks/kmeans_maps.py --images FOLDER --masks FOLDER --k 3 --seeds 0 1 2``
+prints pixel accuracy and mean IoU after a one-to-one match of clusters and classes, on
+all pictures. Centres are found on some of the pixels, as in the paper's baselines.
+"""
+
+import argparse
+import ast
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from scipy import ndimage
+from sklearn.cluster import MiniBatchKMeans
+
+from iic_tf.map_folder import IGNORE
+from iic_tf.metrics import accuracy, class_iou, contingency, match_one_to_one
+from iic_tf.sources import from_pictures
+
+PIXELS = 400_000
+"""Centres are found on so many pixels."""
+
+SCALES = (1, 2, 4)
+"""Widths of the filters in pixels."""
+
+
+def colours(picture: np.ndarray) -> np.ndarray:
+    """The values of each pixel, ``(height, width, channels)`` in [0, 1]."""
+    return picture.astype(np.float32) / 255
+
+
+def colours_and_places(picture: np.ndarray) -> np.ndarray:
+    """Values, row and column, all in [0, 1]."""
+    height, width = picture.shape[:2]
+    rows, columns = np.mgrid[0:height, 0:width]
+    places = np.stack((rows / height, columns / width), axis=-1)
+    return np.concatenate((colours(picture), places.astype(np.float32)), axis=-1)
+
+
+def filters(picture: np.ndarray) -> np.ndarray:
+    """Answers of a bank: blurred colours, slopes, blobs and spread at three scales."""
+    values = colours(picture)
+    grey = values.mean(axis=-1)
+    bank = []
+    for scale in SCALES:
+        bank += [
+            ndimage.gaussian_filter(values[..., c], scale)
+            for c in range(values.shape[-1])
+        ]
+        for order in ((0, 1), (1, 0)):
+            slope = ndimage.gaussian_filter(grey, scale, order=order)
+            bank.append(ndimage.gaussian_filter(np.abs(slope), scale) * scale)
+        bank.append(ndimage.gaussian_laplace(grey, scale) * scale**2)
+        mean = ndimage.gaussian_filter(grey, 2 * scale)
+        square = ndimage.gaussian_filter(grey**2, 2 * scale)
+        bank.append(np.sqrt(np.maximum(square - mean**2, 0)))
+    return np.stack(bank, axis=-1)
+
+
+def sift(picture: np.ndarray, *, cell: int = 4) -> np.ndarray:
+    """Dense SIFT at every pixel: 4×4 cells of eight directions, 128 numbers, length 1.
+
+    Args:
+        picture: uint8, shape ``(height, width, channels)``.
+        cell: Side of a cell in pixels.
+    """
+    grey = colours(picture).mean(axis=-1)
+    down, right = np.gradient(ndimage.gaussian_filter(grey, 1))
+    rise = np.hypot(down, right)
+    turns = np.arctan2(down, right) / (2 * np.pi) * 8
+    cells = []
+    for direction in range(8):
+        apart = np.abs(turns - direction)
+        apart = np.minimum(apart, 8 - apart)
+        weighted = rise * np.maximum(0, 1 - np.abs(apart))
+        cells.append(ndimage.uniform_filter(weighted, cell))
+    summed = np.stack(cells, axis=-1)
+    offsets = (np.arange(4) - 1.5) * cell
+    found = np.concatenate(
+        [
+            ndimage.shift(summed, (-y, -x, 0), order=0, mode="nearest")
+            for y in offsets
+            for x in offsets
+        ],
+        axis=-1,
+    )
+    length = np.linalg.norm(found, axis=-1, keepdims=True)
+    found = np.minimum(found / np.maximum(length, 1e-6), 0.2)
+    return found / np.maximum(np.linalg.norm(found, axis=-1, keepdims=True), 1e-6)
+
+
+FEATURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "colours": colours,
+    "colours and places": colours_and_places,
+    "filter bank": filters,
+    "dense SIFT": sift,
+}
+
+
+def main() -> None:
+    """Clusters and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--images", type=Path, required=True)
+    parser.add_argument("--masks", type=Path, required=True)
+    parser.add_argument("--merge", help="as --data.merge of models_iic.py")
+    parser.add_argument("--ignore", type=int, default=IGNORE)
+    parser.add_argument("--k", type=int, required=True)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--features", nargs="+", choices=FEATURES, default=[*FEATURES])
+    arguments = parser.parse_args()
+    source = from_pictures(
+        arguments.images,
+        masks=arguments.masks,
+        ignore=arguments.ignore,
+        merge=arguments.merge and ast.literal_eval(arguments.merge),
+    )
+    [pictures] = source.splits.values()
+    labels = pictures.labels or []
+    for name in arguments.features:
+        describe = FEATURES[name]
+        each = PIXELS // len(pictures.images)
+        rng = np.random.default_rng(0)
+        some = []
+        for picture in pictures.images:
+            found = describe(picture)
+            found = found.reshape(-1, found.shape[-1])
+            some.append(found[rng.choice(len(found), min(each, len(found)), False)])
+        sample = np.concatenate(some)
+        mean, spread = sample.mean(axis=0), sample.std(axis=0)
+        if name != "filter bank":
+            mean, spread = np.zeros_like(mean), np.ones_like(spread)
+        models = [
+            MiniBatchKMeans(
+                arguments.k, n_init=5, batch_size=10_000, random_state=seed
+            ).fit((sample - mean) / spread)
+            for seed in arguments.seeds
+        ]
+        tables = np.zeros((len(models), arguments.k, arguments.k), np.int64)
+        for picture, truth in zip(pictures.images, labels, strict=True):
+            known = truth != IGNORE
+            points = (describe(picture)[known] - mean) / spread
+            for table, model in zip(tables, models, strict=True):
+                table += contingency(
+                    model.predict(points),
+                    truth[known],
+                    num_clusters=arguments.k,
+                    num_classes=arguments.k,
+                )
+        told = []
+        for table in tables:
+            mapping = match_one_to_one(table)
+            iou = np.nanmean(class_iou(table, mapping))
+            told.append(f"{accuracy(table, mapping):.4f} / {iou:.4f}")
+        print(
+            f"k-means on {name}: accuracy / mean IoU {', '.join(told)}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

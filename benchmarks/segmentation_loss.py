@@ -1,0 +1,243 @@
+"""Our segmentation loss against the published formulation, forward and backward.
+
+``python benchmarks/segmentation_loss.py`` times both on the same maps in turn, checks
+that they agree, and prints ratios of times and of peak memory. The published form is a
+convolution of one map with the other as its filter, here written in PyTorch (``pip
+install torch``; ``--without torch`` does without) and in TensorFlow. Peak memory is
+that of a process of its own for each.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+from scipy import ndimage
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+def make_maps(n: int, side: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of two maps that are much alike, ``(n, side, side, k)``."""
+    rng = np.random.default_rng(0)
+    first, other = rng.normal(size=(2, n, side, side, k)).astype(np.float32)
+    first = 20 * ndimage.gaussian_filter(first, (0, 3, 3, 0))
+    return first, first + other
+
+
+def ours(maps: tuple[np.ndarray, ...], reach: int, collapsed: bool) -> Callable:
+    """A function that computes the loss and its gradient and returns the loss."""
+    import tensorflow as tf
+
+    from iic_tf.losses import segmentation_joint, segmentation_loss
+
+    @tf.function(autograph=False)
+    def step(one: tf.Tensor, other: tf.Tensor) -> tuple:
+        with tf.GradientTape() as tape:
+            tape.watch((one, other))
+            first, second = (tf.nn.softmax(x)[..., None, :] for x in (one, other))
+            joint = segmentation_joint(first, second, reach=reach, collapsed=collapsed)
+            loss = segmentation_loss(joint)[0]
+        return loss, *tape.gradient(loss, (one, other))
+
+    tensors = [tf.constant(x) for x in maps]
+    return lambda: float(step(*tensors)[0])
+
+
+def published_tensorflow(
+    maps: tuple[np.ndarray, ...], reach: int, collapsed: bool
+) -> Callable:
+    """The convolution form in TensorFlow."""
+    import tensorflow as tf
+
+    from iic_tf.losses import iic_loss
+
+    around = (reach, reach)
+
+    @tf.function(autograph=False)
+    def step(one: tf.Tensor, other: tf.Tensor) -> tuple:
+        with tf.GradientTape() as tape:
+            tape.watch((one, other))
+            first, second = (tf.nn.softmax(x) for x in (one, other))
+            inputs = tf.pad(tf.transpose(first, (3, 1, 2, 0)),
+                            ((0, 0), around, around, (0, 0)))  # fmt: skip
+            filters = tf.transpose(second, (1, 2, 0, 3))
+            joint = tf.nn.conv2d(inputs, filters, 1, "VALID")  # (k, u, v, k)
+            joint = tf.transpose(joint, (1, 2, 0, 3))
+            if collapsed:
+                joint = tf.reduce_sum(joint, axis=(0, 1))
+            loss = tf.reduce_mean(iic_loss(joint))
+        return loss, *tape.gradient(loss, (one, other))
+
+    tensors = [tf.constant(x) for x in maps]
+    return lambda: float(step(*tensors)[0])
+
+
+def published_torch(
+    maps: tuple[np.ndarray, ...], reach: int, collapsed: bool
+) -> Callable:
+    """The convolution form in PyTorch."""
+    import torch
+
+    tensors = [torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True) for x in maps]
+
+    def step() -> float:
+        first, second = (x.softmax(1) for x in tensors)
+        joint = torch.nn.functional.conv2d(
+            first.transpose(0, 1), second.transpose(0, 1), padding=reach
+        )  # (k, k, u, v)
+        joint = joint.permute(2, 3, 0, 1)
+        if collapsed:
+            joint = joint.sum((0, 1))
+        joint = joint + joint.transpose(-2, -1)
+        p = joint / joint.sum((-2, -1), keepdim=True)
+        rows, columns = p.sum(-1, keepdim=True), p.sum(-2, keepdim=True)
+        p, rows, columns = (x.clamp(min=EPS) for x in (p, rows, columns))
+        loss = -(p * (p.log() - rows.log() - columns.log())).sum((-2, -1)).mean()
+        for x in tensors:
+            x.grad = None
+        loss.backward()
+        return float(loss)
+
+    return step
+
+
+FORMS = {
+    "ours": ours,
+    "torch": published_torch,
+    "tensorflow": published_tensorflow,
+}
+
+
+def peak() -> float:
+    """Peak memory of this process so far in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def memory(form: str, n: int, side: int, k: int, reach: int, collapsed: bool) -> float:
+    """Peak memory in MB of a step beyond that on maps of a few pixels."""
+    FORMS[form](make_maps(1, 2 * reach, 2), reach, collapsed)()
+    maps = make_maps(n, side, k)
+    before = peak()
+    FORMS[form](maps, reach, collapsed)()
+    return peak() - before
+
+
+def seconds(step: Callable, budget: float) -> float:
+    """Shortest time of a step, tried until the budget is spent."""
+    times: list[float] = []
+    while not times or sum(times) < budget:
+        started = time.perf_counter()
+        step()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def plot(path: Path, *, batch: int) -> None:
+    """Draws how our times grow with k, side and T, the other two as published."""
+    usual = {"k": 15, "side": 128, "reach": 10}
+    values = {
+        "k": (3, 6, 12, 24, 48),
+        "side": (32, 64, 128, 256),
+        "reach": (0, 2, 5, 10, 20),
+    }
+    figure = Figure(figsize=(10, 3.4), dpi=110, layout="constrained")
+    for axes, (name, points) in zip(figure.subplots(1, 3), values.items(), strict=True):
+        for collapsed, colour in ((False, "C0"), (True, "C1")):
+            times = []
+            for point in points:
+                case = {**usual, name: point}
+                step = ours(
+                    make_maps(batch, case["side"], case["k"]), case["reach"], collapsed
+                )
+                step()
+                times.append(1000 * seconds(step, 1.0))
+            label = "collapsed" if collapsed else "uncollapsed"
+            axes.plot(points, times, marker=".", color=colour, label=label)
+        others = ", ".join(f"{n} {v}" for n, v in usual.items() if n != name)
+        axes.set_title(others, fontsize=9)
+        axes.set_xlabel({"reach": "T", "side": "side in pixels"}.get(name, name))
+        axes.set_ylim(0)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set_ylabel(f"ms, forward and backward, batch {batch}")
+    figure.axes[0].legend(frameon=False)
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--k", type=int, nargs="+", default=[3, 15, 45])
+    parser.add_argument("--side", type=int, nargs="+", default=[128])
+    parser.add_argument("--reach", type=int, nargs="+", default=[10])
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--without", choices=FORMS, nargs="*", default=[])
+    parser.add_argument("--memory", action="store_true", help="measure memory too")
+    parser.add_argument("--plot", type=Path, help="PNG file: cost over k, side and T")
+    arguments = parser.parse_args()
+    if arguments.plot:
+        plot(arguments.plot, batch=arguments.batch)
+        return
+    forms = [form for form in FORMS if form not in arguments.without]
+    others = [form for form in forms if form != "ours"]
+    console = Console(width=140)
+    table = Table(box=None)
+    for column in ("form", "k", "side", "T", "ours ms"):
+        table.add_column(column)
+    for form in others:
+        table.add_column(f"{form} / ours")
+    if arguments.memory:
+        for form in forms:
+            table.add_column(f"{form} MB")
+    for collapsed in (True, False):
+        for k in arguments.k:
+            for side in arguments.side:
+                for reach in arguments.reach:
+                    case = (arguments.batch, side, k)
+                    steps = {
+                        form: FORMS[form](make_maps(*case), reach, collapsed)
+                        for form in forms
+                    }
+                    values = {form: step() for form, step in steps.items()}
+                    for form in others:
+                        if abs(values[form] / values["ours"] - 1) > 1e-3:
+                            sys.exit(f"losses differ: {values}")
+                    times: dict[str, list[float]] = {form: [] for form in forms}
+                    for _ in range(arguments.rounds):
+                        for form, step in steps.items():
+                            times[form].append(seconds(step, 0.3))
+                    best = {form: statistics.median(times[form]) for form in forms}
+                    row = [
+                        "collapsed" if collapsed else "uncollapsed",
+                        *(str(number) for number in (k, side, reach)),
+                        f"{1000 * best['ours']:.1f}",
+                        *(f"{best[form] / best['ours']:.1f}" for form in others),
+                    ]
+                    if arguments.memory:
+                        for form in forms:
+                            with ProcessPoolExecutor(
+                                1, multiprocessing.get_context("spawn")
+                            ) as pool:
+                                used = pool.submit(
+                                    memory, form, *case, reach, collapsed
+                                ).result()
+                            row.append(f"{used:.0f}")
+                    table.add_row(*row)
+                    console.print(" ".join(row))
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""Clustering: whole images are grouped. What a run of it needs of its images."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from iic_tf import progression
+from iic_tf.checkpoints import History
+from iic_tf.console import Stopwatch
+from iic_tf.inference import Scorer, compile_predict, soft_assignments
+from iic_tf.loop import Event
+from iic_tf.models import ClusterIIC
+from iic_tf.neighbours import Neighbours, find_neighbours
+from iic_tf.options import Options, require
+from iic_tf.pictures import cluster_pairs
+from iic_tf.pipeline import Passes, Views, evaluation_batches, training_batches
+from iic_tf.regroup import Regrouped, regroup
+from iic_tf.splits import Protocol, Split
+from iic_tf.train import pair_losses
+
+EVALUATION_BATCH = 1000
+"""Images predicted at a time."""
+
+
+def subset(split: Split, at_most: int) -> Split:
+    """At most so many images, evenly spaced, without their paths."""
+    index = np.linspace(0, len(split.images) - 1, min(at_most, len(split.images)))
+    index = index.astype(np.int64)
+    labels = None if split.labels is None else split.labels[index]
+    return Split(split.images[index], labels)
+
+
+@dataclass(frozen=True)
+class ClusterTask:
+    """Images to be grouped.
+
+    Attributes:
+        protocol: Training and evaluation images.
+        views: What is done to them.
+        origin: Where they came from, in words.
+        class_names: Names of the classes, or None.
+        photographs: Whether neighbours are told as those of photographs are, and all
+            copies show one instead of half of them.
+    """
+
+    protocol: Protocol
+    views: Views
+    origin: str
+    class_names: tuple[str, ...] | None = None
+    photographs: bool = False
+
+    @property
+    def seen_shape(self) -> tuple[int | None, int | None, int]:
+        """Height, width and channels that the network sees."""
+        return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
+
+    @property
+    def neighbour_share(self) -> float:
+        """Share of the copies that show a neighbour, if there are any."""
+        return 1.0 if self.photographs else 0.5
+
+    @property
+    def images(self) -> np.ndarray:
+        """Training images."""
+        return self.protocol.train.images
+
+    @property
+    def words(self) -> str:
+        """Which images are scored."""
+        return self.protocol.words
+
+    @property
+    def num_evaluated(self) -> int:
+        """Images that are scored."""
+        return len(self.protocol.evaluate.images)
+
+    def check(self, options: Options) -> None:
+        """Raises UserError if options and images clash."""
+        require(
+            len(self.images) >= options.k,
+            f"k must not exceed the {len(self.images)} images",
+            k=options.k,
+        )
+        require(
+            options.report.choose == "loss"
+            or self.protocol.evaluate.labels is not None,
+            "report.choose label needs images with labels",
+            choose=options.report.choose,
+        )
+
+    def subsets(self, order: list[str]) -> list[np.ndarray | None]:
+        """Numbers of the images of each kind of pass, or None for all.
+
+        Passes of main sub-heads alone go over their images, others over all.
+        """
+        return [self.protocol.main if heads == "main" else None for heads in order]
+
+    def pass_sizes(self, options: Options) -> list[int]:
+        """Images that each kind of pass goes over."""
+        subsets = self.subsets(options.train.order)
+        return [len(self.images) if s is None else len(s) for s in subsets]
+
+    def material(self, options: Options) -> np.ndarray:
+        """The training images."""
+        return self.images
+
+    def make_model(self, backbone: keras.Model, options: Options) -> ClusterIIC:
+        """The network of a run."""
+        return ClusterIIC.create(
+            backbone,
+            k=options.k,
+            k_aux=options.k_aux,
+            num_main=options.heads.main,
+            num_aux=options.heads.aux,
+            bias=options.heads.bias,
+        )
+
+    def losses(self, options: Options) -> Callable[..., dict]:
+        """Losses of a batch, for ``Trainer``."""
+        return pair_losses
+
+    def prepare(self, options: Options) -> Neighbours | None:
+        """What is found out about the images before training: their neighbours."""
+        if not options.data.neighbours:
+            return None
+        return find_neighbours(
+            self.images,
+            number=options.data.neighbours,
+            photographs=self.photographs,
+            seed=options.seed,
+        )
+
+    def batches(
+        self,
+        options: Options,
+        passes: Passes,
+        *,
+        start: int,
+        prepared: Neighbours | None,
+    ) -> tf.data.Dataset:
+        """Training batches from a step on."""
+        return training_batches(
+            self.images,
+            self.views,
+            repeats=options.data.repeats,
+            batch=passes.batch,
+            seed=options.seed,
+            start=start,
+            steps=len(passes.number),
+            passes=passes,
+            subsets=self.subsets(options.train.order),
+            shuffle=options.data.shuffle,
+            neighbours=None if prepared is None else prepared.nearest,
+            neighbour_share=self.neighbour_share,
+        )
+
+    def regroup(
+        self, model: ClusterIIC, options: Options, *, prepared: Neighbours | None
+    ) -> Regrouped:
+        """Lets main sub-heads start anew from what the auxiliary ones have found."""
+        return regroup(
+            model, self.images, self.views, neighbours=prepared, seed=options.seed
+        )
+
+    def predict(self, model: ClusterIIC, *, batch_statistics: bool = False) -> Callable:
+        """Compiles inference, see ``inference.compile_predict``."""
+        return compile_predict(model, batch_statistics=batch_statistics)
+
+    def scorer(
+        self, model: ClusterIIC, options: Options, *, at_most: int | None = None
+    ) -> Scorer | None:
+        """Scores the evaluation images by the protocol; None without labels.
+
+        Args:
+            model: The network.
+            options: ``k`` and ``report.match`` are read.
+            at_most: Images scored at most, and mapped on at most; all if None.
+        """
+        split, mapping = self.protocol.evaluate, self.protocol.mapping
+        if at_most is not None:
+            split, mapping = (
+                subset(split, at_most),
+                mapping and subset(mapping, at_most),
+            )
+        if split.labels is None:
+            return None
+        return Scorer(
+            compile_predict(model),
+            split.images,
+            split.labels,
+            mapping=mapping,
+            make_batches=lambda images: evaluation_batches(
+                images, self.views, batch=EVALUATION_BATCH
+            ),
+            num_clusters=options.k,
+            match=options.report.match,
+        )
+
+    def events(
+        self,
+        options: Options,
+        folder: Path,
+        model: ClusterIIC,
+        history: History,
+        *,
+        passes: Passes,
+        start: int,
+        watch: Stopwatch,
+    ) -> list[Event]:
+        """Pictures that are drawn on request while a run goes on."""
+        every, display = options.report.progression, options.report.display
+        if not (every or display):
+            return []
+        predict = compile_predict(model)
+        followed = subset(self.protocol.evaluate, progression.MAX_IMAGES)
+        shown = subset(followed, EVALUATION_BATCH)
+
+        def chosen() -> int:
+            return history.rows[-1]["chosen"] if history.rows else 0
+
+        @watch.time("pictures")
+        def snapshot(step: int) -> None:
+            batches = evaluation_batches(
+                followed.images, self.views, batch=EVALUATION_BATCH
+            )
+            soft = soft_assignments(predict, batches)[:, chosen()]
+            progression.store(folder / "progression", step, soft)
+
+        @watch.time("pictures")
+        def show_clusters(step: int) -> None:
+            pairs = evaluation_batches(
+                shown.images, self.views, pairs=True, batch=EVALUATION_BATCH
+            )
+            originals, copies = next(iter(pairs))
+            (folder / "display").mkdir(exist_ok=True)
+            cluster_pairs(
+                folder / "display" / f"step_{step:06}.png",
+                originals.numpy(),
+                copies.numpy(),
+                predict(originals)["main"].numpy()[:, chosen()],
+                labels=shown.labels,
+                title=f"{folder.name}: originals and copies of each cluster, "
+                f"step {step:,}",
+            )
+
+        found = []
+        if every:
+            if start == 0:
+                snapshot(0)
+            found.append(Event(every, snapshot, at_end=True))
+        if display:
+            per_pass = sum(passes.sizes) // len(passes.sizes) // passes.batch
+            found.append(Event(display * per_pass, show_clusters, at_end=True))
+        return found

@@ -1,0 +1,194 @@
+"""How often clusters meet at each small displacement between two label maps.
+
+The segmentation objective compares the cluster of each pixel with those of its
+neighbours: for every displacement of up to T pixels along each axis it needs the joint
+of two soft label maps, one of them displaced. As the authors wrote it that is a
+convolution whose filter is the other map, ``(2 T + 1)² k²`` products per pixel.
+
+Two ways around it, exact but for rounding:
+
+* Summed over all displacements, the joint is one product of k-vectors per pixel, of
+  one map with the window sums of the other.
+* One by one, the joints are correlations, and these are products of Fourier transforms.
+  Maps are cut into blocks, so a transform is a product with a small constant matrix,
+  and all blocks of all images meet in one product of matrices per frequency. No array
+  is larger than a few copies of the maps.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+BLOCK = 32
+"""Side of a block in pixels, or somewhat less; at least 2 T."""
+
+
+def _band(side: int, reach: int, dtype: tf.DType) -> tf.Tensor:
+    """Matrix that sums windows along an axis."""
+    at = np.arange(side)
+    return tf.constant(abs(at[:, None] - at) <= reach, dtype)
+
+
+def summed_joint(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.Tensor:
+    """Joint of two maps, summed over all displacements.
+
+    Args:
+        first: Soft label maps, shape ``(n, height, width, h, k)``.
+        second: Soft label maps, same shape.
+        reach: T, the largest displacement along each axis in pixels.
+
+    Returns:
+        ``sum_t sum_u first(u + t) second(u)ᵀ``, shape ``(h, k, k)``; nothing lies
+        beyond the borders.
+    """
+    _, height, width, h, k = first.shape
+    if reach:  # windows along y of one map, along x of the other
+        rows = tf.reshape(first, (-1, height, width * h * k))
+        first = tf.matmul(_band(height, reach, first.dtype), rows)
+        columns = tf.reshape(second, (-1, width, h * k))
+        second = tf.matmul(_band(width, reach, second.dtype), columns)
+    first = tf.transpose(tf.reshape(first, (-1, h, k)), (1, 0, 2))
+    second = tf.transpose(tf.reshape(second, (-1, h, k)), (1, 0, 2))
+    return tf.matmul(first, second, transpose_a=True)
+
+
+class _Axis(NamedTuple):
+    """How one axis is cut into blocks and transformed; constant matrices.
+
+    Attributes:
+        number: Blocks.
+        block: Pixels of a block.
+        length: Pixels with the margin of 2 T, and frequencies.
+    """
+
+    number: int
+    block: int
+    length: int
+
+    @classmethod
+    def of(cls, side: int, reach: int) -> "_Axis":
+        """Cuts evenly into blocks of about ``BLOCK`` pixels."""
+        number = -(-side // max(BLOCK, 2 * reach))
+        block = max(-(-side // number), 2 * reach, 1)
+        return cls(number, block, block + 2 * reach)
+
+
+@lru_cache
+def _turns(length: int, frequencies: int, places: int) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines and sines of each frequency at each place, ``(frequencies, places)``."""
+    turns = np.outer(np.arange(frequencies), np.arange(places)) % length
+    angle = 2 * np.pi / length * turns
+    return np.cos(angle), np.sin(angle)
+
+
+def _to_half(axis: _Axis, places: int) -> np.ndarray:
+    """Real values to half of the frequencies: rows (frequency, part)."""
+    cos, sin = _turns(axis.length, axis.length // 2 + 1, places)
+    return np.stack((cos, -sin), axis=1).reshape(-1, places)
+
+
+def _to_all(axis: _Axis, places: int) -> np.ndarray:
+    """Columns (part, place) to all frequencies: rows (frequency, part)."""
+    cos, sin = _turns(axis.length, axis.length, places)
+    real, imaginary = np.hstack((cos, sin)), np.hstack((-sin, cos))
+    return np.stack((real, imaginary), axis=1).reshape(-1, 2 * places)
+
+
+def _from_all(axis: _Axis, places: int) -> np.ndarray:
+    """Columns (frequency, part) back: rows (part, place)."""
+    cos, sin = _turns(axis.length, axis.length, places)
+    real, imaginary = np.stack((cos, -sin), axis=1), np.stack((sin, cos), axis=1)
+    both = np.concatenate((real, imaginary), axis=2) / axis.length
+    return both.reshape(-1, 2 * places).T
+
+
+def _from_half(axis: _Axis, places: int) -> np.ndarray:
+    """Columns (frequency, part) of half of the frequencies back to real values."""
+    half = axis.length // 2 + 1
+    cos, sin = _turns(axis.length, half, places)
+    # each stands for its conjugate too, but those that are their own
+    own = 2 * np.arange(half) % axis.length == 0
+    both = np.stack((cos, -sin), axis=1) / axis.length
+    both *= np.where(own, 1, 2)[:, None, None]
+    return both.reshape(-1, places).T
+
+
+def _cut(maps: tf.Tensor, axes: tuple[_Axis, _Axis], *, margin: int) -> tf.Tensor:
+    """Blocks of maps with pixels in front, ``(h, y, x, n * blocks, k)``.
+
+    Args:
+        maps: Shape ``(n, height, width, h, k)``.
+        axes: How the axes are cut.
+        margin: 2 T pixels that blocks share with the next ones, and T of them in front;
+            0 for none.
+    """
+    _, height, width, h, k = maps.shape
+    more = 1 if margin else 0
+    paddings = [
+        (margin // 2, (axis.number + more) * axis.block - side - margin // 2)
+        for axis, side in zip(axes, (height, width), strict=True)
+    ]
+    maps = tf.pad(maps, ((0, 0), *paddings, (0, 0), (0, 0)))
+    cut = [n for axis in axes for n in (axis.number + more, axis.block)]
+    blocks = tf.reshape(maps, (-1, *cut, h, k))
+    blocks = tf.transpose(blocks, (5, 2, 4, 0, 1, 3, 6))  # h, y, x, n, by, bx, k
+    if margin:
+        blocks = tf.concat(
+            (blocks[:, :, :, :, :-1], blocks[:, :margin, :, :, 1:]), axis=1
+        )
+        blocks = tf.concat(
+            (blocks[..., :-1, :], blocks[:, :, :margin, :, :, 1:]), axis=2
+        )
+    return tf.reshape(blocks, (h, *blocks.shape[1:3], -1, k))
+
+
+def _spectrum(blocks: tf.Tensor, axes: tuple[_Axis, _Axis]) -> tf.Tensor:
+    """Fourier transform of blocks: ``(h, f_y, f_x, 2, m, k)``, real and imaginary."""
+    h, height, width, _, k = blocks.shape
+    rows, columns = axes
+    to_half = tf.constant(_to_half(rows, height), blocks.dtype)
+    to_all = tf.constant(_to_all(columns, width), blocks.dtype)
+    half = to_half.shape[0] // 2
+    m = tf.shape(blocks)[3]
+    found = tf.matmul(to_half, tf.reshape(blocks, (h, height, -1)))
+    found = tf.matmul(to_all, tf.reshape(found, (h, half, 2 * width, m * k)))
+    return tf.reshape(found, (h, half, columns.length, 2, m, k))
+
+
+def displaced_joints(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.Tensor:
+    """Joints of two maps, one for each displacement.
+
+    Args:
+        first: Soft label maps, shape ``(n, height, width, h, k)``.
+        second: Soft label maps, same shape.
+        reach: T, the largest displacement along each axis in pixels.
+
+    Returns:
+        ``sum_u first(u + t) second(u)ᵀ`` for each t, row by row from ``(-T, -T)`` to
+        ``(T, T)``, shape ``(h, (2 T + 1)², k, k)``; nothing lies beyond the borders.
+    """
+    if not reach:
+        return summed_joint(first, second, reach=0)[:, None]
+    _, height, width, h, k = first.shape
+    axes = _Axis.of(height, reach), _Axis.of(width, reach)
+    one = _spectrum(_cut(first, axes, margin=2 * reach), axes)
+    other = _spectrum(_cut(second, axes, margin=0), axes)
+    # one * conjugate(other): its parts are products of real matrices over (part, m)
+    real, imaginary = tf.unstack(other, axis=3)
+    turned = tf.stack((-imaginary, real), axis=3)
+    frequencies = one.shape[:3]
+
+    def product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+        left = tf.reshape(left, (*frequencies, -1, k))
+        right = tf.reshape(right, (*frequencies, -1, k))
+        return tf.matmul(left, right, transpose_a=True)
+
+    cross = tf.stack((product(one, other), product(one, turned)), axis=3)
+    number = 2 * reach + 1
+    back = tf.constant(_from_all(axes[1], number), first.dtype)
+    cross = tf.matmul(back, tf.reshape(cross, (*frequencies[:2], -1, k * k)))
+    back = tf.constant(_from_half(axes[0], number), first.dtype)
+    cross = tf.matmul(back, tf.reshape(cross, (h, 2 * frequencies[1], -1)))
+    return tf.reshape(cross, (h, number * number, k, k))

@@ -1,0 +1,300 @@
+"""Pictures of any size with label maps, decoded in parallel and kept as uint8.
+
+They stay in memory where they fit, otherwise in a file that is mapped. What cannot be
+read is skipped and named.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image
+
+from iic_tf.image_folder import (
+    FORMATS,
+    find_files,
+    fits_in_memory,
+    on_all_cores,
+    open_upright,
+    reason,
+)
+from iic_tf.options import require
+
+IGNORE = 255
+"""Label of a pixel that counts nowhere."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture that is to be read.
+
+    Attributes:
+        name: What it is called in results.
+        image: Its file.
+        labels: The file of its label map, or None.
+    """
+
+    name: str
+    image: Path
+    labels: Path | None = None
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What was read.
+
+    Attributes:
+        images: Each uint8, shape ``(height, width, channels)``.
+        labels: Class of each pixel or ``IGNORE``, uint8, each ``(height, width)``; None
+            where there are no label maps at all.
+        names: Name of each picture.
+        unreadable: Name and reason of each that was skipped.
+        kept: Where they are kept and how much they take, in words.
+    """
+
+    images: Sequence[np.ndarray]
+    labels: Sequence[np.ndarray] | None
+    names: tuple[str, ...]
+    unreadable: tuple[tuple[str, str], ...] = ()
+    kept: str = ""
+
+
+@dataclass(frozen=True)
+class MapSource:
+    """A data set of pictures.
+
+    Attributes:
+        splits: Pictures by the name of their split; all together train.
+        origin: Where they were read, for the reader of the console.
+        advice: What else there is to say.
+        class_names: Names of the classes, where they have any.
+    """
+
+    splits: dict[str, Pictures]
+    origin: str
+    advice: str | None = None
+    class_names: tuple[str, ...] | None = None
+
+    @property
+    def unreadable(self) -> tuple[tuple[str, str], ...]:
+        """Name and reason of each picture that was skipped."""
+        return tuple(chain(*(part.unreadable for part in self.splits.values())))
+
+
+def all_of(parts: Sequence[Pictures]) -> Pictures:
+    """All pictures, in order; label maps only if all have them."""
+    labels = [part.labels for part in parts if part.labels is not None]
+    return Pictures(
+        list(chain(*(part.images for part in parts))),
+        list(chain(*labels)) if len(labels) == len(parts) else None,
+        tuple(chain(*(part.names for part in parts))),
+        tuple(chain(*(part.unreadable for part in parts))),
+        parts[0].kept,
+    )
+
+
+class _Shelf:
+    """Arrays of bytes, in memory as long as they fit, then in a file."""
+
+    def __init__(self) -> None:
+        self._arrays: list[np.ndarray] = []
+        self._shapes: list[tuple[int, ...]] = []
+        self._file: IO[bytes] | None = None
+        self.size = 0
+
+    def add(self, array: np.ndarray) -> None:
+        self._shapes.append(array.shape)
+        self.size += array.size
+        if self._file is None and not fits_in_memory(self.size):
+            self._file = file = tempfile.NamedTemporaryFile(prefix="iic_tf-")
+            for kept in self._arrays:
+                file.write(kept.tobytes())
+            self._arrays = []
+        if self._file is None:
+            self._arrays.append(array)
+        else:
+            self._file.write(array.tobytes())
+
+    def arrays(self) -> tuple[list[np.ndarray], str]:
+        """All arrays in order, and where they are in words."""
+        size = f"{self.size / 1e6:,.0f} MB"
+        if self._file is None:
+            return self._arrays, f"in memory, {size}"
+        self._file.flush()
+        flat = np.memmap(self._file.name, np.uint8, "r")
+        self._file.close()  # gone from the folder; mapped until the process ends
+        ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
+        parts = np.split(flat, ends[:-1])
+        found = [
+            part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)
+        ]
+        return found, f"in a file in {tempfile.gettempdir()}, {size}"
+
+
+def decode_picture(path: Path, *, channels: int = 3, scale: float = 1.0) -> np.ndarray:
+    """Reads a picture, turned upright, at a fraction of its size.
+
+    Args:
+        path: Image file.
+        channels: 1 for grey, 3 for colour.
+        scale: Factor of both sides.
+
+    Returns:
+        uint8, shape ``(height, width, channels)``.
+    """
+    picture = open_upright(path, channels=channels)
+    if scale != 1:
+        size = [max(round(side * scale), 1) for side in picture.size]
+        picture = picture.resize((size[0], size[1]), Image.Resampling.BILINEAR)
+    return np.array(picture, np.uint8).reshape(picture.height, picture.width, channels)
+
+
+def decode_labels(path: Path) -> np.ndarray:
+    """Reads a label map: a grey or palette image whose values are classes.
+
+    Args:
+        path: Image file.
+
+    Returns:
+        uint8, shape ``(height, width)``.
+
+    Raises:
+        ValueError: If it is an image of colours or of more than 256 classes.
+    """
+    with Image.open(path, formats=FORMATS) as file:
+        if file.mode not in ("L", "P", "1"):
+            raise ValueError(
+                f"a label map must be a grey or palette image, this one is {file.mode}"
+            )
+        return np.array(file, np.uint8)
+
+
+def shrink(labels: np.ndarray, scale: float) -> np.ndarray:
+    """A label map at a fraction of its size: the nearest pixels.
+
+    Args:
+        labels: Shape ``(height, width)``.
+        scale: Factor of both sides.
+    """
+    rows, columns = (
+        ((np.arange(max(round(side * scale), 1)) + 0.5) / scale).astype(int)
+        for side in labels.shape
+    )
+    rows = rows.clip(max=labels.shape[0] - 1)
+    columns = columns.clip(max=labels.shape[1] - 1)
+    return labels[np.ix_(rows, columns)]
+
+
+def read_pictures(
+    items: Sequence[Item],
+    *,
+    read_image: Callable[[Path], np.ndarray] = decode_picture,
+    read_labels: Callable[[Path], np.ndarray] = decode_labels,
+    classes: np.ndarray | None = None,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Pictures:
+    """Reads pictures and label maps.
+
+    Args:
+        items: What is to be read. Where some have label maps, those of the others, or
+            that cannot be read, are all ``IGNORE``.
+        read_image: Decodes a picture.
+        read_labels: Decodes a label map.
+        classes: Class, or ``IGNORE``, of each value of a label map, uint8, shape
+            ``(256,)``; values are classes if None.
+        progress: Called now and then with the pictures done and their number.
+
+    Raises:
+        UserError: If there is none that can be read.
+    """
+    labelled = any(item.labels is not None for item in items)
+
+    def read(item: Item) -> tuple[np.ndarray, np.ndarray | None, str | None] | str:
+        try:
+            image = read_image(item.image)
+        except Exception as error:  # damage surfaces as any of a dozen kinds
+            return reason(error)
+        if item.labels is None:
+            return image, None, None
+        try:
+            labels = read_labels(item.labels)
+        except Exception as error:
+            return image, None, f"its label map: {reason(error)}"
+        if labels.shape != image.shape[:2]:
+            sizes = ["×".join(map(str, x.shape[1::-1])) for x in (labels, image)]
+            return image, None, f"its label map has {sizes[0]} pixels, it {sizes[1]}"
+        return image, labels if classes is None else classes[labels], None
+
+    images, maps = _Shelf(), _Shelf()
+    names, unreadable = [], []
+    for i, (item, found) in enumerate(
+        zip(items, on_all_cores(read, list(items)), strict=True)
+    ):
+        if isinstance(found, str):
+            unreadable.append((item.name, found))
+        else:
+            image, labels, amiss = found
+            if amiss:
+                unreadable.append((item.name, amiss))
+            names.append(item.name)
+            images.add(image)
+            if labelled:
+                nothing = np.full(image.shape[:2], IGNORE, np.uint8)
+                maps.add(nothing if labels is None else labels)
+        if i % 100 == 99 or i == len(items) - 1:
+            progress(i + 1, len(items))
+    require(
+        bool(names),
+        "there must be pictures that can be read"
+        + (f" ({unreadable[0][0]}: {unreadable[0][1]})" if unreadable else ""),
+        files=len(items),
+    )
+    arrays, kept = images.arrays()
+    return Pictures(
+        arrays,
+        maps.arrays()[0] if labelled else None,
+        tuple(names),
+        tuple(unreadable),
+        kept,
+    )
+
+
+def find_items(images: Path, masks: Path | None) -> list[Item]:
+    """The pictures below a folder, with the label maps of the same names.
+
+    Args:
+        images: Folder of pictures, with or without sub-folders.
+        masks: Folder of label maps, laid out alike; only the ending may differ, and not
+            every picture needs one.
+
+    Raises:
+        UserError: If a folder is none, or no picture has a label map.
+    """
+    require(images.is_dir(), "data.images must be a folder", images=str(images))
+    files = find_files(images)
+    names = [path.relative_to(images).as_posix() for path in files]
+    if masks is None:
+        return [Item(*pair) for pair in zip(names, files, strict=True)]
+    require(masks.is_dir(), "data.masks must be a folder", masks=str(masks))
+    known = Image.registered_extensions()
+    by_stem = {
+        os.path.splitext(path.relative_to(masks).as_posix())[0]: path
+        for path in find_files(masks)
+        if known.get(path.suffix.lower()) in FORMATS
+    }
+    items = [
+        Item(name, path, by_stem.get(os.path.splitext(name)[0]))
+        for name, path in zip(names, files, strict=True)
+    ]
+    require(
+        any(item.labels is not None for item in items),
+        "data.masks must hold label maps named as the pictures of data.images",
+        masks=str(masks),
+        pictures=len(files),
+    )
+    return items

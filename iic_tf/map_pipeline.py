@@ -1,0 +1,206 @@
+"""From pictures of any size to batches of windows and copies that can be moved back.
+
+As in ``pipeline``, all that is random follows from (seed, step) alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from iic_tf.map_folder import IGNORE
+from iic_tf.perturb import Geometry, Perturbation
+from iic_tf.pipeline import Passes, host_dataset, plan_passes, step_rows
+
+
+@dataclass(frozen=True)
+class MapViews:
+    """What is done to pictures.
+
+    Attributes:
+        side: Side in pixels of the windows that train.
+        move: Moves a window to make a copy, and tells the way back.
+        colour: Changes the colours of a copy.
+        finish: Brings originals and copies to the channels that the network sees; not
+            random.
+        scale: Range of the factor by which a picture grows before a window is cut.
+        sparse: Range of the pixels, along each axis and to either side, by which the
+            label maps of all copies of a batch are displaced ("sparse translation").
+        edges: Whether the network begins with a Sobel layer, for the grey channel that
+            is the last one of colours.
+        infrared: Whether the last channel is infrared.
+    """
+
+    side: int
+    move: Geometry
+    colour: Perturbation
+    finish: Perturbation
+    scale: tuple[float, float] = (1.0, 1.0)
+    sparse: tuple[int, int] = (0, 0)
+    edges: bool = False
+    infrared: bool = False
+
+    @property
+    def reach(self) -> int:
+        """Side in pixels of what a window is cut from, before it is scaled."""
+        return int(np.ceil(self.side / self.scale[0]))
+
+
+def cut_windows(
+    pictures: Sequence[np.ndarray], places: np.ndarray, side: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts a square window out of each picture; smaller ones lie in its middle.
+
+    Args:
+        pictures: Each uint8, shape ``(height, width, ...)``.
+        places: Where in the room there is, down and right, each in [0, 1), shape
+            ``(n, 2)``.
+        side: Side of the windows in pixels.
+
+    Returns:
+        Windows, uint8, shape ``(n, side, side, ...)``, zero outside of the pictures,
+        and where pictures are, bool, shape ``(n, side, side)``.
+    """
+    windows = np.zeros((len(pictures), side, side, *pictures[0].shape[2:]), np.uint8)
+    shown = np.zeros((len(pictures), side, side), bool)
+    for i, (picture, place) in enumerate(zip(pictures, places, strict=True)):
+        source, target = [], []
+        for length, at in zip(picture.shape[:2], place, strict=True):
+            begin = int(at * (length - side + 1)) if length > side else 0
+            before = (side - length) // 2 if length < side else 0
+            number = min(length, side)
+            source.append(slice(begin, begin + number))
+            target.append(slice(before, before + number))
+        windows[i, target[0], target[1]] = picture[source[0], source[1]]
+        shown[i, target[0], target[1]] = True
+    return windows, shown
+
+
+def _resample(images: tf.Tensor, factor: tf.Tensor, side: int, how: str) -> tf.Tensor:
+    """Grows images about their middle and keeps a square of it."""
+    reach = images.shape[1]
+    step = 1.0 / factor
+    first = (reach - 1) / 2 - step * (side - 1) / 2
+    zero = tf.zeros_like(step)
+    transforms = tf.stack((step, zero, first, zero, step, first, zero, zero), axis=1)
+    resampled = tf.raw_ops.ImageProjectiveTransformV3(
+        images=images,
+        transforms=transforms,
+        output_shape=(side, side),
+        fill_value=0.0,
+        interpolation=how,
+        fill_mode="NEAREST",
+    )
+    return tf.ensure_shape(resampled, (None, side, side, images.shape[3]))
+
+
+def _displaced(
+    matrices: tf.Tensor, pixels: tuple[int, int], side: int, seed: tf.Tensor
+) -> tf.Tensor:
+    """Matrices that read some pixels further on, the same for all."""
+    low, high = pixels
+    if not high:
+        return matrices
+    draws = tf.random.stateless_uniform((2, 2), seed)
+    offset = tf.floor(low + draws[0] * (high - low + 1)) * tf.sign(draws[1] - 0.5)
+    offset = offset * 2 / (side - 1)  # in coordinates from -1 to 1
+    moved = tf.linalg.matvec(matrices[..., :2], offset)
+    return tf.concat((matrices[..., :2], matrices[..., 2:] + moved[..., None]), axis=-1)
+
+
+def windows_per_pass(number: int, batch: int) -> int:
+    """Windows that a pass goes over: one of each picture, of few pictures some.
+
+    Args:
+        number: Pictures.
+        batch: Windows per step.
+    """
+    return max(number, batch)
+
+
+def training_map_batches(
+    pictures: Sequence[np.ndarray],
+    views: MapViews,
+    *,
+    repeats: int,
+    batch: int,
+    seed: int,
+    start: int,
+    steps: int,
+    passes: Passes | None = None,
+    labels: Sequence[np.ndarray] | None = None,
+    shuffle: bool = True,
+) -> tf.data.Dataset:
+    """Batches for the steps ``start`` to ``steps - 1`` of a run.
+
+    Args:
+        pictures: Each uint8, shape ``(height, width, channels)``.
+        views: What is done to them.
+        repeats: Copies r per window.
+        batch: Windows per step, over all devices.
+        seed: Seed of the run.
+        start: First step.
+        steps: Steps of the whole run.
+        passes: The passes of the run over ``windows_per_pass``; these if None.
+        labels: Label maps; where they are ``IGNORE``, pixels do not train. None lets
+            all train.
+        shuffle: Whether each pass has an order of its own.
+
+    Returns:
+        Data set of ``(originals, copies, matrices, mask)``: float32 windows ``(batch,
+        side, side, channels)``; r batches of copies of that shape; for each the
+        matrices that ``warp.warp`` takes to the originals, ``(batch, 2, 3)``; and 1
+        where a pixel of the originals counts, else 0, ``(batch, side, side)``.
+    """
+    if passes is None:
+        size = windows_per_pass(len(pictures), batch)
+        passes = plan_passes([size], batch=batch, steps=steps)
+    channels = pictures[0].shape[2]
+    sizes = tf.constant(passes.sizes, tf.int64)
+    reach = views.reach
+
+    def cut(index: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        index = index % len(pictures)
+        windows, shown = cut_windows([pictures[i] for i in index], places, reach)
+        if labels is not None:
+            found, _ = cut_windows([labels[i] for i in index], places, reach)
+            shown &= found != IGNORE
+        return windows, shown.astype(np.uint8)
+
+    def load(row: tuple[tf.Tensor, ...]) -> tuple:
+        step, number, position, kind = row
+        index = position * batch + tf.range(batch, dtype=tf.int64)
+        if shuffle:
+            index = tf.random.experimental.index_shuffle(
+                index, seed=tf.stack((seed, number)), max_index=sizes[kind] - 1
+            )
+        key = tf.stack((seed, step))
+        draws = tf.random.stateless_uniform((batch, 3), tf.random.fold_in(key, 0))
+        windows, shown = tf.numpy_function(
+            cut, (index, draws[:, :2]), (tf.uint8, tf.uint8)
+        )
+        windows = tf.ensure_shape(windows, (batch, reach, reach, channels))
+        shown = tf.ensure_shape(shown, (batch, reach, reach))
+        low, high = views.scale
+        factor = low + (high - low) * draws[:, 2]
+        windows = tf.cast(windows, tf.float32) / 255.0
+        mask = tf.cast(shown, tf.float32)
+        if views.scale != (1.0, 1.0):
+            windows = _resample(windows, factor, views.side, "BILINEAR")
+            mask = _resample(mask[..., None], factor, views.side, "NEAREST")[..., 0]
+
+        tiled = tf.tile(windows, (repeats, 1, 1, 1))
+        copies, matrices = views.move(tiled, tf.random.fold_in(key, 1))
+        copies = views.colour(copies, tf.random.fold_in(key, 2))
+        matrices = _displaced(
+            matrices, views.sparse, views.side, tf.random.fold_in(key, 3)
+        )
+        return (
+            views.finish(windows, key),
+            tuple(tf.split(views.finish(copies, key), repeats)),
+            tuple(tf.split(matrices, repeats)),
+            mask,
+        )
+
+    return host_dataset(step_rows(passes, start=start), lambda *row: load(row))

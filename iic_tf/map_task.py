@@ -1,0 +1,368 @@
+"""Segmentation: pixels of pictures are grouped. What a run needs of its pictures."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from iic_tf.checkpoints import History
+from iic_tf.console import Stopwatch
+from iic_tf.health import Health, measure
+from iic_tf.loop import Event
+from iic_tf.map_folder import MapSource, Pictures, all_of
+from iic_tf.map_inference import MapScorer, clusters_of
+from iic_tf.map_pipeline import MapViews, training_map_batches, windows_per_pass
+from iic_tf.models import SegmentIIC
+from iic_tf.options import Options, require
+from iic_tf.pictures import map_rows
+from iic_tf.pipeline import Passes
+from iic_tf.regroup import Regrouped, regroup_maps
+from iic_tf.train import map_losses
+
+PAIR_STEPS = 40
+"""Batches of pairs that regroupings and the health of a network count at most."""
+
+NUM_SHOWN = 6
+"""Pictures drawn while a run goes on."""
+
+
+def some_of(pictures: Pictures, at_most: int) -> Pictures:
+    """At most so many pictures, evenly spaced."""
+    number = len(pictures.images)
+    index = np.linspace(0, number - 1, min(at_most, number)).astype(int)
+    labels = pictures.labels
+    return Pictures(
+        [pictures.images[i] for i in index],
+        None if labels is None else [labels[i] for i in index],
+        tuple(pictures.names[i] for i in index),
+    )
+
+
+def compile_maps(model: SegmentIIC, *, batch_statistics: bool = False) -> Callable:
+    """Compiles the main sub-heads' inference once, for pictures of any size.
+
+    Args:
+        model: The network; later changes of its weights are seen.
+        batch_statistics: Whether batch normalisation uses the statistics of the
+            pictures that are given; its running ones stay as they are.
+
+    Returns:
+        Function of images ``(n, height, width, channels)`` to soft maps ``(n, height,
+        width, h, k)``.
+    """
+    channels = model.backbone.input_shape[-1]
+    shape = tf.TensorSpec((None, None, None, channels), tf.float32)
+
+    @tf.function(input_signature=[shape], autograph=False)
+    def predict(images: tf.Tensor) -> tf.Tensor:
+        features = model.features(images, training=batch_statistics)
+        return model.to_pixels(model.main(features), images)
+
+    if not batch_statistics:
+        return predict
+
+    def predict_and_restore(images: tf.Tensor) -> tf.Tensor:
+        kept = [variable.numpy() for variable in model.non_trainable_variables]
+        found = predict(images)
+        for variable, value in zip(model.non_trainable_variables, kept, strict=True):
+            variable.assign(value)
+        return found
+
+    return predict_and_restore
+
+
+def apply_map_protocol(
+    source: MapSource, protocol: str
+) -> tuple[Pictures, Pictures, str, Pictures | None]:
+    """Chooses the training and the evaluation pictures.
+
+    Args:
+        source: All splits.
+        protocol: ``"all"`` trains on all pictures and evaluates all that are labelled,
+            or if none is all; ``"holdout"`` keeps the splits of names with test for
+            evaluation, with clusters mapped to classes on the other labelled ones.
+
+    Returns:
+        Pictures that train, those evaluated, which these are in words, and those on
+        which clusters are mapped if they are others.
+
+    Raises:
+        UserError: If a holdout is asked of a source without a test split.
+    """
+    splits = source.splits
+    labelled = {name: part for name, part in splits.items() if part.labels is not None}
+    everything = all_of(list(splits.values()))
+    if protocol == "all":
+        if not labelled:
+            return everything, everything, "all pictures, which also trained", None
+        words = f"{' + '.join(labelled)}, which also trained"
+        return everything, all_of(list(labelled.values())), words, None
+    test = {name: part for name, part in splits.items() if "test" in name}
+    require(
+        0 < len(test) < len(splits),
+        "data.protocol holdout needs a train and a test split",
+        splits=list(splits),
+    )
+    train = [part for name, part in splits.items() if name not in test]
+    mapped = [part for name, part in labelled.items() if name not in test]
+    words = f"{' + '.join(test)}, which did not train"
+    if mapped:
+        words += ", with clusters mapped to classes on the training pictures"
+    return (
+        all_of(train),
+        all_of(list(test.values())),
+        words,
+        all_of(mapped) if mapped else None,
+    )
+
+
+@lru_cache(maxsize=1)
+def _compile_joint(model: SegmentIIC) -> Callable:
+    """Compiles once the joint of the main sub-heads for a batch of pairs."""
+
+    @tf.function(autograph=False)
+    def count(*batch: Any) -> tf.Tensor:
+        results = map_losses(
+            model, batch, lamb=tf.ones(2), reach=0, at_pixels=False, training=False
+        )
+        return results["main"]["joint"]
+
+    return count
+
+
+@dataclass(frozen=True)
+class MapTask:
+    """Pictures whose pixels are to be grouped.
+
+    Attributes:
+        train: Training pictures; their label maps are used only where ``masked`` is.
+        evaluate: Pictures whose label maps are predicted and, where there are any,
+            scored.
+        views: What is done to them.
+        origin: Where they came from, in words.
+        words: Which pictures are scored, for every print-out of a score.
+        class_names: Names of the classes, or None.
+        mapping: Pictures on which clusters are mapped to classes; None if these are
+            the ones evaluated.
+    """
+
+    train: Pictures
+    evaluate: Pictures
+    views: MapViews
+    origin: str
+    words: str
+    class_names: tuple[str, ...] | None = None
+    mapping: Pictures | None = None
+
+    @property
+    def seen_shape(self) -> tuple[int | None, int | None, int]:
+        """Height and width, which may be any, and channels that the network sees."""
+        shape = (1, 8, 8, self.images[0].shape[2])
+        seen = self.views.finish(tf.zeros(shape), tf.constant((0, 0)))
+        return None, None, seen.shape[3]
+
+    @property
+    def images(self) -> Sequence[np.ndarray]:
+        """Training pictures."""
+        return self.train.images
+
+    @property
+    def num_evaluated(self) -> int:
+        """Pictures that are scored."""
+        return len(self.evaluate.images)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes that are told apart by the label maps."""
+        if self.class_names is not None:
+            return len(self.class_names)
+        known = [self.evaluate, *([self.mapping] if self.mapping else [])]
+        maps = [labels for part in known for labels in part.labels or ()]
+        return 1 + max(int(labels[labels < 255].max(initial=0)) for labels in maps)
+
+    def check(self, options: Options) -> None:
+        """Raises UserError if options and pictures clash."""
+        require(
+            options.report.choose == "loss" or self.evaluate.labels is not None,
+            "report.choose label needs pictures with label maps",
+            choose=options.report.choose,
+        )
+        require(
+            not options.segment.masked or self.train.labels is not None,
+            "segment.masked needs pictures with label maps",
+            masked=options.segment.masked,
+        )
+        require(options.k <= 255, "k must be at most 255 for label maps", k=options.k)
+        require(
+            options.report.progression is None,
+            "report.progression is for images, not for label maps",
+            progression=options.report.progression,
+        )
+
+    def pass_sizes(self, options: Options) -> list[int]:
+        """Windows that each kind of pass goes over."""
+        number = len(self.images)
+        size = windows_per_pass(number, options.data.batch_for(number))
+        return [size] * len(options.train.order)
+
+    def material(self, options: Options) -> list[np.ndarray]:
+        """The training pictures, and what tells which pixels train."""
+        masks = self.train.labels if options.segment.masked else None
+        return [*self.images, *(masks or ())]
+
+    def make_model(self, backbone: keras.Model, options: Options) -> SegmentIIC:
+        """The network of a run.
+
+        Raises:
+            UserError: If windows have no whole number of its strides.
+        """
+        model = SegmentIIC.create(
+            backbone,
+            k=options.k,
+            k_aux=options.k_aux,
+            num_main=options.heads.main,
+            num_aux=options.heads.aux,
+            bias=options.heads.bias,
+        )
+        side, stride = self.views.side, model.stride
+        require(
+            side % stride == 0 and side >= model.least,
+            f"data.perturb.window must be a multiple of {stride}, at least "
+            f"{model.least}, for this network",
+            window=side,
+        )
+        return model
+
+    def losses(self, options: Options) -> Callable[..., dict]:
+        """Losses of a batch, for ``Trainer``."""
+        segment = options.segment
+        return partial(
+            map_losses,
+            reach=segment.reach,
+            collapsed=segment.collapsed,
+            detached=segment.detached,
+            at_pixels=segment.at == "pixels",
+        )
+
+    def prepare(self, options: Options) -> None:
+        """Nothing is found out about pictures before training."""
+
+    def batches(
+        self, options: Options, passes: Passes, *, start: int, prepared: Any = None
+    ) -> tf.data.Dataset:
+        """Training batches from a step on."""
+        return training_map_batches(
+            self.images,
+            self.views,
+            repeats=options.data.repeats,
+            batch=passes.batch,
+            seed=options.seed,
+            start=start,
+            steps=len(passes.number),
+            passes=passes,
+            labels=self.train.labels if options.segment.masked else None,
+            shuffle=options.data.shuffle,
+        )
+
+    def _pairs(self, options: Options) -> tf.data.Dataset:
+        """Some pairs, the same at each call."""
+        number = len(self.images)
+        batch = options.data.batch_for(number)
+        return training_map_batches(
+            self.images,
+            self.views,
+            repeats=1,
+            batch=batch,
+            seed=options.seed,
+            start=0,
+            steps=min(PAIR_STEPS, windows_per_pass(number, batch) // batch),
+            labels=self.train.labels if options.segment.masked else None,
+        )
+
+    def regroup(
+        self, model: SegmentIIC, options: Options, *, prepared: Any = None
+    ) -> Regrouped:
+        """Lets main sub-heads start anew from what the auxiliary ones have found."""
+        places = options.segment.reach
+        if options.segment.at == "pixels":
+            places = max(places // model.stride, 1)
+        return regroup_maps(model, self._pairs(options), reach=places)
+
+    def health(self, model: SegmentIIC, options: Options) -> Health:
+        """State of the main sub-heads of a trained network, over some pairs."""
+        count = _compile_joint(model)
+        joints = [count(*batch).numpy() for batch in self._pairs(options)]
+        return measure(np.sum(joints, axis=0))
+
+    def predict(self, model: SegmentIIC, *, batch_statistics: bool = False) -> Callable:
+        """Compiles inference, see ``compile_maps``."""
+        return compile_maps(model, batch_statistics=batch_statistics)
+
+    def scorer(
+        self, model: SegmentIIC, options: Options, *, at_most: int | None = None
+    ) -> MapScorer | None:
+        """Scores the evaluation pictures by the protocol; None without label maps.
+
+        Args:
+            model: The network.
+            options: ``k`` and ``report.match`` are read.
+            at_most: Pictures scored at most, and mapped on at most; all if None.
+        """
+        if self.evaluate.labels is None:
+            return None
+        scored, mapping = self.evaluate, self.mapping
+        if at_most is not None:
+            scored, mapping = (
+                some_of(scored, at_most),
+                mapping and some_of(mapping, at_most),
+            )
+        return MapScorer(
+            compile_maps(model),
+            scored,
+            self.views.finish,
+            mapping=mapping,
+            num_clusters=options.k,
+            num_classes=self.num_classes,
+            match=options.report.match,
+        )
+
+    def events(
+        self,
+        options: Options,
+        folder: Path,
+        model: SegmentIIC,
+        history: History,
+        *,
+        passes: Passes,
+        start: int,
+        watch: Stopwatch,
+    ) -> list[Event]:
+        """Pictures that are drawn on request while a run goes on."""
+        if not options.report.display:
+            return []
+        predict = compile_maps(model)
+        shown = some_of(self.evaluate, NUM_SHOWN)
+
+        @watch.time("pictures")
+        def draw(step: int) -> None:
+            chosen = history.rows[-1]["chosen"] if history.rows else 0
+            clusters = [
+                found[..., chosen]
+                for found in clusters_of(predict, shown.images, self.views.finish)
+            ]
+            (folder / "display").mkdir(exist_ok=True)
+            map_rows(
+                folder / "display" / f"step_{step:06}.png",
+                shown.images,
+                clusters,
+                num_clusters=options.k,
+                title=f"{folder.name}: clusters of pixels, step {step:,}",
+            )
+
+        per_pass = sum(passes.sizes) // len(passes.sizes) // passes.batch
+        return [Event(options.report.display * per_pass, draw, at_end=True)]

@@ -1,0 +1,138 @@
+"""COCO-Stuff: class tables, and small trees in the published layouts."""
+
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+
+from iic_tf import coco_stuff
+from iic_tf.map_folder import IGNORE, read_pictures
+from iic_tf.options import UserError
+from iic_tf.sources import from_coco_stuff
+
+
+def test_every_fine_class_has_one_coarse_class():
+    table = coco_stuff.fine_to_coarse()
+    assert set(table) == set(range(27))
+    stuff = np.flatnonzero(table >= coco_stuff.FIRST_STUFF)
+    assert len(stuff) == 91 and stuff.min() > 90
+    # names of appendix A
+    for fine, coarse in ((0, 9), (16, 7), (105, 23), (156, 23), (168, 22), (148, 21)):
+        assert table[fine] == coarse
+
+
+@pytest.mark.parametrize(
+    ("kind", "number"),
+    [("few", 3), ("few_people", 4), ("few_animals", 4), ("few_people_animals", 5),
+     ("full", 15), ("full_things", 27), ("full_fine", 91), ("full_things_fine", 182)],
+)  # fmt: skip
+def test_class_tables(kind, number):
+    table, names = coco_stuff.class_table(kind)
+    used = set(table) - {IGNORE}
+    assert used == set(range(number)) and len(names) == number
+    assert (table[coco_stuff.NUM_FINE :] == IGNORE).all()
+
+
+def test_few_is_sky_plant_ground():
+    table, names = coco_stuff.class_table("few")
+    assert names == ("sky", "plant", "ground")
+    assert [table[i] for i in (156, 168, 148, 0)] == [0, 1, 2, IGNORE]
+    with pytest.raises(UserError, match="classes must be one of"):
+        coco_stuff.class_table("many")
+
+
+def write_pair(image, labels, values):
+    for path in (image, labels):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    picture = np.zeros((*values.shape, 3), np.uint8)
+    Image.fromarray(picture).save(image)
+    if labels.suffix == ".mat":
+        known = np.where(values == IGNORE, 0, values.astype(int) + 1)
+        scipy.io.savemat(labels, {"S": known.astype(np.uint8)})
+    else:
+        Image.fromarray(values).save(labels)
+
+
+VALUES = np.array([[156, 168], [148, IGNORE]], np.uint8)
+
+
+def test_164k(tmp_path):
+    for name in ("000000000009", "000000000025"):
+        write_pair(
+            tmp_path / "images" / "train2017" / f"{name}.jpg",
+            tmp_path / "annotations" / "train2017" / f"{name}.png",
+            VALUES,
+        )
+    table, _ = coco_stuff.class_table("few")
+    found = read_pictures(coco_stuff.list_164k(tmp_path, "train2017"), classes=table)
+    assert found.names[0] == "train2017/000000000009.jpg" and len(found.names) == 2
+    np.testing.assert_array_equal(found.labels[1], [[0, 1], [2, IGNORE]])
+    curated = tmp_path / "curated" / "train2017"
+    curated.mkdir(parents=True)
+    (curated / "Coco164kFew_Stuff_6.txt").write_text("000000000025\n")
+    items = coco_stuff.list_164k(tmp_path, "train2017", curated="Coco164kFew_Stuff_6")
+    assert [item.name for item in items] == ["train2017/000000000025.jpg"]
+    with pytest.raises(UserError, match="COCO-Stuff's folder"):
+        coco_stuff.list_164k(tmp_path, "val2017")
+    with pytest.raises(UserError, match="list of pictures"):
+        coco_stuff.list_164k(tmp_path, "train2017", curated="other")
+
+
+def test_10k(tmp_path):
+    name = "COCO_train2014_000000000077"
+    write_pair(
+        tmp_path / "images" / f"{name}.jpg",
+        tmp_path / "annotations" / f"{name}.mat",
+        VALUES,
+    )
+    (tmp_path / "imageLists").mkdir()
+    (tmp_path / "imageLists" / "all.txt").write_text(f"{name}\n")
+    table, _ = coco_stuff.class_table("few")
+    found = read_pictures(
+        coco_stuff.list_10k(tmp_path, "all"),
+        read_labels=coco_stuff.read_mat_labels,
+        classes=table,
+    )
+    np.testing.assert_array_equal(found.labels[0], [[0, 1], [2, IGNORE]])
+
+
+def test_the_curation_rule():
+    table, _ = coco_stuff.class_table("few")
+    labels = np.full((360, 400), 156, np.uint8)
+    assert coco_stuff.is_kept(labels, table)
+    assert not coco_stuff.is_kept(labels[:359], table)
+    labels[:91] = 0  # a person: a little more than a quarter
+    assert not coco_stuff.is_kept(labels, table)
+
+
+def test_mistakes_are_repeated_where_asked(tmp_path):
+    for split in ("train2017", "val2017"):
+        folder = tmp_path / "images" / split
+        write_pair(folder / "1.jpg", tmp_path / "annotations" / split / "1.png", VALUES)
+        picture = np.zeros((2, 2, 3), np.uint8)
+        picture[..., 0] = 250
+        Image.fromarray(picture).save(folder / "1.jpg")
+    found = [
+        from_coco_stuff(
+            tmp_path, classes="few", curated=None, scale=1.0, mistakes=mistakes
+        ).splits["train"]
+        for mistakes in ((), ("sky", "bgr"))
+    ]
+    np.testing.assert_array_equal(found[0].labels[0], [[0, 1], [2, IGNORE]])
+    np.testing.assert_array_equal(found[1].labels[0], [[0, 1], [2, 0]])
+    assert found[0].images[0][0, 0, 0] > 200 > found[1].images[0][0, 0, 0]
+    np.testing.assert_array_equal(found[0].images[0], found[1].images[0][..., ::-1])
+
+
+def test_10k_where_there_are_its_lists(tmp_path):
+    (tmp_path / "imageLists").mkdir()
+    for split in ("train", "test"):
+        write_pair(
+            tmp_path / "images" / f"{split}.jpg",
+            tmp_path / "annotations" / f"{split}.mat",
+            VALUES,
+        )
+        (tmp_path / "imageLists" / f"{split}.txt").write_text(f"{split}\n")
+    found = from_coco_stuff(tmp_path, classes="few", curated="any", scale=1.0)
+    assert set(found.splits) == {"train", "test"}
+    np.testing.assert_array_equal(found.splits["test"].labels[0], [[0, 1], [2, IGNORE]])

@@ -1,0 +1,130 @@
+"""Pictures and label maps of any size."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from iic_tf import image_folder
+from iic_tf.map_folder import (
+    IGNORE,
+    decode_labels,
+    decode_picture,
+    find_items,
+    read_pictures,
+    shrink,
+)
+from iic_tf.options import UserError
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three pictures of different sizes with label maps, one in a sub-folder."""
+    rng = np.random.default_rng(0)
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    for name, sides in (("a", (12, 20)), ("b", (30, 14)), ("deep/c", (9, 9))):
+        for folder in (images, masks):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        picture = rng.integers(0, 256, (*sides, 3), dtype=np.uint8)
+        Image.fromarray(picture).save(images / f"{name}.png")
+        labels = rng.integers(0, 3, sides, dtype=np.uint8)
+        Image.fromarray(labels).save(masks / f"{name}.png")
+    return images, masks
+
+
+def test_sizes_are_kept_and_maps_found(folders):
+    images, masks = folders
+    found = read_pictures(find_items(images, masks))
+    assert found.names == ("a.png", "b.png", "deep/c.png")
+    assert [x.shape for x in found.images] == [(12, 20, 3), (30, 14, 3), (9, 9, 3)]
+    assert [x.shape for x in found.labels] == [(12, 20), (30, 14), (9, 9)]
+    np.testing.assert_array_equal(found.images[1], Image.open(images / "b.png"))
+    np.testing.assert_array_equal(found.labels[1], Image.open(masks / "b.png"))
+    assert "in memory" in found.kept
+
+
+def test_maps_are_not_needed(folders):
+    found = read_pictures(find_items(folders[0], None))
+    assert found.labels is None and len(found.images) == 3
+
+
+def test_what_cannot_be_read_is_named(folders):
+    images, masks = folders
+    (images / "a.png").write_bytes(b"no image")
+    Image.fromarray(np.zeros((5, 5), np.uint8)).save(masks / "b.png")
+    found = read_pictures(find_items(images, masks))
+    assert found.names == ("b.png", "deep/c.png")
+    reasons = dict(found.unreadable)
+    assert "not an image" in reasons["a.png"]
+    assert "its label map has 5×5 pixels, it 14×30" in reasons["b.png"]
+    assert (found.labels[0] == IGNORE).all()  # it trains, and is not scored
+
+
+def test_pictures_need_no_map_each(folders):
+    images, masks = folders
+    (masks / "a.png").unlink()
+    (masks / "b.txt").write_text("not a map")
+    found = read_pictures(find_items(images, masks))
+    assert found.names == ("a.png", "b.png", "deep/c.png") and not found.unreadable
+    assert [(labels == IGNORE).all() for labels in found.labels] == [True, False, False]
+
+
+def test_nothing_there_is_told(folders, tmp_path):
+    with pytest.raises(UserError, match=r"data\.images must be a folder"):
+        find_items(tmp_path / "nowhere", None)
+    with pytest.raises(UserError, match=r"data\.masks must be a folder"):
+        find_items(folders[0], tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="named as the pictures"):
+        find_items(folders[0], tmp_path / "empty")
+    with pytest.raises(UserError, match="pictures that can be read"):
+        read_pictures([])
+
+
+def test_what_does_not_fit_into_memory_is_mapped(folders, monkeypatch):
+    expected = read_pictures(find_items(*folders))
+    monkeypatch.setattr(image_folder.psutil, "virtual_memory", lambda: Free)
+    found = read_pictures(find_items(*folders))
+    assert "in a file in" in found.kept
+    for name in ("images", "labels"):
+        for one, other in zip(
+            getattr(found, name), getattr(expected, name), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
+    assert isinstance(found.images[0].base, np.memmap)
+
+
+class Free:
+    available = 4 * 1000
+    """Bytes: a quarter of it holds the first picture and not the second."""
+
+
+def test_values_become_classes(folders):
+    table = np.full(256, IGNORE, np.uint8)
+    table[1], table[2] = 1, 0
+    plain = read_pictures(find_items(*folders))
+    mapped = read_pictures(find_items(*folders), classes=table)
+    for one, other in zip(plain.labels, mapped.labels, strict=True):
+        np.testing.assert_array_equal(table[one], other)
+
+
+def test_scaled_pictures_and_maps_have_the_same_sides(tmp_path):
+    x = np.arange(31 * 20, dtype=np.uint32).reshape(31, 20) % 7
+    Image.fromarray(x.astype(np.uint8)).save(tmp_path / "x.png")
+    labels = shrink(decode_labels(tmp_path / "x.png"), 0.33)
+    picture = decode_picture(tmp_path / "x.png", scale=0.33)
+    assert labels.shape == picture.shape[:2] == (10, 7)
+    assert set(np.unique(labels)) <= set(range(7))
+
+
+def test_a_label_map_of_colours_is_refused(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "x.png")
+    with pytest.raises(ValueError, match="grey or palette"):
+        decode_labels(tmp_path / "x.png")
+
+
+def test_palettes_give_their_numbers(tmp_path):
+    labels = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    picture = Image.fromarray(labels, "P")
+    picture.putpalette([i for n in range(256) for i in (255 - n, n, n)])
+    picture.save(tmp_path / "x.png")
+    np.testing.assert_array_equal(decode_labels(tmp_path / "x.png"), labels)

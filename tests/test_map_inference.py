@@ -1,0 +1,79 @@
+"""Large pictures in tiles, and scores of pixels, by hand."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from iic_tf import map_inference
+from iic_tf.map_folder import IGNORE, Pictures
+from iic_tf.map_inference import MapScorer, clusters_of
+from iic_tf.perturb import compose
+
+
+def of_values(images):
+    """Soft maps of one sub-head: the first channel is how likely cluster 1 is."""
+    bright = tf.convert_to_tensor(images)[..., 0]
+    return tf.stack((1 - bright, bright), axis=-1)[..., None, :]
+
+
+@pytest.mark.parametrize("sides", [(16, 16), (17, 40), (50, 33), (40, 9)])
+def test_tiles_give_what_the_whole_picture_gives(sides, monkeypatch):
+    monkeypatch.setattr(map_inference, "TILE", 16)
+    monkeypatch.setattr(map_inference, "OVERLAP", 6)
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (*sides, 3), dtype=np.uint8) for _ in range(3)]
+    sizes = []
+
+    def predict(images):
+        sizes.append(tuple(images.shape[1:3]))
+        return of_values(images)
+
+    found = list(clusters_of(predict, pictures, compose()))
+    assert len(found) == 3 and max(max(size) for size in sizes) <= 16
+    for clusters, picture in zip(found, pictures, strict=True):
+        np.testing.assert_array_equal(clusters[..., 0], picture[..., 0] > 127.5)
+
+
+def test_where_tiles_disagree_the_nearer_one_counts_more(monkeypatch):
+    monkeypatch.setattr(map_inference, "TILE", 16)
+    monkeypatch.setattr(map_inference, "OVERLAP", 8)
+    calls = []
+
+    def predict(images):
+        calls.append(images.shape)
+        second = float(len(calls) - 1)  # the first tile says 0, the second 1
+        return tf.ones((*images.shape[:3], 1, 1)) * (1 - second, second)
+
+    [found] = clusters_of(predict, [np.zeros((16, 24, 3), np.uint8)], compose())
+    assert len(calls) == 2
+    np.testing.assert_array_equal(found[0, :, 0], [0] * 12 + [1] * 12)
+
+
+def pictures(values, labels):
+    images = [np.array(v, np.uint8)[..., None] * 255 for v in values]
+    maps = [np.array(x, np.uint8) for x in labels]
+    return Pictures(images, maps, tuple(str(i) for i in range(len(images))))
+
+
+def scorer(scored, **changes):
+    arguments = {"mapping": None, "num_clusters": 2, "num_classes": 3}
+    arguments |= {"match": "one-to-one", **changes}
+    return MapScorer(of_values, scored, compose(), **arguments)
+
+
+def test_pixels_are_counted_by_hand():
+    scored = pictures(
+        [[[0, 1], [1, 1]], [[0, 0, 1]]], [[[2, 1], [1, IGNORE]], [[2, 1, 1]]]
+    )
+    [table] = scorer(scored).counts(scored)
+    np.testing.assert_array_equal(table, [[0, 1, 2], [0, 3, 0]])
+    assert scorer(scored).errors() == pytest.approx([1 / 6])
+
+
+def test_clusters_are_mapped_where_asked():
+    scored = pictures([[[0, 1]]], [[[0, 1]]])
+    mapping = pictures([[[0, 1]]], [[[1, 2]]])
+    counts, known = scorer(scored, mapping=mapping).tables()
+    np.testing.assert_array_equal(counts[0], [[1, 0, 0], [0, 1, 0]])
+    np.testing.assert_array_equal(known[0], [[0, 1, 0], [0, 0, 1]])
+    assert scorer(scored, mapping=mapping).errors() == [1]

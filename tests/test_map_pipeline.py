@@ -1,0 +1,130 @@
+"""Windows of pictures, and pairs of them that correspond pixel by pixel."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from iic_tf.map_pipeline import IGNORE, MapViews, cut_windows, training_map_batches
+from iic_tf.perturb import compose, move, to_grey
+from iic_tf.warp import warp
+
+STEPS = 5
+
+
+def pictures(number=7, sides=((20, 24), (30, 12), (16, 16))):
+    rng = np.random.default_rng(0)
+    return [
+        rng.integers(1, 256, (*sides[i % len(sides)], 3), dtype=np.uint8)
+        for i in range(number)
+    ]
+
+
+def views(side=16, **changes):
+    parts = {"move": move(flip=0.5), "colour": compose(), "finish": compose()}
+    return MapViews(side, **{**parts, **changes})
+
+
+def batches(shown, made, **changes):
+    arguments = {"repeats": 2, "batch": 3, "seed": 4, "start": 0, "steps": STEPS}
+    return list(training_map_batches(shown, made, **{**arguments, **changes}))
+
+
+def test_windows_are_cut_where_they_are_asked_for():
+    picture = np.arange(5 * 6, dtype=np.uint8).reshape(5, 6, 1)
+    places = np.array([(0, 0), (0.99, 0.99), (0.5, 0.0)])
+    windows, shown = cut_windows([picture] * 3, places, 4)
+    np.testing.assert_array_equal(windows[0], picture[:4, :4])
+    np.testing.assert_array_equal(windows[1], picture[1:, 2:])
+    np.testing.assert_array_equal(windows[2], picture[1:, :4])
+    assert shown.all()
+
+
+def test_small_pictures_lie_in_the_middle():
+    picture = np.full((2, 7, 3), 9, np.uint8)
+    windows, shown = cut_windows([picture], np.array([(0.3, 0.99)]), 5)
+    assert windows.shape == (1, 5, 5, 3)
+    np.testing.assert_array_equal(np.flatnonzero(shown[0].all(1)), [1, 2])
+    assert (windows[0, 1:3] == 9).all() and windows.sum() == 9 * 2 * 5 * 3
+
+
+def test_copies_moved_back_are_the_originals():
+    for originals, copies, matrices, mask in batches(pictures(), views()):
+        assert originals.shape == (3, 16, 16, 3) and mask.shape == (3, 16, 16)
+        assert len(copies) == len(matrices) == 2
+        for copy, matrix in zip(copies, matrices, strict=True):
+            np.testing.assert_allclose(warp(copy, matrix), originals, atol=1e-4)
+
+
+def test_all_label_maps_of_a_batch_can_be_displaced():
+    offsets = set()
+    for originals, copies, matrices, _ in batches(pictures(), views(sparse=(2, 4))):
+        back = warp(copies[0], matrices[0]).numpy()
+        found = {
+            (down, right)
+            for down in range(-4, 5)
+            for right in range(-4, 5)
+            if np.allclose(
+                back[:, 4:12, 4:12],
+                originals[:, 4 + down : 12 + down, 4 + right : 12 + right],
+                atol=1e-4,
+            )
+        }
+        assert len(found) == 1
+        offsets |= found
+    sizes = {abs(pixels) for offset in offsets for pixels in offset}
+    assert len(offsets) > 2 and sizes <= {2, 3, 4} and len(sizes) > 1
+
+
+def test_what_is_outside_or_ignored_does_not_train():
+    shown = pictures(6, sides=((16, 12), (20, 20)))
+    labels = [np.full(picture.shape[:2], 2, np.uint8) for picture in shown]
+    for label in labels:
+        label[:, 5:] = IGNORE
+    for originals, _, _, mask in batches(shown, views()):
+        outside = originals.numpy().sum(-1) == 0  # pictures have no black
+        np.testing.assert_array_equal(mask, ~outside)
+    for _, _, _, mask in batches(shown, views(), labels=labels):
+        assert mask.numpy().max(axis=(0, 1))[12:].max() == 0
+        assert mask.numpy().any()
+
+
+def test_windows_are_scaled_about_their_middle():
+    y, x = np.mgrid[0:64, 0:64]
+    ramp = np.repeat((2 * x + y)[..., None], 3, axis=2).astype(np.uint8)
+    grown = views(scale=(2.0, 2.0), move=move(flip=0))
+    for originals, copies, _, mask in batches([ramp] * 3, grown):
+        rise = np.diff(originals.numpy() * 255, axis=2)[:, :, 1:-1]
+        np.testing.assert_allclose(rise, 1, atol=1e-3)  # half of 2 per pixel
+        np.testing.assert_allclose(copies[0], originals, atol=1e-4)
+        assert mask.numpy().all()
+
+
+def test_mixed_scales_have_the_windows_side():
+    mixed = views(scale=(0.6, 1.4))
+    for originals, _, _, mask in batches(pictures(), mixed):
+        assert originals.shape[1:3] == mask.shape[1:] == (16, 16)
+
+
+def test_channels_come_last():
+    grey = views(finish=to_grey(keep_colour=True))
+    originals, copies, _, _ = batches(pictures(), grey)[0]
+    assert originals.shape[-1] == copies[1].shape[-1] == 4
+
+
+@pytest.mark.parametrize("start", [0, 3])
+def test_batches_follow_from_seed_and_step(start):
+    whole = batches(pictures(), views(scale=(0.8, 1.2)))
+    rest = batches(pictures(), views(scale=(0.8, 1.2)), start=start)
+    for one, other in zip(whole[start:], rest, strict=True):
+        for a, b in zip(tf.nest.flatten(one), tf.nest.flatten(other), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_every_pass_sees_every_picture_once():
+    shown = [np.full((16, 16, 3), 10 * i + 10, np.uint8) for i in range(6)]
+    seen = batches(shown, views(), steps=4)
+    for first in (0, 2):
+        values = np.concatenate(
+            [b[0].numpy()[:, 0, 0, 0] for b in seen[first : first + 2]]
+        )
+        assert sorted(np.rint(values * 255)) == [10, 20, 30, 40, 50, 60]

@@ -1,0 +1,309 @@
+"""Runs that group pixels, as people use them: pictures in, label maps out."""
+
+import json
+import re
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from test_coco_stuff import write_pair
+
+import data
+import graphs
+import models_iic
+from iic_tf.map_folder import IGNORE, decode_labels
+
+TINY = {
+    "k": 3,
+    "data.batch": 4,
+    "data.perturb.window": 16,
+    "graph.args.fan_out_init": 4,
+    "heads.main": 2,
+    "heads.aux": 1,
+    "train.steps": 8,
+    "train.steps_per_call": 2,
+    "train.regroup_every": 4,
+    "report.every": 4,
+    "report.checkpoint_every": 4,
+    "report.window": "never",
+}
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Eight pictures of mixed sizes: bright above dark, with label maps."""
+    rng = np.random.default_rng(0)
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    for folder in (images, masks):
+        (folder / "train").mkdir(parents=True)
+        (folder / "test").mkdir()
+    for i in range(8):
+        height, width = 20 + 2 * (i % 3), 30 - i % 2
+        labels = np.zeros((height, width), np.uint8)
+        labels[height // 3 :] = 1
+        labels[-height // 4 :] = 2
+        labels[:, -2:] = IGNORE
+        picture = np.array([[200, 210, 250], [120, 90, 60], [30, 40, 30], [0, 0, 0]])
+        noise = rng.normal(0, 10, (height, width, 3))
+        colours = picture[np.minimum(labels, 3)] + noise
+        name = f"{'test' if i % 4 == 3 else 'train'}/{i}.png"
+        Image.fromarray(colours.clip(0, 255).astype(np.uint8)).save(images / name)
+        Image.fromarray(labels).save(masks / name)
+    return images, masks
+
+
+def words(folders, out, **changes):
+    images, masks = folders
+    options = {**TINY, "data.images": images, "data.masks": masks, "out": out}
+    options |= changes
+    return [f"--{name}={value}" for name, value in options.items() if value is not None]
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "runs"
+
+
+def rows_of(folder):
+    lines = (folder / "history.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_run_with_label_maps(folders, out, capsys):
+    display = {"report.display": 1}
+    assert models_iic.main(words(folders, out, name="first", **display)) in (0, 3)
+    text = capsys.readouterr().out
+    assert "Pictures: 8 for training" in text
+    assert "windows of 16×16 pixels" in text
+    assert "pictures of any size, 3 channels" in text
+    assert "all main sub-heads started anew" in text
+    folder = out / "first"
+    summary = json.loads((folder / "summary.json").read_text())
+    printed = re.findall(r"Sub-head \d  error = (0\.\d{4})", text)
+    np.testing.assert_allclose(
+        summary["errors"], [float(error) for error in printed], atol=1e-4
+    )
+    assert set(summary["IoU"]) == {"0", "1", "2"}
+    assert set(summary["scores"]) == {"one-to-one", "many-to-one", "mean IoU"}
+    for name in ("maps.png", "confusion.png", "learning_curve.png", "model.keras"):
+        assert (folder / name).stat().st_size > 0
+    assert len(list((folder / "display").glob("*.png"))) >= 2
+    for i in range(8):
+        name = f"{'test' if i % 4 == 3 else 'train'}/{i}.png"
+        with Image.open(folders[0] / name) as picture:
+            size = picture.size
+        with Image.open(folder / "labels" / name) as labels:
+            assert labels.mode == "P" and labels.size == size
+            assert np.array(labels).max() < 3
+    assert [row["step"] for row in rows_of(folder)] == [4, 8]
+    assert "scored_on" in rows_of(folder)[0]
+
+
+def test_classes_have_names_where_they_are_given(folders, out, capsys):
+    changes = {"data.names": "[sky,wall,road]", "name": "first"}
+    assert models_iic.main(words(folders, out, **changes)) in (0, 3)
+    assert re.search(r"IoU \d\.\d+  wall, \d+ % of the pixels", capsys.readouterr().out)
+    changes["data.names"] = "[sky,wall]"
+    assert models_iic.main(words(folders, out, **changes)) == 2
+    assert "a name for every class" in capsys.readouterr().err
+
+
+def test_no_label_map_is_needed(folders, out, capsys):
+    changes = {"data.masks": None, "name": "first"}
+    assert models_iic.main(words(folders, out, **changes)) in (0, 3)
+    assert "rror" not in capsys.readouterr().out
+    summary = json.loads((out / "first" / "summary.json").read_text())
+    assert summary["errors"] is None and summary["IoU"] == {}
+    assert (out / "first" / "maps.png").is_file()
+
+
+def test_label_maps_never_touch_training(folders, out, capsys):
+    (folders[1] / "train" / "0.png").unlink()  # one has none, one a damaged one
+    (folders[1] / "train" / "1.png").write_bytes(b"none")
+    assert models_iic.main(words(folders, out, name="with")) in (0, 3)
+    text = capsys.readouterr().out
+    assert "Pictures: 8 for training" in text and "not scored: 1" in text
+    changes = {"data.masks": None, "name": "without"}
+    assert models_iic.main(words(folders, out, **changes)) in (0, 3)
+    one, other = (
+        keras.models.load_model(out / name / "model.keras").get_weights()
+        for name in ("with", "without")
+    )
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_pixels_without_a_class_train_not_only_where_asked(folders, out):
+    for masked in (False, True):
+        changes = {"segment.masked": masked, "name": str(masked)}
+        assert models_iic.main(words(folders, out, **changes)) in (0, 3)
+    losses = [rows_of(out / name)[0]["main_loss"] for name in ("False", "True")]
+    assert losses[0] != losses[1]
+
+
+def test_holdout(folders, out, capsys):
+    assert models_iic.main(words(folders, out, **{"data.protocol": "holdout"})) in (
+        0,
+        3,
+    )
+    text = capsys.readouterr().out
+    assert "Pictures: 6 for training" in text
+    assert "2 pictures of test, which did not train, with clusters mapped" in text
+
+
+def test_resumed_equals_uninterrupted(folders, out):
+    assert models_iic.main(words(folders, out, name="whole")) in (0, 3)
+    shutil.copytree(out / "whole", out / "half")
+    for file in (out / "half" / "checkpoints").glob("*-8.*"):
+        file.write_bytes(b"")  # the newest is damaged: the one before is taken
+    assert models_iic.main(["--resume", str(out / "half")]) in (0, 3)
+    one, other = (
+        keras.models.load_model(out / name / "model.keras").get_weights()
+        for name in ("whole", "half")
+    )
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"segment.at": "pixels", "segment.collapsed": True, "segment.detached": True},
+        {"segment.sparse": "[1,2]", "data.perturb.zoom": "[0.8,1.2]"},
+        {"graph.name": "network_10a", "graph.args.fan_out_init": None,
+         "heads.bias": False, "train.steps": 2, "report.every": 2,
+         "data.repeats": 1, "segment.at": "pixels"},
+    ],
+)  # fmt: skip
+def test_other_ways_to_compare_maps(folders, out, changes):
+    assert models_iic.main(words(folders, out, **changes)) in (0, 3)
+
+
+def test_new_pictures_are_labelled_by_a_stored_run(folders, out, capsys):
+    assert models_iic.main(words(folders, out, name="first")) in (0, 3)
+    run = out / "first"
+    capsys.readouterr()
+    assert models_iic.main(["predict", str(run), str(folders[0] / "test")]) == 0
+    text = capsys.readouterr().out
+    assert "Groups:   2 of them" in text
+    place = run / "evaluation-1"
+    for name in ("3", "7"):
+        labels = decode_labels(place / "labels" / f"{name}.png")
+        again = decode_labels(run / "labels" / "test" / f"{name}.png")
+        np.testing.assert_array_equal(labels, again)
+        assert (place / "overlays" / f"{name}.jpg").is_file()
+    assert models_iic.main(["evaluate", str(run)]) == 0
+    again = json.loads((run / "evaluation-2" / "summary.json").read_text())
+    first = json.loads((run / "summary.json").read_text())
+    np.testing.assert_allclose(again["errors"], first["errors"], atol=1e-4)
+
+
+def test_a_single_large_picture_in_tiles(folders, out, monkeypatch):
+    """Windows of one picture fill a batch; tiles leave no seam where they agree."""
+    for folder in folders:
+        for path in sorted(folder.glob("*/*.png"))[1:]:
+            path.unlink()
+    monkeypatch.setattr("iic_tf.map_inference.TILE", 16)
+    monkeypatch.setattr("iic_tf.map_inference.OVERLAP", 8)
+    assert models_iic.main(words(folders, out, name="first")) in (0, 3)
+    [path] = (out / "first" / "labels").glob("*/*.png")
+    [picture] = folders[0].glob("*/*.png")
+    assert (
+        decode_labels(path).shape
+        == decode_labels(folders[1] / picture.relative_to(folders[0])).shape
+    )
+
+
+def test_pictures_can_be_scaled(folders, out):
+    changes = {"data.scale": 0.5, "data.perturb.window": 8, "name": "first"}
+    assert models_iic.main(words(folders, out, **changes)) in (0, 3)
+    labels = decode_labels(out / "first" / "labels" / "train" / "0.png")
+    assert labels.shape == (10, 15)
+    assert models_iic.main(["predict", str(out / "first"), str(folders[0])]) == 0
+    place = out / "first" / "evaluation-1" / "labels" / "train" / "0.png"
+    np.testing.assert_array_equal(decode_labels(place), labels)
+
+
+def test_edges_and_infrared_reach_the_network():
+    views = data.maps(4, window=16, channels="rgb+edges")
+    seen = views.finish(tf.random.uniform((1, 16, 16, 4)), (0, 0))
+    assert seen.shape[-1] == 5 and views.edges and views.infrared
+    backbone = graphs.on_views(
+        graphs.small_maps, (None, None, 5), sobel=True, infrared=True
+    )
+    assert backbone(seen).shape[:3] == (1, 4, 4)
+
+
+def test_pairs_are_shown(folders, out, capsys):
+    assert models_iic.main([*words(folders, out), "--show-pairs"]) == 0
+    assert (out / "pairs_images.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"data.images": "nowhere"}, "data.images must be a folder"),
+        ({"data.masks": "nowhere"}, "data.masks must be a folder"),
+        ({"data.images": None}, "data.masks is for data.images"),
+        ({"data.recipe": "coco_stuff_3", "data.images": None, "data.masks": None},
+         "needs --data.dir FOLDER"),
+        ({"graph.name": "small"}, "must be one of small_maps, network_10a for label"),
+        ({"segment.reach": -1}, "segment.reach must be at least 0"),
+        ({"segment.masked": True, "data.masks": None}, "segment.masked needs pictures"),
+        ({"data.perturb.window": 4}, "data.perturb.window must be at least 8"),
+        ({"data.merge": "[0,300]"}, "data.merge must be at most 256 classes"),
+        ({"data.ignore": 300}, "data.ignore must lie between 0 and 255"),
+        ({"data.recipe": "cifar10"}, "data.recipe must be one of pictures"),
+        ({"data.perturb.window": 18}, "data.perturb.window must be a multiple of 4"),
+        ({"data.perturb.channels": "sobel"}, "data.perturb.channels must be one of"),
+        ({"data.size": 32}, "data.size is for data.folder"),
+        ({"report.progression": 5}, "report.progression is for images"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_told_in_one_sentence(folders, out, capsys, changes, sentence):
+    changes = {**changes}
+    if changes.get("graph.name"):
+        changes["graph.args.fan_out_init"] = 4
+    assert models_iic.main(words(folders, out, **changes)) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_pictures_are_curated(tmp_path, capsys):
+    for i, wanted in enumerate((1.0, 0.5)):
+        values = np.full((360, 361), 255, np.uint8)
+        values[: int(360 * wanted)] = 148
+        for split in ("train2017", "val2017"):
+            write_pair(
+                tmp_path / "images" / split / f"{i}.jpg",
+                tmp_path / "annotations" / split / f"{i}.png",
+                values,
+            )
+    assert models_iic.main(["curate", str(tmp_path), "--name", "mine"]) == 0
+    assert (tmp_path / "curated" / "val2017" / "mine.txt").read_text() == "0\n"
+    assert "1 of 2 pictures" in capsys.readouterr().out
+    assert models_iic.main(["curate", str(tmp_path), "--name", "mine"]) == 2
+    assert "must not exist" in capsys.readouterr().err
+    wrong = ["curate", str(tmp_path), "--name", "other", "--classes", "no"]
+    assert models_iic.main(wrong) == 2
+    assert "classes must be one of" in capsys.readouterr().err
+
+
+def test_label_maps_of_tiles_are_joined(tmp_path, capsys):
+    for row in range(2):
+        tile = Image.fromarray(np.full((4, 6), row, np.uint8))
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        tile.save(tmp_path / "labels" / f"7_13_{row}_0.png")
+    out = tmp_path / "whole"
+    assert models_iic.main(["mosaic", str(tmp_path / "labels"), str(out)]) == 0
+    joined = decode_labels(out / "7_13.png")
+    np.testing.assert_array_equal(joined[:, 0], [0] * 4 + [1] * 4)
+
+
+def test_potsdam_is_prepared_or_the_mistake_told(tmp_path, capsys):
+    assert models_iic.main(["prepare-potsdam", str(tmp_path), "out"]) == 2
+    assert "4_Ortho_RGBIR" in capsys.readouterr().err
+    assert models_iic.main(["prepare-potsdam"]) == 2
+    assert "prepare-potsdam: the following" in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""Potsdam: preparation from raw pictures, and reading of what was prepared."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from iic_tf import potsdam
+from iic_tf.map_folder import IGNORE, read_pictures
+from iic_tf.options import UserError
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """Two pictures of 2 × 3 tiles, one of them labelled."""
+    rng = np.random.default_rng(0)
+    for folder in ("4_Ortho_RGBIR", "5_Labels_for_participants"):
+        (tmp_path / "raw" / folder).mkdir(parents=True)
+    for number in ("2_10", "7_13"):
+        picture = rng.integers(0, 256, (8, 12, 4), dtype=np.uint8)
+        picture = picture.repeat(100, axis=0).repeat(100, axis=1)
+        path = tmp_path / "raw" / "4_Ortho_RGBIR" / f"top_potsdam_{number}_RGBIR.tif"
+        Image.fromarray(picture).save(path)
+    classes = rng.integers(0, 6, (8, 12)).repeat(100, axis=0).repeat(100, axis=1)
+    truth = np.array(potsdam.COLOURS, np.uint8)[classes]
+    folder = tmp_path / "raw" / "5_Labels_for_participants"
+    Image.fromarray(truth).save(folder / "top_potsdam_2_10_label.tif")
+    return tmp_path / "raw", classes
+
+
+def test_raw_pictures_become_tiles_that_can_be_read(raw, tmp_path):
+    folder, classes = raw
+    counts = potsdam.prepare(folder, tmp_path / "out", test_tiles=2)
+    assert counts == {"labelled_train": 4, "unlabelled_train": 6, "labelled_test": 2}
+    assert (tmp_path / "out" / "debugged.out").is_file()
+    reading = {
+        "read_image": potsdam.read_tile,
+        "read_labels": potsdam.read_tile_labels,
+    }
+    six = {}
+    for split in ("labelled_train", "labelled_test"):
+        found = read_pictures(potsdam.list_tiles(tmp_path / "out", split), **reading)
+        six |= dict(zip(found.names, found.labels, strict=True))
+        assert all(image.shape == (200, 200, 4) for image in found.images)
+    whole = np.block([[six[f"2_10_{r}_{c}"] for c in range(3)] for r in range(2)])
+    np.testing.assert_array_equal(whole, classes[::2, ::2])
+    table, names = potsdam.class_table(3)
+    items = potsdam.list_tiles(tmp_path / "out", "labelled_test")
+    three = read_pictures(items, classes=table, **reading)
+    assert len(names) == 3 and max(x.max() for x in three.labels) == 2
+    items = potsdam.list_tiles(tmp_path / "out", "unlabelled_train")
+    assert read_pictures(items, **reading).labels is None
+
+
+def test_nothing_is_written_over(raw, tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match="must not exist"):
+        potsdam.prepare(raw[0], tmp_path / "out")
+    with pytest.raises(UserError, match="RGBIR"):
+        potsdam.prepare(tmp_path, tmp_path / "other")
+
+
+def test_colours_and_classes():
+    picture = np.array([[(255, 250, 255), (9, 255, 0), (1, 2, 3)]], np.uint8)
+    found = potsdam.labels_from_colours(picture)
+    np.testing.assert_array_equal(found, [[0, 3, IGNORE]])
+    table, _ = potsdam.class_table(3)
+    np.testing.assert_array_equal(table[:7], [0, 1, 2, 2, 0, 1, IGNORE])
+
+
+def test_halving_takes_the_mean_of_four():
+    picture = np.array([[0, 2, 9], [4, 6, 9]], np.uint8)[..., None]
+    np.testing.assert_array_equal(potsdam.halve(picture), [[[3]]])
+
+
+def test_tiles_are_joined_and_a_missing_one_is_black():
+    tiles = {f"2_10_{r}_{c}": np.full((2, 3), 1 + r + c) for r, c in ((0, 0), (1, 1))}
+    joined = potsdam.join_tiles(tiles)["2_10"]
+    np.testing.assert_array_equal(joined[:, ::3], [[1, 0], [1, 0], [0, 3], [0, 3]])
+    with pytest.raises(UserError, match="PICTURE_ROW_COLUMN"):
+        potsdam.join_tiles({"a_b": np.zeros((2, 2))})
+
+
+def test_a_preparation_that_breaks_leaves_nothing(raw, tmp_path):
+    folder, _ = raw
+    Image.new("RGB", (40, 40)).save(
+        folder / "4_Ortho_RGBIR" / "top_potsdam_9_9_RGBIR.tif"
+    )
+    with pytest.raises(UserError, match="R, G, B and infrared"):
+        potsdam.prepare(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
