@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from iic_tf import patches as module
 from iic_tf.patches import (
     CONTRAST_FLOOR,
-    KINDS,
     REGIONS,
     SIDE,
     STRIDE,
@@ -13,6 +13,15 @@ from iic_tf.patches import (
     patch_histograms,
     triangles,
 )
+
+KINDS = 30
+
+
+@pytest.fixture(autouse=True, scope="module")
+def fewer_kinds():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "KINDS", KINDS)
+        yield
 
 
 @pytest.fixture(scope="module")
