@@ -597,11 +597,14 @@ class MapRecipe:
         find: Finds the pictures, at a factor of their size; None for the user's own.
         figures: Figures given to ``maps`` where they differ from its defaults.
         scale: Factor of both sides where the user does not say.
+        neighbours: Places like each place that are used in training where the user does
+            not say (``iic_tf/cells.py``).
     """
 
     find: Callable[[DataOptions, float], MapSource] | None
     figures: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
+    neighbours: int = 0
 
     def views(self, channels: int, replaced: dict[str, Any]) -> MapViews:
         """What is done to pictures, with some of the figures replaced.

@@ -249,7 +249,9 @@ def _load_maps(
         recipe=name,
         batch=chosen.batch or WINDOWS_PER_STEP,
         scale=recipe.scale if chosen.scale is None else chosen.scale,
-        neighbours=0,
+        neighbours=(
+            recipe.neighbours if chosen.neighbours is None else chosen.neighbours
+        ),
     )
     source = dataclasses.replace(
         source, splits={"": dataclasses.replace(trained, unreadable=source.unreadable)}
@@ -324,7 +326,7 @@ def run(options: Options) -> int:
             pairs = pairs.replace("images", f"windows of {side}×{side} pixels")
         if options.data.neighbours:
             pairs += (
-                f", {'all' if task.photographs else 'half'} of them of one of "
+                f", {'all' if task.neighbour_share == 1 else 'half'} of them of one of "
                 f"{options.data.neighbours} nearest "
                 "neighbours, which are being found"
             )

@@ -632,6 +632,7 @@ def draw_map_pairs(task: MapTask, options: Options) -> Path:
     Returns:
         Path of the picture, in the folder ``out``.
     """
+    cells = task.prepare(options)
     [(originals, copies, _, _)] = training_map_batches(
         task.images,
         task.views,
@@ -640,13 +641,15 @@ def draw_map_pairs(task: MapTask, options: Options) -> Path:
         seed=options.seed,
         start=0,
         steps=1,
+        cells=cells,
     )
+    about = " of a place that looks like their middle" if cells else ""
     path = Path(options.out) / f"pairs_{run_prefix(options)}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     pair_grid(
         path,
         [view.numpy() for view in (originals, *copies)],
-        title=f"{options.data.recipe}: windows of pictures and their copies",
+        title=f"{options.data.recipe}: windows of pictures and copies{about}",
     )
     return path
 
@@ -668,9 +671,8 @@ def draw_pairs(task: ClusterTask, options: Options) -> Path:
         neighbours = find_neighbours(
             images, number=number, photographs=task.photographs, seed=options.seed
         ).nearest
-        title += (
-            f", {'all' if task.photographs else 'half'} of them of a near neighbour"
-        )
+        share = "all" if task.neighbour_share == 1 else "half"
+        title += f", {share} of them of a near neighbour"
     [views] = training_batches(
         images,
         task.views,

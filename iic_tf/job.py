@@ -34,6 +34,10 @@ class Task(Protocol):
     origin: str
 
     @property
+    def neighbour_share(self) -> float:
+        """Share of the copies that show a neighbour, if there are any."""
+
+    @property
     def images(self) -> np.ndarray | Sequence[np.ndarray]:
         """Training images."""
 

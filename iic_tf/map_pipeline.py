@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from iic_tf.cells import SIDE, Cells
 from iic_tf.map_folder import IGNORE
 from iic_tf.perturb import Geometry, Perturbation
 from iic_tf.pipeline import Passes, host_dataset, plan_passes, step_rows
@@ -47,6 +48,28 @@ class MapViews:
         return int(np.ceil(self.side / self.scale[0]))
 
 
+def _cut(
+    pictures: Sequence[np.ndarray], corners: np.ndarray, side: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts windows whose upper left corners lie at pixels, which may be outside.
+
+    Returns:
+        Windows, uint8, shape ``(n, side, side, ...)``, zero outside of the pictures,
+        and where pictures are, bool, shape ``(n, side, side)``.
+    """
+    windows = np.zeros((len(pictures), side, side, *pictures[0].shape[2:]), np.uint8)
+    shown = np.zeros((len(pictures), side, side), bool)
+    for i, (picture, corner) in enumerate(zip(pictures, corners, strict=True)):
+        source, target = [], []
+        for length, begin in zip(picture.shape[:2], corner.tolist(), strict=True):
+            first, last = max(begin, 0), min(begin + side, length)
+            source.append(slice(first, last))
+            target.append(slice(first - begin, last - begin))
+        windows[i, target[0], target[1]] = picture[source[0], source[1]]
+        shown[i, target[0], target[1]] = True
+    return windows, shown
+
+
 def cut_windows(
     pictures: Sequence[np.ndarray], places: np.ndarray, side: int
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -62,19 +85,57 @@ def cut_windows(
         Windows, uint8, shape ``(n, side, side, ...)``, zero outside of the pictures,
         and where pictures are, bool, shape ``(n, side, side)``.
     """
-    windows = np.zeros((len(pictures), side, side, *pictures[0].shape[2:]), np.uint8)
-    shown = np.zeros((len(pictures), side, side), bool)
-    for i, (picture, place) in enumerate(zip(pictures, places, strict=True)):
-        source, target = [], []
-        for length, at in zip(picture.shape[:2], place, strict=True):
-            begin = int(at * (length - side + 1)) if length > side else 0
-            before = (side - length) // 2 if length < side else 0
-            number = min(length, side)
-            source.append(slice(begin, begin + number))
-            target.append(slice(before, before + number))
-        windows[i, target[0], target[1]] = picture[source[0], source[1]]
-        shown[i, target[0], target[1]] = True
-    return windows, shown
+    room = np.array([picture.shape[:2] for picture in pictures]) - side
+    drawn = (places * (room + 1)).astype(int)
+    return _cut(pictures, np.where(room > 0, drawn, -(-room // 2)), side)
+
+
+def _cut_pairs(
+    pictures: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray] | None,
+    cells: Cells,
+    index: np.ndarray,
+    draws: np.ndarray,
+    side: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cuts windows about places of pictures, and about neighbours of these places.
+
+    Args:
+        pictures: All pictures.
+        labels: Their label maps, or None.
+        cells: Places and their neighbours.
+        index: Pictures wanted, shape ``(n,)``.
+        draws: In [0, 1), shape ``(n, 1 + r)``: for each the place and r neighbours.
+        side: Side of the windows in pixels.
+
+    Returns:
+        Windows, those of the r neighbours, ``(r n, side, side, c)``, and where all of
+        a window and its neighbours count: near the middle, inside of the pictures.
+    """
+    begins, ends = (
+        np.searchsorted(cells.picture, index, side=which) for which in ("left", "right")
+    )
+    # a picture none of whose places is among those drawn at random takes another's
+    mine = begins + (draws[:, 0] * (ends - begins)).astype(int)
+    mine = np.minimum(mine, len(cells.picture) - 1)
+    number = cells.nearest.shape[1]
+    columns = (draws[:, 1:].T * number).astype(int)  # (r, n)
+    theirs = cells.nearest[mine, columns]
+
+    def about(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        chosen = cells.picture[places]
+        corners = cells.middle[places] - side // 2
+        windows, shown = _cut([pictures[i] for i in chosen], corners, side)
+        if labels is not None:
+            known, _ = _cut([labels[i] for i in chosen], corners, side)
+            shown &= known != IGNORE
+        return windows, shown
+
+    originals, shown = about(mine)
+    others, shown_there = zip(*map(about, theirs), strict=True)
+    near = np.abs(np.arange(side) - (side - 1) / 2) < SIDE / 2
+    mask = shown & np.logical_and.reduce(shown_there) & near[:, None] & near
+    return originals, np.concatenate(others), mask
 
 
 def _resample(images: tf.Tensor, factor: tf.Tensor, side: int, how: str) -> tf.Tensor:
@@ -131,6 +192,7 @@ def training_map_batches(
     passes: Passes | None = None,
     labels: Sequence[np.ndarray] | None = None,
     shuffle: bool = True,
+    cells: Cells | None = None,
 ) -> tf.data.Dataset:
     """Batches for the steps ``start`` to ``steps - 1`` of a run.
 
@@ -146,6 +208,9 @@ def training_map_batches(
         labels: Label maps; where they are ``IGNORE``, pixels do not train. None lets
             all train.
         shuffle: Whether each pass has an order of its own.
+        cells: Places of the pictures that look alike. If given, windows lie about
+            places, copies are of windows about neighbours of these, and only the
+            middle of the windows counts.
 
     Returns:
         Data set of ``(originals, copies, matrices, mask)``: float32 windows ``(batch,
@@ -160,13 +225,18 @@ def training_map_batches(
     sizes = tf.constant(passes.sizes, tf.int64)
     reach = views.reach
 
-    def cut(index: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def cut(index: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, ...]:
         index = index % len(pictures)
+        if cells is not None:
+            drawn = draws[:, [0, *range(3, 3 + repeats)]]
+            *cut, shown = _cut_pairs(pictures, labels, cells, index, drawn, reach)
+            return *cut, shown.astype(np.uint8)
+        places = draws[:, :2]
         windows, shown = cut_windows([pictures[i] for i in index], places, reach)
         if labels is not None:
             found, _ = cut_windows([labels[i] for i in index], places, reach)
             shown &= found != IGNORE
-        return windows, shown.astype(np.uint8)
+        return windows, np.tile(windows, (repeats, 1, 1, 1)), shown.astype(np.uint8)
 
     def load(row: tuple[tf.Tensor, ...]) -> tuple:
         step, number, position, kind = row
@@ -176,22 +246,28 @@ def training_map_batches(
                 index, seed=tf.stack((seed, number)), max_index=sizes[kind] - 1
             )
         key = tf.stack((seed, step))
-        draws = tf.random.stateless_uniform((batch, 3), tf.random.fold_in(key, 0))
-        windows, shown = tf.numpy_function(
-            cut, (index, draws[:, :2]), (tf.uint8, tf.uint8)
+        draws = tf.random.stateless_uniform(
+            (batch, 3 + repeats), tf.random.fold_in(key, 0)
+        )
+        windows, others, shown = tf.numpy_function(
+            cut, (index, draws), (tf.uint8, tf.uint8, tf.uint8)
         )
         windows = tf.ensure_shape(windows, (batch, reach, reach, channels))
+        others = tf.ensure_shape(others, (repeats * batch, reach, reach, channels))
         shown = tf.ensure_shape(shown, (batch, reach, reach))
         low, high = views.scale
         factor = low + (high - low) * draws[:, 2]
         windows = tf.cast(windows, tf.float32) / 255.0
+        others = tf.cast(others, tf.float32) / 255.0
         mask = tf.cast(shown, tf.float32)
         if views.scale != (1.0, 1.0):
             windows = _resample(windows, factor, views.side, "BILINEAR")
+            others = _resample(
+                others, tf.tile(factor, (repeats,)), views.side, "BILINEAR"
+            )
             mask = _resample(mask[..., None], factor, views.side, "NEAREST")[..., 0]
 
-        tiled = tf.tile(windows, (repeats, 1, 1, 1))
-        copies, matrices = views.move(tiled, tf.random.fold_in(key, 1))
+        copies, matrices = views.move(others, tf.random.fold_in(key, 1))
         copies = views.colour(copies, tf.random.fold_in(key, 2))
         matrices = _displaced(
             matrices, views.sparse, views.side, tf.random.fold_in(key, 3)

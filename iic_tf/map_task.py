@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from iic_tf.cells import Cells, find_cells
 from iic_tf.checkpoints import History
 from iic_tf.console import Stopwatch
 from iic_tf.health import Health, measure
@@ -167,6 +168,11 @@ class MapTask:
         return None, None, seen.shape[3]
 
     @property
+    def neighbour_share(self) -> float:
+        """Share of the copies that show another place, if places are compared."""
+        return 1.0
+
+    @property
     def images(self) -> Sequence[np.ndarray]:
         """Training pictures."""
         return self.train.images
@@ -249,8 +255,13 @@ class MapTask:
             at_pixels=segment.at == "pixels",
         )
 
-    def prepare(self, options: Options) -> None:
-        """Nothing is found out about pictures before training."""
+    def prepare(self, options: Options) -> Cells | None:
+        """What is found out about pictures before training: places that look alike."""
+        if not options.data.neighbours:
+            return None
+        return find_cells(
+            self.images, number=options.data.neighbours, seed=options.seed
+        )
 
     def batches(
         self, options: Options, passes: Passes, *, start: int, prepared: Any = None
@@ -267,9 +278,10 @@ class MapTask:
             passes=passes,
             labels=self.train.labels if options.segment.masked else None,
             shuffle=options.data.shuffle,
+            cells=prepared,
         )
 
-    def _pairs(self, options: Options) -> tf.data.Dataset:
+    def _pairs(self, options: Options, *, prepared: Any = None) -> tf.data.Dataset:
         """Some pairs, the same at each call."""
         number = len(self.images)
         batch = options.data.batch_for(number)
@@ -282,6 +294,7 @@ class MapTask:
             start=0,
             steps=min(PAIR_STEPS, windows_per_pass(number, batch) // batch),
             labels=self.train.labels if options.segment.masked else None,
+            cells=prepared,
         )
 
     def regroup(
@@ -291,7 +304,9 @@ class MapTask:
         places = options.segment.reach
         if options.segment.at == "pixels":
             places = max(places // model.stride, 1)
-        return regroup_maps(model, self._pairs(options), reach=places)
+        return regroup_maps(
+            model, self._pairs(options, prepared=prepared), reach=places
+        )
 
     def health(self, model: SegmentIIC, options: Options) -> Health:
         """State of the main sub-heads of a trained network, over some pairs."""

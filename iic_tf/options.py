@@ -193,9 +193,9 @@ class DataOptions:
 
     neighbours: int | None = None
     """Images that look most like an image, found without labels, that stand in for it
-    in half of its copies, of photographs in all. They also decide how overclusters are
-    grouped. This goes beyond plain IIC; 0 for plain IIC; the recipe's number if not
-    given."""
+    in half of its copies, of photographs in all; for label maps places that look like a
+    place. They also decide how overclusters are grouped. This goes beyond plain IIC; 0
+    for plain IIC; the recipe's number if not given."""
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""

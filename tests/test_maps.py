@@ -14,6 +14,7 @@ from test_coco_stuff import write_pair
 import data
 import graphs
 import models_iic
+from iic_tf import patches
 from iic_tf.map_folder import IGNORE, decode_labels
 
 TINY = {
@@ -30,6 +31,13 @@ TINY = {
     "report.checkpoint_every": 4,
     "report.window": "never",
 }
+
+
+@pytest.fixture(autouse=True)
+def fewer_kinds(monkeypatch):
+    """Places are told by fewer kinds of windows: seconds less."""
+    monkeypatch.setattr(patches, "KINDS", 30)
+    monkeypatch.setattr(patches, "NUM_WINDOWS", 2_000)
 
 
 @pytest.fixture
@@ -154,8 +162,10 @@ def test_holdout(folders, out, capsys):
     assert "2 pictures of test, which did not train, with clusters mapped" in text
 
 
-def test_resumed_equals_uninterrupted(folders, out):
-    assert models_iic.main(words(folders, out, name="whole")) in (0, 3)
+def test_resumed_equals_uninterrupted(folders, out, capsys):
+    near = {"data.neighbours": 2}
+    assert models_iic.main(words(folders, out, name="whole", **near)) in (0, 3)
+    assert "all of them of one of 2 nearest" in capsys.readouterr().out
     shutil.copytree(out / "whole", out / "half")
     for file in (out / "half" / "checkpoints").glob("*-8.*"):
         file.write_bytes(b"")  # the newest is damaged: the one before is taken

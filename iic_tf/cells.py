@@ -1,0 +1,126 @@
+"""Places in pictures that look alike, found once before training from pixels alone.
+
+What ``neighbours`` is for images, this is for label maps: a window is paired not only
+with a copy of itself but with a window around a place in another picture that looks
+like its middle. This goes beyond plain IIC and uses no label.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from iic_tf.neighbours import describe_photographs
+
+SIDE = 32
+"""Side in pixels of the square that a place is told by."""
+
+SPACING = 16
+"""Pixels between neighbouring places."""
+
+MAX_CELLS = 40_000
+"""Places at most; of more, some are drawn at random."""
+
+COLOUR_WEIGHT = 0.5
+"""Weight of colours beside edges and patches."""
+
+NUM_FITTED = 5_000
+"""Places that tell what pictures are made of."""
+
+ELSEWHERE = 50
+"""Places asked for more than needed, as those of the same picture come last."""
+
+
+class Cells(NamedTuple):
+    """Places and who is near whom.
+
+    Attributes:
+        picture: Number of the picture of each place, ascending, shape ``(m,)``.
+        middle: Row and column of its middle, in pixels, shape ``(m, 2)``.
+        nearest: Numbers of the places most like it, in other pictures where there are
+            any, int32, shape ``(m, number)``.
+    """
+
+    picture: np.ndarray
+    middle: np.ndarray
+    nearest: np.ndarray
+
+
+def _middles(length: int) -> np.ndarray:
+    """Evenly spaced along a side, half a spacing from its ends."""
+    number = max(round(length / SPACING), 1)
+    return ((np.arange(number) + 0.5) / number * length).astype(np.int32)
+
+
+def _squares(picture: np.ndarray, middle: np.ndarray) -> np.ndarray:
+    """Squares about places, mirrored beyond the edges: ``(m, SIDE, SIDE, c)``."""
+    half = SIDE // 2
+    padded = np.pad(picture, ((half, half), (half, half), (0, 0)), mode="symmetric")
+    return np.stack([padded[y : y + SIDE, x : x + SIDE] for y, x in middle])
+
+
+def _colours(squares: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of each channel, of a square and of its middle."""
+    scaled = squares.astype(np.float32) / 255.0
+    inner = scaled[:, SIDE // 4 : -SIDE // 4, SIDE // 4 : -SIDE // 4]
+    return np.concatenate(
+        [f(part, axis=(1, 2)) for part in (scaled, inner) for f in (np.mean, np.std)],
+        axis=1,
+    )
+
+
+def find_cells(
+    pictures: Sequence[np.ndarray], *, number: int, seed: int
+) -> Cells | None:
+    """Finds places in pictures, and for each the places that look most like it.
+
+    Args:
+        pictures: Each uint8, shape ``(height, width, channels)``.
+        number: Neighbours of each place; fewer if there are not so many.
+        seed: Decides which places are used where there are many.
+
+    Returns:
+        See ``Cells``; None if there is a single place.
+    """
+    rng = np.random.default_rng(seed)
+    grids = [
+        np.stack(np.meshgrid(*map(_middles, picture.shape[:2]), indexing="ij"), -1)
+        for picture in pictures
+    ]
+    picture = np.repeat(np.arange(len(pictures)), [grid[..., 0].size for grid in grids])
+    middle = np.concatenate([grid.reshape(-1, 2) for grid in grids])
+    if len(middle) < 2:
+        return None
+    chosen = np.sort(rng.permutation(len(middle))[:MAX_CELLS])
+    picture, middle = picture[chosen], middle[chosen]
+
+    def squares(numbers: np.ndarray) -> np.ndarray:
+        """Of places in the order of their pictures."""
+        of_picture = np.split(numbers, np.flatnonzero(np.diff(picture[numbers])) + 1)
+        return np.concatenate(
+            [_squares(pictures[picture[part[0]]], middle[part]) for part in of_picture]
+        )
+
+    some = squares(np.sort(rng.permutation(len(picture))[:NUM_FITTED]))
+    describe = describe_photographs(some, seed=seed)
+    colours = _colours(some)
+    mean, spread = colours.mean(axis=0), colours.std(axis=0) + 1e-3
+
+    def points(numbers: np.ndarray) -> np.ndarray:
+        found = squares(numbers)
+        tones = (_colours(found) - mean) / spread / np.sqrt(colours.shape[1])
+        return np.concatenate([describe(found), COLOUR_WEIGHT * tones], axis=1)
+
+    parts = np.array_split(np.arange(len(picture)), -(-len(picture) // 500))
+    of_all = np.concatenate([points(part) for part in parts])
+    number = min(number, len(picture) - 1)
+    asked = min(number + ELSEWHERE, len(picture))
+    search = NearestNeighbors(algorithm="brute").fit(of_all)
+    found = search.kneighbors(of_all, asked, return_distance=False)
+    # itself comes last of all, and before it those of the same picture
+    late = (picture[found] == picture[:, None]).astype(int)
+    late += found == np.arange(len(found))[:, None]
+    order = np.argsort(late, axis=1, kind="stable")[:, :number]
+    nearest = np.take_along_axis(found, order, axis=1).astype(np.int32)
+    return Cells(picture, middle, nearest)
