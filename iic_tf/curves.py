@@ -116,7 +116,7 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
     _mark(top, rows)
     top.set_ylim(0, max(rows[-1][f"{bank}_bound"] for bank in banks) * 1.12)
     top.set_ylabel("mutual information (nats)")
-    top.legend(loc="lower right", frameon=False, fontsize=9)
+    top.legend(loc="best", frameon=False, fontsize=9)
     top.set_title(title, loc="left", fontsize=11)
 
     if scored:
