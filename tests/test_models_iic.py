@@ -20,6 +20,7 @@ from test_archives import write_stl10
 
 import graphs
 import models_iic
+import utils
 from iic_tf.options import Options, UserError
 
 ROOT = Path(__file__).parents[1]
@@ -49,9 +50,17 @@ def out(tmp_path):
     return tmp_path / "runs"
 
 
+@pytest.fixture(autouse=True)
+def few_pictures(request, monkeypatch):
+    """Runs draw what is in their clusters only where a test looks at it."""
+    if "pictures" not in request.keywords:
+        monkeypatch.setattr(utils, "draw_groups", lambda *_, **__: [])
+
+
 # --------------------------------------------------------------------- from end to end
 
 
+@pytest.mark.pictures
 def test_a_run_with_labels(digits_npz, out, capsys):
     assert models_iic.main(words(digits_npz, out, name="first")) == 0
     text = capsys.readouterr().out
@@ -80,6 +89,7 @@ def test_a_run_with_labels(digits_npz, out, capsys):
     assert [row["step"] for row in rows] == [4, 8]
 
 
+@pytest.mark.pictures
 def test_more_classes_than_the_recipe_has_names_for(digits, out, tmp_path):
     path = tmp_path / "many.npz"
     np.savez(path, images=digits[0][:240], labels=np.arange(240) % 26)
@@ -87,6 +97,7 @@ def test_more_classes_than_the_recipe_has_names_for(digits, out, tmp_path):
     assert (out / "many" / "clusters.png").is_file()
 
 
+@pytest.mark.pictures
 def test_the_same_run_without_labels(digits, out, tmp_path, capsys):
     np.savez(tmp_path / "unlabelled.npz", images=digits[0][:240])
     assert models_iic.main(words(tmp_path / "unlabelled.npz", out)) == 0
@@ -151,6 +162,7 @@ def test_main_sub_heads_start_anew_now_and_then(digits_npz, out, neighbours, cap
     assert stored["data"]["neighbours"] == (5 if neighbours is None else neighbours)
 
 
+@pytest.mark.slow
 def test_runs_are_numbered(digits_npz, out):
     for _ in range(2):
         assert models_iic.main(words(digits_npz, out, **{"train.steps": 2})) == 0
@@ -172,6 +184,7 @@ def test_a_degenerate_run_says_so_and_exits_3(digits_npz, out, capsys):
     assert "This run is degenerate" in text and "Off track" in text
 
 
+@pytest.mark.slow
 def test_lambda_is_lowered_where_it_holds_sub_heads_at_uniform(digits_npz, out, capsys):
     changes = {"train.steps": 900, "train.lamb": 3, "train.regroup_to": 0}
     changes |= {"train.learning_rate": 1e-12, "data.batch": 8, "name": "held"}
@@ -186,6 +199,7 @@ def test_lambda_is_lowered_where_it_holds_sub_heads_at_uniform(digits_npz, out, 
     assert [row["remarks"] for row in rows] == [[expected], [], []]  # once is enough
 
 
+@pytest.mark.slow
 def test_sub_heads_far_behind_overclusters_start_anew(digits_npz, out, monkeypatch):
     # as if no main sub-head had ever found anything
     monkeypatch.setattr(
@@ -203,6 +217,7 @@ def test_sub_heads_far_behind_overclusters_start_anew(digits_npz, out, monkeypat
     assert remarks[1][0]["step"] == 10 and "regrouped" in remarks[1][0]
 
 
+@pytest.mark.slow
 def test_sub_heads_that_lag_at_the_end_take_over_the_best(
     digits_npz, out, monkeypatch, capsys
 ):
@@ -295,6 +310,7 @@ def test_a_folder_of_anyones_images(photographs, out, capsys):
     assert models_iic.main(["--resume", str(folder), "--train.steps=10"]) == 0
 
 
+@pytest.mark.pictures
 def test_classes_by_folder_names_and_every_picture(photographs, out, capsys):
     changes = {"data.folder": photographs, "data.labels": "folder", "name": "named"}
     (photographs / "empty.jpg").unlink()
@@ -352,6 +368,7 @@ def test_one_bank_of_more_clusters_than_classes(digits_npz, out, capsys):
     np.testing.assert_allclose(1 - accuracy, summary["errors"])
 
 
+@pytest.mark.slow
 def test_heads_train_on_different_images(out, tmp_path, capsys):
     """STL-10 in its own files; which images each pass sees is in test_job.py."""
     images = np.random.default_rng(0).integers(0, 256, (6, 96, 96, 3), dtype=np.uint8)
@@ -367,6 +384,7 @@ def test_heads_train_on_different_images(out, tmp_path, capsys):
 # ------------------------------------------------------------------------- stored runs
 
 
+@pytest.mark.pictures
 def test_a_stored_run_is_evaluated_again_and_on_other_images(
     digits, digits_npz, out, tmp_path, capsys
 ):
@@ -439,7 +457,8 @@ def without_times(folder):
     return rows
 
 
-def test_killed_three_times_and_resumed_equals_uninterrupted(digits_npz, out):
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_killed_and_resumed_equals_uninterrupted(digits_npz, out, kills):
     changes = {"train.steps": 400, "report.every": 50, "report.checkpoint_every": 20}
     changes |= {"train.regroup_every": 30, "train.regroup_to": 0.6}
     assert models_iic.main(words(digits_npz, out, name="whole", **changes)) in (0, 3)
@@ -447,7 +466,7 @@ def test_killed_three_times_and_resumed_equals_uninterrupted(digits_npz, out):
     resume = command("--resume", str(out / "killed"))
     pointer = out / "killed" / "checkpoints" / "checkpoint"
     seen = -1
-    for arguments in (start, resume, resume):
+    for arguments in (start, resume, resume)[:kills]:
         process = subprocess.Popen(
             arguments, env=environment(), stdout=subprocess.DEVNULL
         )
@@ -523,6 +542,7 @@ def test_a_failed_resume_touches_nothing(digits_npz, out, capsys):
     assert {p: p.read_bytes() for p in before} == before
 
 
+@pytest.mark.slow
 def test_a_run_that_died_before_its_first_checkpoint_starts_again(
     digits_npz, out, capsys
 ):
@@ -535,6 +555,7 @@ def test_a_run_that_died_before_its_first_checkpoint_starts_again(
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_constant_learning_rate_can_be_changed_on_resume(digits_npz, out):
     changes = {"name": "a", "train.decay": "constant", "train.warmup_steps": 0}
     assert models_iic.main(words(digits_npz, out, **changes)) == 0
@@ -544,6 +565,7 @@ def test_a_constant_learning_rate_can_be_changed_on_resume(digits_npz, out):
     np.testing.assert_array_equal(weights(out / "a")[0], before[0])
 
 
+@pytest.mark.slow
 def test_two_logical_devices_run_the_main_job(digits_npz, out):
     changes = {"train.regroup_every": 4, "train.regroup_to": 0.5}
     finished = subprocess.run(
