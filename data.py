@@ -498,6 +498,7 @@ def maps(
     saturation: float = 0.4,
     hue: float = 0.125,
     channels: str = "rgb",
+    margin: int = 0,
 ) -> MapViews:
     """Pairs of windows of pictures: moved, which can be undone, and other colours.
 
@@ -515,6 +516,7 @@ def maps(
         hue: Range of the turn of hue, in rounds.
         channels: What the network gets of colours: rgb, grey, edges (slopes along x and
             y) or rgb+edges; infrared stays the last.
+        margin: Pixels of their mirror image put around pictures that are predicted.
     """
     require(window >= 8, "data.perturb.window must be at least 8", window=window)
     for name, pair in (("zoom", zoom), ("scale", scale)):
@@ -523,6 +525,7 @@ def maps(
             f"data.perturb.{name} must be two factors above 0, the lower first",
             **{name: pair},
         )
+    require(margin >= 0, "data.perturb.margin must be at least 0", margin=margin)
     kinds = ("rgb", "grey", "edges", "rgb+edges")
     require(
         channels in kinds,
@@ -544,6 +547,7 @@ def maps(
         scale=(zoom[0], zoom[1]),
         edges="edges" in channels,
         infrared=channels_of_images == 4,
+        margin=margin,
     )
 
 
@@ -599,12 +603,16 @@ class MapRecipe:
         scale: Factor of both sides where the user does not say.
         neighbours: Places like each place that are used in training where the user does
             not say (``iic_tf/cells.py``).
+        batch: Windows per step where the user does not say.
+        scenes: Whether pictures are of scenes, see ``cells.find_cells``.
     """
 
     find: Callable[[DataOptions, float], MapSource] | None
     figures: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
     neighbours: int = 0
+    batch: int = 16
+    scenes: bool = False
 
     def views(self, channels: int, replaced: dict[str, Any]) -> MapViews:
         """What is done to pictures, with some of the figures replaced.
@@ -653,8 +661,20 @@ def _published_folder(options: DataOptions) -> Path:
     return Path(options.dir).expanduser()
 
 
+_PICTURES = MapRecipe(
+    None,
+    # small_maps sees 16 pixels around a pixel, and of windows the middle counts
+    {"window": 48, "margin": 16, "rotation": 15.0, "scale": (0.8, 1.2), "hue": 0.1},
+    neighbours=5,
+    batch=64,
+)
+
 MAP_RECIPES: dict[str, MapRecipe] = {
-    "pictures": MapRecipe(None, {"rotation": 15.0, "scale": (0.8, 1.2), "hue": 0.1}),
+    "pictures": _PICTURES,
+    # taken upright: streets, rooms, landscapes
+    "scenes": replace(
+        _PICTURES, figures={**_PICTURES.figures, "brightness": 0.6}, scenes=True
+    ),
     "coco_stuff_3": _coco_stuff("few", curated="Coco164kFew_Stuff_6"),
     "coco_stuff_15": _coco_stuff("full", curated="Coco164kFull_Stuff_Coarse_7"),
     "coco_stuff_all_3": _coco_stuff("few", curated=None),

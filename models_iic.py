@@ -26,9 +26,6 @@ from iic_tf.options import (
     require,
 )
 
-WINDOWS_PER_STEP = 16
-"""Windows of pictures per step where the user does not say."""
-
 EXIT_FAILED, EXIT_USAGE, EXIT_DEGENERATE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
@@ -242,12 +239,13 @@ def _load_maps(
         words,
         class_names=source.class_names,
         mapping=mapping,
+        scenes=recipe.scenes,
     )
     chosen = options.data
     filled = dataclasses.replace(
         chosen,
         recipe=name,
-        batch=chosen.batch or WINDOWS_PER_STEP,
+        batch=chosen.batch or recipe.batch,
         scale=recipe.scale if chosen.scale is None else chosen.scale,
         neighbours=(
             recipe.neighbours if chosen.neighbours is None else chosen.neighbours

@@ -27,7 +27,7 @@ from iic_tf.inference import compile_predict, evaluate_pairs
 from iic_tf.job import Trained, run_prefix
 from iic_tf.map_inference import clusters_of
 from iic_tf.map_pipeline import training_map_batches
-from iic_tf.map_task import NUM_SHOWN, MapTask, compile_maps
+from iic_tf.map_task import NUM_SHOWN, MapTask
 from iic_tf.metrics import (
     MATCHES,
     accuracy,
@@ -913,7 +913,7 @@ def draw_maps(
     Returns:
         One line per file: its name and what it shows.
     """
-    predict, pictures, k = compile_maps(model), task.evaluate, options.k
+    predict, pictures, k = task.predict(model), task.evaluate, options.k
     last = task.num_evaluated - 1
     stems = Counter(os.path.splitext(name)[0] for name in pictures.names)
     drawn = set(np.linspace(0, last, NUM_SHOWN).astype(int).tolist())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from iic_tf.cells import SIDE, Cells
+from iic_tf.cells import MIDDLE, Cells
 from iic_tf.map_folder import IGNORE
 from iic_tf.perturb import Geometry, Perturbation
 from iic_tf.pipeline import Passes, host_dataset, plan_passes, step_rows
@@ -31,6 +31,8 @@ class MapViews:
         edges: Whether the network begins with a Sobel layer, for the grey channel that
             is the last one of colours.
         infrared: Whether the last channel is infrared.
+        margin: Pixels of its mirror image that are put around a picture when its
+            clusters are predicted.
     """
 
     side: int
@@ -41,11 +43,22 @@ class MapViews:
     sparse: tuple[int, int] = (0, 0)
     edges: bool = False
     infrared: bool = False
+    margin: int = 0
 
     @property
     def reach(self) -> int:
         """Side in pixels of what a window is cut from, before it is scaled."""
         return int(np.ceil(self.side / self.scale[0]))
+
+
+def _mirrored(picture: np.ndarray, corner: np.ndarray, side: int) -> np.ndarray:
+    """A window whose corner may lie outside of a picture that goes on mirrored."""
+    rows, columns = (
+        np.minimum(pixels, 2 * length - 1 - pixels)
+        for length, first in zip(picture.shape[:2], corner, strict=True)
+        for pixels in [np.arange(first, first + side) % (2 * length)]
+    )
+    return picture[rows[:, None], columns]
 
 
 def _cut(
@@ -109,8 +122,9 @@ def _cut_pairs(
         side: Side of the windows in pixels.
 
     Returns:
-        Windows, those of the r neighbours, ``(r n, side, side, c)``, and where all of
-        a window and its neighbours count: near the middle, inside of the pictures.
+        Windows, those of the r neighbours, ``(r n, side, side, c)``, both mirrored
+        outside of the pictures, and where all of a window and its neighbours count:
+        near the middle, inside of the pictures.
     """
     begins, ends = (
         np.searchsorted(cells.picture, index, side=which) for which in ("left", "right")
@@ -125,7 +139,13 @@ def _cut_pairs(
     def about(places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         chosen = cells.picture[places]
         corners = cells.middle[places] - side // 2
-        windows, shown = _cut([pictures[i] for i in chosen], corners, side)
+        _, shown = _cut([pictures[i] for i in chosen], corners, side)
+        windows = np.stack(
+            [
+                _mirrored(pictures[i], corner, side)
+                for i, corner in zip(chosen, corners, strict=True)
+            ]
+        )
         if labels is not None:
             known, _ = _cut([labels[i] for i in chosen], corners, side)
             shown &= known != IGNORE
@@ -133,7 +153,7 @@ def _cut_pairs(
 
     originals, shown = about(mine)
     others, shown_there = zip(*map(about, theirs), strict=True)
-    near = np.abs(np.arange(side) - (side - 1) / 2) < SIDE / 2
+    near = np.abs(np.arange(side) - (side - 1) / 2) < MIDDLE / 2
     mask = shown & np.logical_and.reduce(shown_there) & near[:, None] & near
     return originals, np.concatenate(others), mask
 

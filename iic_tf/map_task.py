@@ -44,11 +44,15 @@ def some_of(pictures: Pictures, at_most: int) -> Pictures:
     )
 
 
-def compile_maps(model: SegmentIIC, *, batch_statistics: bool = False) -> Callable:
+def compile_maps(
+    model: SegmentIIC, *, margin: int = 0, batch_statistics: bool = False
+) -> Callable:
     """Compiles the main sub-heads' inference once, for pictures of any size.
 
     Args:
         model: The network; later changes of its weights are seen.
+        margin: Pixels of their mirror image around pictures, so that the network finds
+            at their borders what it finds within.
         batch_statistics: Whether batch normalisation uses the statistics of the
             pictures that are given; its running ones stay as they are.
 
@@ -61,8 +65,16 @@ def compile_maps(model: SegmentIIC, *, batch_statistics: bool = False) -> Callab
 
     @tf.function(input_signature=[shape], autograph=False)
     def predict(images: tf.Tensor) -> tf.Tensor:
-        features = model.features(images, training=batch_statistics)
-        return model.to_pixels(model.main(features), images)
+        height, width = tf.shape(images)[1], tf.shape(images)[2]
+        around = tf.minimum(margin, (height, width))[:, None]
+        none = ((0, 0),)
+        padding = tf.concat((none, tf.tile(around, (1, 2)), none), axis=0)
+        larger = tf.pad(images, padding, "SYMMETRIC")
+        larger = tf.ensure_shape(larger, (None, None, None, channels))
+        features = model.features(larger, training=batch_statistics)
+        pixels = model.to_pixels(model.main(features), larger)
+        top, left = around[0, 0], around[1, 0]
+        return pixels[:, top : top + height, left : left + width]
 
     if not batch_statistics:
         return predict
@@ -150,6 +162,7 @@ class MapTask:
         class_names: Names of the classes, or None.
         mapping: Pictures on which clusters are mapped to classes; None if these are
             the ones evaluated.
+        scenes: Whether pictures are of scenes, see ``find_cells``.
     """
 
     train: Pictures
@@ -159,6 +172,7 @@ class MapTask:
     words: str
     class_names: tuple[str, ...] | None = None
     mapping: Pictures | None = None
+    scenes: bool = False
 
     @property
     def seen_shape(self) -> tuple[int | None, int | None, int]:
@@ -260,7 +274,10 @@ class MapTask:
         if not options.data.neighbours:
             return None
         return find_cells(
-            self.images, number=options.data.neighbours, seed=options.seed
+            self.images,
+            number=options.data.neighbours,
+            seed=options.seed,
+            scenes=self.scenes,
         )
 
     def batches(
@@ -316,7 +333,9 @@ class MapTask:
 
     def predict(self, model: SegmentIIC, *, batch_statistics: bool = False) -> Callable:
         """Compiles inference, see ``compile_maps``."""
-        return compile_maps(model, batch_statistics=batch_statistics)
+        return compile_maps(
+            model, margin=self.views.margin, batch_statistics=batch_statistics
+        )
 
     def scorer(
         self, model: SegmentIIC, options: Options, *, at_most: int | None = None
@@ -337,7 +356,7 @@ class MapTask:
                 mapping and some_of(mapping, at_most),
             )
         return MapScorer(
-            compile_maps(model),
+            self.predict(model),
             scored,
             self.views.finish,
             mapping=mapping,
@@ -360,7 +379,7 @@ class MapTask:
         """Pictures that are drawn on request while a run goes on."""
         if not options.report.display:
             return []
-        predict = compile_maps(model)
+        predict = self.predict(model)
         shown = some_of(self.evaluate, NUM_SHOWN)
 
         @watch.time("pictures")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from iic_tf import cells, patches
-from iic_tf.cells import SIDE, SPACING, find_cells
+from iic_tf.cells import MIDDLE, SPACING, find_cells
 from iic_tf.map_pipeline import _cut_pairs
 
 
@@ -79,14 +79,17 @@ def test_pairs_lie_about_places(pictures):
     side = 48
     windows, others, mask = _cut_pairs(pictures, None, found, index, draws, side)
     assert windows.shape == (5, side, side, 3) and others.shape == (10, side, side, 3)
-    outer = (side - SIDE) // 2
+    outer = (side - MIDDLE) // 2
     assert not mask[:, :outer].any() and not mask[:, :, -outer:].any()
     for i, number in enumerate(index):
         here = np.flatnonzero(found.picture == number)
         place = here[int(draws[i, 0] * len(here))]
         y, x = found.middle[place]
         half = side // 2
-        np.testing.assert_array_equal(windows[i, half, half], pictures[number][y, x])
+        around = ((side, side), (side, side), (0, 0))
+        whole = np.pad(pictures[number], around, mode="symmetric")
+        expected = whole[y + half : y + half + side, x + half : x + half + side]
+        np.testing.assert_array_equal(windows[i], expected)
         for repeat in range(2):
             other = found.nearest[place, int(draws[i, 1 + repeat] * 4)]
             y, x = found.middle[other]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
+from PIL import Image
 from test_archives import planes, write_cifar10_binary, write_stl10
 from test_coco_stuff import write_pair as write_coco_pair
 from test_sources import idx_bytes
@@ -82,7 +83,20 @@ def potsdam(folder, digits):
                 scipy.io.savemat(folder / "gt" / f"{i}.mat", {"gt": labels})
 
 
+def pictures(folder, digits):
+    rng = np.random.default_rng(0)
+    for name in ("images", "labels"):
+        (folder / name).mkdir()
+    for i in range(6):
+        image = rng.integers(0, 256, (90, 120, 3), dtype=np.uint8)
+        Image.fromarray(image).save(folder / "images" / f"{i}.jpg")
+        labels = rng.integers(0, 12, (90, 120), dtype=np.uint8)
+        Image.fromarray(labels).save(folder / "labels" / f"{i}.png")
+
+
 MAKERS = {
+    "camvid": pictures,
+    "aerial": pictures,
     "coco": coco,
     "potsdam": potsdam,
     "mnist": mnist,
@@ -100,10 +114,14 @@ MAKERS = {
 def test_two_steps_from_end_to_end(name, digits, tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()
-    MAKERS[name.split("_")[0]](folder, digits)
+    make = MAKERS[name.split("_")[0]]
+    make(folder, digits)
+    where = [f"--data.dir={folder}"]
+    if make is pictures:
+        where = [f"--data.images={folder}/images", f"--data.masks={folder}/labels"]
     status = models_iic.main(
         [
-            f"--config={CONFIGS / name}.yaml", f"--data.dir={folder}",
+            f"--config={CONFIGS / name}.yaml", *where,
             f"--out={tmp_path / 'runs'}", f"--name={name}", "--data.batch=4",
             "--train.epochs=null", "--train.steps=2", "--train.steps_per_call=1",
             "--report.every=2", "--report.window=never",

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import graphs
 from iic_tf import distribute
+from iic_tf.map_folder import IGNORE
 from iic_tf.map_pipeline import MapViews, training_map_batches
 from iic_tf.models import SegmentIIC
 from iic_tf.options import TrainOptions, UserError
@@ -73,7 +74,17 @@ def test_two_replicas_end_with_the_weights_of_one(
     check_two_against_one(two_devices, tiny_model, batches)
 
 
-def test_two_replicas_segment_as_one_does(two_devices):
+@pytest.mark.parametrize(
+    ("masked", "changes"),
+    [
+        (True, {}),
+        pytest.param(
+            True, {"at_pixels": False, "collapsed": True}, marks=pytest.mark.slow
+        ),
+        pytest.param(False, {"detached": True}, marks=pytest.mark.slow),
+    ],
+)
+def test_two_replicas_segment_as_one_does(two_devices, masked, changes):
     def make_model():
         keras.utils.set_random_seed(0)
         backbone = graphs.small_maps((None, None, 3), fan_out_init=8)
@@ -81,11 +92,15 @@ def test_two_replicas_segment_as_one_does(two_devices):
 
     rng = np.random.default_rng(0)
     pictures = list(rng.integers(0, 256, (24, 20, 20, 3), dtype=np.uint8))
+    labels = [np.full((20, 20), IGNORE, np.uint8) for _ in pictures]
+    for i, of_one in enumerate(labels):  # half a batch has few pixels that train
+        of_one[: 20 if i % 8 < 4 else 5] = 0
     views = MapViews(16, move(rotation=20), colour_jitter(), compose())
     batches = training_map_batches(
-        pictures, views, repeats=2, batch=8, seed=0, start=0, steps=STEPS
-    )
-    losses = functools.partial(map_losses, reach=2)
+        pictures, views, repeats=2, batch=8, seed=0, start=0, steps=STEPS,
+        labels=labels if masked else None, shuffle=False,
+    )  # fmt: skip
+    losses = functools.partial(map_losses, reach=2, **changes)
     check_two_against_one(two_devices, make_model, batches, losses=losses)
 
 

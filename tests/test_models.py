@@ -7,6 +7,7 @@ import graphs
 import models_iic
 from iic_tf.inference import compile_predict, evaluate_pairs, soft_assignments
 from iic_tf.losses import joint_distribution
+from iic_tf.map_task import compile_maps
 from iic_tf.models import ClusterIIC, SegmentIIC
 from iic_tf.options import UserError
 from iic_tf.pipeline import evaluation_batches
@@ -111,6 +112,20 @@ def test_maps_have_the_size_of_the_images(sides):
     assert z["main"].shape == (2, *sides, 2, 3)
     assert z["aux"].shape == (2, *sides, 1, 7)
     np.testing.assert_allclose(tf.reduce_sum(z["main"], -1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sides", [(24, 32), (9, 4)])
+def test_pictures_can_have_a_margin_of_their_mirror_image(sides):
+    model = segmenter()
+    pictures = np.random.default_rng(0).random((2, *sides, 3), np.float32)
+    found = compile_maps(model, margin=8)(pictures)
+    assert found.shape == (2, *sides, 2, 3)
+    y, x = (min(8, side) for side in sides)
+    larger = np.pad(pictures, ((0, 0), (y, y), (x, x), (0, 0)), mode="symmetric")
+    whole = compile_maps(model)(larger)
+    inner = whole[:, y : y + sides[0], x : x + sides[1]]
+    np.testing.assert_allclose(found, inner, atol=1e-6)
+    assert np.abs(found - compile_maps(model)(pictures)).max() > 1e-3
 
 
 def test_maps_of_images_of_any_size_in_one_graph():
