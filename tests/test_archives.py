@@ -24,7 +24,7 @@ def write_cifar10_binary(folder, images, labels):
     folder.mkdir(parents=True)
     names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
     for i, name in enumerate(names):
-        part = slice(2 * i, 2 * i + 2)
+        part = slice(i * len(images) // 6, (i + 1) * len(images) // 6)
         rows = np.concatenate(
             [labels[part, None].astype(np.uint8), planes(images[part])], axis=1
         )

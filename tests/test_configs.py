@@ -30,23 +30,24 @@ def mnist(folder, digits):
 
 def cifar10(folder, digits):
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
-    write_cifar10_binary(folder / "cifar-10-batches-bin", images, np.arange(12) % 10)
+    images = rng.integers(0, 256, (168, 32, 32, 3), dtype=np.uint8)
+    write_cifar10_binary(folder / "cifar-10-batches-bin", images, np.arange(168) % 10)
 
 
 def cifar100(folder, digits):
     rng = np.random.default_rng(0)
-    fine = np.arange(20) * 5
+    fine = np.arange(300) % 100
     labels = np.stack((fine // 5, fine), axis=1).astype(np.uint8)
-    images = rng.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8)
+    images = rng.integers(0, 256, (300, 32, 32, 3), dtype=np.uint8)
     for name in ("train.bin", "test.bin"):
         rows = np.concatenate([labels, planes(images)], axis=1)
         (folder / name).write_bytes(rows.tobytes())
 
 
 def stl10(folder, digits):
-    images = np.random.default_rng(0).integers(0, 256, (6, 96, 96, 3), dtype=np.uint8)
-    write_stl10(folder / "stl10_binary", images, np.arange(6))
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (140, 96, 96, 3), dtype=np.uint8)
+    write_stl10(folder / "stl10_binary", images, np.arange(140) % 10)
 
 
 def coco(folder, digits):
