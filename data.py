@@ -664,9 +664,9 @@ def _published_folder(options: DataOptions) -> Path:
 _PICTURES = MapRecipe(
     None,
     # small_maps sees 16 pixels around a pixel, and of windows the middle counts
-    {"window": 48, "margin": 16, "rotation": 15.0, "scale": (0.8, 1.2), "hue": 0.1},
+    {"window": 64, "margin": 16, "rotation": 15.0, "scale": (0.8, 1.2), "hue": 0.1},
     neighbours=5,
-    batch=64,
+    batch=48,
 )
 
 MAP_RECIPES: dict[str, MapRecipe] = {

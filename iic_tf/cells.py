@@ -16,10 +16,6 @@ from iic_tf.neighbours import describe_photographs
 SIDE = 32
 """Side in pixels of the square that a place is told by."""
 
-MIDDLE = 16
-"""Side in pixels of its middle, which trains: things around it lie elsewhere in
-places that look like it."""
-
 SPACING = 16
 """Pixels between neighbouring places."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from iic_tf.cells import MIDDLE, Cells
+from iic_tf.cells import SIDE, Cells
 from iic_tf.map_folder import IGNORE
 from iic_tf.perturb import Geometry, Perturbation
 from iic_tf.pipeline import Passes, host_dataset, plan_passes, step_rows
@@ -153,7 +153,7 @@ def _cut_pairs(
 
     originals, shown = about(mine)
     others, shown_there = zip(*map(about, theirs), strict=True)
-    near = np.abs(np.arange(side) - (side - 1) / 2) < MIDDLE / 2
+    near = np.abs(np.arange(side) - (side - 1) / 2) < SIDE / 2
     mask = shown & np.logical_and.reduce(shown_there) & near[:, None] & near
     return originals, np.concatenate(others), mask
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from iic_tf import cells, patches
-from iic_tf.cells import MIDDLE, SPACING, find_cells
+from iic_tf.cells import SIDE, SPACING, find_cells
 from iic_tf.map_pipeline import _cut_pairs
 
 
@@ -79,7 +79,7 @@ def test_pairs_lie_about_places(pictures):
     side = 48
     windows, others, mask = _cut_pairs(pictures, None, found, index, draws, side)
     assert windows.shape == (5, side, side, 3) and others.shape == (10, side, side, 3)
-    outer = (side - MIDDLE) // 2
+    outer = (side - SIDE) // 2
     assert not mask[:, :outer].any() and not mask[:, :, -outer:].any()
     for i, number in enumerate(index):
         here = np.flatnonzero(found.picture == number)
