@@ -72,10 +72,11 @@ def measure(folder: Path) -> dict:
     lines = (folder / "history.jsonl").read_text().splitlines()
     rows = [json.loads(line) for line in lines]
     pairs = options["data"]["batch"] * options["data"]["repeats"] / 1e6
+    of_each = summary["scores"].get("mean IoU")
     return {
         "errors": np.array(summary["errors"]),
         "chosen": summary["errors"][summary["chosen"]],
-        "mean IoU": summary["scores"].get("mean IoU", {}).get("chosen"),
+        "mean IoU": of_each[summary["chosen"]] if of_each else None,
         "seconds": json.loads((folder / "process_seconds.json").read_text()),
         "minutes": np.array([row["seconds"] / 60 for row in rows]),
         "pairs": np.array([row["step"] * pairs for row in rows]),
