@@ -145,7 +145,9 @@ def test_the_published_recipe_and_alternating_heads(digits_npz, out):
     assert (out / "mnist_published-1" / "summary.json").is_file()
 
 
-@pytest.mark.parametrize("neighbours", [None, 0, 2])
+@pytest.mark.parametrize(
+    "neighbours", [None, pytest.param(0, marks=pytest.mark.slow), 2]
+)
 def test_main_sub_heads_start_anew_now_and_then(digits_npz, out, neighbours, capsys):
     changes = {"train.regroup_every": 3, "train.regroup_to": 0.8, "name": "again"}
     if neighbours is not None:

@@ -173,6 +173,7 @@ def test_mixed_precision_keeps_heads_and_loss_in_float32(tiny_model, batches):
     assert np.isfinite(results["main_loss"]).all()
 
 
+@pytest.mark.slow
 def test_lambda_of_the_main_heads_can_be_bounded(tiny_model, batches):
     lost, bounded, plain = (
         build(tiny_model, lamb=lamb, lamb_aux=1.3) for lamb in (2.0, 2.0, 1.0)
