@@ -447,6 +447,40 @@ def tell(groups: Groups, task: ClusterTask, options: Options) -> None:
             console.print(line)
 
 
+def _save_model(trained: Trained) -> None:
+    """Writes model.keras into the run folder, whole or not at all."""
+    unfinished = trained.folder / ".unfinished.keras"
+    trained.model.save(unfinished)
+    os.replace(unfinished, trained.folder / "model.keras")
+
+
+def _conclude(
+    trained: Trained, summary: dict[str, Any], written: Sequence[str]
+) -> None:
+    """Writes summary.json and prints what is in the run folder.
+
+    Args:
+        trained: The run.
+        summary: All numbers of the evaluation.
+        written: One line per file: its name and what it shows.
+    """
+    summary |= {
+        "steps": trained.step,
+        "train_seconds": round(trained.seconds, 1),
+        "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
+    }
+    path = trained.folder / "summary.json"
+    write_atomically(path, json.dumps(summary, indent=2) + "\n")
+    console.print(f"\nTime:     {trained.watch}.")
+    console.print(f"Trained for {clock(trained.seconds)}. Results in {trained.folder}:")
+    for line in (
+        "learning_curve.png  how it went",
+        *written,
+        "model.keras         the network",
+    ):
+        console.print(f"  {line}")
+
+
 def hand_over(trained: Trained, task: ClusterTask, options: Options) -> Health:
     """Groups all evaluation images, and writes and prints what came out.
 
@@ -463,9 +497,7 @@ def hand_over(trained: Trained, task: ClusterTask, options: Options) -> Health:
     """
     split, folder = task.protocol.evaluate, trained.folder
     with trained.watch.time("results"):
-        unfinished = folder / ".unfinished.keras"
-        trained.model.save(unfinished)
-        os.replace(unfinished, folder / "model.keras")
+        _save_model(trained)
         groups = assess(trained.model, task, options)
         write_assignments(
             folder / "assignments.csv",
@@ -483,23 +515,8 @@ def hand_over(trained: Trained, task: ClusterTask, options: Options) -> Health:
                 labels=followed.labels,
             ):
                 pictures.append("progression.gif     images on their way to clusters")
-    summary = {
-        **summarise(groups, task, options),
-        "steps": trained.step,
-        "train_seconds": round(trained.seconds, 1),
-        "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
-    }
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-
-    console.print(f"\nTime:     {trained.watch}.")
-    console.print(f"Trained for {clock(trained.seconds)}. Results in {folder}:")
-    for line in (
-        "learning_curve.png  how it went",
-        *pictures,
-        "assignments.csv     cluster and confidence of every image",
-        "model.keras         the network",
-    ):
-        console.print(f"  {line}")
+    pictures.append("assignments.csv     cluster and confidence of every image")
+    _conclude(trained, summarise(groups, task, options), pictures)
     tell(groups, task, options)
     return groups.health
 
@@ -802,26 +819,10 @@ def hand_over_maps(trained: Trained, task: MapTask, options: Options) -> Health:
     """
     folder, model = trained.folder, trained.model
     with trained.watch.time("results"):
-        unfinished = folder / ".unfinished.keras"
-        model.save(unfinished)
-        os.replace(unfinished, folder / "model.keras")
+        _save_model(trained)
         groups = assess_maps(model, task, options, lowest=trained.lowest)
         lines = draw_maps(folder, model, groups, task, options, title=folder.name)
-    summary = {
-        **summarise_maps(groups, task, options),
-        "steps": trained.step,
-        "train_seconds": round(trained.seconds, 1),
-        "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
-    }
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
-    console.print(f"\nTime:     {trained.watch}.")
-    console.print(f"Trained for {clock(trained.seconds)}. Results in {folder}:")
-    for line in (
-        "learning_curve.png  how it went",
-        *lines,
-        "model.keras         the network",
-    ):
-        console.print(f"  {line}")
+    _conclude(trained, summarise_maps(groups, task, options), lines)
     tell_of_maps(groups, task, options)
     return groups.health
 

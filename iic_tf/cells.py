@@ -56,11 +56,23 @@ def _middles(length: int) -> np.ndarray:
     return ((np.arange(number) + 0.5) / number * length).astype(np.int32)
 
 
-def _squares(picture: np.ndarray, middle: np.ndarray) -> np.ndarray:
-    """Squares about places, mirrored beyond the edges: ``(m, SIDE, SIDE, c)``."""
-    half = SIDE // 2
-    padded = np.pad(picture, ((half, half), (half, half), (0, 0)), mode="symmetric")
-    return np.stack([padded[y : y + SIDE, x : x + SIDE] for y, x in middle])
+def square_about(picture: np.ndarray, middle: np.ndarray, side: int) -> np.ndarray:
+    """Cuts a square about a place of a picture that goes on mirrored beyond its edges.
+
+    Args:
+        picture: Shape ``(height, width, ...)``.
+        middle: Row and column of the square's middle, in pixels.
+        side: Side in pixels, even.
+
+    Returns:
+        Shape ``(side, side, ...)``.
+    """
+    rows, columns = (
+        np.minimum(pixels, 2 * length - 1 - pixels)
+        for length, at in zip(picture.shape[:2], middle, strict=True)
+        for pixels in [(at + np.arange(-side // 2, side // 2)) % (2 * length)]
+    )
+    return picture[rows[:, None], columns]
 
 
 def _colours(squares: np.ndarray) -> np.ndarray:
@@ -101,10 +113,8 @@ def find_cells(
     picture, middle = picture[chosen], middle[chosen]
 
     def squares(numbers: np.ndarray) -> np.ndarray:
-        """Of places in the order of their pictures."""
-        of_picture = np.split(numbers, np.flatnonzero(np.diff(picture[numbers])) + 1)
-        return np.concatenate(
-            [_squares(pictures[picture[part[0]]], middle[part]) for part in of_picture]
+        return np.stack(
+            [square_about(pictures[picture[i]], middle[i], SIDE) for i in numbers]
         )
 
     some = squares(np.sort(rng.permutation(len(picture))[:NUM_FITTED]))
@@ -115,13 +125,13 @@ def find_cells(
     def points(numbers: np.ndarray) -> np.ndarray:
         found = squares(numbers)
         tones = (_colours(found) - mean) / spread / np.sqrt(len(mean))
-        heights = np.array([pictures[i].shape[0] for i in picture[numbers]])
-        # the standard deviation of what is even between 0 and 1 is 0.29
-        rows = (middle[numbers, 0] / heights - 0.5) / 0.29
-        parts = [describe(found), COLOUR_WEIGHT * tones]
-        return np.concatenate(
-            [*parts, *([ROW_WEIGHT * rows[:, None]] if scenes else [])], axis=1
-        )
+        told = [describe(found), COLOUR_WEIGHT * tones]
+        if scenes:
+            heights = np.array([pictures[i].shape[0] for i in picture[numbers]])
+            # the standard deviation of what is even between 0 and 1 is 0.29
+            rows = (middle[numbers, 0] / heights - 0.5) / 0.29
+            told.append(ROW_WEIGHT * rows[:, None])
+        return np.concatenate(told, axis=1)
 
     parts = np.array_split(np.arange(len(picture)), -(-len(picture) // 500))
     of_all = np.concatenate([points(part) for part in parts])

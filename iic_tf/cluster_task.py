@@ -110,14 +110,7 @@ class ClusterTask:
 
     def make_model(self, backbone: keras.Model, options: Options) -> ClusterIIC:
         """The network of a run."""
-        return ClusterIIC.create(
-            backbone,
-            k=options.k,
-            k_aux=options.k_aux,
-            num_main=options.heads.main,
-            num_aux=options.heads.aux,
-            bias=options.heads.bias,
-        )
+        return ClusterIIC.create(backbone, **options.banks)
 
     def losses(self, options: Options) -> Callable[..., dict]:
         """Losses of a batch, for ``Trainer``."""

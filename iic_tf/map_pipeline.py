@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from iic_tf.cells import SIDE, Cells
+from iic_tf.cells import SIDE, Cells, square_about
 from iic_tf.map_folder import IGNORE
 from iic_tf.perturb import Geometry, Perturbation
 from iic_tf.pipeline import Passes, host_dataset, plan_passes, step_rows
@@ -49,16 +49,6 @@ class MapViews:
     def reach(self) -> int:
         """Side in pixels of what a window is cut from, before it is scaled."""
         return int(np.ceil(self.side / self.scale[0]))
-
-
-def _mirrored(picture: np.ndarray, corner: np.ndarray, side: int) -> np.ndarray:
-    """A window whose corner may lie outside of a picture that goes on mirrored."""
-    rows, columns = (
-        np.minimum(pixels, 2 * length - 1 - pixels)
-        for length, first in zip(picture.shape[:2], corner, strict=True)
-        for pixels in [np.arange(first, first + side) % (2 * length)]
-    )
-    return picture[rows[:, None], columns]
 
 
 def _cut(
@@ -142,8 +132,8 @@ def _cut_pairs(
         _, shown = _cut([pictures[i] for i in chosen], corners, side)
         windows = np.stack(
             [
-                _mirrored(pictures[i], corner, side)
-                for i, corner in zip(chosen, corners, strict=True)
+                square_about(pictures[i], middle, side)
+                for i, middle in zip(chosen, cells.middle[places], strict=True)
             ]
         )
         if labels is not None:

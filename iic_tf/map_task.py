@@ -241,14 +241,7 @@ class MapTask:
         Raises:
             UserError: If windows have no whole number of its strides.
         """
-        model = SegmentIIC.create(
-            backbone,
-            k=options.k,
-            k_aux=options.k_aux,
-            num_main=options.heads.main,
-            num_aux=options.heads.aux,
-            bias=options.heads.bias,
-        )
+        model = SegmentIIC.create(backbone, **options.banks)
         side, stride = self.views.side, model.stride
         require(
             side % stride == 0 and side >= model.least,

@@ -21,7 +21,16 @@ class _BackboneWithBanks(keras.Model):
         main: Main sub-heads.
         aux: Auxiliary overclustering sub-heads, or None for none.
         **kwargs: Passed to ``keras.Model``.
+
+    Raises:
+        UserError: If the features are not of the shape that the class takes.
     """
+
+    rank: int
+    """Axes of the features, with that of the images."""
+
+    expected: str
+    """What a backbone must return, in words."""
 
     def __init__(
         self,
@@ -30,6 +39,11 @@ class _BackboneWithBanks(keras.Model):
         aux: SubHeads | None = None,
         **kwargs: Any,
     ):
+        require(
+            len(backbone.output_shape) == self.rank,
+            self.expected,
+            output_shape=backbone.output_shape,
+        )
         super().__init__(**kwargs)
         self.backbone = backbone
         self.main = main
@@ -108,19 +122,8 @@ class ClusterIIC(_BackboneWithBanks):
         UserError: If the backbone returns anything but a vector per image.
     """
 
-    def __init__(
-        self,
-        backbone: keras.Model,
-        main: SubHeads,
-        aux: SubHeads | None = None,
-        **kwargs: Any,
-    ):
-        require(
-            len(backbone.output_shape) == 2,
-            "a backbone must return features of shape (n, d); end it with Flatten",
-            output_shape=backbone.output_shape,
-        )
-        super().__init__(backbone, main, aux, **kwargs)
+    rank = 2
+    expected = "a backbone must return features of shape (n, d); end it with Flatten"
 
     def call(
         self, images: tf.Tensor, training: bool | None = None
@@ -148,20 +151,14 @@ class SegmentIIC(_BackboneWithBanks):
         UserError: If the backbone returns anything but a vector per place.
     """
 
-    def __init__(
-        self,
-        backbone: keras.Model,
-        main: SubHeads,
-        aux: SubHeads | None = None,
-        **kwargs: Any,
-    ):
-        require(
-            len(backbone.output_shape) == 4,
-            "a backbone for segmentation must return maps of shape (n, height, width, "
-            "d); end it before Flatten",
-            output_shape=backbone.output_shape,
-        )
-        super().__init__(backbone, main, aux, **kwargs)
+    rank = 4
+    expected = (
+        "a backbone for segmentation must return maps of shape (n, height, width, d); "
+        "end it before Flatten"
+    )
+
+    def __init__(self, backbone: keras.Model, *args: Any, **kwargs: Any):
+        super().__init__(backbone, *args, **kwargs)
         self.stride = round(64 / self._places(64))
         sides = range(self.stride, 65, self.stride)
         self.least = next(side for side in sides if self._places(side) > 0)

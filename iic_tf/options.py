@@ -570,6 +570,17 @@ class Options:
         """Clusters of each auxiliary sub-head: ``heads.k_aux``, else 5 k."""
         return self.heads.k_aux or 5 * self.k
 
+    @property
+    def banks(self) -> dict[str, Any]:
+        """Sizes of both banks of sub-heads, as a network's ``create`` takes them."""
+        return {
+            "k": self.k,
+            "k_aux": self.k_aux,
+            "num_main": self.heads.main,
+            "num_aux": self.heads.aux,
+            "bias": self.heads.bias,
+        }
+
 
 def as_plain(options: Options) -> dict[str, Any]:
     """The options as nested dicts and lists, as YAML and JSON know them."""
