@@ -1,21 +1,23 @@
 """Our segmentation loss against the published formulation, forward and backward.
 
-``python benchmarks/segmentation_loss.py`` times both on the same maps in turn, checks
-that they agree, and prints ratios of times and of peak memory. The published form is a
-convolution of one map with the other as its filter, here written in PyTorch (``pip
-install torch``; ``--without torch`` does without) and in TensorFlow. Peak memory is
-that of a process of its own for each.
+``python benchmarks/segmentation_loss.py`` times both on the same maps of assignments in
+turn, checks that they agree, and prints ratios of times and, with ``--memory``, of peak
+memory, that of a process of its own for each. The published form is a convolution of
+one map with the other as its filter, here written in PyTorch (``pip install torch``;
+``--without torch`` does without) and in TensorFlow.
 """
 
 import argparse
+import itertools
 import multiprocessing
 import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -23,17 +25,17 @@ import numpy as np
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
-from scipy import ndimage
+from scipy import ndimage, special
 
 EPS = float(np.finfo(np.float64).eps)
 
 
 def make_maps(n: int, side: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Logits of two maps that are much alike, ``(n, side, side, k)``."""
+    """Assignments of two maps that are much alike, ``(n, side, side, k)``."""
     rng = np.random.default_rng(0)
     first, other = rng.normal(size=(2, n, side, side, k)).astype(np.float32)
     first = 20 * ndimage.gaussian_filter(first, (0, 3, 3, 0))
-    return first, first + other
+    return special.softmax(first, axis=-1), special.softmax(first + other, axis=-1)
 
 
 def ours(maps: tuple[np.ndarray, ...], reach: int, collapsed: bool) -> Callable:
@@ -46,7 +48,7 @@ def ours(maps: tuple[np.ndarray, ...], reach: int, collapsed: bool) -> Callable:
     def step(one: tf.Tensor, other: tf.Tensor) -> tuple:
         with tf.GradientTape() as tape:
             tape.watch((one, other))
-            first, second = (tf.nn.softmax(x)[..., None, :] for x in (one, other))
+            first, second = one[..., None, :], other[..., None, :]
             joint = segmentation_joint(first, second, reach=reach, collapsed=collapsed)
             loss = segmentation_loss(joint)[0]
         return loss, *tape.gradient(loss, (one, other))
@@ -69,10 +71,9 @@ def published_tensorflow(
     def step(one: tf.Tensor, other: tf.Tensor) -> tuple:
         with tf.GradientTape() as tape:
             tape.watch((one, other))
-            first, second = (tf.nn.softmax(x) for x in (one, other))
-            inputs = tf.pad(tf.transpose(first, (3, 1, 2, 0)),
+            inputs = tf.pad(tf.transpose(one, (3, 1, 2, 0)),
                             ((0, 0), around, around, (0, 0)))  # fmt: skip
-            filters = tf.transpose(second, (1, 2, 0, 3))
+            filters = tf.transpose(other, (1, 2, 0, 3))
             joint = tf.nn.conv2d(inputs, filters, 1, "VALID")  # (k, u, v, k)
             joint = tf.transpose(joint, (1, 2, 0, 3))
             if collapsed:
@@ -93,7 +94,7 @@ def published_torch(
     tensors = [torch.tensor(x.transpose(0, 3, 1, 2), requires_grad=True) for x in maps]
 
     def step() -> float:
-        first, second = (x.softmax(1) for x in tensors)
+        first, second = tensors
         joint = torch.nn.functional.conv2d(
             first.transpose(0, 1), second.transpose(0, 1), padding=reach
         )  # (k, k, u, v)
@@ -108,7 +109,7 @@ def published_torch(
         for x in tensors:
             x.grad = None
         loss.backward()
-        return float(loss)
+        return loss.item()
 
     return step
 
@@ -125,13 +126,28 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def memory(form: str, n: int, side: int, k: int, reach: int, collapsed: bool) -> float:
-    """Peak memory in MB of a step beyond that on maps of a few pixels."""
-    FORMS[form](make_maps(1, 2 * reach, 2), reach, collapsed)()
-    maps = make_maps(n, side, k)
+def memory(form: str, path: Path, reach: int, collapsed: bool) -> float:
+    """Peak memory in MB of a step on stored maps, beyond what it begins with."""
+    FORMS[form](make_maps(1, 2 * reach, 2), reach, collapsed)()  # loads all libraries
+    step = FORMS[form](tuple(np.load(path)), reach, collapsed)
     before = peak()
-    FORMS[form](maps, reach, collapsed)()
+    step()
     return peak() - before
+
+
+def memory_of_each(
+    forms: Sequence[str], maps: tuple[np.ndarray, ...], reach: int, collapsed: bool
+) -> list[float]:
+    """``memory`` in a process of its own for each form."""
+    found = []
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "maps.npy")
+        np.save(path, maps)
+        for form in forms:
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                job = pool.submit(memory, form, path, reach, collapsed)
+                found.append(job.result())
+    return found
 
 
 def seconds(step: Callable, budget: float) -> float:
@@ -142,6 +158,27 @@ def seconds(step: Callable, budget: float) -> float:
         step()
         times.append(time.perf_counter() - started)
     return min(times)
+
+
+def compare(
+    maps: tuple[np.ndarray, ...],
+    reach: int,
+    collapsed: bool,
+    forms: Sequence[str],
+    *,
+    rounds: int,
+) -> dict[str, float]:
+    """Seconds of a step in each form, which must agree in value."""
+    steps = {form: FORMS[form](maps, reach, collapsed) for form in forms}
+    values = {form: step() for form, step in steps.items()}
+    for form, value in values.items():
+        if abs(value / values["ours"] - 1) > 1e-3:
+            sys.exit(f"the loss of {form} differs: {values}")
+    times: dict[str, list[float]] = {form: [] for form in forms}
+    for _ in range(rounds):
+        for form, step in steps.items():
+            times[form].append(seconds(step, 0.3))
+    return {form: statistics.median(found) for form, found in times.items()}
 
 
 def plot(path: Path, *, batch: int) -> None:
@@ -191,52 +228,34 @@ def main() -> None:
         plot(arguments.plot, batch=arguments.batch)
         return
     forms = [form for form in FORMS if form not in arguments.without]
-    others = [form for form in forms if form != "ours"]
-    console = Console(width=140)
-    table = Table(box=None)
-    for column in ("form", "k", "side", "T", "ours ms"):
-        table.add_column(column)
-    for form in others:
-        table.add_column(f"{form} / ours")
-    if arguments.memory:
-        for form in forms:
-            table.add_column(f"{form} MB")
-    for collapsed in (True, False):
-        for k in arguments.k:
-            for side in arguments.side:
-                for reach in arguments.reach:
-                    case = (arguments.batch, side, k)
-                    steps = {
-                        form: FORMS[form](make_maps(*case), reach, collapsed)
-                        for form in forms
-                    }
-                    values = {form: step() for form, step in steps.items()}
-                    for form in others:
-                        if abs(values[form] / values["ours"] - 1) > 1e-3:
-                            sys.exit(f"losses differ: {values}")
-                    times: dict[str, list[float]] = {form: [] for form in forms}
-                    for _ in range(arguments.rounds):
-                        for form, step in steps.items():
-                            times[form].append(seconds(step, 0.3))
-                    best = {form: statistics.median(times[form]) for form in forms}
-                    row = [
-                        "collapsed" if collapsed else "uncollapsed",
-                        *(str(number) for number in (k, side, reach)),
-                        f"{1000 * best['ours']:.1f}",
-                        *(f"{best[form] / best['ours']:.1f}" for form in others),
-                    ]
-                    if arguments.memory:
-                        for form in forms:
-                            with ProcessPoolExecutor(
-                                1, multiprocessing.get_context("spawn")
-                            ) as pool:
-                                used = pool.submit(
-                                    memory, form, *case, reach, collapsed
-                                ).result()
-                            row.append(f"{used:.0f}")
-                    table.add_row(*row)
-                    console.print(" ".join(row))
-    console.print(table)
+    cases = list(
+        itertools.product((True, False), arguments.k, arguments.side, arguments.reach)
+    )
+    used: dict[tuple, list[str]] = {case: [] for case in cases}
+    if arguments.memory:  # before the times: a process starts with its parent's peak
+        for case in cases:
+            collapsed, k, side, reach = case
+            maps = make_maps(arguments.batch, side, k)
+            found = memory_of_each(forms, maps, reach, collapsed)
+            used[case] = [f"{megabytes:.0f}" for megabytes in found]
+    table = Table(
+        *("form", "k", "side", "T", "ours ms"),
+        *(f"{form} / ours" for form in forms if form != "ours"),
+        *(f"{form} MB" for form in forms if arguments.memory),
+        box=None,
+    )
+    for case in cases:
+        collapsed, k, side, reach = case
+        maps = make_maps(arguments.batch, side, k)
+        times = compare(maps, reach, collapsed, forms, rounds=arguments.rounds)
+        table.add_row(
+            "collapsed" if collapsed else "uncollapsed",
+            *(str(number) for number in (k, side, reach)),
+            f"{1000 * times['ours']:.1f}",
+            *(f"{times[form] / times['ours']:.1f}" for form in forms if form != "ours"),
+            *used[case],
+        )
+    Console(width=140).print(table)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ Two ways around it, exact but for rounding:
   is larger than a few copies of the maps.
 """
 
+import math
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,6 +25,9 @@ import tensorflow as tf
 
 BLOCK = 32
 """Side of a block in pixels, or somewhat less; at least 2 T."""
+
+PART = 1 << 18
+"""Numbers of a map that are transformed at a time, if these are not of one image."""
 
 
 def _band(side: int, reach: int, dtype: tf.DType) -> tf.Tensor:
@@ -44,14 +49,13 @@ def summed_joint(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.Tenso
         beyond the borders.
     """
     _, height, width, h, k = first.shape
+    first, second = (tf.transpose(x, (3, 4, 0, 1, 2)) for x in (first, second))
     if reach:  # windows along y of one map, along x of the other
-        rows = tf.reshape(first, (-1, height, width * h * k))
-        first = tf.matmul(_band(height, reach, first.dtype), rows)
-        columns = tf.reshape(second, (-1, width, h * k))
-        second = tf.matmul(_band(width, reach, second.dtype), columns)
-    first = tf.transpose(tf.reshape(first, (-1, h, k)), (1, 0, 2))
-    second = tf.transpose(tf.reshape(second, (-1, h, k)), (1, 0, 2))
-    return tf.matmul(first, second, transpose_a=True)
+        first = tf.matmul(_band(height, reach, first.dtype), first)
+        rows = tf.reshape(second, (-1, width))
+        second = tf.matmul(rows, _band(width, reach, second.dtype))
+    first, second = (tf.reshape(x, (h, k, -1)) for x in (first, second))
+    return tf.matmul(first, second, transpose_b=True)
 
 
 class _Axis(NamedTuple):
@@ -115,6 +119,25 @@ def _from_half(axis: _Axis, places: int) -> np.ndarray:
     return both.reshape(-1, places).T
 
 
+def _with_margin(blocks: tf.Tensor, margin: int) -> tf.Tensor:
+    """Lets each block but the last go on into the next one.
+
+    By ``tf.split``: its gradient is a concatenation, that of a slice far slower.
+
+    Args:
+        blocks: Shape ``(m, blocks + 1, pixels, rest)``.
+        margin: Pixels of the next block, at most all.
+
+    Returns:
+        Shape ``(m, blocks, pixels + margin, rest)``.
+    """
+    number, pixels = blocks.shape[1] - 1, blocks.shape[2]
+    each, _ = tf.split(blocks, (number, 1), axis=1)
+    _, following = tf.split(blocks, (1, number), axis=1)
+    shared, _ = tf.split(following, (margin, pixels - margin), axis=2)
+    return tf.concat((each, shared), axis=2)
+
+
 def _cut(maps: tf.Tensor, axes: tuple[_Axis, _Axis], *, margin: int) -> tf.Tensor:
     """Blocks of maps with pixels in front, ``(h, y, x, n * blocks, k)``.
 
@@ -131,16 +154,14 @@ def _cut(maps: tf.Tensor, axes: tuple[_Axis, _Axis], *, margin: int) -> tf.Tenso
         for axis, side in zip(axes, (height, width), strict=True)
     ]
     maps = tf.pad(maps, ((0, 0), *paddings, (0, 0), (0, 0)))
-    cut = [n for axis in axes for n in (axis.number + more, axis.block)]
+    row = (axes[1].number + more) * axes[1].block * h * k
+    for axis, beyond in zip(axes, (row, h * k), strict=True):
+        maps = tf.reshape(maps, (-1, axis.number + more, axis.block, beyond))
+        if margin:
+            maps = _with_margin(maps, margin)
+    cut = [n for axis in axes for n in (axis.number, axis.block + margin)]
     blocks = tf.reshape(maps, (-1, *cut, h, k))
     blocks = tf.transpose(blocks, (5, 2, 4, 0, 1, 3, 6))  # h, y, x, n, by, bx, k
-    if margin:
-        blocks = tf.concat(
-            (blocks[:, :, :, :, :-1], blocks[:, :margin, :, :, 1:]), axis=1
-        )
-        blocks = tf.concat(
-            (blocks[..., :-1, :], blocks[:, :, :margin, :, :, 1:]), axis=2
-        )
     return tf.reshape(blocks, (h, *blocks.shape[1:3], -1, k))
 
 
@@ -155,6 +176,88 @@ def _spectrum(blocks: tf.Tensor, axes: tuple[_Axis, _Axis]) -> tf.Tensor:
     found = tf.matmul(to_half, tf.reshape(blocks, (h, height, -1)))
     found = tf.matmul(to_all, tf.reshape(found, (h, half, 2 * width, m * k)))
     return tf.reshape(found, (h, half, columns.length, 2, m, k))
+
+
+def _cross_spectrum(
+    first: tf.Tensor, second: tf.Tensor, axes: tuple[_Axis, _Axis], reach: int
+) -> tf.Tensor:
+    """Products of the spectra of two maps, ``(h, f_y, f_x, 2, k, k)``."""
+    k = first.shape[-1]
+    one = _spectrum(_cut(first, axes, margin=2 * reach), axes)
+    other = _spectrum(_cut(second, axes, margin=0), axes)
+    # one * conjugate(other): its parts are products of real matrices over (part, m)
+    real, imaginary = tf.unstack(other, axis=3)
+    turned = tf.stack((-imaginary, real), axis=3)
+    frequencies = one.shape[:3]
+
+    def product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+        left = tf.reshape(left, (*frequencies, -1, k))
+        right = tf.reshape(right, (*frequencies, -1, k))
+        return tf.matmul(left, right, transpose_a=True)
+
+    return tf.stack((product(one, other), product(one, turned)), axis=3)
+
+
+def _in_parts(
+    function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    maps: tf.Tensor,
+    shape: Sequence[int],
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Computes a function of two maps part by part of their batch, in little memory.
+
+    Nothing of a part is kept: for the gradient the function is computed again.
+
+    Args:
+        function: Of two maps of shape ``(n, height, width, h, k)``; a sum over n.
+        maps: One of them.
+        shape: That of its result.
+
+    Returns:
+        The same function.
+    """
+    size = max(1, PART // math.prod(maps.shape[1:]))
+    if maps.shape[0] is not None and maps.shape[0] <= size:
+        return function
+
+    @tf.custom_gradient
+    def summed(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+        number = -(-tf.shape(first)[0] // size)
+
+        def part(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            return first[i * size : (i + 1) * size], second[i * size : (i + 1) * size]
+
+        _, total = tf.while_loop(
+            lambda i, _: i < number,
+            lambda i, total: (i + 1, total + function(*part(i))),
+            (0, tf.zeros(shape, first.dtype)),
+            parallel_iterations=1,
+        )
+
+        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            def body(i: tf.Tensor, *found: tf.TensorArray) -> tuple:
+                maps = part(i)
+                with tf.GradientTape() as tape:
+                    tape.watch(maps)
+                    value = function(*maps)
+                gradients = tape.gradient(value, maps, upstream)
+                return i + 1, *(
+                    array.write(i, gradient)
+                    for array, gradient in zip(found, gradients, strict=True)
+                )
+
+            arrays = [
+                tf.TensorArray(first.dtype, number, infer_shape=False) for _ in range(2)
+            ]
+            _, *found = tf.while_loop(
+                lambda i, *_: i < number, body, (0, *arrays), parallel_iterations=1
+            )
+            return tuple(
+                tf.ensure_shape(array.concat(), first.shape) for array in found
+            )
+
+        return total, gradient
+
+    return summed
 
 
 def displaced_joints(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.Tensor:
@@ -173,19 +276,12 @@ def displaced_joints(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.T
         return summed_joint(first, second, reach=0)[:, None]
     _, height, width, h, k = first.shape
     axes = _Axis.of(height, reach), _Axis.of(width, reach)
-    one = _spectrum(_cut(first, axes, margin=2 * reach), axes)
-    other = _spectrum(_cut(second, axes, margin=0), axes)
-    # one * conjugate(other): its parts are products of real matrices over (part, m)
-    real, imaginary = tf.unstack(other, axis=3)
-    turned = tf.stack((-imaginary, real), axis=3)
-    frequencies = one.shape[:3]
-
-    def product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
-        left = tf.reshape(left, (*frequencies, -1, k))
-        right = tf.reshape(right, (*frequencies, -1, k))
-        return tf.matmul(left, right, transpose_a=True)
-
-    cross = tf.stack((product(one, other), product(one, turned)), axis=3)
+    frequencies = h, axes[0].length // 2 + 1, axes[1].length
+    cross = _in_parts(
+        lambda first, second: _cross_spectrum(first, second, axes, reach),
+        first,
+        (*frequencies, 2, k, k),
+    )(first, second)
     number = 2 * reach + 1
     back = tf.constant(_from_all(axes[1], number), first.dtype)
     cross = tf.matmul(back, tf.reshape(cross, (*frequencies[:2], -1, k * k)))
