@@ -138,44 +138,47 @@ def _with_margin(blocks: tf.Tensor, margin: int) -> tf.Tensor:
     return tf.concat((each, shared), axis=2)
 
 
-def _cut(maps: tf.Tensor, axes: tuple[_Axis, _Axis], *, margin: int) -> tf.Tensor:
-    """Blocks of maps with pixels in front, ``(h, y, x, n * blocks, k)``.
+def _spectrum(
+    maps: tf.Tensor, axes: tuple[_Axis, _Axis], *, margin: int = 0
+) -> tf.Tensor:
+    """Fourier transform of the blocks of maps.
 
     Args:
         maps: Shape ``(n, height, width, h, k)``.
         axes: How the axes are cut.
         margin: 2 T pixels that blocks share with the next ones, and T of them in front;
             0 for none.
+
+    Returns:
+        Shape ``(h, f_y, f_x, 2, n * blocks, k)``, real and imaginary parts.
     """
-    _, height, width, h, k = maps.shape
+    *_, h, k = maps.shape
+    rows, columns = axes
     more = 1 if margin else 0
     paddings = [
         (margin // 2, (axis.number + more) * axis.block - side - margin // 2)
-        for axis, side in zip(axes, (height, width), strict=True)
+        for axis, side in zip(axes, maps.shape[1:3], strict=True)
     ]
     maps = tf.pad(maps, ((0, 0), *paddings, (0, 0), (0, 0)))
-    row = (axes[1].number + more) * axes[1].block * h * k
-    for axis, beyond in zip(axes, (row, h * k), strict=True):
-        maps = tf.reshape(maps, (-1, axis.number + more, axis.block, beyond))
-        if margin:
-            maps = _with_margin(maps, margin)
-    cut = [n for axis in axes for n in (axis.number, axis.block + margin)]
-    blocks = tf.reshape(maps, (-1, *cut, h, k))
-    blocks = tf.transpose(blocks, (5, 2, 4, 0, 1, 3, 6))  # h, y, x, n, by, bx, k
-    return tf.reshape(blocks, (h, *blocks.shape[1:3], -1, k))
 
-
-def _spectrum(blocks: tf.Tensor, axes: tuple[_Axis, _Axis]) -> tf.Tensor:
-    """Fourier transform of blocks: ``(h, f_y, f_x, 2, m, k)``, real and imaginary."""
-    h, height, width, _, k = blocks.shape
-    rows, columns = axes
-    to_half = tf.constant(_to_half(rows, height), blocks.dtype)
-    to_all = tf.constant(_to_all(columns, width), blocks.dtype)
+    found = tf.reshape(
+        maps, (-1, rows.number + more, rows.block, math.prod(maps.shape[2:]))
+    )
+    if margin:
+        found = _with_margin(found, margin)
+    to_half = tf.constant(_to_half(rows, found.shape[2]), maps.dtype)
     half = to_half.shape[0] // 2
-    m = tf.shape(blocks)[3]
-    found = tf.matmul(to_half, tf.reshape(blocks, (h, height, -1)))
-    found = tf.matmul(to_all, tf.reshape(found, (h, half, 2 * width, m * k)))
-    return tf.reshape(found, (h, half, columns.length, 2, m, k))
+    found = tf.matmul(to_half, found)
+
+    found = tf.reshape(found, (-1, columns.number + more, columns.block, h * k))
+    if margin:
+        found = _with_margin(found, margin)
+    width = found.shape[2]
+    found = tf.reshape(found, (-1, rows.number, half, 2, columns.number, width, h, k))
+    found = tf.transpose(found, (6, 2, 3, 5, 0, 1, 4, 7))
+    to_all = tf.constant(_to_all(columns, width), maps.dtype)
+    found = tf.matmul(to_all, tf.reshape(found, (h, half, 2 * width, -1)))
+    return tf.reshape(found, (h, half, columns.length, 2, -1, k))
 
 
 def _cross_spectrum(
@@ -183,8 +186,8 @@ def _cross_spectrum(
 ) -> tf.Tensor:
     """Products of the spectra of two maps, ``(h, f_y, f_x, 2, k, k)``."""
     k = first.shape[-1]
-    one = _spectrum(_cut(first, axes, margin=2 * reach), axes)
-    other = _spectrum(_cut(second, axes, margin=0), axes)
+    one = _spectrum(first, axes, margin=2 * reach)
+    other = _spectrum(second, axes)
     # one * conjugate(other): its parts are products of real matrices over (part, m)
     real, imaginary = tf.unstack(other, axis=3)
     turned = tf.stack((-imaginary, real), axis=3)
