@@ -202,7 +202,10 @@ def plot(path: Path, *, batch: int) -> None:
                 times.append(1000 * seconds(step, 1.0))
             label = "collapsed" if collapsed else "uncollapsed"
             axes.plot(points, times, marker=".", color=colour, label=label)
-        others = ", ".join(f"{n} {v}" for n, v in usual.items() if n != name)
+        named = {"reach": "T"}
+        others = ", ".join(
+            f"{named.get(n, n)} {v}" for n, v in usual.items() if n != name
+        )
         axes.set_title(others, fontsize=9)
         axes.set_xlabel({"reach": "T", "side": "side in pixels"}.get(name, name))
         axes.set_ylim(0)

@@ -318,6 +318,8 @@ def map_rows(
 ) -> None:
     """One row per picture: itself, its clusters and, with labels, prediction and truth.
 
+    Clusters have the colours of ``map_colours``, and a class that of its first cluster.
+
     Args:
         path: PNG file to write.
         images: uint8, each ``(height, width, channels)``.
@@ -329,9 +331,29 @@ def map_rows(
         names: Names of the classes, for the legend.
         title: Heading.
     """
-    columns, names = ["picture", "clusters"], names or ()
-    if classes is not None and truth is not None:
+    columns, legend = ["picture", "clusters"], []
+    shown = [
+        [as_rgb(image), colour_map(found, num_clusters)]
+        for image, found in zip(images, clusters, strict=True)
+    ]
+    if classes is not None and truth is not None and names is not None:
         columns += ["clusters as classes", "truth"]
+        number = num_clusters + len(names)
+        members = [np.flatnonzero(classes == i) for i in range(len(names))]
+        painted = [
+            of_class[0] if len(of_class) else num_clusters + i
+            for i, of_class in enumerate(members)
+        ]
+        index = np.array([*painted, number])  # the last for pixels without a class
+        for row, found, true in zip(shown, clusters, truth, strict=True):
+            row += [
+                colour_map(index[np.clip(labels, -1, len(names))], number)
+                for labels in (classes[found], true)
+            ]
+        for name, of_class, i in zip(names, members, painted, strict=True):
+            said = f"cluster {', '.join(map(str, of_class))}"
+            label = f"{name}: {said if len(of_class) else 'no cluster'}"
+            legend.append(Patch(color=map_colours(number)[i] / 255, label=label))
     height = images[0].shape[0] / images[0].shape[1] * 2.6
     figure = Figure(
         figsize=(2.7 * len(columns), (height + 0.06) * len(images) + 1.3), dpi=110,
@@ -339,21 +361,15 @@ def map_rows(
     )  # fmt: skip
     figure.suptitle(title, x=0.02, ha="left", fontsize=11)
     grid = figure.subplots(len(images), len(columns), squeeze=False)
-    for i, (row, image) in enumerate(zip(grid, images, strict=True)):
-        shown = [as_rgb(image), colour_map(clusters[i], num_clusters)]
-        if classes is not None and truth is not None:
-            shown.append(colour_map(classes[clusters[i]], len(names)))
-            shown.append(colour_map(truth[i], len(names)))
-        for axes, picture in zip(row, shown, strict=True):
+    for axes_of_row, row in zip(grid, shown, strict=True):
+        for axes, picture in zip(axes_of_row, row, strict=True):
             axes.imshow(picture, interpolation="nearest")
             axes.set_axis_off()
     for axes, heading in zip(grid[0], columns, strict=True):
         axes.set_title(heading, fontsize=10)
-    if len(names):
-        colours = map_colours(len(names)) / 255
-        handles = [Patch(color=colour) for colour in colours]
+    if legend:
         figure.legend(
-            handles, names, loc="outside lower center", ncols=min(len(names), 6),
+            handles=legend, loc="outside lower center", ncols=min(len(legend), 4),
             frameon=False, fontsize=9,
         )  # fmt: skip
     save_figure(figure, path)
