@@ -53,6 +53,8 @@ class ClusterTask:
     class_names: tuple[str, ...] | None = None
     photographs: bool = False
 
+    num_reported = 10_000
+
     @property
     def seen_shape(self) -> tuple[int | None, int | None, int]:
         """Height, width and channels that the network sees."""

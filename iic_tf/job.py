@@ -49,6 +49,10 @@ class Task(Protocol):
     def num_evaluated(self) -> int:
         """Images that are scored."""
 
+    @property
+    def num_reported(self) -> int:
+        """Of these, images scored at a report where the user does not say."""
+
     def check(self, options: Options) -> None:
         """Raises UserError if options and images clash."""
 
@@ -232,10 +236,11 @@ def _report_actions(
 ) -> list[actions.Action]:
     """What happens at each report, in order."""
     chain: list[actions.Action] = []
-    if scorer := task.scorer(model, options, at_most=options.report.images):
+    at_most = options.report.images or task.num_reported
+    if scorer := task.scorer(model, options, at_most=at_most):
         words, by_batch = task.words, None
-        if options.report.images < task.num_evaluated:
-            words = f"{options.report.images:,} images of {words}"
+        if at_most < task.num_evaluated:
+            words = f"{at_most:,} images of {words}"
         if options.report.double:
             by_batch = task.predict(model, batch_statistics=True)
         chain.append(actions.score(scorer, scored_on=words, batch_statistics=by_batch))

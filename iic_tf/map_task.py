@@ -174,6 +174,8 @@ class MapTask:
     mapping: Pictures | None = None
     scenes: bool = False
 
+    num_reported = 200
+
     @property
     def seen_shape(self) -> tuple[int | None, int | None, int]:
         """Height and width, which may be any, and channels that the network sees."""

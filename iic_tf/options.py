@@ -480,8 +480,9 @@ class ReportOptions:
     checkpoint_every: int = 100
     """Steps between checkpoints."""
 
-    images: int = 10000
-    """Images evaluated at each report, evenly spaced; the end evaluates all."""
+    images: int | None = None
+    """Images evaluated at each report, evenly spaced; if not given 10,000, or 200
+    pictures where pixels are grouped. The end evaluates all."""
 
     match: Literal["one-to-one", "many-to-one"] = "one-to-one"
     """How clusters are mapped to classes for scores: each to a class of its own, or
