@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
+from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
 
 from iic_tf.neighbours import describe_photographs
@@ -25,11 +27,17 @@ MAX_CELLS = 20_000
 COLOUR_WEIGHT = 0.5
 """Weight of colours beside edges and patches."""
 
-ROW_WEIGHT = 0.7
+SCENE_COLOUR_WEIGHT = 0.25
+"""The same in pictures of upright scenes, whose light changes."""
+
+ROW_WEIGHT = 0.35
 """Weight of the row beside all that, in pictures of upright scenes."""
 
 NUM_FITTED = 5_000
 """Places that tell what pictures are made of."""
+
+THUMBNAIL = (6, 8)
+"""Pixels down and across by which whole pictures are compared."""
 
 ELSEWHERE = 50
 """Places asked for more than needed, as those of the same picture come last."""
@@ -95,7 +103,8 @@ def find_cells(
         number: Neighbours of each place; fewer if there are not so many.
         seed: Decides which places are used where there are many.
         scenes: Whether pictures are of scenes taken upright, where places at like
-            heights are more alike.
+            heights are more alike. The neighbours of a place then lie in pictures of as
+            many kinds, lest clusters tell times of day or frames of one film.
 
     Returns:
         See ``Cells``; None if there is a single place.
@@ -121,11 +130,12 @@ def find_cells(
     describe = describe_photographs(some, seed=seed)
     colours = _colours(some)
     mean, spread = colours.mean(axis=0), colours.std(axis=0) + 1e-3
+    colour_weight = SCENE_COLOUR_WEIGHT if scenes else COLOUR_WEIGHT
 
     def points(numbers: np.ndarray) -> np.ndarray:
         found = squares(numbers)
         tones = (_colours(found) - mean) / spread / np.sqrt(len(mean))
-        told = [describe(found), COLOUR_WEIGHT * tones]
+        told = [describe(found), colour_weight * tones]
         if scenes:
             heights = np.array([pictures[i].shape[0] for i in picture[numbers]])
             # the standard deviation of what is even between 0 and 1 is 0.29
@@ -136,12 +146,54 @@ def find_cells(
     parts = np.array_split(np.arange(len(picture)), -(-len(picture) // 500))
     of_all = np.concatenate([points(part) for part in parts])
     number = min(number, len(picture) - 1)
-    asked = min(number + ELSEWHERE, len(picture))
-    search = NearestNeighbors(algorithm="brute").fit(of_all)
-    found = search.kneighbors(of_all, asked, return_distance=False)
+    if scenes and len(pictures) >= 2 * number:
+        kind, each = _kinds(pictures, number, seed=seed)[picture], 1
+    else:
+        kind, each = np.zeros_like(picture), number
+    columns = [
+        _nearest(of_all, picture, np.flatnonzero(kind == i), number=each)
+        for i in np.unique(kind)
+    ]
+    return Cells(picture, middle, np.concatenate(columns, axis=1))
+
+
+def _nearest(
+    points: np.ndarray, picture: np.ndarray, among: np.ndarray, *, number: int
+) -> np.ndarray:
+    """The points nearest to each, in other pictures where there are any.
+
+    Args:
+        points: Shape ``(m, d)``.
+        picture: Number of the picture of each, ``(m,)``.
+        among: Numbers of those that are searched.
+        number: Points wanted.
+
+    Returns:
+        Numbers, int32, shape ``(m, number)``.
+    """
+    search = NearestNeighbors(algorithm="brute").fit(points[among])
+    asked = min(number + ELSEWHERE, len(among))
+    found = among[search.kneighbors(points, asked, return_distance=False)]
     # itself comes last of all, and before it those of the same picture
     late = (picture[found] == picture[:, None]).astype(int)
     late += found == np.arange(len(found))[:, None]
     order = np.argsort(late, axis=1, kind="stable")[:, :number]
-    nearest = np.take_along_axis(found, order, axis=1).astype(np.int32)
-    return Cells(picture, middle, nearest)
+    return np.take_along_axis(found, order, axis=1).astype(np.int32)
+
+
+def _kinds(pictures: Sequence[np.ndarray], number: int, *, seed: int) -> np.ndarray:
+    """Pictures that are alike as wholes, by k-means on a few pixels of each.
+
+    Args:
+        pictures: Each uint8, shape ``(height, width, channels)``.
+        number: Kinds.
+        seed: Decides where k-means starts.
+
+    Returns:
+        Kind of each picture, shape ``(n,)``.
+    """
+    small = [
+        tf.image.resize(picture, THUMBNAIL, "area").numpy().ravel()
+        for picture in pictures
+    ]
+    return KMeans(number, n_init=4, random_state=seed).fit_predict(np.stack(small))

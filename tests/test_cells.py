@@ -46,6 +46,21 @@ def test_places_that_look_alike_are_in_other_pictures(pictures):
     np.testing.assert_array_equal(again.nearest, found.nearest)
 
 
+def test_neighbours_in_scenes_lie_in_pictures_of_all_kinds(pictures):
+    darker = [
+        (picture // 3 if i % 2 else picture) for i, picture in enumerate(pictures)
+    ]
+    found = find_cells(darker, number=2, seed=0, scenes=True)
+    assert found.nearest.shape == (len(found.picture), 2)
+    assert (found.picture[found.nearest] % 2 == [0, 1]).all() or (
+        found.picture[found.nearest] % 2 == [1, 0]
+    ).all()
+    mine = is_left(found, pictures, np.arange(len(found.picture)))
+    assert (is_left(found, pictures, found.nearest) == mine[:, None]).mean() > 0.9
+    few = find_cells(pictures[:3], number=2, seed=0, scenes=True)
+    assert few.nearest.shape[1] == 2
+
+
 def test_places_cover_each_picture(pictures):
     found = find_cells(pictures, number=1, seed=0)
     assert (np.diff(found.picture) >= 0).all()
