@@ -604,6 +604,9 @@ class MapRecipe:
         neighbours: Places like each place that are used in training where the user does
             not say (``iic_tf/cells.py``).
         batch: Windows per step where the user does not say.
+        least_k_aux: Clusters of each auxiliary sub-head at least, where the user does
+            not say.
+        lamb_aux: λ of the auxiliary sub-heads where the user does not say.
         scenes: Whether pictures are of scenes, see ``cells.find_cells``.
     """
 
@@ -612,6 +615,8 @@ class MapRecipe:
     scale: float = 1.0
     neighbours: int = 0
     batch: int = 16
+    least_k_aux: int = 0
+    lamb_aux: float = 1.0
     scenes: bool = False
 
     def views(self, channels: int, replaced: dict[str, Any]) -> MapViews:
@@ -667,6 +672,10 @@ _PICTURES = MapRecipe(
     {"window": 64, "margin": 16, "rotation": 15.0, "scale": (0.8, 1.2), "hue": 0.1},
     neighbours=5,
     batch=48,
+    # windows look alike within, so a batch has few kinds: without a push for even
+    # sizes half of the overclusters would stay empty
+    least_k_aux=40,
+    lamb_aux=1.5,
 )
 
 MAP_RECIPES: dict[str, MapRecipe] = {

@@ -213,6 +213,29 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
     return options, recipe, dataclasses.replace(source, splits={}), task
 
 
+def _suit_maps(options: Options, name: str, recipe: Any) -> Options:
+    """Fills in what the user left to the recipe."""
+    chosen = options.data
+    filled = dataclasses.replace(
+        chosen,
+        recipe=name,
+        batch=chosen.batch or recipe.batch,
+        scale=recipe.scale if chosen.scale is None else chosen.scale,
+        neighbours=(
+            recipe.neighbours if chosen.neighbours is None else chosen.neighbours
+        ),
+    )
+    heads = dataclasses.replace(
+        options.heads,
+        k_aux=options.heads.k_aux or max(recipe.least_k_aux, options.k_aux),
+    )
+    lamb_aux = options.train.lamb_aux
+    train = dataclasses.replace(
+        options.train, lamb_aux=recipe.lamb_aux if lamb_aux is None else lamb_aux
+    )
+    return dataclasses.replace(options, data=filled, heads=heads, train=train)
+
+
 def _load_maps(
     options: Options, *, train: bool = True
 ) -> tuple[Options, Any, Any, Any]:
@@ -241,20 +264,10 @@ def _load_maps(
         mapping=mapping,
         scenes=recipe.scenes,
     )
-    chosen = options.data
-    filled = dataclasses.replace(
-        chosen,
-        recipe=name,
-        batch=chosen.batch or recipe.batch,
-        scale=recipe.scale if chosen.scale is None else chosen.scale,
-        neighbours=(
-            recipe.neighbours if chosen.neighbours is None else chosen.neighbours
-        ),
-    )
     source = dataclasses.replace(
         source, splits={"": dataclasses.replace(trained, unreadable=source.unreadable)}
     )
-    return dataclasses.replace(options, data=filled), recipe, source, task
+    return _suit_maps(options, name, recipe), recipe, source, task
 
 
 def run(options: Options) -> int:

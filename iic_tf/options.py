@@ -297,7 +297,8 @@ class HeadOptions:
     """Number of auxiliary overclustering sub-heads; 0 for a network of one bank."""
 
     k_aux: int | None = None
-    """Clusters of each auxiliary sub-head; 5 k if not given."""
+    """Clusters of each auxiliary sub-head; if not given 5 k, and at least 40 for your
+    own pictures where pixels are grouped."""
 
     bias: bool = True
     """Whether sub-heads have biases; the authors' segmentation heads have none."""
@@ -341,8 +342,9 @@ class TrainOptions:
     [[0, 1], [0.1, 1.2], [0.8, 1]]. Above 1 it rewards even clusters; before clusters
     have formed that would hold them at uniform."""
 
-    lamb_aux: Lambda = 1.0
-    """The same for the auxiliary heads."""
+    lamb_aux: Lambda | None = None
+    """The same for the auxiliary heads; if not given 1, for your own pictures where
+    pixels are grouped 1.5."""
 
     lower_lamb: bool = True
     """Whether lamb above 1 is lowered to 1 where a run is off track."""
@@ -412,8 +414,9 @@ class TrainOptions:
                 "train.order must be a list of main, aux and main+aux",
                 order=self.order,
             )
-        for name in ("lamb", "lamb_aux"):
-            check_lambda(f"train.{name}", getattr(self, name))
+        check_lambda("train.lamb", self.lamb)
+        if self.lamb_aux is not None:
+            check_lambda("train.lamb_aux", self.lamb_aux)
 
 
 def check_lambda(name: str, lamb: Lambda) -> None:
