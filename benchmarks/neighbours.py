@@ -1,10 +1,13 @@
 """How many of the pairs of neighbours show the same class?
 
 ``python benchmarks/neighbours.py --data FOLDER`` finds five neighbours of every image
-in each of three ways and counts, with labels, the pairs of one class.
+in each of three ways and counts, with labels, the pairs of one class. With ``--images
+FOLDER --masks FOLDER`` it does so for places in pictures, and says what pairs tell of
+each other's class and, which is no help, of each other's brightness.
 """
 
 import argparse
+import ast
 import sys
 import time
 from pathlib import Path
@@ -13,19 +16,17 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
+from iic_tf.cells import SPACING, find_cells, square_about
+from iic_tf.losses import mutual_information
+from iic_tf.map_folder import IGNORE, Pictures
+from iic_tf.metrics import contingency
 from iic_tf.neighbours import find_neighbours
-from iic_tf.sources import from_dir
-from iic_tf.splits import apply_protocol
+from iic_tf.sources import from_dir, from_pictures
+from iic_tf.splits import Split, apply_protocol
 
 
-def main() -> None:
-    """Finds, counts, prints."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--data", required=True, help="as --data.dir of models_iic.py")
-    parser.add_argument("--number", type=int, default=5)
-    arguments = parser.parse_args()
-    source = from_dir(arguments.data, name="images")
-    split = apply_protocol(source, "all", unlabelled=False).train
+def of_images(split: Split, number: int) -> None:
+    """Counts the pairs of images of one class."""
 
     def report(name: str, table: np.ndarray, seconds: float) -> None:
         same = (split.labels[table] == split.labels[:, None]).mean()
@@ -36,7 +37,7 @@ def main() -> None:
     for photographs in (False, True):
         started = time.perf_counter()
         found = find_neighbours(
-            split.images, number=arguments.number, seed=0, photographs=photographs
+            split.images, number=number, seed=0, photographs=photographs
         )
         seconds = time.perf_counter() - started
         if photographs:
@@ -44,6 +45,73 @@ def main() -> None:
         else:
             report("drawings: edges", found.nearest, seconds)
             report("          pixels, in the same time", found.by_pixels, seconds)
+
+
+def shared(groups: np.ndarray, nearest: np.ndarray, number: int) -> tuple[float, float]:
+    """What neighbours tell of each other's group in nats, and the share of like ones.
+
+    Args:
+        groups: Group of each place, ``IGNORE`` for none, shape ``(m,)``.
+        nearest: Neighbours of each, shape ``(m, n)``.
+        number: Groups.
+    """
+    mine, theirs = groups.repeat(nearest.shape[1]), groups[nearest.ravel()]
+    known = (mine != IGNORE) & (theirs != IGNORE)
+    table = contingency(
+        mine[known], theirs[known], num_clusters=number, num_classes=number
+    )
+    joint = (table + table.T) / (2 * table.sum())
+    return float(mutual_information(joint.astype(np.float64))), float(np.trace(joint))
+
+
+def of_places(pictures: Pictures, number: int) -> None:
+    """Says what pairs of places share."""
+    for scenes in (False, True):
+        started = time.perf_counter()
+        cells = find_cells(pictures.images, number=number, seed=0, scenes=scenes)
+        seconds = time.perf_counter() - started
+        places = list(zip(cells.picture, *cells.middle.T, strict=True))
+        classes = np.array([pictures.labels[i][y, x] for i, y, x in places])
+        brightness = np.array(
+            [
+                square_about(pictures.images[i], np.array((y, x)), SPACING).mean()
+                for i, y, x in places
+            ]
+        )
+        shades = np.digitize(brightness, np.quantile(brightness, (0.25, 0.5, 0.75)))
+        number_of_classes = int(classes[classes != IGNORE].max()) + 1
+        told, same = shared(classes, cells.nearest, number_of_classes)
+        of_shades, _ = shared(shades, cells.nearest, 4)
+        name = "scenes" if scenes else "pictures"
+        print(
+            f"{name:10s} {100 * same:5.1f} % of one class; "
+            f"{told:.2f} nats about the class, {of_shades:.2f} about four shades of "
+            f"brightness; {seconds:.0f} s",
+            flush=True,
+        )
+
+
+def main() -> None:
+    """Finds, counts, prints."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--data", help="as --data.dir of models_iic.py")
+    parser.add_argument("--images", type=Path, help="as --data.images")
+    parser.add_argument("--masks", type=Path, help="as --data.masks")
+    parser.add_argument("--merge", help="as --data.merge")
+    parser.add_argument("--number", type=int, default=5)
+    arguments = parser.parse_args()
+    if arguments.images:
+        source = from_pictures(
+            arguments.images,
+            masks=arguments.masks,
+            merge=arguments.merge and ast.literal_eval(arguments.merge),
+        )
+        [pictures] = source.splits.values()
+        of_places(pictures, arguments.number)
+    else:
+        source = from_dir(arguments.data, name="images")
+        split = apply_protocol(source, "all", unlabelled=False).train
+        of_images(split, arguments.number)
 
 
 if __name__ == "__main__":
