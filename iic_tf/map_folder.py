@@ -273,10 +273,11 @@ def find_items(images: Path, masks: Path | None) -> list[Item]:
             every picture needs one.
 
     Raises:
-        UserError: If a folder is none, or no picture has a label map.
+        UserError: If a folder is none or has no file, or no picture has a label map.
     """
     require(images.is_dir(), "data.images must be a folder", images=str(images))
     files = find_files(images)
+    require(bool(files), "data.images must hold pictures", images=str(images))
     names = [path.relative_to(images).as_posix() for path in files]
     if masks is None:
         return [Item(*pair) for pair in zip(names, files, strict=True)]

@@ -74,6 +74,8 @@ def test_nothing_there_is_told(folders, tmp_path):
     with pytest.raises(UserError, match=r"data\.masks must be a folder"):
         find_items(folders[0], tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match=r"data\.images must hold pictures"):
+        find_items(tmp_path / "empty", None)
     with pytest.raises(UserError, match="named as the pictures"):
         find_items(folders[0], tmp_path / "empty")
     with pytest.raises(UserError, match="pictures that can be read"):
