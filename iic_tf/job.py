@@ -162,6 +162,9 @@ def _build_trainer(
 ) -> Trainer:
     # Seeds the start weights only; data and perturbations follow from (seed, step).
     keras.utils.set_random_seed(options.seed)
+    # its rewritten sums come in another order in some processes, so a resumed run
+    # would not end with the very weights of an uninterrupted one; it costs no time
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
     keras.mixed_precision.set_global_policy(options.train.precision)
     with strategy.scope():
         model = task.make_model(build_backbone(), options)

@@ -3,6 +3,9 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -171,6 +174,21 @@ def test_resumed_equals_uninterrupted(folders, out, capsys):
     )
     for a, b in zip(one, other, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.slow
+def test_processes_agree_bit_for_bit(folders, out):
+    changes = {"data.batch": 16, "heads.k_aux": 40, "data.neighbours": 0}
+    found = []
+    for name in ("one", "two", "three", "four"):
+        script = str(Path(models_iic.__file__))
+        command = [sys.executable, script, *words(folders, out, name=name, **changes)]
+        status = subprocess.run(command, capture_output=True, check=False).returncode
+        assert status in (0, 3)
+        found.append(keras.models.load_model(out / name / "model.keras").get_weights())
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.slow
