@@ -672,17 +672,19 @@ _PICTURES = MapRecipe(
     {"window": 64, "margin": 16, "rotation": 15.0, "scale": (0.8, 1.2), "hue": 0.1},
     neighbours=5,
     batch=48,
-    # windows look alike within, so a batch has few kinds: without a push for even
-    # sizes half of the overclusters would stay empty
-    least_k_aux=40,
-    lamb_aux=1.5,
 )
 
 MAP_RECIPES: dict[str, MapRecipe] = {
     "pictures": _PICTURES,
     # taken upright: streets, rooms, landscapes
     "scenes": replace(
-        _PICTURES, figures={**_PICTURES.figures, "brightness": 0.6}, scenes=True
+        _PICTURES,
+        figures={**_PICTURES.figures, "brightness": 0.6},
+        # a window looks alike all over, so a batch has few kinds: without a push for
+        # even sizes half of the overclusters would stay empty
+        least_k_aux=40,
+        lamb_aux=1.5,
+        scenes=True,
     ),
     "coco_stuff_3": _coco_stuff("few", curated="Coco164kFew_Stuff_6"),
     "coco_stuff_15": _coco_stuff("full", curated="Coco164kFull_Stuff_Coarse_7"),

@@ -297,8 +297,8 @@ class HeadOptions:
     """Number of auxiliary overclustering sub-heads; 0 for a network of one bank."""
 
     k_aux: int | None = None
-    """Clusters of each auxiliary sub-head; if not given 5 k, and at least 40 for your
-    own pictures where pixels are grouped."""
+    """Clusters of each auxiliary sub-head; if not given 5 k, in the recipe scenes at
+    least 40."""
 
     bias: bool = True
     """Whether sub-heads have biases; the authors' segmentation heads have none."""
@@ -343,8 +343,7 @@ class TrainOptions:
     have formed that would hold them at uniform."""
 
     lamb_aux: Lambda | None = None
-    """The same for the auxiliary heads; if not given 1, for your own pictures where
-    pixels are grouped 1.5."""
+    """The same for the auxiliary heads; if not given 1, in the recipe scenes 1.5."""
 
     lower_lamb: bool = True
     """Whether lamb above 1 is lowered to 1 where a run is off track."""
