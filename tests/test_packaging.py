@@ -75,7 +75,8 @@ def test_the_default_yaml_holds_the_defaults():
     path = str(ROOT / "configs" / "mnist.yaml")
     written, default = models_iic.parse(["--config", path]), models_iic.parse([])
     written, default = models_iic.as_plain(written), models_iic.as_plain(default)
-    default["heads"]["k_aux"] = 50  # 5 k, written out
+    # written out
+    default["heads"]["k_aux"], default["train"]["lamb_aux"] = 50, 1
     default["graph"]["name"] = "small"  # as chosen
     default["data"] |= {"recipe": "mnist", "batch": 500}  # as chosen
     assert written == default
