@@ -27,7 +27,7 @@ BLOCK = 32
 """Side of a block in pixels, or somewhat less; at least 2 T."""
 
 PART = 1 << 18
-"""Numbers of a map that are transformed at a time, if these are not of one image."""
+"""Numbers of a map that are transformed at a time, or those of one image if more."""
 
 
 def _band(side: int, reach: int, dtype: tf.DType) -> tf.Tensor:
@@ -201,26 +201,26 @@ def _cross_spectrum(
     return tf.stack((product(one, other), product(one, turned)), axis=3)
 
 
-def _in_parts(
+def _sum_over_parts(
     function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-    maps: tf.Tensor,
+    first: tf.Tensor,
+    second: tf.Tensor,
+    *,
     shape: Sequence[int],
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+) -> tf.Tensor:
     """Computes a function of two maps part by part of their batch, in little memory.
 
     Nothing of a part is kept: for the gradient the function is computed again.
 
     Args:
-        function: Of two maps of shape ``(n, height, width, h, k)``; a sum over n.
-        maps: One of them.
-        shape: That of its result.
-
-    Returns:
-        The same function.
+        function: Of two maps; a sum over their batch.
+        first: Shape ``(n, height, width, h, k)``.
+        second: Same shape.
+        shape: That of the result.
     """
-    size = max(1, PART // math.prod(maps.shape[1:]))
-    if maps.shape[0] is not None and maps.shape[0] <= size:
-        return function
+    size = max(1, PART // math.prod(first.shape[1:]))
+    if first.shape[0] is not None and first.shape[0] <= size:
+        return function(first, second)
 
     @tf.custom_gradient
     def summed(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, Callable]:
@@ -260,7 +260,7 @@ def _in_parts(
 
         return total, gradient
 
-    return summed
+    return summed(first, second)
 
 
 def displaced_joints(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.Tensor:
@@ -280,11 +280,12 @@ def displaced_joints(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.T
     _, height, width, h, k = first.shape
     axes = _Axis.of(height, reach), _Axis.of(width, reach)
     frequencies = h, axes[0].length // 2 + 1, axes[1].length
-    cross = _in_parts(
+    cross = _sum_over_parts(
         lambda first, second: _cross_spectrum(first, second, axes, reach),
         first,
-        (*frequencies, 2, k, k),
-    )(first, second)
+        second,
+        shape=(*frequencies, 2, k, k),
+    )
     number = 2 * reach + 1
     back = tf.constant(_from_all(axes[1], number), first.dtype)
     cross = tf.matmul(back, tf.reshape(cross, (*frequencies[:2], -1, k * k)))

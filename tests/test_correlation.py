@@ -5,6 +5,7 @@ import pytest
 import reference
 import tensorflow as tf
 
+from iic_tf import correlation
 from iic_tf.correlation import displaced_joints, summed_joint
 
 CASES = [
@@ -46,6 +47,30 @@ def test_all_displacements_added_up(case):
     expected = slow(first, second, case[-1]).sum(axis=1)
     found = summed_joint(tf.constant(first), tf.constant(second), reach=case[-1])
     np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("images_of_a_part", [1, 2])
+@pytest.mark.parametrize("n", [5, None])
+def test_parts_of_a_batch_give_what_the_batch_gives(monkeypatch, images_of_a_part, n):
+    maps_of_batch = [tf.constant(x) for x in maps((5, 7, 6, 2, 3, 2))]
+
+    def values():
+        @tf.function(autograph=False, input_signature=2 * [tf.TensorSpec(
+            (n, 7, 6, 2, 3), tf.float64)])  # fmt: skip
+        def joints_and_gradients(*both):
+            with tf.GradientTape() as tape:
+                tape.watch(both)
+                found = displaced_joints(*both, reach=2)
+                total = tf.reduce_sum(found**2)
+            return found, *tape.gradient(total, both)
+
+        return joints_and_gradients(*maps_of_batch)
+
+    monkeypatch.setattr(correlation, "PART", 10**9)
+    expected = values()
+    monkeypatch.setattr(correlation, "PART", images_of_a_part * 7 * 6 * 2 * 3)
+    for found, wanted in zip(values(), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-9)
 
 
 def test_float32_is_as_good_as_float32_can_be():
