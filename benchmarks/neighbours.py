@@ -100,6 +100,10 @@ def main() -> None:
     parser.add_argument("--merge", help="as --data.merge")
     parser.add_argument("--number", type=int, default=5)
     arguments = parser.parse_args()
+    if (arguments.images is None) != (arguments.masks is None) or (
+        (arguments.data is None) == (arguments.images is None)
+    ):
+        parser.error("either --data or both of --images and --masks must be given")
     if arguments.images:
         source = from_pictures(
             arguments.images,

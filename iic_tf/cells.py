@@ -70,7 +70,7 @@ def square_about(picture: np.ndarray, middle: np.ndarray, side: int) -> np.ndarr
     Args:
         picture: Shape ``(height, width, ...)``.
         middle: Row and column of the square's middle, in pixels.
-        side: Side in pixels, even.
+        side: Side in pixels; of an even one the middle is the pixel below and right.
 
     Returns:
         Shape ``(side, side, ...)``.
@@ -78,7 +78,7 @@ def square_about(picture: np.ndarray, middle: np.ndarray, side: int) -> np.ndarr
     rows, columns = (
         np.minimum(pixels, 2 * length - 1 - pixels)
         for length, at in zip(picture.shape[:2], middle, strict=True)
-        for pixels in [(at + np.arange(-side // 2, side // 2)) % (2 * length)]
+        for pixels in [(at - side // 2 + np.arange(side)) % (2 * length)]
     )
     return picture[rows[:, None], columns]
 

@@ -72,7 +72,8 @@ def clusters_of(
     first = 0
     while first < len(pictures):
         shape = pictures[first].shape
-        at_once = max(TILE * TILE // (shape[0] * shape[1]), 1)
+        large = max(shape[:2]) > TILE
+        at_once = 1 if large else TILE * TILE // (shape[0] * shape[1])
         last = first + 1
         while (
             last < min(first + at_once, len(pictures)) and pictures[last].shape == shape
@@ -80,7 +81,7 @@ def clusters_of(
             last += 1
         images = np.stack(pictures[first:last]).astype(np.float32) / 255.0
         images = finish(tf.constant(images), tf.constant((0, 0)))
-        if max(shape[:2]) > TILE:
+        if large:
             yield _clusters_of_large(predict, images[0].numpy())
         else:
             yield from tf.argmax(predict(images), axis=-1).numpy().astype(np.uint8)

@@ -315,7 +315,7 @@ class MapTask:
         """Lets main sub-heads start anew from what the auxiliary ones have found."""
         places = options.segment.reach
         if options.segment.at == "pixels":
-            places = max(places // model.stride, 1)
+            places = -(-places // model.stride)
         return regroup_maps(
             model, self._pairs(options, prepared=prepared), reach=places
         )

@@ -280,11 +280,13 @@ def map_colours(number: int) -> np.ndarray:
         number: Colours, at least 1.
 
     Returns:
-        uint8, shape ``(number, 3)``; the first twenty are the same for any number.
+        uint8, shape ``(number, 3)``; the first ones are the same for any number.
     """
     first = matplotlib.colormaps["tab10"](np.arange(10))[:, :3]
     lighter = matplotlib.colormaps["tab20"](np.arange(1, 20, 2))[:, :3]
-    rest = matplotlib.colormaps["hsv"](np.linspace(0, 1, max(number - 20, 1)))[:, :3]
+    # turns of the golden ratio never come near to one another
+    hues = np.arange(max(number - 20, 0)) * 0.618 % 1
+    rest = matplotlib.colormaps["hsv"](hues)[:, :3]
     colours = np.concatenate((first, lighter, 0.75 * rest))[:number]
     return (255 * colours).round().astype(np.uint8)
 

@@ -568,6 +568,12 @@ def from_pictures(
     if masks:
         found = [labels for part in splits.values() for labels in part.labels or ()]
         classes_found = set().union(*(np.unique(x) for x in found)) - {IGNORE}
+        require(
+            bool(classes_found),
+            "data.masks must show a class in some pixel, see data.ignore and data.merge"
+            + (f" ({unreadable[0][0]}: {unreadable[0][1]})" if unreadable else ""),
+            masks=str(masks),
+        )
         if len(classes_found) < 2:
             advice.append(f"The label maps tell {len(classes_found)} classes apart")
         require(

@@ -16,7 +16,7 @@ def of_values(images):
     return tf.stack((1 - bright, bright), axis=-1)[..., None, :]
 
 
-@pytest.mark.parametrize("sides", [(16, 16), (17, 40), (50, 33), (40, 9)])
+@pytest.mark.parametrize("sides", [(16, 16), (17, 40), (50, 33), (40, 9), (40, 3)])
 def test_tiles_give_what_the_whole_picture_gives(sides, monkeypatch):
     monkeypatch.setattr(map_inference, "TILE", 16)
     monkeypatch.setattr(map_inference, "OVERLAP", 6)
