@@ -39,9 +39,6 @@ NUM_FITTED = 5_000
 THUMBNAIL = (6, 8)
 """Pixels down and across by which whole pictures are compared."""
 
-ELSEWHERE = 50
-"""Places asked for more than needed, as those of the same picture come last."""
-
 
 class Cells(NamedTuple):
     """Places and who is near whom.
@@ -103,8 +100,8 @@ def find_cells(
         number: Neighbours of each place; fewer if there are not so many.
         seed: Decides which places are used where there are many.
         scenes: Whether pictures are of scenes taken upright, where places at like
-            heights are more alike. The neighbours of a place then lie in pictures of as
-            many kinds, lest clusters tell times of day or frames of one film.
+            heights are more alike. The neighbours of a place then lie in pictures of
+            different kinds, lest clusters tell times of day or frames of one film.
 
     Returns:
         See ``Cells``; None if there is a single place.
@@ -146,15 +143,16 @@ def find_cells(
     parts = np.array_split(np.arange(len(picture)), -(-len(picture) // 500))
     of_all = np.concatenate([points(part) for part in parts])
     number = min(number, len(picture) - 1)
+    searched = [np.arange(len(picture))]
     if scenes and len(pictures) >= 2 * number:
-        kind, each = _kinds(pictures, number, seed=seed)[picture], 1
-    else:
-        kind, each = np.zeros_like(picture), number
-    columns = [
-        _nearest(of_all, picture, np.flatnonzero(kind == i), number=each)
-        for i in np.unique(kind)
-    ]
-    return Cells(picture, middle, np.concatenate(columns, axis=1))
+        kind = _kinds(pictures, number, seed=seed)
+        pictures_of = np.bincount(kind)
+        # a kind of few pictures, such as black ones, would be in too many pairs
+        common = np.flatnonzero(pictures_of >= max(2, len(pictures) / (4 * number)))
+        searched = [np.flatnonzero(kind[picture] == i) for i in common] or searched
+    each = -(-number // len(searched))
+    columns = [_nearest(of_all, picture, among, number=each) for among in searched]
+    return Cells(picture, middle, np.concatenate(columns, axis=1)[:, :number])
 
 
 def _nearest(
@@ -172,7 +170,8 @@ def _nearest(
         Numbers, int32, shape ``(m, number)``.
     """
     search = NearestNeighbors(algorithm="brute").fit(points[among])
-    asked = min(number + ELSEWHERE, len(among))
+    of_one_picture = np.bincount(picture[among]).max()
+    asked = min(number + of_one_picture, len(among))
     found = among[search.kneighbors(points, asked, return_distance=False)]
     # itself comes last of all, and before it those of the same picture
     late = (picture[found] == picture[:, None]).astype(int)

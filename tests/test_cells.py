@@ -55,10 +55,29 @@ def test_neighbours_in_scenes_lie_in_pictures_of_all_kinds(pictures):
     assert (found.picture[found.nearest] % 2 == [0, 1]).all() or (
         found.picture[found.nearest] % 2 == [1, 0]
     ).all()
+    assert (found.picture[found.nearest] != found.picture[:, None]).all()
     mine = is_left(found, pictures, np.arange(len(found.picture)))
     assert (is_left(found, pictures, found.nearest) == mine[:, None]).mean() > 0.9
     few = find_cells(pictures[:3], number=2, seed=0, scenes=True)
     assert few.nearest.shape[1] == 2
+
+
+def test_a_kind_of_one_picture_is_not_searched(pictures):
+    black = np.zeros_like(pictures[-1])
+    found = find_cells([*pictures[:-1], black], number=2, seed=0, scenes=True)
+    assert found.nearest.shape == (len(found.picture), 2)
+    assert (found.picture[found.nearest] != found.picture[:, None]).all()
+    assert (found.picture[found.nearest] != 7).all()
+
+
+def test_even_pictures_have_neighbours_in_others():
+    rng = np.random.default_rng(0)
+    even = [
+        np.clip(rng.normal(60 * (i + 1), 3, (256, 256, 3)), 0, 255).astype(np.uint8)
+        for i in range(2)
+    ]
+    found = find_cells(even, number=3, seed=0)
+    assert (found.picture[found.nearest] != found.picture[:, None]).all()
 
 
 def test_places_cover_each_picture(pictures):
