@@ -1,11 +1,14 @@
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from iic_tf.inference import compile_predict, overclusters, soft_assignments
 from iic_tf.metrics import matched_errors
+from iic_tf.models import SegmentIIC
 from iic_tf.neighbours import find_neighbours
 from iic_tf.pipeline import evaluation_batches
-from iic_tf.regroup import _candidates, regroup
+from iic_tf.regroup import _candidates, regroup, regroup_maps
 
 
 def test_overclusters_are_those_of_the_model(tiny_model, digits, views):
@@ -60,6 +63,34 @@ def test_a_better_clustering_than_at_random(digits, views, tiny_model):
     before = errors()
     regroup(model, images, views, neighbours=neighbours, seed=0)
     assert errors().min() < before.min()
+
+
+def test_overclusters_of_pixels_that_meet_are_grouped():
+    """Four kinds of pixels; a copy shows 1 for 0, 3 for 2, and the other way round."""
+    images = keras.Input((None, None, 4))
+    backbone = keras.Model(images, keras.layers.Activation("linear")(images))
+    model = SegmentIIC.create(backbone, k=2, k_aux=4, num_main=2, num_aux=1, bias=False)
+    model(np.zeros((1, 4, 4, 4), np.float32))
+    [aux_kernel] = model.aux.get_weights()
+    model.aux.set_weights([20 * np.eye(4, dtype="f4").reshape(aux_kernel.shape)])
+    rng = np.random.default_rng(0)
+    kinds = np.repeat(np.repeat(rng.integers(0, 4, (20, 2, 2)), 4, axis=1), 4, axis=2)
+    one_hot = np.eye(4, dtype=np.float32)
+    same_place = np.tile(np.eye(2, 3, dtype=np.float32), (20, 1, 1))
+    batch = (
+        one_hot[kinds],
+        (one_hot[kinds ^ 1],),
+        (same_place,),
+        np.ones(kinds.shape, np.float32),
+    )
+    batches = tf.data.Dataset.from_tensors(batch)
+    found = regroup_maps(model, batches, reach=0)
+    assert found.information[0] == pytest.approx(np.log(2), abs=0.02)
+    soft = model.main(one_hot[kinds]).numpy()
+    for head in range(2):
+        group = soft[..., head, :].argmax(-1)
+        assert len(set(group[kinds < 2])) == len(set(group[kinds >= 2])) == 1
+        assert group[kinds < 2][0] != group[kinds >= 2][0]
 
 
 def blocks(*groups):
