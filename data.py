@@ -606,7 +606,8 @@ class MapRecipe:
         batch: Windows per step where the user does not say.
         least_k_aux: Clusters of each auxiliary sub-head at least, where the user does
             not say.
-        lamb_aux: λ of the auxiliary sub-heads where the user does not say.
+        lamb_aux: λ of the auxiliary sub-heads where the user does not say; None for the
+            usual.
         scenes: Whether pictures are of scenes, see ``cells.find_cells``.
     """
 
@@ -616,7 +617,7 @@ class MapRecipe:
     neighbours: int = 0
     batch: int = 16
     least_k_aux: int = 0
-    lamb_aux: float = 1.0
+    lamb_aux: float | None = None
     scenes: bool = False
 
     def views(self, channels: int, replaced: dict[str, Any]) -> MapViews:
@@ -705,6 +706,12 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
         UserError: If the pictures are not what is needed.
     """
     name = options.recipe or "pictures"
+    require(
+        options.folder is None and options.array is None,
+        f"the recipe {name} groups pixels: its pictures are data.images",
+        folder=options.folder,
+        array=options.array,
+    )
     require(
         name in MAP_RECIPES,
         f"data.recipe must be one of {', '.join(MAP_RECIPES)} for data.images",

@@ -54,6 +54,7 @@ from iic_tf.pictures import (
 from iic_tf.pipeline import evaluation_batches, training_batches
 
 BY_LOSS = "lowest loss"
+BY_COPIES = "most information about copies"
 BY_LABEL = "lowest error, which uses labels"
 
 
@@ -752,7 +753,7 @@ def assess_maps(
             knows most about some pairs.
     """
     health = task.health(model, options)
-    by_loss = (health.best if lowest is None else lowest), BY_LOSS
+    by_loss = (health.best, BY_COPIES) if lowest is None else (lowest, BY_LOSS)
     scorer = task.scorer(model, options)
     if scorer is None:
         return PixelGroups(health, *(settled or by_loss))

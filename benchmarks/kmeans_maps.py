@@ -120,6 +120,9 @@ def main() -> None:
     )
     [pictures] = source.splits.values()
     labels = pictures.labels or []
+    highest = max(int(known.max()) for x in labels if (known := x[x != IGNORE]).size)
+    if highest >= arguments.k:
+        parser.error(f"--k must be at least the {highest + 1} classes of the masks")
     for name in arguments.features:
         describe = FEATURES[name]
         each = PIXELS // len(pictures.images)

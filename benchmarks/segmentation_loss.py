@@ -128,7 +128,8 @@ def peak() -> float:
 
 def memory(form: str, path: Path, reach: int, collapsed: bool) -> float:
     """Peak memory in MB of a step on stored maps, beyond what it begins with."""
-    FORMS[form](make_maps(1, 2 * reach, 2), reach, collapsed)()  # loads all libraries
+    few = make_maps(1, 2 * reach + 2, 2)
+    FORMS[form](few, reach, collapsed)()  # loads all libraries
     step = FORMS[form](tuple(np.load(path)), reach, collapsed)
     before = peak()
     step()

@@ -54,6 +54,7 @@ class ClusterTask:
     photographs: bool = False
 
     num_reported = 10_000
+    """Images scored at a report where the user does not say."""
 
     @property
     def seen_shape(self) -> tuple[int | None, int | None, int]:

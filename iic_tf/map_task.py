@@ -175,6 +175,7 @@ class MapTask:
     scenes: bool = False
 
     num_reported = 200
+    """Pictures scored at a report where the user does not say."""
 
     @property
     def seen_shape(self) -> tuple[int | None, int | None, int]:

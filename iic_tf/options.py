@@ -167,8 +167,8 @@ class DataOptions:
     given."""
 
     channels: int | None = None
-    """Channels that the images of data.folder are brought to: 1 for grey, 3 for colour;
-    if not given 1 where all of them are grey."""
+    """Channels that the images of data.folder and data.images are brought to: 1 for
+    grey, 3 for colour; if not given 1 where all of them are grey."""
 
     protocol: Literal["all", "holdout"] = "all"
     """all: train and evaluate on all images (train + test, as published); holdout:
@@ -183,7 +183,8 @@ class DataOptions:
 
     batch: int | None = None
     """Distinct images per step, over all devices; if not given 500, or a quarter of the
-    images where there are fewer than 2,000."""
+    images where there are fewer than 2,000. Of pictures whose pixels are grouped,
+    windows; if not given what suits the recipe."""
 
     repeats: int = 2
     """Perturbed copies r per image and step."""

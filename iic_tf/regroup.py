@@ -27,7 +27,8 @@ from iic_tf.pipeline import Views, evaluation_batches
 from iic_tf.warp import warp
 
 MAX_FITTED = 20_000
-"""Main sub-heads are fitted to at most so many images: more would not change them."""
+"""Main sub-heads are fitted to about so many images, or places of label maps: more
+would not change them."""
 
 COPIES_WEIGHT = 2.0
 """Weight of a pair of copies beside a pair of neighbours, where both are counted."""
