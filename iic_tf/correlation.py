@@ -201,6 +201,20 @@ def _cross_spectrum(
     return tf.stack((product(one, other), product(one, turned)), axis=3)
 
 
+def _at_displacements(
+    cross: tf.Tensor, axes: tuple[_Axis, _Axis], reach: int
+) -> tf.Tensor:
+    """Fourier transform back to the displacements, ``(h, (2 T + 1)², k, k)``."""
+    rows, columns = axes
+    h, half, *_, k = cross.shape
+    number = 2 * reach + 1
+    back = tf.constant(_from_all(columns, number), cross.dtype)
+    cross = tf.matmul(back, tf.reshape(cross, (h, half, -1, k * k)))
+    back = tf.constant(_from_half(rows, number), cross.dtype)
+    cross = tf.matmul(back, tf.reshape(cross, (h, 2 * half, -1)))
+    return tf.reshape(cross, (h, number * number, k, k))
+
+
 def _sum_over_parts(
     function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
     first: tf.Tensor,
@@ -279,16 +293,10 @@ def displaced_joints(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.T
         return summed_joint(first, second, reach=0)[:, None]
     _, height, width, h, k = first.shape
     axes = _Axis.of(height, reach), _Axis.of(width, reach)
-    frequencies = h, axes[0].length // 2 + 1, axes[1].length
-    cross = _sum_over_parts(
-        lambda first, second: _cross_spectrum(first, second, axes, reach),
-        first,
-        second,
-        shape=(*frequencies, 2, k, k),
-    )
-    number = 2 * reach + 1
-    back = tf.constant(_from_all(axes[1], number), first.dtype)
-    cross = tf.matmul(back, tf.reshape(cross, (*frequencies[:2], -1, k * k)))
-    back = tf.constant(_from_half(axes[0], number), first.dtype)
-    cross = tf.matmul(back, tf.reshape(cross, (h, 2 * frequencies[1], -1)))
-    return tf.reshape(cross, (h, number * number, k, k))
+
+    def joints(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        cross = _cross_spectrum(first, second, axes, reach)
+        return _at_displacements(cross, axes, reach)
+
+    shape = (h, (2 * reach + 1) ** 2, k, k)
+    return _sum_over_parts(joints, first, second, shape=shape)
