@@ -223,6 +223,9 @@ def test_new_pictures_are_labelled_by_a_stored_run(folders, out, capsys):
     again = json.loads((run / "evaluation-2" / "summary.json").read_text())
     first = json.loads((run / "summary.json").read_text())
     np.testing.assert_allclose(again["errors"], first["errors"], atol=1e-4)
+    capsys.readouterr()
+    assert models_iic.main(["evaluate", str(run), f"--data.folder={folders[0]}"]) == 2
+    assert "groups the pixels of pictures" in capsys.readouterr().err
 
 
 @pytest.mark.slow
