@@ -2,13 +2,15 @@
 
 ``python benchmarks/kmeans_maps.py --images FOLDER --masks FOLDER --k 3 --seeds 0 1 2``
 prints pixel accuracy and mean IoU after a one-to-one match of clusters and classes, on
-all pictures. Centres are found on some of the pixels, as in the paper's baselines.
+all pictures, or with ``--holdout`` on those of the folder ``test``, with centres and
+match from the others. Centres are found on some of the pixels, as in the paper's
+baselines.
 """
 
 import argparse
 import ast
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -17,7 +19,7 @@ import numpy as np
 from scipy import ndimage
 from sklearn.cluster import MiniBatchKMeans
 
-from iic_tf.map_folder import IGNORE
+from iic_tf.map_folder import IGNORE, Pictures, all_of
 from iic_tf.metrics import accuracy, class_iou, contingency, match_one_to_one
 from iic_tf.sources import from_pictures
 
@@ -93,12 +95,37 @@ def sift(picture: np.ndarray, *, cell: int = 4) -> np.ndarray:
     return found / np.maximum(np.linalg.norm(found, axis=-1, keepdims=True), 1e-6)
 
 
-FEATURES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+Describe = Callable[[np.ndarray], np.ndarray]
+
+FEATURES: dict[str, Describe] = {
     "colours": colours,
     "colours and places": colours_and_places,
     "filter bank": filters,
     "dense SIFT": sift,
 }
+
+
+def scaled(describe: Describe, mean: np.ndarray, spread: np.ndarray) -> Describe:
+    """The same with mean 0 and variance 1."""
+    return lambda picture: (describe(picture) - mean) / spread
+
+
+def count(
+    models: Sequence[MiniBatchKMeans],
+    pictures: Pictures,
+    describe: Describe,
+    *,
+    k: int,
+) -> np.ndarray:
+    """Pixels of each cluster and class, for each model, ``(models, k, k)``."""
+    tables = np.zeros((len(models), k, k), np.int64)
+    for picture, truth in zip(pictures.images, pictures.labels or (), strict=True):
+        known = truth != IGNORE
+        points = describe(picture)[known]
+        for table, model in zip(tables, models, strict=True):
+            clusters = model.predict(points)
+            table += contingency(clusters, truth[known], num_clusters=k, num_classes=k)
+    return tables
 
 
 def main() -> None:
@@ -110,6 +137,7 @@ def main() -> None:
     parser.add_argument("--ignore", type=int, default=IGNORE)
     parser.add_argument("--k", type=int, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--holdout", action="store_true", help="score the folder test")
     parser.add_argument("--features", nargs="+", choices=FEATURES, default=[*FEATURES])
     arguments = parser.parse_args()
     source = from_pictures(
@@ -117,45 +145,40 @@ def main() -> None:
         masks=arguments.masks,
         ignore=arguments.ignore,
         merge=arguments.merge and ast.literal_eval(arguments.merge),
+        split=arguments.holdout,
     )
-    [pictures] = source.splits.values()
-    labels = pictures.labels or []
+    splits = dict(source.splits)
+    test = splits.pop("test", None)
+    train = all_of(list(splits.values()))
+    labels = [*(train.labels or ()), *(test.labels or () if test else ())]
     highest = max(int(known.max()) for x in labels if (known := x[x != IGNORE]).size)
     if highest >= arguments.k:
         parser.error(f"--k must be at least the {highest + 1} classes of the masks")
     for name in arguments.features:
         describe = FEATURES[name]
-        each = PIXELS // len(pictures.images)
+        each = PIXELS // len(train.images)
         rng = np.random.default_rng(0)
         some = []
-        for picture in pictures.images:
+        for picture in train.images:
             found = describe(picture)
             found = found.reshape(-1, found.shape[-1])
             some.append(found[rng.choice(len(found), min(each, len(found)), False)])
         sample = np.concatenate(some)
-        mean, spread = sample.mean(axis=0), sample.std(axis=0)
-        if name != "filter bank":
-            mean, spread = np.zeros_like(mean), np.ones_like(spread)
+        if describe is filters:  # which differ in their units
+            mean, spread = sample.mean(axis=0), sample.std(axis=0)
+            describe = scaled(describe, mean, spread)
+            sample = (sample - mean) / spread
         models = [
             MiniBatchKMeans(
                 arguments.k, n_init=5, batch_size=10_000, random_state=seed
-            ).fit((sample - mean) / spread)
+            ).fit(sample)
             for seed in arguments.seeds
         ]
-        tables = np.zeros((len(models), arguments.k, arguments.k), np.int64)
-        for picture, truth in zip(pictures.images, labels, strict=True):
-            known = truth != IGNORE
-            points = (describe(picture)[known] - mean) / spread
-            for table, model in zip(tables, models, strict=True):
-                table += contingency(
-                    model.predict(points),
-                    truth[known],
-                    num_clusters=arguments.k,
-                    num_classes=arguments.k,
-                )
+        mapped = count(models, train, describe, k=arguments.k)
+        scored = count(models, test, describe, k=arguments.k) if test else mapped
         told = []
-        for table in tables:
-            mapping = match_one_to_one(table)
+        for seen, table in zip(mapped, scored, strict=True):
+            mapping = match_one_to_one(seen)
             iou = np.nanmean(class_iou(table, mapping))
             told.append(f"{accuracy(table, mapping):.4f} / {iou:.4f}")
         print(
