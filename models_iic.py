@@ -441,7 +441,9 @@ def evaluate(words: Sequence[str]) -> int:
         return 0
     folder = find_run(words[0], out=Path(Options().out), what="evaluate")
     facts = json.loads((folder / MANIFEST_FILE).read_text())
-    stored = ["--config", str(folder / OPTIONS_FILE)]
+    options = _parse_words(
+        ["--config", str(folder / OPTIONS_FILE), *_instead(words, facts), *words[1:]]
+    )
     _check_backend()
     with _quiet_start():
         import data
@@ -449,17 +451,8 @@ def evaluate(words: Sequence[str]) -> int:
         from iic_tf.checkpoints import fingerprint
         from iic_tf.console import console
 
-    of_maps = data.is_of_maps(_parse_words(stored).data)
-    right, *wrong = ("images", "folder", "array") if of_maps else ("folder", "images")
-    named = {word.split("=", 1)[0] for word in words}
-    require(
-        not named & {f"--data.{place}" for place in wrong},
-        f"this run groups {'the pixels of pictures' if of_maps else 'images'}: name "
-        f"others with --data.{right}",
-        run=str(folder),
-    )
-    options = _parse_words([*stored, *_instead(words, facts), *words[1:]])
     options, _, source, task = _load(options, train=False)
+    of_maps = data.is_of_maps(options.data)
     console.print(f"Groups:   {task.num_evaluated:,} of them")
     if fingerprint(task.material(options)) != facts["data_fingerprint"]:
         told = f"{source.origin}, not the very set that the run was trained on"

@@ -96,6 +96,7 @@ def sift(picture: np.ndarray, *, cell: int = 4) -> np.ndarray:
 
 
 Describe = Callable[[np.ndarray], np.ndarray]
+"""Of a picture, ``(height, width, channels)``, to numbers of each of its pixels."""
 
 FEATURES: dict[str, Describe] = {
     "colours": colours,
@@ -106,7 +107,7 @@ FEATURES: dict[str, Describe] = {
 
 
 def scaled(describe: Describe, mean: np.ndarray, spread: np.ndarray) -> Describe:
-    """The same with mean 0 and variance 1."""
+    """The same numbers less their mean, in units of their spread."""
     return lambda picture: (describe(picture) - mean) / spread
 
 

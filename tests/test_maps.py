@@ -225,7 +225,7 @@ def test_new_pictures_are_labelled_by_a_stored_run(folders, out, capsys):
     np.testing.assert_allclose(again["errors"], first["errors"], atol=1e-4)
     capsys.readouterr()
     assert models_iic.main(["evaluate", str(run), f"--data.folder={folders[0]}"]) == 2
-    assert "groups the pixels of pictures" in capsys.readouterr().err
+    assert "groups pixels: its pictures are data.images" in capsys.readouterr().err
 
 
 @pytest.mark.slow
