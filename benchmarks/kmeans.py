@@ -17,6 +17,7 @@ from sklearn.decomposition import PCA
 
 from iic_tf.metrics import matched_errors
 from iic_tf.neighbours import describe_photographs
+from iic_tf.options import UserError
 from iic_tf.sources import from_dir
 from iic_tf.splits import apply_protocol
 
@@ -58,4 +59,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"{Path(__file__).name}: error: {error}")

@@ -21,6 +21,7 @@ from sklearn.cluster import MiniBatchKMeans
 
 from iic_tf.map_folder import IGNORE, Pictures, all_of
 from iic_tf.metrics import accuracy, class_iou, contingency, match_one_to_one
+from iic_tf.options import UserError
 from iic_tf.sources import from_pictures
 
 PIXELS = 400_000
@@ -189,4 +190,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"{Path(__file__).name}: error: {error}")

@@ -21,6 +21,7 @@ from iic_tf.losses import mutual_information
 from iic_tf.map_folder import IGNORE, Pictures
 from iic_tf.metrics import contingency
 from iic_tf.neighbours import find_neighbours
+from iic_tf.options import UserError
 from iic_tf.sources import from_dir, from_pictures
 from iic_tf.splits import Split, apply_protocol
 
@@ -119,4 +120,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"{Path(__file__).name}: error: {error}")
