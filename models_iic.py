@@ -395,8 +395,9 @@ EVALUATE_USAGE = """usage: models_iic.py evaluate RUN [options]
 
 Applies the model of a finished run to its own images, or to others: predict RUN FOLDER,
 or as in --data.folder NEW or --data.images NEW; the options of the run hold unless said
-otherwise. Pictures, assignments.csv or label maps and overlays, and summary.json go to
-a new folder inside the run's."""
+otherwise. Many images of another place, light or camera: --report.adapt true. Pictures,
+assignments.csv or label maps and overlays, and summary.json go to a new folder inside
+the run's."""
 
 
 def _instead(words: Sequence[str], facts: dict[str, Any]) -> list[str]:
@@ -464,6 +465,8 @@ def evaluate(words: Sequence[str]) -> int:
         else:
             others = dataclasses.replace(task.protocol, words=told)
             task = dataclasses.replace(task, protocol=others)
+    if options.report.adapt:
+        console.print("Adapted:  batch normalisation, to what is grouped")
     chosen_anew = any(word.startswith("--report.choose") for word in words)
     apply: Any = utils.evaluate_maps if of_maps else utils.evaluate
     place = apply(folder, task, options, keep_choice=not chosen_anew)

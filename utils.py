@@ -23,7 +23,7 @@ from iic_tf.console import clock, console
 from iic_tf.curves import draw_comparison
 from iic_tf.folders import OPTIONS_FILE, make_run_folder
 from iic_tf.health import Health, information_words, measure
-from iic_tf.inference import compile_predict, evaluate_pairs
+from iic_tf.inference import adapt, compile_predict, evaluate_pairs
 from iic_tf.job import Trained, run_prefix
 from iic_tf.map_inference import clusters_of
 from iic_tf.map_pipeline import training_map_batches
@@ -98,22 +98,24 @@ def assess(
     """Groups all evaluation images and, where they have labels, scores the groups.
 
     Args:
-        model: The network.
+        model: The network; it is adapted to the evaluation images where that is asked.
         task: Images and what is done to them.
-        options: ``report.match``, ``choose`` and ``double``, and ``seed`` are read.
+        options: ``report`` and ``seed`` are read.
         settled: The sub-head handed over and what chose it, where that is settled.
     """
     split = task.protocol.evaluate
+    scorer = task.scorer(model, options)
+    known = None if scorer is None else scorer.mapping_on()
+    if options.report.adapt:
+        adapt(model, task.evaluation_views(options))
     pairs = evaluation_batches(
         split.images, task.views, pairs=True, batch=EVALUATION_BATCH, seed=options.seed
     )
     soft, joint = evaluate_pairs(compile_predict(model), pairs)
     health = measure(joint)
-    scorer = task.scorer(model, options)
     if scorer is None or split.labels is None:
         return Groups(soft, health, *(settled or (health.best, BY_LOSS)))
 
-    known = scorer.mapping_on()
     clusters, k = soft.argmax(-1), health.num_clusters
     scores = clustering_scores(clusters, split.labels, num_clusters=k, mapping_on=known)
     errors, doubled = 1 - scores[options.report.match], None
@@ -138,6 +140,12 @@ def assess(
 
 
 # ------------------------------------------------------------------------------ words
+
+
+def _scored_on(task: ClusterTask | MapTask, options: Options) -> str:
+    """Which images are scored, and what of them the network has been given."""
+    adapted = ", to which batch normalisation is adapted" * options.report.adapt
+    return task.words + adapted
 
 
 def sub_head_table(
@@ -407,7 +415,7 @@ def summarise(groups: Groups, task: ClusterTask, options: Options) -> dict[str, 
         and {name: values.tolist() for name, values in groups.scores.items()},
         "recall": recall,
         "images": len(groups.soft),
-        "scored_on": task.protocol.words,
+        "scored_on": _scored_on(task, options),
     }
 
 
@@ -430,7 +438,7 @@ def tell(groups: Groups, task: ClusterTask, options: Options) -> None:
     if groups.errors is not None:
         console.print(
             f"Errors after {options.report.match} matching of clusters and classes, on "
-            f"all {len(groups.soft):,} images of {task.protocol.words}:"
+            f"all {len(groups.soft):,} images of {_scored_on(task, options)}:"
         )
     for line in sub_head_table(
         health.information,
@@ -745,9 +753,10 @@ def assess_maps(
     """Groups the pixels of all evaluation pictures and, with label maps, scores them.
 
     Args:
-        model: The network.
+        model: The network; once its health is known it is adapted to the evaluation
+            pictures where that is asked.
         task: Pictures and what is done to them.
-        options: ``report.match`` and ``choose`` are read.
+        options: ``report`` is read.
         settled: The sub-head handed over and what chose it, where that is settled.
         lowest: The sub-head with the lowest loss in training; if None the one that
             knows most about some pairs.
@@ -755,9 +764,13 @@ def assess_maps(
     health = task.health(model, options)
     by_loss = (health.best, BY_COPIES) if lowest is None else (lowest, BY_LOSS)
     scorer = task.scorer(model, options)
+    known = None if scorer is None else scorer.mapped_on()
+    if options.report.adapt:
+        adapt(model, task.evaluation_views(options))
     if scorer is None:
         return PixelGroups(health, *(settled or by_loss))
-    counts, known = scorer.tables()
+    counts = scorer.scored()
+    known = counts if known is None else known
     scores: dict[str, np.ndarray] = {
         match: np.array(
             [accuracy(*pair) for pair in zip(counts, map(find, known), strict=True)]
@@ -843,7 +856,7 @@ def summarise_maps(
         "scores": scores and {name: values.tolist() for name, values in scores.items()},
         "IoU": _iou_of_chosen(groups, task),
         "images": task.num_evaluated,
-        "scored_on": task.words,
+        "scored_on": _scored_on(task, options),
     }
 
 
@@ -983,7 +996,8 @@ def tell_of_maps(groups: PixelGroups, task: MapTask, options: Options) -> None:
         errors = 1 - groups.scores[options.report.match]
         console.print(
             f"Errors of pixels after {options.report.match} matching of clusters and "
-            f"classes, on all {task.num_evaluated:,} pictures of {task.words}:"
+            f"classes, on all {task.num_evaluated:,} pictures of "
+            f"{_scored_on(task, options)}:"
         )
     for line in sub_head_table(
         health.information, chosen=chosen, errors=errors, chosen_by=groups.chosen_by

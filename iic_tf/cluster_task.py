@@ -1,6 +1,6 @@
 """Clustering: whole images are grouped. What a run of it needs of its images."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,9 @@ from iic_tf.train import pair_losses
 
 EVALUATION_BATCH = 1000
 """Images predicted at a time."""
+
+MAX_ADAPTED = 10_000
+"""Statistics of images are taken from so many at most."""
 
 
 def subset(split: Split, at_most: int) -> Split:
@@ -161,6 +164,15 @@ class ClusterTask:
         return regroup(
             model, self.images, self.views, neighbours=prepared, seed=options.seed
         )
+
+    def evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
+        """Batches of views of some evaluation images, in random order."""
+        images = self.protocol.evaluate.images
+        order = np.random.default_rng(options.seed).permutation(len(images))
+        for [views] in evaluation_batches(
+            images, self.views, numbers=order[:MAX_ADAPTED], batch=EVALUATION_BATCH
+        ):
+            yield views
 
     def predict(self, model: ClusterIIC, *, batch_statistics: bool = False) -> Callable:
         """Compiles inference, see ``inference.compile_predict``."""

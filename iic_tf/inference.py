@@ -1,13 +1,15 @@
 """Runs a trained model over images: soft assignments, and the joints of pairs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from iic_tf.losses import joint_distribution
 from iic_tf.metrics import matched_errors
-from iic_tf.models import ClusterIIC
+from iic_tf.models import ClusterIIC, SegmentIIC
+from iic_tf.options import require
 from iic_tf.splits import Split
 
 
@@ -42,6 +44,61 @@ def compile_predict(
         return found
 
     return predict_and_restore
+
+
+def tracked_norms(layer: keras.Layer) -> list[keras.layers.BatchNormalization]:
+    """Batch normalisations within a layer that keep running statistics.
+
+    Args:
+        layer: Such as a backbone.
+
+    Raises:
+        UserError: If there are none.
+    """
+    inside = [part for part in layer._flatten_layers() if hasattr(part, "moving_mean")]
+    found = [norm for norm in inside if norm.momentum < 1]
+    require(
+        bool(found),
+        "report.adapt needs a network whose batch normalisation keeps running "
+        "statistics",
+        network=layer.name,
+    )
+    return found
+
+
+def adapt(model: ClusterIIC | SegmentIIC, batches: Iterable[tf.Tensor]) -> None:
+    """Gives batch normalisation the statistics of other images than it trained on.
+
+    Images of another place, light or camera fall elsewhere in the features of a
+    network; this shifts and scales them back, feature by feature (adaptive batch
+    normalisation, Li et al., arXiv 1603.04779). No label is read.
+
+    Args:
+        model: Its running statistics become the means over the batches.
+        batches: Images as the backbone takes them, in random order, lest batches are
+            of one kind each.
+
+    Raises:
+        UserError: If the network keeps no running statistics.
+    """
+    norms = tracked_norms(model.backbone)
+    running = [v for norm in norms for v in (norm.moving_mean, norm.moving_variance)]
+    momenta = [norm.momentum for norm in norms]
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def measure(images: tf.Tensor) -> list[tf.Tensor]:
+        model.backbone(images, training=True)
+        return [tf.identity(variable.value) for variable in running]
+
+    try:
+        for norm in norms:
+            norm.momentum = 0.0  # the running statistics become those of the batch
+        found = [[values.numpy() for values in measure(batch)] for batch in batches]
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+    for variable, values in zip(running, zip(*found, strict=True), strict=True):
+        variable.assign(np.mean(values, axis=0))
 
 
 def soft_assignments(predict: Callable, batches: tf.data.Dataset) -> np.ndarray:

@@ -133,17 +133,23 @@ class MapScorer:
             )
         return np.asarray(tables)
 
-    def tables(self, predict: Callable | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels scored, and those that clusters are mapped on: ``(h, k, classes)``.
+    def mapped_on(self, predict: Callable | None = None) -> np.ndarray | None:
+        """Pixels that clusters are mapped on, if others: ``(h, k, classes)``.
 
         Args:
             predict: Takes the place of the usual one.
         """
-        counts = self.counts(self._scored, predict)
-        known = counts
-        if self._mapping is not None:
-            known = self.counts(self._mapping, predict)
-        return counts, known
+        if self._mapping is None:
+            return None
+        return self.counts(self._mapping, predict)
+
+    def scored(self, predict: Callable | None = None) -> np.ndarray:
+        """Pixels scored, ``(h, k, classes)``.
+
+        Args:
+            predict: Takes the place of the usual one.
+        """
+        return self.counts(self._scored, predict)
 
     def errors(self, predict: Callable | None = None) -> np.ndarray:
         """Share of wrong pixels after the match, shape ``(h,)``; lower better.
@@ -151,9 +157,11 @@ class MapScorer:
         Args:
             predict: Takes the place of the usual one.
         """
+        tables, known = self.scored(predict), self.mapped_on(predict)
+        known = tables if known is None else known
         return np.array(
             [
-                1.0 - accuracy(table, MATCHES[self.match](known))
-                for table, known in zip(*self.tables(predict), strict=True)
+                1.0 - accuracy(table, MATCHES[self.match](seen))
+                for table, seen in zip(tables, known, strict=True)
             ]
         )

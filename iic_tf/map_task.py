@@ -1,6 +1,6 @@
 """Segmentation: pixels of pictures are grouped. What a run needs of its pictures."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -294,19 +294,32 @@ class MapTask:
             cells=prepared,
         )
 
-    def _pairs(self, options: Options, *, prepared: Any = None) -> tf.data.Dataset:
-        """Some pairs, the same at each call."""
-        number = len(self.images)
+    def _pairs(
+        self,
+        options: Options,
+        *,
+        prepared: Any = None,
+        pictures: Pictures | None = None,
+    ) -> tf.data.Dataset:
+        """Some pairs of windows, the same at each call.
+
+        Args:
+            options: ``data``, ``seed`` and ``segment.masked`` are read.
+            prepared: Places that look alike, of the pictures that train.
+            pictures: Where windows come from; the pictures that train if None.
+        """
+        pictures = pictures or self.train
+        number = len(pictures.images)
         batch = options.data.batch_for(number)
         return training_map_batches(
-            self.images,
+            pictures.images,
             self.views,
             repeats=1,
             batch=batch,
             seed=options.seed,
             start=0,
             steps=min(PAIR_STEPS, windows_per_pass(number, batch) // batch),
-            labels=self.train.labels if options.segment.masked else None,
+            labels=pictures.labels if options.segment.masked else None,
             cells=prepared,
         )
 
@@ -326,6 +339,11 @@ class MapTask:
         count = _compile_joint(model)
         joints = [count(*batch).numpy() for batch in self._pairs(options)]
         return measure(np.sum(joints, axis=0))
+
+    def evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
+        """Batches of windows of the evaluation pictures, in random order."""
+        for windows, *_ in self._pairs(options, pictures=self.evaluate):
+            yield windows
 
     def predict(self, model: SegmentIIC, *, batch_statistics: bool = False) -> Callable:
         """Compiles inference, see ``compile_maps``."""

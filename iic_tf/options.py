@@ -499,6 +499,11 @@ class ReportOptions:
     """Also score with batch normalisation by the statistics of each batch of
     evaluation images ("double evaluation")."""
 
+    adapt: bool = False
+    """Whether at the end batch normalisation takes its statistics from the evaluation
+    images: for many images of another place, light or camera than those that trained.
+    No label is read."""
+
     display: int | None = None
     """Passes over the images between pictures of each cluster's originals and copies;
     none if not given."""

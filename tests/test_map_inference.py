@@ -73,7 +73,8 @@ def test_pixels_are_counted_by_hand():
 def test_clusters_are_mapped_where_asked():
     scored = pictures([[[0, 1]]], [[[0, 1]]])
     mapping = pictures([[[0, 1]]], [[[1, 2]]])
-    counts, known = scorer(scored, mapping=mapping).tables()
-    np.testing.assert_array_equal(counts[0], [[1, 0, 0], [0, 1, 0]])
-    np.testing.assert_array_equal(known[0], [[0, 1, 0], [0, 0, 1]])
+    both = scorer(scored, mapping=mapping)
+    np.testing.assert_array_equal(both.scored()[0], [[1, 0, 0], [0, 1, 0]])
+    np.testing.assert_array_equal(both.mapped_on()[0], [[0, 1, 0], [0, 0, 1]])
+    assert scorer(scored).mapped_on() is None
     assert scorer(scored, mapping=mapping).errors() == [1]

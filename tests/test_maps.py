@@ -160,6 +160,32 @@ def test_holdout(folders, out, capsys):
     assert "2 pictures of test, which did not train, with clusters mapped" in text
 
 
+def test_a_network_is_adapted_to_the_pictures_scored(folders, out, capsys):
+    plain = words(folders, out, **{"data.protocol": "holdout", "name": "plain"})
+    assert models_iic.main(plain) in (0, 3)
+    adapted = ["--report.adapt=true", "--name=adapted"]
+    assert models_iic.main([*plain, *adapted]) in (0, 3)
+    text = capsys.readouterr().out
+    assert "on the training pictures, to which batch norm" in " ".join(text.split())
+    first, second = (
+        json.loads((out / name / "summary.json").read_text())
+        for name in ("plain", "adapted")
+    )
+    assert (
+        rows_of(out / "plain")[-1]["errors"] == rows_of(out / "adapted")[-1]["errors"]
+    )
+    assert first["scores"] != second["scores"]
+    for a, b in zip(
+        *(keras.models.load_model(out / run / "model.keras").weights
+          for run in ("plain", "adapted")),
+        strict=True,
+    ):  # fmt: skip
+        np.testing.assert_array_equal(a, b)
+    assert models_iic.main(["evaluate", str(out / "plain"), adapted[0]]) == 0
+    again = json.loads((out / "plain" / "evaluation-1" / "summary.json").read_text())
+    assert again["scores"] == second["scores"]
+
+
 def test_resumed_equals_uninterrupted(folders, out, capsys):
     near = {"data.neighbours": 2}
     assert models_iic.main(words(folders, out, name="whole", **near)) in (0, 3)
@@ -293,12 +319,11 @@ def test_pairs_are_shown(folders, out, capsys):
         ({"data.perturb.channels": "sobel"}, "data.perturb.channels must be one of"),
         ({"data.size": 32}, "data.size is for data.folder"),
         ({"report.progression": 5}, "report.progression is for images"),
+        ({"report.adapt": True, "graph.name": "network_10a", "graph.args.tracked":
+          False, "graph.args.fan_out_init": None}, "keeps running statistics"),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_in_one_sentence(folders, out, capsys, changes, sentence):
-    changes = {**changes}
-    if changes.get("graph.name"):
-        changes["graph.args.fan_out_init"] = 4
     assert models_iic.main(words(folders, out, **changes)) == 2
     assert sentence in capsys.readouterr().err
 

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 import graphs
 import models_iic
-from iic_tf.inference import compile_predict, evaluate_pairs, soft_assignments
+from iic_tf.inference import adapt, compile_predict, evaluate_pairs, soft_assignments
 from iic_tf.losses import joint_distribution
 from iic_tf.map_task import compile_maps
 from iic_tf.models import ClusterIIC, SegmentIIC
@@ -40,6 +40,52 @@ def test_statistics_of_a_batch_leave_the_running_ones_alone(tiny_model):
     np.testing.assert_allclose(
         by_batch, model(images, training=True)["main"], atol=1e-5
     )
+
+
+def test_a_network_adapted_to_images_normalises_by_them(tiny_model):
+    model = tiny_model()
+    batches = [tf.random.normal((20, 12, 12, 1), 2, 3) for _ in range(2)]
+    apart = []
+    for images in batches:
+        adapt(model, [images])
+        np.testing.assert_allclose(
+            model(images)["main"], model(images, training=True)["main"], atol=1e-5
+        )
+        adapt(model, [images])  # the call in training has moved the statistics
+        apart.append([v.numpy() for v in model.non_trainable_variables])
+    adapt(model, batches)
+    both = [v.numpy() for v in model.non_trainable_variables]
+    for together, first, second in zip(both, *apart, strict=True):
+        np.testing.assert_allclose(together, (first + second) / 2, rtol=1e-5, atol=1e-6)
+    model(batches[0], training=True)  # its momentum is what it was
+    moved = model.non_trainable_variables[0].numpy()
+    np.testing.assert_allclose(moved, 0.9 * both[0] + 0.1 * apart[0][0], rtol=1e-4)
+
+
+def test_an_adapted_network_sees_through_another_light():
+    rng = np.random.default_rng(0)
+    squares = rng.uniform(size=(16, 8, 8, 3)).astype(np.float32)
+    images = tf.image.resize(squares, (64, 64))
+    dark = 0.3 * images + (0.02, 0.05, 0.1)
+    backbone = graphs.small_maps((None, None, 3), fan_out_init=8)
+    model = SegmentIIC.create(backbone, k=4, k_aux=4, num_main=1, num_aux=0)
+    predict = compile_maps(model)
+
+    def clusters(seen):
+        return predict(seen).numpy().argmax(-1)[:, 8:-8, 8:-8]
+
+    adapt(model, [images])
+    before = clusters(images)
+    unadapted = (clusters(dark) == before).mean()
+    adapt(model, [dark])
+    assert (clusters(dark) == before).mean() > max(0.9, unadapted + 0.2)
+
+
+def test_a_network_without_running_statistics_cannot_be_adapted():
+    backbone = graphs.network_6c((24, 24, 1), tracked=False)
+    model = ClusterIIC.create(backbone, k=2, k_aux=2, num_main=1, num_aux=0)
+    with pytest.raises(UserError, match="keeps running statistics"):
+        adapt(model, [tf.zeros((2, 24, 24, 1))])
 
 
 def test_a_saved_model_predicts_the_same(tiny_model, tmp_path):

@@ -397,11 +397,15 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     np.testing.assert_allclose(again["errors"], first["errors"])
     assert again["scored_on"] == "train + test, which also trained"
     assert (out / "a" / "evaluation-1" / "confusion.png").is_file()
+    assert models_iic.main(["evaluate", str(out / "a"), "--report.adapt=true"]) == 0
+    adapted = json.loads((out / "a" / "evaluation-2" / "summary.json").read_text())
+    assert adapted["scored_on"].endswith("to which batch normalisation is adapted")
+    assert adapted["information"] != again["information"]
 
     np.save(tmp_path / "new.npy", digits[0][400:450])
     other = ["--data.array", str(tmp_path / "new.npy"), "--data.recipe=mnist"]
     assert models_iic.main(["evaluate", str(out / "a"), *other]) == 0
-    new = json.loads((out / "a" / "evaluation-2" / "summary.json").read_text())
+    new = json.loads((out / "a" / "evaluation-3" / "summary.json").read_text())
     assert new["images"] == 50 and new["errors"] is None
     assert "not the very set that the run was trained on" in new["scored_on"]
 
