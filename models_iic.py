@@ -465,8 +465,6 @@ def evaluate(words: Sequence[str]) -> int:
         else:
             others = dataclasses.replace(task.protocol, words=told)
             task = dataclasses.replace(task, protocol=others)
-    if options.report.adapt:
-        console.print("Adapted:  batch normalisation, to what is grouped")
     chosen_anew = any(word.startswith("--report.choose") for word in words)
     apply: Any = utils.evaluate_maps if of_maps else utils.evaluate
     place = apply(folder, task, options, keep_choice=not chosen_anew)

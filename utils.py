@@ -23,7 +23,7 @@ from iic_tf.console import clock, console
 from iic_tf.curves import draw_comparison
 from iic_tf.folders import OPTIONS_FILE, make_run_folder
 from iic_tf.health import Health, information_words, measure
-from iic_tf.inference import adapt, compile_predict, evaluate_pairs
+from iic_tf.inference import adapt, compile_predict, evaluate_pairs, unlikeness
 from iic_tf.job import Trained, run_prefix
 from iic_tf.map_inference import clusters_of
 from iic_tf.map_pipeline import training_map_batches
@@ -52,6 +52,9 @@ from iic_tf.pictures import (
     pair_grid,
 )
 from iic_tf.pipeline import evaluation_batches, training_batches
+
+UNLIKE = 0.1
+"""Of images whose ``unlikeness`` is larger, users are told."""
 
 BY_LOSS = "lowest loss"
 BY_COPIES = "most information about copies"
@@ -563,6 +566,28 @@ def _settled(folder: Path, *, keep: bool) -> tuple[int, str] | None:
     return before["chosen"], f"in the run, by {before['chosen_by']}"
 
 
+def _tell_if_unlike(
+    model: ClusterIIC | SegmentIIC, task: ClusterTask | MapTask, options: Options
+) -> None:
+    """Prints what helps where images are unlike those that a network was trained on.
+
+    Args:
+        model: The network.
+        task: The images.
+        options: ``data``, ``seed`` and ``report.adapt`` are read.
+    """
+    if options.report.adapt:
+        console.print("Adapted:  batch normalisation, to what is grouped")
+        return
+    apart = unlikeness(model, task.evaluation_views(options))
+    if apart > UNLIKE:
+        console.print(
+            f"Unlike:   {apart:.2f} standard deviations from what trained, in the "
+            "features of the network (another place, light or camera?). If there are "
+            "many, of all kinds, --report.adapt true adapts it to them."
+        )
+
+
 def evaluate(
     folder: Path, task: ClusterTask, options: Options, *, keep_choice: bool = True
 ) -> Path:
@@ -589,6 +614,7 @@ def evaluate(
         f"{tuple(model.backbone.input_shape[1:])}; images must lead to the same",
         shape=seen,
     )
+    _tell_if_unlike(model, task, options)
     settled = _settled(folder, keep=keep_choice)
     groups = assess(model, task, options, settled=settled)
     place = make_run_folder(folder, name=None, prefix="evaluation")
@@ -885,6 +911,7 @@ def evaluate_maps(
         f"the model of {folder} takes {channels} channels; pictures must have as many",
         channels=task.seen_shape[-1],
     )
+    _tell_if_unlike(model, task, options)
     settled = _settled(folder, keep=keep_choice)
     groups = assess_maps(model, task, options, settled=settled)
     place = make_run_folder(folder, name=None, prefix="evaluation")

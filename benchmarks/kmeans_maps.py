@@ -3,8 +3,9 @@
 ``python benchmarks/kmeans_maps.py --images FOLDER --masks FOLDER --k 3 --seeds 0 1 2``
 prints pixel accuracy and mean IoU after a one-to-one match of clusters and classes, on
 all pictures, or with ``--holdout`` on those of the folder ``test``, with centres and
-match from the others. Centres are found on some of the pixels, as in the paper's
-baselines.
+match from the others. ``--adapt`` gives the features of ``test`` the mean and spread
+that those of the others have, as ``--report.adapt`` does within a network. Centres are
+found on some of the pixels, as in the paper's baselines.
 """
 
 import argparse
@@ -112,6 +113,18 @@ def scaled(describe: Describe, mean: np.ndarray, spread: np.ndarray) -> Describe
     return lambda picture: (describe(picture) - mean) / spread
 
 
+def sample(pictures: Pictures, describe: Describe) -> np.ndarray:
+    """Numbers of some ``PIXELS`` pixels, ``(pixels, d)``."""
+    each = PIXELS // len(pictures.images)
+    rng = np.random.default_rng(0)
+    some = []
+    for picture in pictures.images:
+        found = describe(picture)
+        found = found.reshape(-1, found.shape[-1])
+        some.append(found[rng.choice(len(found), min(each, len(found)), False)])
+    return np.concatenate(some)
+
+
 def count(
     models: Sequence[MiniBatchKMeans],
     pictures: Pictures,
@@ -140,6 +153,7 @@ def main() -> None:
     parser.add_argument("--k", type=int, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--holdout", action="store_true", help="score the folder test")
+    parser.add_argument("--adapt", action="store_true", help="to the folder test")
     parser.add_argument("--features", nargs="+", choices=FEATURES, default=[*FEATURES])
     arguments = parser.parse_args()
     source = from_pictures(
@@ -151,6 +165,10 @@ def main() -> None:
     )
     splits = dict(source.splits)
     test = splits.pop("test", None)
+    if test is None and arguments.holdout:
+        parser.error("--holdout needs pictures in a folder test")
+    if test is None and arguments.adapt:
+        parser.error("--adapt needs --holdout")
     train = all_of(list(splits.values()))
     labels = [*(train.labels or ()), *(test.labels or () if test else ())]
     highest = max(int(known.max()) for x in labels if (known := x[x != IGNORE]).size)
@@ -158,26 +176,25 @@ def main() -> None:
         parser.error(f"--k must be at least the {highest + 1} classes of the masks")
     for name in arguments.features:
         describe = FEATURES[name]
-        each = PIXELS // len(train.images)
-        rng = np.random.default_rng(0)
-        some = []
-        for picture in train.images:
-            found = describe(picture)
-            found = found.reshape(-1, found.shape[-1])
-            some.append(found[rng.choice(len(found), min(each, len(found)), False)])
-        sample = np.concatenate(some)
+        points = sample(train, describe)
         if describe is filters:  # which differ in their units
-            mean, spread = sample.mean(axis=0), sample.std(axis=0)
+            mean, spread = points.mean(axis=0), points.std(axis=0)
             describe = scaled(describe, mean, spread)
-            sample = (sample - mean) / spread
+            points = (points - mean) / spread
         models = [
             MiniBatchKMeans(
                 arguments.k, n_init=5, batch_size=10_000, random_state=seed
-            ).fit(sample)
+            ).fit(points)
             for seed in arguments.seeds
         ]
-        mapped = count(models, train, describe, k=arguments.k)
-        scored = count(models, test, describe, k=arguments.k) if test else mapped
+        scored = mapped = count(models, train, describe, k=arguments.k)
+        if test:
+            if arguments.adapt:
+                others = sample(test, describe)
+                ratio = others.std(axis=0) / points.std(axis=0)
+                shift = others.mean(axis=0) - points.mean(axis=0) * ratio
+                describe = scaled(describe, shift, ratio)
+            scored = count(models, test, describe, k=arguments.k)
         told = []
         for seen, table in zip(mapped, scored, strict=True):
             mapping = match_one_to_one(seen)

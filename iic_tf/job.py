@@ -21,7 +21,7 @@ from iic_tf.console import Stopwatch, Training
 from iic_tf.curves import LearningCurve
 from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, make_run_folder
 from iic_tf.health import OFF_TRACK_SHARE
-from iic_tf.inference import tracked_norms
+from iic_tf.inference import check_can_adapt
 from iic_tf.loop import Event, StopSignal, train_loop
 from iic_tf.options import Options, as_plain, require
 from iic_tf.pipeline import Passes, plan_passes
@@ -170,7 +170,7 @@ def _build_trainer(
     with strategy.scope():
         model = task.make_model(build_backbone(), options)
         if options.report.adapt:
-            tracked_norms(model.backbone)  # to be told now, not when all is trained
+            check_can_adapt(model)  # to be told now, not when all is trained
         return Trainer(
             model,
             make_optimizer(options.train, steps=len(passes.number)),

@@ -388,7 +388,7 @@ def test_heads_train_on_different_images(out, tmp_path, capsys):
 
 @pytest.mark.pictures
 def test_a_stored_run_is_evaluated_again_and_on_other_images(
-    digits, digits_npz, out, tmp_path, capsys
+    digits, digits_npz, out, tmp_path, capsys, monkeypatch
 ):
     assert models_iic.main(words(digits_npz, out, name="a")) == 0
     first = json.loads((out / "a" / "summary.json").read_text())
@@ -401,12 +401,15 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     adapted = json.loads((out / "a" / "evaluation-2" / "summary.json").read_text())
     assert adapted["scored_on"].endswith("to which batch normalisation is adapted")
     assert adapted["information"] != again["information"]
+    assert "Adapted:" in capsys.readouterr().out
 
+    monkeypatch.setattr(utils, "UNLIKE", 0.0)
     np.save(tmp_path / "new.npy", digits[0][400:450])
     other = ["--data.array", str(tmp_path / "new.npy"), "--data.recipe=mnist"]
     assert models_iic.main(["evaluate", str(out / "a"), *other]) == 0
     new = json.loads((out / "a" / "evaluation-3" / "summary.json").read_text())
     assert new["images"] == 50 and new["errors"] is None
+    assert "--report.adapt true adapts" in " ".join(capsys.readouterr().out.split())
     assert "not the very set that the run was trained on" in new["scored_on"]
 
     np.save(tmp_path / "small.npy", digits[0][:50, :20, :20])
