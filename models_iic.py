@@ -454,7 +454,6 @@ def evaluate(words: Sequence[str]) -> int:
 
     options, _, source, task = _load(options, train=False)
     of_maps = data.is_of_maps(options.data)
-    console.print(f"Groups:   {task.num_evaluated:,} of them")
     if fingerprint(task.material(options)) != facts["data_fingerprint"]:
         told = f"{source.origin}, not the very set that the run was trained on"
         mapping = task.mapping if of_maps else task.protocol.mapping
@@ -465,6 +464,7 @@ def evaluate(words: Sequence[str]) -> int:
         else:
             others = dataclasses.replace(task.protocol, words=told)
             task = dataclasses.replace(task, protocol=others)
+    console.print(f"Groups:   {task.num_evaluated:,} of {task.words}")
     chosen_anew = any(word.startswith("--report.choose") for word in words)
     apply: Any = utils.evaluate_maps if of_maps else utils.evaluate
     place = apply(folder, task, options, keep_choice=not chosen_anew)

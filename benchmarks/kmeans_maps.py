@@ -165,8 +165,6 @@ def main() -> None:
     )
     splits = dict(source.splits)
     test = splits.pop("test", None)
-    if test is None and arguments.holdout:
-        parser.error("--holdout needs pictures in a folder test")
     if test is None and arguments.adapt:
         parser.error("--adapt needs --holdout")
     train = all_of(list(splits.values()))

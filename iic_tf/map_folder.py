@@ -6,7 +6,7 @@ read is skipped and named.
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -54,7 +54,7 @@ class Pictures:
             where there are no label maps at all.
         names: Name of each picture.
         unreadable: Name and reason of each that was skipped.
-        kept: Where they are kept and how much they take, in words.
+        kept: Where they are kept, in words.
     """
 
     images: Sequence[np.ndarray]
@@ -94,8 +94,15 @@ def all_of(parts: Sequence[Pictures]) -> Pictures:
         list(chain(*labels)) if len(labels) == len(parts) else None,
         tuple(chain(*(part.names for part in parts))),
         tuple(chain(*(part.unreadable for part in parts))),
-        parts[0].kept,
+        " and ".join(sorted({part.kept for part in parts})),
     )
+
+
+def describe_kept(parts: Collection[Pictures]) -> str:
+    """Where pictures are kept and how much they take, in words."""
+    whole = all_of(list(parts))
+    size = sum(image.nbytes for image in whole.images)
+    return f"{whole.kept}, {size / 1e6:,.0f} MB"
 
 
 class _Shelf:
@@ -122,9 +129,8 @@ class _Shelf:
 
     def arrays(self) -> tuple[list[np.ndarray], str]:
         """All arrays in order, and where they are in words."""
-        size = f"{self.size / 1e6:,.0f} MB"
         if self._file is None:
-            return self._arrays, f"in memory, {size}"
+            return self._arrays, "in memory"
         self._file.flush()
         flat = np.memmap(self._file.name, np.uint8, "r")
         self._file.close()  # gone from the folder; mapped until the process ends
@@ -133,7 +139,7 @@ class _Shelf:
         found = [
             part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)
         ]
-        return found, f"in a file in {tempfile.gettempdir()}, {size}"
+        return found, f"in a file in {tempfile.gettempdir()}"
 
 
 def decode_picture(path: Path, *, channels: int = 3, scale: float = 1.0) -> np.ndarray:

@@ -38,6 +38,7 @@ from iic_tf.map_folder import (
     Pictures,
     decode_labels,
     decode_picture,
+    describe_kept,
     find_items,
     read_pictures,
     shrink,
@@ -582,8 +583,7 @@ def from_pictures(
             names=names,
             highest_class=int(max(classes_found, default=0)),
         )
-    kept = {part.kept for part in splits.values()}
-    origin = f"{images}, {'; '.join(sorted(kept))}"
+    origin = f"{images}, {describe_kept(splits.values())}"
     told = ". ".join(advice) or None
     return MapSource(splits, origin, told, tuple(names) if names else None)
 
@@ -645,8 +645,8 @@ def from_coco_stuff(
         )
         for name, some in groups.items()
     }
-    kept = "; ".join(sorted({part.kept for part in splits.values()}))
-    return MapSource(splits, f"{root}, {kept}", _told(splits), names)
+    origin = f"{root}, {describe_kept(splits.values())}"
+    return MapSource(splits, origin, _told(splits), names)
 
 
 def from_potsdam(
@@ -678,5 +678,5 @@ def from_potsdam(
         for split, items in lists.items()
         if items
     }
-    kept = "; ".join(sorted({part.kept for part in splits.values()}))
-    return MapSource(splits, f"{root}, {kept}", _told(splits), names)
+    origin = f"{root}, {describe_kept(splits.values())}"
+    return MapSource(splits, origin, _told(splits), names)
