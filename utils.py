@@ -510,6 +510,8 @@ def hand_over(trained: Trained, task: ClusterTask, options: Options) -> Health:
     split, folder = task.protocol.evaluate, trained.folder
     with trained.watch.time("results"):
         _save_model(trained)
+        if options.data.protocol == "holdout":
+            _tell_if_unlike(trained.model, task, options)
         groups = assess(trained.model, task, options)
         write_assignments(
             folder / "assignments.csv",
@@ -584,7 +586,8 @@ def _tell_if_unlike(
         console.print(
             f"Unlike:   {apart:.2f} standard deviations from what trained, in the "
             "features of the network (another place, light or camera?). If there are "
-            "many, of all kinds, --report.adapt true adapts it to them."
+            "many, of all kinds, evaluate and predict with --report.adapt true adapt "
+            "it to them."
         )
 
 
@@ -860,6 +863,8 @@ def hand_over_maps(trained: Trained, task: MapTask, options: Options) -> Health:
     folder, model = trained.folder, trained.model
     with trained.watch.time("results"):
         _save_model(trained)
+        if options.data.protocol == "holdout":
+            _tell_if_unlike(model, task, options)
         groups = assess_maps(model, task, options, lowest=trained.lowest)
         lines = draw_maps(folder, model, groups, task, options, title=folder.name)
     _conclude(trained, summarise_maps(groups, task, options), lines)

@@ -17,6 +17,7 @@ from test_coco_stuff import write_pair
 import data
 import graphs
 import models_iic
+import utils
 from iic_tf import patches
 from iic_tf.map_folder import IGNORE, decode_labels
 
@@ -150,7 +151,8 @@ def test_pixels_without_a_class_train_not_only_where_asked(folders, out):
 
 
 @pytest.mark.slow
-def test_holdout(folders, out, capsys):
+def test_holdout(folders, out, capsys, monkeypatch):
+    monkeypatch.setattr(utils, "UNLIKE", 0.0)
     assert models_iic.main(words(folders, out, **{"data.protocol": "holdout"})) in (
         0,
         3,
@@ -158,6 +160,7 @@ def test_holdout(folders, out, capsys):
     text = capsys.readouterr().out
     assert "Pictures: 6 for training" in text
     assert "2 pictures of test, which did not train, with clusters mapped" in text
+    assert "with --report.adapt true adapt" in " ".join(text.split())
 
 
 def test_a_network_is_adapted_to_the_pictures_scored(folders, out, capsys):

@@ -409,7 +409,7 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     assert models_iic.main(["evaluate", str(out / "a"), *other]) == 0
     new = json.loads((out / "a" / "evaluation-3" / "summary.json").read_text())
     assert new["images"] == 50 and new["errors"] is None
-    assert "--report.adapt true adapts" in " ".join(capsys.readouterr().out.split())
+    assert "--report.adapt true adapt" in " ".join(capsys.readouterr().out.split())
     assert "not the very set that the run was trained on" in new["scored_on"]
 
     np.save(tmp_path / "small.npy", digits[0][:50, :20, :20])
