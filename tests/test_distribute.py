@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import graphs
 from iic_tf import distribute
+from iic_tf.inference import adapt
 from iic_tf.map_folder import IGNORE
 from iic_tf.map_pipeline import MapViews, training_map_batches
 from iic_tf.models import SegmentIIC
@@ -142,6 +143,19 @@ def test_gradient_of_two_replicas_is_that_of_one(
         np.testing.assert_allclose(a, b, atol=1e-5)
     # a gradient that is twice as large would be told apart
     assert max(np.abs(gradient).max() for gradient in single) > 1e-3
+
+
+def test_a_network_on_two_replicas_is_adapted_as_on_one(two_devices, tiny_model):
+    one = tiny_model()
+    with two_devices.scope():
+        two = tiny_model()
+    two.set_weights(one.get_weights())
+    images = tf.random.normal((20, 12, 12, 1), 2, 3)
+    for model in (one, two):
+        adapt(model, [images])
+    for a, b in zip(one.weights, two.weights, strict=True):
+        for replica in b.value.values:
+            np.testing.assert_allclose(a, replica, atol=1e-6)
 
 
 @pytest.mark.parametrize(
