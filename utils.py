@@ -56,6 +56,9 @@ from iic_tf.pipeline import evaluation_batches, training_batches
 UNLIKE = 0.1
 """Of images whose ``unlikeness`` is larger, users are told."""
 
+MIN_UNLIKE = 50
+"""Of fewer images what they show counts for more than their light."""
+
 BY_LOSS = "lowest loss"
 BY_COPIES = "most information about copies"
 BY_LABEL = "lowest error, which uses labels"
@@ -580,6 +583,8 @@ def _tell_if_unlike(
     """
     if options.report.adapt:
         console.print("Adapted:  batch normalisation, to what is grouped")
+        return
+    if task.num_evaluated < MIN_UNLIKE:
         return
     apart = unlikeness(model, task.evaluation_views(options))
     if apart > UNLIKE:

@@ -153,6 +153,7 @@ def test_pixels_without_a_class_train_not_only_where_asked(folders, out):
 @pytest.mark.slow
 def test_holdout(folders, out, capsys, monkeypatch):
     monkeypatch.setattr(utils, "UNLIKE", 0.0)
+    monkeypatch.setattr(utils, "MIN_UNLIKE", 2)
     assert models_iic.main(words(folders, out, **{"data.protocol": "holdout"})) in (
         0,
         3,
