@@ -61,8 +61,12 @@ def symmetrise(joint: tf.Tensor, *, detached: bool = False) -> tf.Tensor:
     return tf.math.divide_no_nan(joint, tf.stop_gradient(total) if detached else total)
 
 
+def _at_least_floor(p: tf.Tensor) -> tf.Tensor:
+    return tf.where(p < FLOOR, tf.constant(FLOOR, p.dtype), p)
+
+
 def _log(p: tf.Tensor) -> tf.Tensor:
-    return tf.math.log(tf.where(p < FLOOR, tf.constant(FLOOR, p.dtype), p))
+    return tf.math.log(_at_least_floor(p))
 
 
 def iic_loss(
@@ -88,12 +92,13 @@ def iic_loss(
         Loss in nats, shape ``(...)``. For ``lamb`` 1 it lies in ``[-ln k, 0]``;
         perfect balanced clusters give ``-(2 lamb - 1) ln k``.
     """
+    # No tensor is used more than twice. The gradients of three uses TensorFlow adds in
+    # an order that depends on which is there first, and two runs of a seed would part.
     p = symmetrise(joint, detached=detached)
     log_rows = _log(tf.reduce_sum(p, axis=-1, keepdims=True))
-    log_columns = _log(tf.reduce_sum(p, axis=-2, keepdims=True))
-    log_p = _log(p)
-    p = tf.where(p < FLOOR, tf.constant(FLOOR, p.dtype), p)
-    return -tf.reduce_sum(p * (log_p - lamb * (log_rows + log_columns)), axis=(-2, -1))
+    log_marginals = log_rows + tf.linalg.matrix_transpose(log_rows)
+    p = _at_least_floor(p)
+    return -tf.reduce_sum(p * (tf.math.log(p) - lamb * log_marginals), axis=(-2, -1))
 
 
 EMPTY = 1e-5

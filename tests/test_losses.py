@@ -130,6 +130,24 @@ def test_value_and_gradient_are_finite_where_pairs_never_meet():
     assert np.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("detached", [False, True])
+def test_gradients_are_added_in_one_order_only(detached):
+    # TensorFlow adds three gradients in an order that depends on which is there first
+
+    @tf.function(autograph=False)
+    def gradient(first, second):
+        with tf.GradientTape() as tape:
+            tape.watch((first, second))
+            joint = losses.segmentation_joint(first, second, reach=1)
+            loss = losses.segmentation_loss(joint, 1.5, detached=detached)
+        return tape.gradient(loss, (first, second))
+
+    maps = tf.nn.softmax(tf.random.normal((2, 6, 6, 1, 3)))
+    graph = gradient.get_concrete_function(maps, maps).graph
+    added = [len(node.inputs) for node in graph.get_operations() if node.type == "AddN"]
+    assert added and max(added) == 2
+
+
 def test_one_hot_in_float32_is_finite():
     z = tf.constant(ONE_HOT[:, None], tf.float32)
     value = losses.iic_loss(losses.joint_distribution(z, z)).numpy()[0]
