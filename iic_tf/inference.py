@@ -1,7 +1,9 @@
 """Runs a trained model over images: soft assignments, and the joints of pairs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -10,6 +12,17 @@ from iic_tf.metrics import matched_errors
 from iic_tf.models import ClusterIIC, SegmentIIC
 from iic_tf.options import require
 from iic_tf.splits import Split
+
+
+@contextmanager
+def kept_statistics(model: ClusterIIC | SegmentIIC) -> Iterator[None]:
+    """Within it running statistics may move; afterwards they are what they were."""
+    kept = [variable.numpy() for variable in model.non_trainable_variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.non_trainable_variables, kept, strict=True):
+            variable.assign(value)
 
 
 def compile_predict(
@@ -36,16 +49,15 @@ def compile_predict(
         return predict
 
     def predict_and_restore(images: tf.Tensor) -> dict:
-        kept = [variable.numpy() for variable in model.non_trainable_variables]
-        found = predict(images)
-        for variable, value in zip(model.non_trainable_variables, kept, strict=True):
-            variable.assign(value)
-        return found
+        with kept_statistics(model):
+            return predict(images)
 
     return predict_and_restore
 
 
-def _tracked_norms(model: ClusterIIC | SegmentIIC) -> list:
+def _tracked_norms(
+    model: ClusterIIC | SegmentIIC,
+) -> list[keras.layers.BatchNormalization]:
     """Layers of batch normalisation that keep running statistics."""
     layers = model.backbone._flatten_layers()
     norms = [layer for layer in layers if hasattr(layer, "moving_mean")]
@@ -68,23 +80,21 @@ def _statistics(
     """Mean and variance at each tracked normalisation, averaged over batches."""
     norms = _tracked_norms(model)
     running = [(norm.moving_mean, norm.moving_variance) for norm in norms]
-    kept = [(norm.momentum, [v.numpy() for v in of_one])
-            for norm, of_one in zip(norms, running, strict=True)]  # fmt: skip
+    momenta = [norm.momentum for norm in norms]
 
     @tf.function(autograph=False, reduce_retracing=True)
     def measure(images: tf.Tensor) -> list[list[tf.Tensor]]:
         model.backbone(images, training=True)
         return [[tf.identity(v.value) for v in of_one] for of_one in running]
 
-    try:
+    with kept_statistics(model):
         for norm in norms:
             norm.momentum = 0.0  # running statistics become those of the batch
-        found = [[np.array(of_one) for of_one in measure(images)] for images in batches]
-    finally:
-        for norm, of_one, (momentum, before) in zip(norms, running, kept, strict=True):
-            norm.momentum = momentum
-            for variable, value in zip(of_one, before, strict=True):
-                variable.assign(value)
+        try:
+            found = [[np.array(x) for x in measure(images)] for images in batches]
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
     return [tuple(np.mean(of_one, axis=0)) for of_one in zip(*found, strict=True)]
 
 

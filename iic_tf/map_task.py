@@ -14,6 +14,7 @@ from iic_tf.cells import Cells, find_cells
 from iic_tf.checkpoints import History
 from iic_tf.console import Stopwatch
 from iic_tf.health import Health, measure
+from iic_tf.inference import kept_statistics
 from iic_tf.loop import Event
 from iic_tf.map_folder import MapSource, Pictures, all_of
 from iic_tf.map_inference import MapScorer, clusters_of
@@ -80,11 +81,8 @@ def compile_maps(
         return predict
 
     def predict_and_restore(images: tf.Tensor) -> tf.Tensor:
-        kept = [variable.numpy() for variable in model.non_trainable_variables]
-        found = predict(images)
-        for variable, value in zip(model.non_trainable_variables, kept, strict=True):
-            variable.assign(value)
-        return found
+        with kept_statistics(model):
+            return predict(images)
 
     return predict_and_restore
 
