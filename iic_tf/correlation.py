@@ -301,11 +301,11 @@ def displaced_joints(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.T
     if not reach:
         return summed_joint(first, second, reach=0)[:, None]
     _, height, width, h, k = first.shape
-    rows, columns = axes = _Axis.of(height, reach), _Axis.of(width, reach)
+    axes = _Axis.of(height, reach), _Axis.of(width, reach)
 
-    def cross_spectrum(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-        return _cross_spectrum(first, second, axes, reach)
+    def joints(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
+        cross = _cross_spectrum(first, second, axes, reach)
+        return _at_displacements(cross, axes, reach)
 
-    shape = (h, rows.length // 2 + 1, columns.length, 2, k, k)
-    cross = _sum_over_parts(cross_spectrum, first, second, shape=shape)
-    return _at_displacements(cross, axes, reach)
+    shape = (h, (2 * reach + 1) ** 2, k, k)
+    return _sum_over_parts(joints, first, second, shape=shape)
