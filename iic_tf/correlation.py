@@ -192,8 +192,11 @@ def _spectrum(
 
 def _cross_spectrum(
     first: tf.Tensor, second: tf.Tensor, axes: tuple[_Axis, _Axis], reach: int
-) -> tf.Tensor:
-    """Products of the spectra of two maps, ``(h, f_y, f_x, 2, k, k)``."""
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Products of the spectra of two maps: real and imaginary parts.
+
+    The shape of each is ``(h, f_y, f_x, k, k)``.
+    """
     k = first.shape[-1]
     one = _spectrum(first, axes, margin=2 * reach)
     other = _spectrum(second, axes)
@@ -207,7 +210,7 @@ def _cross_spectrum(
         right = tf.reshape(right, (*frequencies, -1, k))
         return tf.matmul(left, right, transpose_a=True)
 
-    return tf.stack((product(one, other), product(one, turned)), axis=3)
+    return product(one, other), product(one, turned)
 
 
 def _at_displacements(
@@ -225,47 +228,50 @@ def _at_displacements(
 
 
 def _sum_over_parts(
-    function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    function: Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]],
     first: tf.Tensor,
     second: tf.Tensor,
     *,
-    shape: Sequence[int],
-) -> tf.Tensor:
-    """Computes a function of two maps part by part of their batch, in little memory.
+    shapes: Sequence[Sequence[int]],
+) -> tuple[tf.Tensor, ...]:
+    """Computes functions of two maps part by part of their batch, in little memory.
 
     Nothing of a part is kept: for the gradient the function is computed again.
 
     Args:
-        function: Of two maps; a sum over their batch.
+        function: Of two maps; sums over their batch.
         first: Shape ``(n, height, width, h, k)``.
         second: Same shape.
-        shape: That of the result.
+        shapes: Those of the results.
     """
     size = max(1, PART // math.prod(first.shape[1:]))
     if first.shape[0] is not None and first.shape[0] <= size:
         return function(first, second)
 
     @tf.custom_gradient
-    def summed(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    def summed(first: tf.Tensor, second: tf.Tensor) -> tuple[tuple, Callable]:
         number = -(-tf.shape(first)[0] // size)
 
         def part(i: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             return first[i * size : (i + 1) * size], second[i * size : (i + 1) * size]
 
-        _, total = tf.while_loop(
-            lambda i, _: i < number,
-            lambda i, total: (i + 1, total + function(*part(i))),
-            (0, tf.zeros(shape, first.dtype)),
+        def add(i: tf.Tensor, *totals: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            return i + 1, *map(tf.add, totals, function(*part(i)))
+
+        _, *totals = tf.while_loop(
+            lambda i, *_: i < number,
+            add,
+            (0, *(tf.zeros(shape, first.dtype) for shape in shapes)),
             parallel_iterations=1,
         )
 
-        def gradient(upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        def gradient(*upstream: tf.Tensor) -> tuple[tf.Tensor, ...]:
             def body(i: tf.Tensor, *found: tf.TensorArray) -> tuple:
                 maps = part(i)
                 with tf.GradientTape() as tape:
                     tape.watch(maps)
-                    value = function(*maps)
-                gradients = tape.gradient(value, maps, upstream)
+                    values = function(*maps)
+                gradients = tape.gradient(values, maps, upstream)
                 return i + 1, *(
                     array.write(i, gradient)
                     for array, gradient in zip(found, gradients, strict=True)
@@ -281,7 +287,7 @@ def _sum_over_parts(
                 tf.ensure_shape(array.concat(), first.shape) for array in found
             )
 
-        return total, gradient
+        return tuple(totals), gradient
 
     return summed(first, second)
 
@@ -301,11 +307,11 @@ def displaced_joints(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.T
     if not reach:
         return summed_joint(first, second, reach=0)[:, None]
     _, height, width, h, k = first.shape
-    axes = _Axis.of(height, reach), _Axis.of(width, reach)
+    rows, columns = axes = _Axis.of(height, reach), _Axis.of(width, reach)
 
-    def joints(first: tf.Tensor, second: tf.Tensor) -> tf.Tensor:
-        cross = _cross_spectrum(first, second, axes, reach)
-        return _at_displacements(cross, axes, reach)
+    def cross_spectrum(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return _cross_spectrum(first, second, axes, reach)
 
-    shape = (h, (2 * reach + 1) ** 2, k, k)
-    return _sum_over_parts(joints, first, second, shape=shape)
+    shapes = 2 * [(h, rows.length // 2 + 1, columns.length, k, k)]
+    cross = _sum_over_parts(cross_spectrum, first, second, shapes=shapes)
+    return _at_displacements(tf.stack(cross, axis=3), axes, reach)
