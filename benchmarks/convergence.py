@@ -48,10 +48,13 @@ SETTINGS: dict[str, list[str]] = {
 def train(setting: str, seed: int, *, out: Path, more: list[str]) -> Path:
     """Trains one run unless it is there; returns its folder."""
     folder = out / f"{setting.replace(',', '').replace(' ', '_')}-{seed}"
-    if (folder / "process_seconds.json").is_file():
+    record, asked = folder / "process.json", [*SETTINGS[setting], *more]
+    if record.is_file():
+        if json.loads(record.read_text())["options"] != asked:
+            sys.exit(f"{folder} is a run of other options; --out says another folder")
         return folder
     command = [
-        *(sys.executable, str(ROOT / "models_iic.py"), *SETTINGS[setting], *more),
+        *(sys.executable, str(ROOT / "models_iic.py"), *asked),
         *(f"--seed={seed}", f"--out={out}", f"--name={folder.name}"),
         "--report.window=never",
     ]
@@ -61,7 +64,7 @@ def train(setting: str, seed: int, *, out: Path, more: list[str]) -> Path:
     if status not in (0, 3):  # 3: trained to the end, but degenerate
         sys.exit(f"this command failed with status {status}: {' '.join(command)}")
     seconds = round(time.perf_counter() - started, 1)
-    (folder / "process_seconds.json").write_text(json.dumps(seconds))
+    record.write_text(json.dumps({"options": asked, "seconds": seconds}))
     return folder
 
 
@@ -77,7 +80,7 @@ def measure(folder: Path) -> dict:
         "errors": np.array(summary["errors"]),
         "chosen": summary["errors"][summary["chosen"]],
         "mean IoU": of_each[summary["chosen"]] if of_each else None,
-        "seconds": json.loads((folder / "process_seconds.json").read_text()),
+        "seconds": json.loads((folder / "process.json").read_text())["seconds"],
         "minutes": np.array([row["seconds"] / 60 for row in rows]),
         "pairs": np.array([row["step"] * pairs for row in rows]),
         "course": np.array([row["errors"][row["chosen"]] for row in rows]),

@@ -36,6 +36,9 @@ ROW_WEIGHT = 0.35
 NUM_FITTED = 5_000
 """Places that tell what pictures are made of."""
 
+AT_ONCE = 1 << 24
+"""Candidates that are looked at at once, for as many places as this comes to."""
+
 THUMBNAIL = (6, 8)
 """Pixels down and across by which whole pictures are compared."""
 
@@ -172,12 +175,18 @@ def _nearest(
     search = NearestNeighbors(algorithm="brute").fit(points[among])
     of_one_picture = np.bincount(picture[among]).max()
     asked = min(number + of_one_picture, len(among))
-    found = among[search.kneighbors(points, asked, return_distance=False)]
-    # itself comes last of all, and before it those of the same picture
-    late = (picture[found] == picture[:, None]).astype(int)
-    late += found == np.arange(len(found))[:, None]
-    order = np.argsort(late, axis=1, kind="stable")[:, :number]
-    return np.take_along_axis(found, order, axis=1).astype(np.int32)
+    nearest = []
+    for asking in np.array_split(
+        np.arange(len(points)), -(-len(points) * asked // AT_ONCE)
+    ):
+        found = search.kneighbors(points[asking], asked, return_distance=False)
+        found = among[found]
+        # itself comes last of all, and before it those of the same picture
+        late = (picture[found] == picture[asking, None]).astype(np.int8)
+        late += found == asking[:, None]
+        order = np.argsort(late, axis=1, kind="stable")[:, :number]
+        nearest.append(np.take_along_axis(found, order, axis=1).astype(np.int32))
+    return np.concatenate(nearest)
 
 
 def _kinds(pictures: Sequence[np.ndarray], number: int, *, seed: int) -> np.ndarray:
