@@ -74,8 +74,8 @@ def _parse_words(words: Sequence[str]) -> Options:
         prog="models_iic.py",
         description="Groups images, or with --data.images their pixels, without labels "
         "by Invariant Information Clustering. Commands with a --help of their own: "
-        "evaluate RUN, predict RUN FOLDER, compare RUN RUN ..., and to prepare data "
-        "prepare-potsdam and curate.",
+        "evaluate RUN, predict RUN FOLDER, compare RUN RUN ..., mosaic LABELS FOLDER, "
+        "and to prepare data prepare-potsdam and curate.",
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file of options")
@@ -213,12 +213,14 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
     return options, recipe, dataclasses.replace(source, splits={}), task
 
 
-def _suit_maps(options: Options, name: str, recipe: Any) -> Options:
-    """Fills in what the user left to the recipe."""
+def _suit_maps(options: Options, name: str, recipe: Any, channels: int) -> Options:
+    """Fills in what the user left to the recipe and to the pictures."""
     chosen = options.data
     filled = dataclasses.replace(
         chosen,
         recipe=name,
+        # pictures that the run is applied to later are brought to as many
+        channels=chosen.channels or channels,
         batch=chosen.batch or recipe.batch,
         scale=recipe.scale if chosen.scale is None else chosen.scale,
         neighbours=(
@@ -248,7 +250,8 @@ def _load_maps(
     trained, evaluated, words, mapping = apply_map_protocol(
         source, options.data.protocol
     )
-    views = recipe.views(trained.images[0].shape[2], options.data.perturb)
+    channels = trained.images[0].shape[2]
+    views = recipe.views(channels, options.data.perturb)
     views = dataclasses.replace(views, sparse=options.segment.sparse)
     number = f"{len(trained.images):,}"
     console.print(f"Pictures: {number}{' for training' * train}, from {source.origin}")
@@ -267,7 +270,7 @@ def _load_maps(
     source = dataclasses.replace(
         source, splits={"": dataclasses.replace(trained, unreadable=source.unreadable)}
     )
-    return _suit_maps(options, name, recipe), recipe, source, task
+    return _suit_maps(options, name, recipe, channels), recipe, source, task
 
 
 def run(options: Options) -> int:
@@ -605,14 +608,18 @@ def curate(words: Sequence[str]) -> int:
     }
     there = [str(path) for path in lists.values() if path.exists()]
     require(not there, "the lists must not exist; --name says another", lists=there)
-    for split, path in lists.items():
-        with counted("looking at pictures") as progress:
-            kept, of = coco_stuff.curate(
-                arguments.root, split, kind=arguments.classes, progress=progress
+    items = {split: coco_stuff.list_164k(arguments.root, split) for split in lists}
+    found = {}
+    for split, some in items.items():
+        with counted(f"looking at {split}") as progress:
+            found[split] = coco_stuff.curate(
+                some, kind=arguments.classes, progress=progress
             )
+    for split, path in lists.items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{name}\n" for name in kept))
-        console.print(f"{path}: {len(kept):,} of {of:,} pictures")
+        path.write_text("".join(f"{name}\n" for name in found[split]))
+        told = f"{len(found[split]):,} of {len(items[split]):,} pictures"
+        console.print(f"{path}: {told}")
     return 0
 
 
@@ -636,13 +643,16 @@ def mosaic(words: Sequence[str]) -> int:
         import utils
     from iic_tf import potsdam
     from iic_tf.console import console
-    from iic_tf.map_folder import decode_labels
+    from iic_tf.map_folder import IGNORE, decode_labels
 
     files = sorted(arguments.labels.glob("*.png"))
     require(bool(files), "there must be label maps", labels=str(arguments.labels))
-    tiles = {path.stem: decode_labels(path) for path in files}
+    try:
+        tiles = {path.stem: decode_labels(path) for path in files}
+    except ValueError as error:
+        raise UserError(f"{arguments.labels} must hold label maps: {error}") from None
     number = max(int(tile.max()) for tile in tiles.values()) + 1
-    for name, whole in potsdam.join_tiles(tiles).items():
+    for name, whole in potsdam.join_tiles(tiles, missing=IGNORE).items():
         path = arguments.out / f"{name}.png"
         utils.write_label_map(path, whole, number)
         console.print(f"{path}: {whole.shape[1]}×{whole.shape[0]} pixels")

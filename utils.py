@@ -826,12 +826,14 @@ def write_label_map(path: Path, labels: np.ndarray, number: int) -> None:
 
     Args:
         path: File to write; its folder is made.
-        labels: uint8, shape ``(height, width)``.
+        labels: uint8, shape ``(height, width)``; values that are no cluster are black.
         number: Clusters.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:number] = map_colours(number)
     picture = Image.fromarray(labels)
-    picture.putpalette(map_colours(number).ravel().tolist())
+    picture.putpalette(palette.ravel().tolist())
     picture.save(path)
 
 
@@ -891,6 +893,8 @@ def summarise_maps(
         "errors": scores and (1 - scores[options.report.match]).tolist(),
         "scores": scores and {name: values.tolist() for name, values in scores.items()},
         "IoU": _iou_of_chosen(groups, task),
+        # of each cluster of the chosen sub-head, or None where it has none
+        "classes": groups.mappings and _classes_of_chosen(groups, task),
         "images": task.num_evaluated,
         "scored_on": _scored_on(task, options),
     }
@@ -936,9 +940,18 @@ def _iou_of_chosen(groups: PixelGroups, task: MapTask) -> dict[str, float | None
     if groups.counts is None or groups.mappings is None:
         return {}
     iou = class_iou(groups.counts[groups.chosen], groups.mappings[groups.chosen])
-    names = task.class_names or [str(i) for i in range(task.num_classes)]
     values = [None if np.isnan(value) else float(value) for value in iou]
-    return dict(zip(names, values, strict=True))
+    return dict(zip(_names_of_classes(task), values, strict=True))
+
+
+def _names_of_classes(task: MapTask) -> Sequence[str]:
+    return task.class_names or [str(i) for i in range(task.num_classes)]
+
+
+def _classes_of_chosen(groups: PixelGroups, task: MapTask) -> list[str | None]:
+    names = _names_of_classes(task)
+    mapping = groups.mappings[groups.chosen] if groups.mappings else ()
+    return [names[i] if i >= 0 else None for i in mapping]
 
 
 def draw_maps(
@@ -965,14 +978,15 @@ def draw_maps(
     Returns:
         One line per file: its name and what it shows.
     """
-    predict, pictures, k = task.predict(model), task.evaluate, options.k
+    predict = task.predict(model, head=groups.chosen)
+    pictures, k = task.evaluate, options.k
     last = task.num_evaluated - 1
     stems = Counter(os.path.splitext(name)[0] for name in pictures.names)
     drawn = set(np.linspace(0, last, NUM_SHOWN).astype(int).tolist())
     shown = []
     found = clusters_of(predict, pictures.images, task.views.finish)
     for i, (clusters, name) in enumerate(zip(found, pictures.names, strict=True)):
-        labels = clusters[..., groups.chosen]
+        labels = clusters[..., 0]
         # two pictures that differ in their ending keep it
         stem = os.path.splitext(name)[0]
         stem = name if stems[stem] > 1 else stem
@@ -985,7 +999,7 @@ def draw_maps(
     classes = names = truth = None
     if groups.counts is not None and groups.mappings is not None:
         classes = groups.mappings[groups.chosen]
-        names = task.class_names or [str(i) for i in range(task.num_classes)]
+        names = _names_of_classes(task)
         truth = [pictures.labels[i] for i, _ in shown] if pictures.labels else None
         table = groups.counts[groups.chosen]
         number_table(

@@ -4,7 +4,7 @@ Layouts and tables are those of reference sections 3.9 and appendix A (the publi
 set of 182 classes, 91 things and 91 stuff).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -189,31 +189,28 @@ def is_kept(labels: np.ndarray, table: np.ndarray) -> bool:
 
 
 def curate(
-    root: Path,
-    split: str,
+    items: Sequence[Item],
     *,
     kind: str,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> tuple[list[str], int]:
-    """The ids of the pictures of a split that the curation rule keeps.
+) -> list[str]:
+    """The ids of the pictures that the curation rule keeps, in order.
 
     Args:
-        root: See ``list_164k``.
-        split: ``"train2017"`` or ``"val2017"``.
+        items: See ``list_164k``.
         kind: See ``class_table``.
         progress: Called now and then with the pictures done and their number.
 
-    Returns:
-        Ids in order, and the number of all pictures.
-
     Raises:
-        UserError: If a folder is missing or the kind is not known.
+        UserError: If the kind is not known or a label map cannot be read.
     """
     table, _ = class_table(kind)
-    items = list_164k(root, split)
 
     def keep(item: Item) -> bool:
-        return is_kept(decode_labels(item.labels), table) if item.labels else False
+        try:
+            return is_kept(decode_labels(item.labels), table) if item.labels else False
+        except (OSError, ValueError) as error:
+            raise UserError(f"{item.labels} must be a label map: {error}") from None
 
     kept = []
     for i, (item, good) in enumerate(
@@ -223,4 +220,4 @@ def curate(
             kept.append(item.image.stem)
         if i % 100 == 99 or i == len(items) - 1:
             progress(i + 1, len(items))
-    return kept, len(items)
+    return kept

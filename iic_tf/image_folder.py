@@ -113,11 +113,11 @@ def decode(path: Path, *, side: int, channels: int) -> np.ndarray:
 def open_upright(
     path: Path, *, channels: int, at_least: int | None = None
 ) -> Image.Image:
-    """Opens an image, turned upright, in grey or colour.
+    """Opens an image, turned upright, in grey, colour or four bands.
 
     Args:
         path: File of one of ``FORMATS``; of an animation the first picture is read.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for grey, 3 for colour, 4 for the bands of a file that has four.
         at_least: Sides in pixels that JPEGs must have; larger ones may come at a
             fraction of their size, which is several times faster.
 
@@ -128,6 +128,11 @@ def open_upright(
         if at_least is not None:
             file.draft("RGB" if channels == 3 else "L", (at_least, at_least))
         picture: Image.Image = ImageOps.exif_transpose(file)
+    if channels == 4:
+        if len(picture.getbands()) != 4:
+            raise ValueError(f"it must have four bands, this one is {picture.mode}")
+        # a fourth band called alpha would be multiplied with the others in resizing
+        return Image.merge("CMYK", picture.split())
     if picture.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
         values = np.asarray(picture, np.float32)
         low, high = float(values.min()), float(values.max())

@@ -147,7 +147,7 @@ def decode_picture(path: Path, *, channels: int = 3, scale: float = 1.0) -> np.n
 
     Args:
         path: Image file.
-        channels: 1 for grey, 3 for colour.
+        channels: 1 for grey, 3 for colour, 4 with infrared.
         scale: Factor of both sides.
 
     Returns:

@@ -25,7 +25,8 @@ class MapViews:
         colour: Changes the colours of a copy.
         finish: Brings originals and copies to the channels that the network sees; not
             random.
-        scale: Range of the factor by which a picture grows before a window is cut.
+        scale: Range of the factor by which a picture grows before a window is cut; of
+            places that look alike, about their middles.
         sparse: Range of the pixels, along each axis and to either side, by which the
             label maps of all copies of a batch are displaced ("sparse translation").
         edges: Whether the network begins with a Sobel layer, for the grey channel that
@@ -47,8 +48,10 @@ class MapViews:
 
     @property
     def reach(self) -> int:
-        """Side in pixels of what a window is cut from, before it is scaled."""
-        return int(np.ceil(self.side / self.scale[0]))
+        """Side in pixels of what is cut to be scaled, or of the window itself."""
+        if self.scale == (1.0, 1.0):
+            return self.side
+        return int(np.ceil((self.side - 1) / self.scale[0])) + 2
 
 
 def _cut(
@@ -148,13 +151,36 @@ def _cut_pairs(
     return originals, np.concatenate(others), mask
 
 
-def _resample(images: tf.Tensor, factor: tf.Tensor, side: int, how: str) -> tf.Tensor:
-    """Grows images about their middle and keeps a square of it."""
-    reach = images.shape[1]
+def _cut_for_scale(
+    pictures: Sequence[np.ndarray], places: np.ndarray, spans: np.ndarray, side: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cuts squares of one side, of which windows will show more or less.
+
+    Args:
+        pictures: Each uint8, shape ``(height, width, ...)``.
+        places: Where in the room that a window has, down and right, each in [0, 1),
+            shape ``(n, 2)``; of a picture that is smaller it shows the whole.
+        spans: Pixels from the first to the last that a window shows, at most
+            ``side - 2``, shape ``(n,)``.
+        side: Side of the squares in pixels.
+
+    Returns:
+        As ``_cut``, and where in the squares the windows begin, float32, ``(n, 2)``.
+    """
+    room = np.array([picture.shape[:2] for picture in pictures]) - 1 - spans[:, None]
+    begins = np.where(room > 0, places * room, room / 2)
+    corners = np.floor(begins).astype(int)
+    return *_cut(pictures, corners, side), (begins - corners).astype(np.float32)
+
+
+def _resample(
+    images: tf.Tensor, factor: tf.Tensor, begins: tf.Tensor, side: int, how: str
+) -> tf.Tensor:
+    """Grows images and keeps a square of each, whose first pixel is given."""
     step = 1.0 / factor
-    first = (reach - 1) / 2 - step * (side - 1) / 2
     zero = tf.zeros_like(step)
-    transforms = tf.stack((step, zero, first, zero, step, first, zero, zero), axis=1)
+    down, right = tf.unstack(begins, axis=1)
+    transforms = tf.stack((step, zero, right, zero, step, down, zero, zero), axis=1)
     resampled = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,
         transforms=transforms,
@@ -235,18 +261,29 @@ def training_map_batches(
     sizes = tf.constant(passes.sizes, tf.int64)
     reach = views.reach
 
-    def cut(index: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, ...]:
+    scaled = views.scale != (1.0, 1.0)
+
+    def cut(
+        index: np.ndarray, draws: np.ndarray, spans: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
         index = index % len(pictures)
+        begins = np.repeat((reach - 1 - spans[:, None]) / 2, 2, axis=1)
         if cells is not None:
             drawn = draws[:, [0, *range(3, 3 + repeats)]]
             *cut, shown = _cut_pairs(pictures, labels, cells, index, drawn, reach)
-            return *cut, shown.astype(np.uint8)
-        places = draws[:, :2]
-        windows, shown = cut_windows([pictures[i] for i in index], places, reach)
+            return *cut, shown.astype(np.uint8), begins
+
+        def some_of(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+            chosen, places = [arrays[i] for i in index], draws[:, :2]
+            if scaled:
+                return _cut_for_scale(chosen, places, spans, reach)
+            return *cut_windows(chosen, places, reach), begins
+
+        windows, shown, begins = some_of(pictures)
         if labels is not None:
-            found, _ = cut_windows([labels[i] for i in index], places, reach)
-            shown &= found != IGNORE
-        return windows, np.tile(windows, (repeats, 1, 1, 1)), shown.astype(np.uint8)
+            shown &= some_of(labels)[0] != IGNORE
+        others = np.tile(windows, (repeats, 1, 1, 1))
+        return windows, others, shown.astype(np.uint8), begins
 
     def load(row: tuple[tf.Tensor, ...]) -> tuple:
         step, number, position, kind = row
@@ -259,23 +296,34 @@ def training_map_batches(
         draws = tf.random.stateless_uniform(
             (batch, 3 + repeats), tf.random.fold_in(key, 0)
         )
-        windows, others, shown = tf.numpy_function(
-            cut, (index, draws), (tf.uint8, tf.uint8, tf.uint8)
+        low, high = views.scale
+        factor = low + (high - low) * draws[:, 2]
+        windows, others, shown, begins = tf.numpy_function(
+            cut,
+            (index, draws, (views.side - 1) / factor),
+            (tf.uint8, tf.uint8, tf.uint8, tf.float32),
         )
         windows = tf.ensure_shape(windows, (batch, reach, reach, channels))
         others = tf.ensure_shape(others, (repeats * batch, reach, reach, channels))
         shown = tf.ensure_shape(shown, (batch, reach, reach))
-        low, high = views.scale
-        factor = low + (high - low) * draws[:, 2]
         windows = tf.cast(windows, tf.float32) / 255.0
         others = tf.cast(others, tf.float32) / 255.0
         mask = tf.cast(shown, tf.float32)
-        if views.scale != (1.0, 1.0):
-            windows = _resample(windows, factor, views.side, "BILINEAR")
-            others = _resample(
-                others, tf.tile(factor, (repeats,)), views.side, "BILINEAR"
-            )
-            mask = _resample(mask[..., None], factor, views.side, "NEAREST")[..., 0]
+        if scaled:
+            begins = tf.ensure_shape(begins, (batch, 2))
+
+            def grow(images: tf.Tensor, how: str = "BILINEAR") -> tf.Tensor:
+                times = images.shape[0] // batch
+                return _resample(
+                    images,
+                    tf.tile(factor, (times,)),
+                    tf.tile(begins, (times, 1)),
+                    views.side,
+                    how,
+                )
+
+            windows, others = grow(windows), grow(others)
+            mask = grow(mask[..., None], "NEAREST")[..., 0]
 
         copies, matrices = views.move(others, tf.random.fold_in(key, 1))
         copies = views.colour(copies, tf.random.fold_in(key, 2))

@@ -46,7 +46,11 @@ def some_of(pictures: Pictures, at_most: int) -> Pictures:
 
 
 def compile_maps(
-    model: SegmentIIC, *, margin: int = 0, batch_statistics: bool = False
+    model: SegmentIIC,
+    *,
+    margin: int = 0,
+    batch_statistics: bool = False,
+    head: int | None = None,
 ) -> Callable:
     """Compiles the main sub-heads' inference once, for pictures of any size.
 
@@ -56,6 +60,7 @@ def compile_maps(
             at their borders what it finds within.
         batch_statistics: Whether batch normalisation uses the statistics of the
             pictures that are given; its running ones stay as they are.
+        head: The only sub-head wanted, for less work and memory; all if None.
 
     Returns:
         Function of images ``(n, height, width, channels)`` to soft maps ``(n, height,
@@ -73,7 +78,10 @@ def compile_maps(
         larger = tf.pad(images, padding, "SYMMETRIC")
         larger = tf.ensure_shape(larger, (None, None, None, channels))
         features = model.features(larger, training=batch_statistics)
-        pixels = model.to_pixels(model.main(features), larger)
+        found = model.main(features)
+        if head is not None:
+            found = found[..., head : head + 1, :]
+        pixels = model.to_pixels(found, larger)
         top, left = around[0, 0], around[1, 0]
         return pixels[:, top : top + height, left : left + width]
 
@@ -95,8 +103,8 @@ def apply_map_protocol(
     Args:
         source: All splits.
         protocol: ``"all"`` trains on all pictures and evaluates all that are labelled,
-            or if none is all; ``"holdout"`` keeps the splits of names with test for
-            evaluation, with clusters mapped to classes on the other labelled ones.
+            or if none is all; ``"holdout"`` keeps the split test, or labelled_test,
+            for evaluation, with clusters mapped to classes on the other labelled ones.
 
     Returns:
         Pictures that train, those evaluated, which these are in words, and those on
@@ -113,7 +121,7 @@ def apply_map_protocol(
             return everything, everything, "all pictures, which also trained", None
         words = f"{' + '.join(labelled)}, which also trained"
         return everything, all_of(list(labelled.values())), words, None
-    test = {name: part for name, part in splits.items() if "test" in name}
+    test = {name: part for name, part in splits.items() if "test" in name.split("_")}
     require(
         0 < len(test) < len(splits),
         "data.protocol holdout needs a train and a test split",
@@ -343,11 +351,9 @@ class MapTask:
         for windows, *_ in self._pairs(options, pictures=self.evaluate):
             yield windows
 
-    def predict(self, model: SegmentIIC, *, batch_statistics: bool = False) -> Callable:
+    def predict(self, model: SegmentIIC, **how: Any) -> Callable:
         """Compiles inference, see ``compile_maps``."""
-        return compile_maps(
-            model, margin=self.views.margin, batch_statistics=batch_statistics
-        )
+        return compile_maps(model, margin=self.views.margin, **how)
 
     def scorer(
         self, model: SegmentIIC, options: Options, *, at_most: int | None = None

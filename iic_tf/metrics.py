@@ -130,13 +130,12 @@ def class_iou(table: np.ndarray, mapping: np.ndarray) -> np.ndarray:
         mapping: Class of each cluster or -1, shape ``(clusters,)``.
 
     Returns:
-        Shape ``(classes,)``; NaN for a class that is neither there nor predicted.
+        Shape ``(classes,)``; NaN for a class that no pixel has.
     """
     mapped = (mapping[:, None] == np.arange(table.shape[1])).astype(table.dtype)
-    both = (table * mapped).sum(axis=0)
-    predicted = table.sum(axis=1) @ mapped
-    with np.errstate(invalid="ignore"):
-        return both / (table.sum(axis=0) + predicted - both)
+    both, pixels = (table * mapped).sum(axis=0), table.sum(axis=0)
+    union = pixels + table.sum(axis=1) @ mapped - both
+    return np.where(pixels > 0, both / np.maximum(union, 1), np.nan)
 
 
 def clustering_scores(

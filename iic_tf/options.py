@@ -168,7 +168,8 @@ class DataOptions:
 
     channels: int | None = None
     """Channels that the images of data.folder and data.images are brought to: 1 for
-    grey, 3 for colour; if not given 1 where all of them are grey."""
+    grey, 3 for colour; if not given 1 where all of them are grey. For data.images also
+    4, the bands of files that have so many: red, green, blue and infrared."""
 
     protocol: Literal["all", "holdout"] = "all"
     """all: train and evaluate on all images (train + test, as published); holdout:
@@ -251,8 +252,8 @@ class DataOptions:
             size=self.size,
         )
         require(
-            self.channels in (None, 1, 3),
-            "data.channels must be 1 or 3",
+            self.channels in (None, 1, 3) or (self.channels == 4 and not self.folder),
+            "data.channels must be 1 or 3, or 4 for data.images",
             channels=self.channels,
         )
         require(

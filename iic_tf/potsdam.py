@@ -190,18 +190,23 @@ def _write_tiles(
     return {split: len(names) for split, names in lists.items()}
 
 
-def join_tiles(tiles: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def join_tiles(
+    tiles: dict[str, np.ndarray], *, missing: int = 0
+) -> dict[str, np.ndarray]:
     """Whole pictures of tiles named ``PICTURE_ROW_COLUMN``, as ``prepare`` names them.
 
     Args:
         tiles: Arrays ``(height, width, ...)`` of one shape, by name.
+        missing: Value where a tile is missing.
 
     Returns:
-        Pictures by name; zeros where a tile is missing.
+        Pictures by name.
 
     Raises:
-        UserError: If a name is none of these.
+        UserError: If a name is none of these, or shapes differ.
     """
+    shapes = {tile.shape for tile in tiles.values()}
+    require(len(shapes) == 1, "tiles must have one shape", shapes=sorted(shapes)[:3])
     places: dict[str, dict[tuple[int, int], np.ndarray]] = {}
     for name, tile in tiles.items():
         picture, row, column = ["", *name.rsplit("_", 2)][-3:]
@@ -214,10 +219,10 @@ def join_tiles(tiles: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     joined = {}
     for picture, parts in places.items():
         rows, columns = (max(place[axis] for place in parts) + 1 for axis in (0, 1))
-        missing = np.zeros_like(next(iter(parts.values())))
+        gap = np.full_like(next(iter(parts.values())), missing)
         joined[picture] = np.concatenate(
             [
-                np.concatenate([parts.get((y, x), missing) for x in range(columns)], 1)
+                np.concatenate([parts.get((y, x), gap) for x in range(columns)], 1)
                 for y in range(rows)
             ]
         )

@@ -30,6 +30,13 @@ def pictures():
     return found
 
 
+def test_places_are_compared_a_part_at_a_time(pictures, monkeypatch):
+    whole = find_cells(pictures, number=4, seed=0)
+    monkeypatch.setattr(cells, "AT_ONCE", 1000)
+    parts = find_cells(pictures, number=4, seed=0)
+    np.testing.assert_array_equal(parts.nearest, whole.nearest)
+
+
 def is_left(found, pictures, numbers):
     widths = np.array([picture.shape[1] for picture in pictures])
     return found.middle[numbers, 1] < widths[found.picture[numbers]] / 2

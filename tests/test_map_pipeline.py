@@ -112,6 +112,22 @@ def test_mixed_scales_have_the_windows_side():
         assert originals.shape[1:3] == mask.shape[1:] == (16, 16)
 
 
+def test_scaled_windows_reach_every_corner_and_nothing_beyond():
+    y, x = np.mgrid[0:30, 0:40]
+    places = np.stack((6 * x, 8 * y, 0 * x + 255), axis=-1).astype(np.uint8)
+    mixed = views(scale=(0.6, 1.4), move=move(flip=0))
+    found = batches([places] * 12, mixed, batch=12, steps=60)
+    for originals, copies, _, mask in found:
+        assert mask.numpy().all()  # 16 / 0.6 pixels fit in
+        np.testing.assert_allclose(copies[0], originals, atol=1e-4)
+    seen = np.concatenate([originals.numpy() * 255 for originals, *_ in found])
+    rise = np.diff(seen[..., 0], axis=2)[:, 8, 8] / 6
+    large = rise < 1 / 1.2  # windows that show little of the picture
+    assert 1 / 1.4 - 1e-3 < rise.min() and rise.max() < 1 / 0.6 + 1e-3
+    for columns, last in ((seen[large][..., 0] / 6, 39), (seen[large][..., 1] / 8, 29)):
+        assert columns.min() < 2 and columns.max() > last - 2
+
+
 def test_channels_come_last():
     grey = views(finish=to_grey(keep_colour=True))
     originals, copies, _, _ = batches(pictures(), grey)[0]

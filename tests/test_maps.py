@@ -19,7 +19,7 @@ import graphs
 import models_iic
 import utils
 from iic_tf import patches
-from iic_tf.map_folder import IGNORE, decode_labels
+from iic_tf.map_folder import IGNORE, decode_labels, decode_picture
 
 TINY = {
     "k": 3,
@@ -101,6 +101,7 @@ def test_a_run_with_label_maps(folders, out, capsys):
     )
     assert set(summary["IoU"]) == {"sky", "wall", "road"}
     assert set(summary["scores"]) == {"one-to-one", "many-to-one", "mean IoU"}
+    assert sorted(summary["classes"]) == ["road", "sky", "wall"]
     for name in ("maps.png", "confusion.png", "learning_curve.png", "model.keras"):
         assert (folder / name).stat().st_size > 0
     assert len(list((folder / "display").glob("*.png"))) >= 2
@@ -255,6 +256,14 @@ def test_new_pictures_are_labelled_by_a_stored_run(folders, out, capsys):
     first = json.loads((run / "summary.json").read_text())
     np.testing.assert_allclose(again["errors"], first["errors"], atol=1e-4)
     capsys.readouterr()
+    grey = folders[0].with_name("grey")
+    grey.mkdir()
+    for path in folders[0].rglob("*.png"):
+        with Image.open(path) as picture:
+            picture.convert("L").save(grey / path.name)
+    assert models_iic.main(["predict", str(run), str(grey)]) == 0
+    assert len(list((run / "evaluation-3" / "labels").iterdir())) == 8
+    capsys.readouterr()
     assert models_iic.main(["evaluate", str(run), f"--data.folder={folders[0]}"]) == 2
     assert "groups pixels: its pictures are data.images" in capsys.readouterr().err
 
@@ -300,6 +309,27 @@ def test_edges_and_infrared_reach_the_network():
     assert backbone(seen).shape[:3] == (1, 4, 4)
 
 
+def test_the_fourth_band_of_pictures_is_infrared(folders, out, capsys):
+    bands = folders[0].with_name("bands")
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 256, (4, 24, 32, 4), dtype=np.uint8)
+    values[..., 0] = 90
+    bands.mkdir()
+    for i, value in enumerate(values):
+        Image.fromarray(value, "RGBA").save(bands / f"{i}.tif")
+    found = decode_picture(bands / "0.tif", channels=4)
+    np.testing.assert_array_equal(found, values[0])
+    half = decode_picture(bands / "0.tif", channels=4, scale=0.5)
+    assert (half[..., 0] == 90).all()  # whatever infrared is there
+    changes = {"data.images": bands, "data.masks": None, "data.channels": 4}
+    changes |= {"data.perturb.channels": "edges", "name": "bands"}
+    assert models_iic.main(words(folders, out, **changes)) in (0, 3)
+    assert models_iic.main(["predict", str(out / "bands"), str(bands)]) == 0
+    changes = {"data.images": folders[0], "data.masks": None, "data.channels": 4}
+    assert models_iic.main(words(folders, out, **changes)) == 2
+    assert "must have four bands, this one is RGB" in capsys.readouterr().err
+
+
 def test_pairs_are_shown(folders, out, capsys):
     assert models_iic.main([*words(folders, out), "--show-pairs"]) == 0
     assert (out / "pairs_images.png").stat().st_size > 0
@@ -343,6 +373,17 @@ def test_pictures_are_curated(tmp_path, capsys):
                 tmp_path / "annotations" / split / f"{i}.png",
                 values,
             )
+    (tmp_path / "images" / "val2017").rename(tmp_path / "elsewhere")
+    assert models_iic.main(["curate", str(tmp_path), "--name", "mine"]) == 2
+    assert not (tmp_path / "curated").exists()
+    (tmp_path / "elsewhere").rename(tmp_path / "images" / "val2017")
+    damaged = tmp_path / "annotations" / "val2017" / "0.png"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(b"none")
+    assert models_iic.main(["curate", str(tmp_path), "--name", "mine"]) == 2
+    assert "0.png must be a label map" in capsys.readouterr().err
+    assert not (tmp_path / "curated").exists()
+    damaged.write_bytes(whole)
     assert models_iic.main(["curate", str(tmp_path), "--name", "mine"]) == 0
     assert (tmp_path / "curated" / "val2017" / "mine.txt").read_text() == "0\n"
     assert "1 of 2 pictures" in capsys.readouterr().out
@@ -362,6 +403,16 @@ def test_label_maps_of_tiles_are_joined(tmp_path, capsys):
     assert models_iic.main(["mosaic", str(tmp_path / "labels"), str(out)]) == 0
     joined = decode_labels(out / "7_13.png")
     np.testing.assert_array_equal(joined[:, 0], [0] * 4 + [1] * 4)
+    (tmp_path / "labels" / "7_13_0_0.png").unlink()
+    assert models_iic.main(["mosaic", str(tmp_path / "labels"), str(out)]) == 0
+    with Image.open(out / "7_13.png") as picture:
+        colours = np.array(picture.convert("RGB"))
+    assert not colours[:4].any() and colours[4:].any(axis=-1).all()
+    for mode, size in (("RGB", (6, 4)), ("L", (5, 4))):
+        Image.new(mode, size).save(tmp_path / "labels" / "7_13_0_0.png")
+        assert models_iic.main(["mosaic", str(tmp_path / "labels"), str(out)]) == 2
+    errors = capsys.readouterr().err
+    assert "must hold label maps" in errors and "must have one shape" in errors
 
 
 def test_potsdam_is_prepared_or_the_mistake_told(tmp_path, capsys):

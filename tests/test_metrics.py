@@ -89,6 +89,12 @@ def test_scores_of_chance_and_of_perfection():
     assert abs(scores["ARI"][1]) < 0.01 and scores["NMI"][1] < 0.02
 
 
+def test_classes_without_pixels_have_no_iou():
+    table = np.array([[6, 0, 2], [2, 0, 2], [1, 0, 1]])
+    iou = metrics.class_iou(table, np.array([0, 2, 1]))
+    np.testing.assert_allclose(iou, [6 / 11, np.nan, 2 / 7])
+
+
 def test_clusters_mapped_on_other_images():
     labels = np.array([0, 0, 1, 1])
     clusters = np.array([[0], [0], [1], [1]])
