@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from iic_tf import sources
+from iic_tf.coco_stuff import curated_list
 from iic_tf.console import console, counted
 from iic_tf.map_folder import MapSource
 from iic_tf.map_pipeline import MapViews
@@ -634,14 +635,16 @@ class MapRecipe:
         return maps(channels, **{**self.figures, **replaced})
 
 
-def _coco_stuff(kind: str, *, curated: str | None) -> MapRecipe:
+def _coco_stuff(kind: str, *, every: bool = False) -> MapRecipe:
     def find(options: DataOptions, scale: float) -> MapSource:
         folder = _published_folder(options)
+        classes = options.classes or kind
+        usual = None if every else curated_list(classes)
         with counted("reading pictures") as progress:
             return sources.from_coco_stuff(
                 folder,
-                classes=options.classes or kind,
-                curated=options.curated or curated,
+                classes=classes,
+                curated=options.curated or usual,
                 scale=scale,
                 mistakes=options.repeat_mistakes,
                 progress=progress,
@@ -687,10 +690,10 @@ MAP_RECIPES: dict[str, MapRecipe] = {
         lamb_aux=1.5,
         scenes=True,
     ),
-    "coco_stuff_3": _coco_stuff("few", curated="Coco164kFew_Stuff_6"),
-    "coco_stuff_15": _coco_stuff("full", curated="Coco164kFull_Stuff_Coarse_7"),
-    "coco_stuff_all_3": _coco_stuff("few", curated=None),
-    "coco_stuff_all_15": _coco_stuff("full", curated=None),
+    "coco_stuff_3": _coco_stuff("few"),
+    "coco_stuff_15": _coco_stuff("full"),
+    "coco_stuff_all_3": _coco_stuff("few", every=True),
+    "coco_stuff_all_15": _coco_stuff("full", every=True),
     "potsdam_3": _potsdam(3),
     "potsdam_6": _potsdam(6),
 }
@@ -722,6 +725,14 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
         "data.size is for data.folder; data.scale changes pictures",
         size=options.size,
     )
+    of_coco = ("classes", "curated", "repeat_mistakes")
+    unused: tuple[str, ...] = () if name.startswith("coco_stuff") else of_coco
+    if options.images is None:
+        unused += ("merge", "names")
+    for option in unused:
+        value = getattr(options, option)
+        place = "recipes of COCO-Stuff" if option in of_coco else "data.images"
+        require(not value, f"data.{option} is for {place}", **{option: value})
     recipe = MAP_RECIPES[name]
     scale = recipe.scale if options.scale is None else options.scale
     if options.images is not None:

@@ -4,7 +4,8 @@ A backbone is a function of the image shape that returns a Keras model from imag
 ``(n, height, width, channels)`` in [0, 1] to features ``(n, d)``. It knows nothing of
 sub-heads. To add one, write the function, list it in ``GRAPHS`` at the end, and run
 ``python models_iic.py --graph.name your_name``; its keyword arguments are options, as
-in ``--graph.args.fan_out_init 32``.
+in ``--graph.args.fan_out_init 32``. For label maps features are places, ``(n, rows,
+columns, d)``, for images of any height and width, and the list is ``MAP_GRAPHS``.
 """
 
 import math

@@ -156,11 +156,15 @@ def main() -> None:
     parser.add_argument("--adapt", action="store_true", help="to the folder test")
     parser.add_argument("--features", nargs="+", choices=FEATURES, default=[*FEATURES])
     arguments = parser.parse_args()
+    try:
+        merge = arguments.merge and ast.literal_eval(arguments.merge)
+    except (SyntaxError, ValueError):
+        parser.error(f"--merge must be a list of classes, not {arguments.merge}")
     source = from_pictures(
         arguments.images,
         masks=arguments.masks,
         ignore=arguments.ignore,
-        merge=arguments.merge and ast.literal_eval(arguments.merge),
+        merge=merge,
         split=arguments.holdout,
     )
     splits = dict(source.splits)
@@ -168,6 +172,8 @@ def main() -> None:
     if test is None and arguments.adapt:
         parser.error("--adapt needs --holdout")
     train = all_of(list(splits.values()))
+    if train.labels is None or (test is not None and test.labels is None):
+        parser.error("--masks must have label maps for every folder of --images")
     labels = [*(train.labels or ()), *(test.labels or () if test else ())]
     highest = max(int(known.max()) for x in labels if (known := x[x != IGNORE]).size)
     if highest >= arguments.k:

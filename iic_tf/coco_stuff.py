@@ -115,6 +115,13 @@ def class_table(kind: str) -> tuple[np.ndarray, tuple[str, ...]]:
     )
 
 
+def curated_list(kind: str) -> str:
+    """Name of the authors' list of pictures for a kind of ``class_table``."""
+    if not kind.startswith("few"):
+        return "Coco164kFull_Stuff_Coarse_7"
+    return "_".join(("Coco164kFew_Stuff", *kind.title().split("_")[1:], "6"))
+
+
 def list_164k(root: Path, split: str, *, curated: str | None = None) -> list[Item]:
     """The pictures of a split of COCO-Stuff 164k.
 

@@ -111,7 +111,8 @@ class DataOptions:
 
     recipe: str | None = None
     """Name of a recipe in data.py: images, sizes and perturbations. If not given mnist,
-    or for your own images the one that suits them: grey or colour."""
+    or for your own images the one that suits them: grey or colour, or pictures for
+    data.images."""
 
     dir: str | None = None
     """Where the recipe's data set lies: a folder or .npz file, read instead of looking
@@ -134,7 +135,7 @@ class DataOptions:
 
     masks: str | None = None
     """Folder of the label maps of data.images, grey or palette images of the same
-    names, which only score."""
+    names, which only score, unless segment.masked."""
 
     ignore: int = 255
     """Value of data.masks where a pixel has no class."""
@@ -155,8 +156,9 @@ class DataOptions:
     """Names of the classes of data.masks, for pictures and tables."""
 
     repeat_mistakes: list[Literal["sky", "bgr"]] = field(default_factory=list)
-    """Mistakes of the authors' code that are repeated on COCO-Stuff: sky (of three
-    classes, pixels without one count as sky), bgr (red and blue change places)."""
+    """Mistakes of the authors' code that are repeated on COCO-Stuff: sky (with few
+    classes pixels without a label are sky, with full_things the first class), bgr (red
+    and blue change places)."""
 
     scale: float | None = None
     """Factor of both sides of pictures whose pixels are grouped; the recipe's, or 1, if

@@ -307,6 +307,13 @@ def colour_map(labels: np.ndarray, number: int) -> np.ndarray:
     return colours[np.where(inside, labels, number)]
 
 
+DRAWN = 800
+"""Pixels of a side that are drawn at most."""
+
+MOST_IN_LEGEND = 20
+"""Clusters that a legend names at most."""
+
+
 def map_rows(
     path: Path,
     images: Sequence[np.ndarray],
@@ -321,6 +328,7 @@ def map_rows(
     """One row per picture: itself, its clusters and, with labels, prediction and truth.
 
     Clusters have the colours of ``map_colours``, and a class that of its first cluster.
+    Of large pictures only every other pixel, or fewer, are drawn.
 
     Args:
         path: PNG file to write.
@@ -333,12 +341,23 @@ def map_rows(
         names: Names of the classes, for the legend.
         title: Heading.
     """
-    columns, legend = ["picture", "clusters"], []
+
+    def fewer(maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+        steps = [-(-max(x.shape[:2]) // DRAWN) for x in maps]
+        return [x[::step, ::step] for x, step in zip(maps, steps, strict=True)]
+
+    images, clusters = fewer(images), fewer(clusters)
+    columns = ["picture", "clusters"]
+    legend = [
+        Patch(color=colour / 255, label=f"cluster {i}")
+        for i, colour in enumerate(map_colours(num_clusters)[:MOST_IN_LEGEND])
+    ]
     shown = [
         [as_rgb(image), colour_map(found, num_clusters)]
         for image, found in zip(images, clusters, strict=True)
     ]
     if classes is not None and truth is not None and names is not None:
+        truth, legend = fewer(truth), []
         columns += ["clusters as classes", "truth"]
         number = num_clusters + len(names)
         members = [np.flatnonzero(classes == i) for i in range(len(names))]
@@ -356,7 +375,7 @@ def map_rows(
             said = f"cluster {', '.join(map(str, of_class))}"
             label = f"{name}: {said if len(of_class) else 'no cluster'}"
             legend.append(Patch(color=map_colours(number)[i] / 255, label=label))
-    height = images[0].shape[0] / images[0].shape[1] * 2.6
+    height = 2.6 * min(max(x.shape[0] / x.shape[1] for x in images), 3)
     figure = Figure(
         figsize=(2.7 * len(columns), (height + 0.06) * len(images) + 1.3), dpi=110,
         layout="constrained",

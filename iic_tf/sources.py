@@ -611,15 +611,16 @@ def from_coco_stuff(
         curated: Name of the list of pictures, for 164k; all if None.
         scale: Factor of both sides of the pictures, as published 0.33.
         mistakes: Of the authors' code, to be repeated: ``"sky"`` (with few classes,
-            pixels without one are sky), ``"bgr"`` (red and blue change places).
+            and with full_things, pixels without a label are of the first class),
+            ``"bgr"`` (red and blue change places).
         progress: Called now and then with the pictures done and their number.
 
     Raises:
         UserError: If something is missing.
     """
     table, names = coco_stuff.class_table(classes)
-    if "sky" in mistakes and classes.startswith("few"):
-        table[IGNORE] = names.index("sky")
+    if "sky" in mistakes and (classes.startswith("few") or classes == "full_things"):
+        table[IGNORE] = 0
     decode: Callable[[Path], np.ndarray]
     if (root / "imageLists").is_dir():
         groups = {name: coco_stuff.list_10k(root, name) for name in ("train", "test")}

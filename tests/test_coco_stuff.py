@@ -74,6 +74,10 @@ def test_164k(tmp_path):
     assert [item.name for item in items] == ["train2017/000000000025.jpg"]
     with pytest.raises(UserError, match="COCO-Stuff's folder"):
         coco_stuff.list_164k(tmp_path, "val2017")
+    assert coco_stuff.curated_list("few") == "Coco164kFew_Stuff_6"
+    both = coco_stuff.curated_list("few_people_animals")
+    assert both == "Coco164kFew_Stuff_People_Animals_6"
+    assert coco_stuff.curated_list("full_things") == "Coco164kFull_Stuff_Coarse_7"
     with pytest.raises(UserError, match="list of pictures"):
         coco_stuff.list_164k(tmp_path, "train2017", curated="other")
 

@@ -353,6 +353,9 @@ def test_pairs_are_shown(folders, out, capsys):
         ({"data.perturb.window": 18}, "data.perturb.window must be a multiple of 4"),
         ({"data.perturb.channels": "sobel"}, "data.perturb.channels must be one of"),
         ({"data.size": 32}, "data.size is for data.folder"),
+        ({"data.classes": "few"}, "data.classes is for recipes of COCO-Stuff"),
+        ({"data.images": None, "data.masks": None, "data.recipe": "coco_stuff_3",
+          "data.names": "[sky]"}, "data.names is for data.images"),
         ({"report.progression": 5}, "report.progression is for images"),
         ({"report.adapt": True, "graph.name": "network_10a", "graph.args.tracked":
           False, "graph.args.fan_out_init": None}, "keeps running statistics"),
