@@ -173,7 +173,7 @@ def _nearest(
         Numbers, int32, shape ``(m, number)``.
     """
     search = NearestNeighbors(algorithm="brute").fit(points[among])
-    of_one_picture = np.bincount(picture[among]).max()
+    of_one_picture = int(np.bincount(picture[among]).max())
     asked = min(number + of_one_picture, len(among))
     nearest = []
     for asking in np.array_split(
