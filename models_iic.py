@@ -251,6 +251,11 @@ def _load_maps(
         source, options.data.protocol
     )
     channels = trained.images[0].shape[2]
+    require(
+        options.data.channels in (None, channels),
+        f"data.channels must be {channels} for these pictures",
+        channels=options.data.channels,
+    )
     views = recipe.views(channels, options.data.perturb)
     views = dataclasses.replace(views, sparse=options.segment.sparse)
     number = f"{len(trained.images):,}"
@@ -624,7 +629,7 @@ def curate(words: Sequence[str]) -> int:
 
 
 def mosaic(words: Sequence[str]) -> int:
-    """``mosaic FOLDER OUT``: joins the label maps of tiles into whole pictures.
+    """``mosaic LABELS OUT``: joins the label maps of tiles into whole pictures.
 
     Args:
         words: The folder of a run's labels, and the folder of the pictures.
@@ -638,7 +643,17 @@ def mosaic(words: Sequence[str]) -> int:
     )
     parser.add_argument("labels", type=Path, help="as in runs/potsdam_3-1/labels")
     parser.add_argument("out", type=Path, help="folder of the pictures")
+    parser.add_argument(
+        "--border",
+        type=int,
+        default=1,
+        help="pixels along the sides of each tile that the next ones inward stand for; "
+        "network_10a decides nothing in the outermost one",
+    )
     arguments = parser.parse_args(list(words))
+    require(
+        arguments.border >= 0, "--border must be at least 0", border=arguments.border
+    )
     with _quiet_start():
         import utils
     from iic_tf import potsdam
@@ -652,7 +667,8 @@ def mosaic(words: Sequence[str]) -> int:
     except ValueError as error:
         raise UserError(f"{arguments.labels} must hold label maps: {error}") from None
     number = max(int(tile.max()) for tile in tiles.values()) + 1
-    for name, whole in potsdam.join_tiles(tiles, missing=IGNORE).items():
+    joined = potsdam.join_tiles(tiles, missing=IGNORE, border=arguments.border)
+    for name, whole in joined.items():
         path = arguments.out / f"{name}.png"
         utils.write_label_map(path, whole, number)
         console.print(f"{path}: {whole.shape[1]}×{whole.shape[0]} pixels")

@@ -4,7 +4,9 @@ Files are told by their content, not by their name; what cannot be read is skipp
 named. The images stay in memory where they fit, otherwise in a file that is mapped.
 """
 
+import io
 import os
+import struct
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +20,9 @@ import psutil
 from PIL import Image, ImageOps
 
 from iic_tf.options import first_line, require
+
+# Pictures of a survey are larger than what Pillow takes for an attack.
+Image.MAX_IMAGE_PIXELS = None
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
@@ -110,6 +115,41 @@ def decode(path: Path, *, side: int, channels: int) -> np.ndarray:
     return np.asarray(picture, np.uint8).reshape(side, side, channels)
 
 
+PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES = 262, 277, 338
+"""Tags of a TIFF file."""
+
+
+def _with_alpha(data: bytes) -> bytes:
+    """A file whose fourth band Pillow reads, whatever a TIFF says that it is.
+
+    Most files of four bands do not say, or call them all grey; then Pillow leaves the
+    fourth one out, or reads none. One that is called associated alpha it divides the
+    others by. Read as unassociated alpha all four are as they are.
+
+    Args:
+        data: Of a file of any kind; all but TIFFs of four bands stay as they are.
+    """
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    if order is None:
+        return data
+    [at] = struct.unpack_from(f"{order}I", data, 4)
+    [number] = struct.unpack_from(f"{order}H", data, at)
+    entries = {}
+    for place in range(at + 2, at + 2 + 12 * number, 12):
+        [tag] = struct.unpack_from(f"{order}H", data, place)
+        [value] = struct.unpack_from(f"{order}H", data, place + 8)
+        entries[tag] = place, value
+    grey_or_rgb = entries.get(PHOTOMETRIC, (0, 0))[1] in (1, 2)
+    if entries.get(SAMPLES, (0, 1))[1] != 4 or not grey_or_rgb:
+        return data
+    changed = bytearray(data)
+    for tag, value in ((PHOTOMETRIC, 2), (EXTRA_SAMPLES, 2)):
+        if tag in entries:  # without extra samples Pillow takes the last for alpha
+            rest = (tag, 3, 1, value, 0)
+            struct.pack_into(f"{order}HHIHH", changed, entries[tag][0], *rest)
+    return bytes(changed)
+
+
 def open_upright(
     path: Path, *, channels: int, at_least: int | None = None
 ) -> Image.Image:
@@ -124,7 +164,8 @@ def open_upright(
     Raises:
         Exception: Whatever Pillow raises for a damaged file.
     """
-    with Image.open(path, formats=FORMATS) as file:
+    named = path if channels < 4 else io.BytesIO(_with_alpha(path.read_bytes()))
+    with Image.open(named, formats=FORMATS) as file:
         if at_least is not None:
             file.draft("RGB" if channels == 3 else "L", (at_least, at_least))
         picture: Image.Image = ImageOps.exif_transpose(file)

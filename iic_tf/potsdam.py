@@ -12,8 +12,9 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
+from iic_tf.image_folder import open_upright, reason
 from iic_tf.map_folder import IGNORE, Item
-from iic_tf.options import require
+from iic_tf.options import UserError, require
 
 TILE = 200
 """Side of a tile in pixels, at half of the original resolution."""
@@ -125,6 +126,11 @@ def prepare(
     """
     pictures = sorted((raw / "4_Ortho_RGBIR").glob("top_potsdam_*_RGBIR.tif"))
     require(bool(pictures), "there must be 4_Ortho_RGBIR/*_RGBIR.tif", folder=str(raw))
+    require(
+        any(_label_file(path).is_file() for path in pictures),
+        "there must be 5_Labels_for_participants/*_label.tif of some of the pictures",
+        folder=str(raw),
+    )
     require(not out.exists(), "the folder of the tiles must not exist", out=str(out))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as place:
@@ -135,6 +141,12 @@ def prepare(
         Path(place).rename(out)  # all of it or nothing
         Path(place).mkdir()  # for the clean-up
     return counts
+
+
+def _label_file(picture: Path) -> Path:
+    """Where the label map of a raw picture is, if it has one."""
+    folder = picture.parents[1] / "5_Labels_for_participants"
+    return folder / picture.name.replace("RGBIR", "label")
 
 
 def _write_tiles(
@@ -150,15 +162,13 @@ def _write_tiles(
         (out / name).mkdir()
     labelled, unlabelled = [], []
     for i, path in enumerate(pictures):
-        with Image.open(path) as file:
-            picture = halve(np.array(file))
-        require(
-            picture.ndim == 3 and picture.shape[2] == 4,
-            f"{path} must have R, G, B and infrared",
-            shape=picture.shape,
-        )
-        folder = path.parents[1] / "5_Labels_for_participants"
-        truth, labels = folder / path.name.replace("RGBIR", "label"), None
+        try:
+            picture = halve(np.array(open_upright(path, channels=4)))
+        except Exception as error:  # damage surfaces as any of a dozen kinds
+            raise UserError(
+                f"{path} must have R, G, B and infrared: {reason(error)}"
+            ) from None
+        truth, labels = _label_file(path), None
         if truth.is_file():
             with Image.open(truth) as file:
                 labels = labels_from_colours(np.array(file.convert("RGB"))[::2, ::2])
@@ -191,13 +201,15 @@ def _write_tiles(
 
 
 def join_tiles(
-    tiles: dict[str, np.ndarray], *, missing: int = 0
+    tiles: dict[str, np.ndarray], *, missing: int = 0, border: int = 0
 ) -> dict[str, np.ndarray]:
     """Whole pictures of tiles named ``PICTURE_ROW_COLUMN``, as ``prepare`` names them.
 
     Args:
-        tiles: Arrays ``(height, width, ...)`` of one shape, by name.
+        tiles: Arrays ``(height, width)`` of one shape, by name.
         missing: Value where a tile is missing.
+        border: Pixels along the sides of each tile that the next ones inward stand for,
+            since a network decides nothing there.
 
     Returns:
         Pictures by name.
@@ -215,6 +227,9 @@ def join_tiles(
             "tiles must be named PICTURE_ROW_COLUMN",
             name=name,
         )
+        if border and min(tile.shape) > 2 * border:
+            inner = tile[border:-border, border:-border]
+            tile = np.pad(inner, border, "edge")
         places.setdefault(picture, {})[int(row), int(column)] = tile
     joined = {}
     for picture, parts in places.items():

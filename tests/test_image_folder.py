@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +10,8 @@ from iic_tf.image_folder import (
     decode,
     describe_unreadable,
     folder_labels,
+    inspect,
+    open_upright,
     read_folder,
 )
 from iic_tf.options import UserError
@@ -123,3 +127,46 @@ def test_folders_without_images_are_refused(tmp_path):
         read_folder(tmp_path)
     with pytest.raises(UserError, match="must be a folder"):
         read_folder(tmp_path / "a.jpg")
+
+
+def tiff_of_four_bands(*, order, photometric, extra):
+    """An uncompressed TIFF of 2×3 pixels, and its pixels."""
+    values = np.random.default_rng(0).integers(0, 256, (2, 3, 4), dtype=np.uint8)
+    short, long = 3, 4
+    number = 9 + (extra is not None)
+    after = 8 + 2 + 12 * number + 4  # where eight bytes of bits lie, then the pixels
+    entries = [
+        (256, long, 1, 3), (257, long, 1, 2), (258, short, 4, after),
+        (259, short, 1, 1), (262, short, 1, photometric), (273, long, 1, after + 8),
+        (277, short, 1, 4), (278, long, 1, 2), (279, long, 1, values.size),
+    ]  # fmt: skip
+    if extra is not None:
+        entries.append((338, short, 1, extra))
+    data = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
+    data += struct.pack(f"{order}H", number)
+    for tag, kind, count, value in entries:
+        inline = kind == short and count == 1
+        data += struct.pack(f"{order}HHI", tag, kind, count)
+        data += struct.pack(f"{order}HH" if inline else f"{order}I",
+                            *((value, 0) if inline else (value,)))  # fmt: skip
+    data += struct.pack(f"{order}I", 0) + struct.pack(f"{order}4H", 8, 8, 8, 8)
+    return data + values.tobytes(), values
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("photometric", [1, 2])
+@pytest.mark.parametrize("extra", [None, 0, 1, 2])
+def test_four_bands_are_as_they_are_whatever_they_are_called(
+    tmp_path, order, photometric, extra
+):
+    data, values = tiff_of_four_bands(order=order, photometric=photometric, extra=extra)
+    path = tmp_path / "x.tif"
+    path.write_bytes(data)
+    found = open_upright(path, channels=4)
+    np.testing.assert_array_equal(np.asarray(found), values)
+
+
+def test_pictures_of_a_survey_are_not_too_large(tmp_path):
+    Image.new("1", (14_000, 13_000)).save(tmp_path / "x.png")  # 182 million pixels
+    assert inspect(tmp_path / "x.png").side == 13_000
+    assert decode(tmp_path / "x.png", side=8, channels=1).shape == (8, 8, 1)

@@ -72,10 +72,10 @@ def test_halving_takes_the_mean_of_four():
     np.testing.assert_array_equal(potsdam.halve(picture), [[[3]]])
 
 
-def test_tiles_are_joined_and_a_missing_one_is_black():
+def test_tiles_are_joined_and_a_missing_one_has_the_value_asked():
     tiles = {f"2_10_{r}_{c}": np.full((2, 3), 1 + r + c) for r, c in ((0, 0), (1, 1))}
-    joined = potsdam.join_tiles(tiles)["2_10"]
-    np.testing.assert_array_equal(joined[:, ::3], [[1, 0], [1, 0], [0, 3], [0, 3]])
+    joined = potsdam.join_tiles(tiles, missing=9)["2_10"]
+    np.testing.assert_array_equal(joined[:, ::3], [[1, 9], [1, 9], [9, 3], [9, 3]])
     with pytest.raises(UserError, match="PICTURE_ROW_COLUMN"):
         potsdam.join_tiles({"a_b": np.zeros((2, 2))})
 
@@ -89,3 +89,12 @@ def test_a_preparation_that_breaks_leaves_nothing(raw, tmp_path):
         potsdam.prepare(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def test_pictures_without_any_label_map_are_refused(raw, tmp_path):
+    folder, _ = raw
+    labels = folder / "5_Labels_for_participants"
+    labels.rename(folder / "5_Labels_all")
+    with pytest.raises(UserError, match="5_Labels_for_participants"):
+        potsdam.prepare(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
