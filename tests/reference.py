@@ -15,10 +15,13 @@ def joint(z, z_prime):
     return total
 
 
-def iic_loss(table, lamb=1.0):
-    """The loss of one joint, entry by entry (paper, equation 3)."""
+def iic_loss(table, lamb=1.0, *, total=None):
+    """The loss of one joint, entry by entry (paper, equation 3).
+
+    ``total`` takes the place of its sum.
+    """
     p = (table + table.T) / 2
-    p = p / p.sum()
+    p = p / (p.sum() if total is None else total)
     row, column = p.sum(1), p.sum(0)
     loss = 0.0
     for i in range(len(p)):

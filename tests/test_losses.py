@@ -300,20 +300,32 @@ def test_segmentation_value_and_gradient_against_numpy(shape, reach, collapsed):
     np.testing.assert_allclose(gradients, expected, atol=1e-7)
 
 
-def test_the_detached_normaliser_changes_the_gradient_and_not_the_loss():
+@pytest.mark.parametrize("lamb", [1.0, 1.5])
+def test_the_detached_normaliser_is_a_constant_for_the_gradient_alone(lamb):
     first, second, mask = golden_maps()
-    gradients, values = [], []
+    variable = tf.Variable(first)
+    values, gradients = {}, {}
     for detached in (False, True):
-        variable = tf.Variable(first)
         with tf.GradientTape() as tape:
             joints = losses.segmentation_joint(
                 variable[..., None, :], second[..., None, :], mask=mask, collapsed=True
             )
-            loss = losses.segmentation_loss(joints, detached=detached)[0]
-        values.append(float(loss))
-        gradients.append(tape.gradient(loss, variable).numpy())
-    assert values[0] == values[1]
-    assert abs(gradients[0] - gradients[1]).max() > 0.01
+            loss = losses.segmentation_loss(joints, lamb, detached=detached)[0]
+        values[detached] = float(loss)
+        gradients[detached] = tape.gradient(loss, variable).numpy()
+    assert values[False] == values[True]
+
+    def joint(x):
+        shown = mask[..., None]
+        return reference.displaced_joints(x * shown, second * shown, 0).sum(0)
+
+    total = joint(first).sum()
+    for detached, constant in ((False, None), (True, total)):
+        expected = reference.numeric_gradient(
+            lambda x, c=constant: reference.iic_loss(joint(x), lamb, total=c), first
+        )
+        np.testing.assert_allclose(gradients[detached], expected, atol=1e-6)
+    assert abs(gradients[False] - gradients[True]).max() > 0.01
 
 
 def test_where_no_two_pixels_meet_nothing_is_added():

@@ -95,7 +95,7 @@ def test_what_is_outside_or_ignored_does_not_train():
     assert narrow
 
 
-def test_windows_are_scaled_about_their_middle():
+def test_scaled_windows_show_half_of_the_slope_at_twice_the_size():
     y, x = np.mgrid[0:64, 0:64]
     ramp = np.repeat((2 * x + y)[..., None], 3, axis=2).astype(np.uint8)
     grown = views(scale=(2.0, 2.0), move=move(flip=0))

@@ -1,4 +1,5 @@
 import importlib
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -53,9 +54,10 @@ def test_every_yaml_is_parsed_and_keeps_its_promises(path):
             infrared=views.infrared,
             **options.graph.args,
         )
-        # what the trunk sees: colours and slopes, or colours and infrared
         if options.graph.name == "network_10a":
-            assert backbone.layers[-1].output.shape[-1] == 512
+            kernels = next(w for w in backbone.trainable_weights if w.ndim == 4)
+            # what the trunk sees: colours and slopes, or colours and infrared
+            assert kernels.shape[2] == (4 if channels == 4 else 5)
     else:
         recipe = data.RECIPES[options.data.recipe]
         views = recipe.views(recipe.source_shape, options.data.perturb)
@@ -69,6 +71,44 @@ def test_every_yaml_is_parsed_and_keeps_its_promises(path):
     for promise in ("command", "data", "scored on", "hardware", "time", "expected"):
         assert f"#   {promise} " in header
     assert f"--config configs/{path.name}" in header
+
+
+PUBLISHED_MAPS = {
+    "coco_stuff_3_555": (3, 15, (1.5, 1), 1e-4, 120, 128, 0.33, 10, (0.4, 0.125)),
+    "coco_stuff_3_714": (3, 15, (1, 1), 1e-4, 120, 128, 0.33, 10, (0.4, 0.125)),
+    "coco_stuff_15_512": (15, 45, (1, 1), 1e-4, 60, 128, 0.33, 10, (0.4, 0.125)),
+    "potsdam_3_545": (3, 24, (1.5, 1), 1e-5, 75, 200, 1, 10, (0.1, 0.1)),
+    "potsdam_3_711": (3, 24, (1, 1), 1e-5, 75, 200, 1, 10, (0.1, 0.1)),
+    "potsdam_6_544": (6, 36, (1, 1), 1e-6, 60, 200, 1, 5, (0.1, 0.1)),
+    "coco_stuff_3_496": (15, None, (1, 1), 1e-4, 180, 128, 0.33, 10, (0.4, 0.125)),
+    "coco_stuff_15_521": (45, None, (1, 1), 1e-4, 90, 128, 0.33, 10, (0.4, 0.125)),
+    "potsdam_3_482": (9, None, (1, 1), 1e-5, 75, 200, 1, 10, (0.1, 0.1)),
+    "potsdam_6_487": (24, None, (1, 1), 1e-5, 60, 200, 1, 10, (0.1, 0.1)),
+}
+"""k, that of the auxiliary sub-heads, λ of both, learning rate, windows a step, their
+side, scale, T, jitter and hue: the paper's commands."""
+
+
+@pytest.mark.parametrize("name", PUBLISHED_MAPS)
+def test_published_runs_on_label_maps_have_their_figures(name):
+    options = models_iic.parse(["--config", str(ROOT / "configs" / f"{name}.yaml")])
+    data = importlib.import_module("data")
+    recipe = data.MAP_RECIPES[options.data.recipe]
+    usual = inspect.signature(data.maps).parameters
+    figures = {key: parameter.default for key, parameter in usual.items()}
+    figures |= recipe.figures | options.data.perturb
+    assert figures["brightness"] == figures["contrast"] == figures["saturation"]
+    k, k_aux, lambs, rate, batch, window, scale, reach, jitter = PUBLISHED_MAPS[name]
+    assert (options.k, options.heads.k_aux) == (k, k_aux)
+    assert (options.heads.main, options.heads.aux) == (1, int(k_aux is not None))
+    assert (options.train.lamb, options.train.lamb_aux or 1) == lambs
+    assert (options.train.learning_rate, options.data.batch) == (rate, batch)
+    assert (figures["window"], recipe.scale) == (window, scale)
+    assert (figures["brightness"], figures["hue"]) == jitter
+    assert options.segment.reach == reach and options.segment.sparse == (0, 0)
+    assert not options.segment.collapsed and options.segment.at == "pixels"
+    assert options.data.repeats == 1 and figures["flipped"] == 0.5
+    assert figures["rotation"] == figures["shear"] == 0 and figures["scale"] == (1, 1)
 
 
 def test_the_default_yaml_holds_the_defaults():

@@ -5,6 +5,8 @@ from iic_tf.pictures import (
     cluster_grid,
     cluster_pairs,
     label_histograms,
+    map_colours,
+    map_rows,
     mistake_grid,
     number_table,
     pair_grid,
@@ -118,3 +120,57 @@ def test_tables_and_histograms(tmp_path):
         with Image.open(tmp_path / name) as picture:
             pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
         assert ((pixels[:, 2] - pixels[:, 0]) > 60).mean() > 0.005  # there is blue
+
+
+def test_maps_are_drawn_beside_the_truth_in_the_colours_of_their_clusters(
+    tmp_path, monkeypatch
+):
+    figures = []
+    monkeypatch.setattr(
+        "iic_tf.pictures.save_figure", lambda figure, path: figures.append(figure)
+    )
+    image = np.full((4, 6, 3), 7, np.uint8)
+    clusters = np.tile([0, 1, 2], (4, 2))
+    truth = np.where(clusters == 1, 255, clusters // 2)  # 255: no class
+    arguments = {"num_clusters": 3, "title": "a run"}
+    map_rows(tmp_path / "m.png", [image], [clusters], **arguments)
+    map_rows(
+        tmp_path / "m.png", [image], [clusters], classes=np.array([1, -1, 0]),
+        truth=[truth], names=["sky", "road"], **arguments,
+    )  # fmt: skip
+    alone, beside = (figure.axes for figure in figures)
+    assert [axes.get_title() for axes in alone] == ["picture", "clusters"]
+    assert [axes.get_title() for axes in beside] == [
+        "picture", "clusters", "clusters as classes", "truth"
+    ]  # fmt: skip
+    [legend] = figures[0].legends
+    assert [text.get_text() for text in legend.texts] == [
+        "cluster 0", "cluster 1", "cluster 2"
+    ]  # fmt: skip
+    [legend] = figures[1].legends
+    assert [text.get_text() for text in legend.texts] == [
+        "sky: cluster 2", "road: cluster 0"
+    ]  # fmt: skip
+    found, mapped, true = (axes.images[0].get_array() for axes in beside[1:])
+    colours = map_colours(3)
+    np.testing.assert_array_equal(found, colours[clusters])
+    for drawn in (mapped, true):
+        assert not drawn[clusters == 1].any()  # no class: black
+    # sky has the colour of its cluster 2, road that of cluster 0
+    np.testing.assert_array_equal(mapped[clusters != 1], found[clusters != 1])
+    np.testing.assert_array_equal(true[clusters == 0], colours[[2] * 8])
+    np.testing.assert_array_equal(true[clusters == 2], colours[[0] * 8])
+
+
+def test_large_maps_are_drawn_at_a_fraction(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(
+        "iic_tf.pictures.save_figure", lambda figure, path: figures.append(figure)
+    )
+    clusters = np.zeros((1700, 90), np.uint8)
+    map_rows(
+        tmp_path / "m.png", [np.zeros((1700, 90, 3), np.uint8)], [clusters],
+        num_clusters=2, title="a run",
+    )  # fmt: skip
+    shapes = [axes.images[0].get_array().shape[:2] for axes in figures[0].axes]
+    assert shapes == [(567, 30), (567, 30)]
