@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from iic_tf import sources
-from iic_tf.coco_stuff import curated_list
+from iic_tf.coco_stuff import curated_list, is_10k
 from iic_tf.console import console, counted
 from iic_tf.map_folder import MapSource
 from iic_tf.map_pipeline import MapViews
@@ -639,7 +639,8 @@ def _coco_stuff(kind: str, *, every: bool = False) -> MapRecipe:
     def find(options: DataOptions, scale: float) -> MapSource:
         folder = _published_folder(options)
         classes = options.classes or kind
-        usual = None if every else curated_list(classes)
+        usual = None if every or is_10k(folder) else curated_list(classes)
+        window = {**figures, **options.perturb}["window"]
         with counted("reading pictures") as progress:
             return sources.from_coco_stuff(
                 folder,
@@ -647,10 +648,12 @@ def _coco_stuff(kind: str, *, every: bool = False) -> MapRecipe:
                 curated=options.curated or usual,
                 scale=scale,
                 mistakes=options.repeat_mistakes,
+                window=window,
                 progress=progress,
             )
 
-    return MapRecipe(find, {"channels": "rgb+edges"}, scale=0.33)
+    figures = {"window": 128, "channels": "rgb+edges"}
+    return MapRecipe(find, figures, scale=0.33)
 
 
 def _potsdam(number: int) -> MapRecipe:
@@ -729,10 +732,16 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
     unused: tuple[str, ...] = () if name.startswith("coco_stuff") else of_coco
     if options.images is None:
         unused += ("merge", "names")
+        require(
+            options.ignore == DataOptions().ignore,
+            "data.ignore is for data.images",
+            ignore=options.ignore,
+        )
     for option in unused:
         value = getattr(options, option)
         place = "recipes of COCO-Stuff" if option in of_coco else "data.images"
         require(not value, f"data.{option} is for {place}", **{option: value})
+    check_arguments(maps, options.perturb, option="data.perturb")
     recipe = MAP_RECIPES[name]
     scale = recipe.scale if options.scale is None else options.scale
     if options.images is not None:
@@ -746,6 +755,7 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
                 scale=scale,
                 split=options.protocol == "holdout",
                 names=options.names,
+                bgr="bgr" in options.repeat_mistakes,
                 progress=progress,
             )
     elif recipe.find is None:

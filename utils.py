@@ -25,6 +25,7 @@ from iic_tf.folders import OPTIONS_FILE, make_run_folder
 from iic_tf.health import Health, information_words, measure
 from iic_tf.inference import adapt, compile_predict, evaluate_pairs, unlikeness
 from iic_tf.job import Trained, run_prefix
+from iic_tf.map_folder import to_size
 from iic_tf.map_inference import clusters_of
 from iic_tf.map_pipeline import training_map_batches
 from iic_tf.map_task import NUM_SHOWN, MapTask
@@ -966,6 +967,8 @@ def draw_maps(
 ) -> list[str]:
     """Writes a label map for each evaluation picture and draws some of them.
 
+    Label maps are as large as the files of the pictures, overlays as what is grouped.
+
     Args:
         folder: Where they go.
         model: The network.
@@ -990,7 +993,8 @@ def draw_maps(
         # two pictures that differ in their ending keep it
         stem = os.path.splitext(name)[0]
         stem = name if stems[stem] > 1 else stem
-        write_label_map(folder / "labels" / f"{stem}.png", labels, k)
+        whole = to_size(labels, pictures.sizes[i])
+        write_label_map(folder / "labels" / f"{stem}.png", whole, k)
         if overlays:
             path = folder / "overlays" / f"{stem}.jpg"
             write_overlay(path, pictures.images[i], labels, k)

@@ -14,6 +14,33 @@ from iic_tf.image_folder import on_all_cores
 from iic_tf.map_folder import IGNORE, Item, decode_labels
 from iic_tf.options import UserError, require
 
+_FINE = """
+    person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light,
+    fire hydrant, street sign, stop sign, parking meter, bench, bird, cat, dog, horse,
+    sheep, cow, elephant, bear, zebra, giraffe, hat, backpack, umbrella, shoe, eye
+    glasses, handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite,
+    baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle, plate,
+    wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange,
+    broccoli, carrot, hot dog, pizza, donut, cake, chair, couch, potted plant, bed,
+    mirror, dining table, window, desk, toilet, door, tv, laptop, mouse, remote,
+    keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, blender, book,
+    clock, vase, scissors, teddy bear, hair drier, toothbrush, hair brush, banner,
+    blanket, branch, bridge, building-other, bush, cabinet, cage, cardboard, carpet,
+    ceiling-other, ceiling-tile, cloth, clothes, clouds, counter, cupboard, curtain,
+    desk-stuff, dirt, door-stuff, fence, floor-marble, floor-other, floor-stone,
+    floor-tile, floor-wood, flower, fog, food-other, fruit, furniture-other, grass,
+    gravel, ground-other, hill, house, leaves, light, mat, metal, mirror-stuff, moss,
+    mountain, mud, napkin, net, paper, pavement, pillow, plant-other, plastic, platform,
+    playingfield, railing, railroad, river, road, rock, roof, rug, salad, sand, sea,
+    shelf, sky-other, skyscraper, snow, solid-other, stairs, stone, straw,
+    structural-other, table, tent, textile-other, towel, tree, vegetable, wall-brick,
+    wall-concrete, wall-other, wall-panel, wall-stone, wall-tile, wall-wood,
+    water-other, waterdrops, window-blind, window-other, wood
+"""
+
+FINE_NAMES = tuple(" ".join(_FINE.split()).split(", "))
+"""Names of the fine classes."""
+
 NUM_FINE = 182
 
 _COARSE: tuple[tuple[str, str], ...] = (
@@ -104,11 +131,11 @@ def class_table(kind: str) -> tuple[np.ndarray, tuple[str, ...]]:
         return table, tuple(names[FIRST_STUFF:])
     if kind == "full_things_fine":
         table[:NUM_FINE] = np.arange(NUM_FINE)
-        return table, tuple(str(i) for i in range(NUM_FINE))
+        return table, FINE_NAMES
     if kind == "full_fine":
         fine = np.flatnonzero(coarse >= FIRST_STUFF)
         table[fine] = np.arange(len(fine))
-        return table, tuple(str(i) for i in fine)
+        return table, tuple(FINE_NAMES[i] for i in fine)
     raise UserError(
         f"classes must be one of {', '.join(few)}, full, full_things, full_fine, "
         f"full_things_fine. Received: classes={kind!r}"
@@ -120,6 +147,11 @@ def curated_list(kind: str) -> str:
     if not kind.startswith("few"):
         return "Coco164kFull_Stuff_Coarse_7"
     return "_".join(("Coco164kFew_Stuff", *kind.title().split("_")[1:], "6"))
+
+
+def is_10k(root: Path) -> bool:
+    """Whether a folder holds COCO-Stuff 10k, which has ``imageLists``."""
+    return (root / "imageLists").is_dir()
 
 
 def list_164k(root: Path, split: str, *, curated: str | None = None) -> list[Item]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -53,6 +53,7 @@ class Pictures:
         labels: Class of each pixel or ``IGNORE``, uint8, each ``(height, width)``; None
             where there are no label maps at all.
         names: Name of each picture.
+        sizes: Height and width of each file, of which images may be a fraction.
         unreadable: Name and reason of each that was skipped.
         kept: Where they are kept, in words.
     """
@@ -60,6 +61,7 @@ class Pictures:
     images: Sequence[np.ndarray]
     labels: Sequence[np.ndarray] | None
     names: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
     unreadable: tuple[tuple[str, str], ...] = ()
     kept: str = ""
 
@@ -93,6 +95,7 @@ def all_of(parts: Sequence[Pictures]) -> Pictures:
         list(chain(*(part.images for part in parts))),
         list(chain(*labels)) if len(labels) == len(parts) else None,
         tuple(chain(*(part.names for part in parts))),
+        tuple(chain(*(part.sizes for part in parts))),
         tuple(chain(*(part.unreadable for part in parts))),
         " and ".join(sorted({part.kept for part in parts})),
     )
@@ -142,22 +145,20 @@ class _Shelf:
         return found, f"in a file in {tempfile.gettempdir()}"
 
 
-def decode_picture(path: Path, *, channels: int = 3, scale: float = 1.0) -> np.ndarray:
-    """Reads a picture, turned upright, at a fraction of its size.
+def decode_picture(path: Path, *, channels: int = 3, bgr: bool = False) -> np.ndarray:
+    """Reads a picture, turned upright.
 
     Args:
         path: Image file.
         channels: 1 for grey, 3 for colour, 4 with infrared.
-        scale: Factor of both sides.
+        bgr: Whether red and blue change places.
 
     Returns:
         uint8, shape ``(height, width, channels)``.
     """
-    picture = open_upright(path, channels=channels)
-    if scale != 1:
-        size = [max(round(side * scale), 1) for side in picture.size]
-        picture = picture.resize((size[0], size[1]), Image.Resampling.BILINEAR)
-    return np.array(picture, np.uint8).reshape(picture.height, picture.width, channels)
+    picture = np.array(open_upright(path, channels=channels), np.uint8)
+    picture = picture.reshape(*picture.shape[:2], channels)
+    return picture[..., [2, 1, 0, 3][:channels]] if bgr else picture
 
 
 def decode_labels(path: Path) -> np.ndarray:
@@ -180,20 +181,46 @@ def decode_labels(path: Path) -> np.ndarray:
         return np.array(file, np.uint8)
 
 
-def shrink(labels: np.ndarray, scale: float) -> np.ndarray:
-    """A label map at a fraction of its size: the nearest pixels.
+def _scaled(side: int, scale: float) -> int:
+    return max(round(side * scale), 1)
+
+
+def shrink_picture(picture: np.ndarray, scale: float) -> np.ndarray:
+    """A picture at a fraction of its size, bilinear.
+
+    Args:
+        picture: uint8, shape ``(height, width, channels)``.
+        scale: Factor of both sides.
+    """
+    height, width = (_scaled(side, scale) for side in picture.shape[:2])
+    # one by one: of four bands the last would be taken for how opaque the others are
+    bands = [
+        Image.fromarray(band).resize((width, height), Image.Resampling.BILINEAR)
+        for band in np.moveaxis(picture, -1, 0)
+    ]
+    return np.stack([np.asarray(band) for band in bands], axis=-1)
+
+
+def to_size(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A label map at another size: the nearest pixels.
 
     Args:
         labels: Shape ``(height, width)``.
-        scale: Factor of both sides.
+        size: Height and width wanted.
     """
     rows, columns = (
-        ((np.arange(max(round(side * scale), 1)) + 0.5) / scale).astype(int)
-        for side in labels.shape
+        ((np.arange(wanted) + 0.5) * side / wanted).astype(int)
+        for side, wanted in zip(labels.shape, size, strict=True)
     )
-    rows = rows.clip(max=labels.shape[0] - 1)
-    columns = columns.clip(max=labels.shape[1] - 1)
     return labels[np.ix_(rows, columns)]
+
+
+class _Read(NamedTuple):
+    """A picture, its label map or what is wrong with it, and the size of its file."""
+
+    image: np.ndarray
+    labels: np.ndarray | str | None
+    size: tuple[int, int]
 
 
 def read_pictures(
@@ -202,6 +229,7 @@ def read_pictures(
     read_image: Callable[[Path], np.ndarray] = decode_picture,
     read_labels: Callable[[Path], np.ndarray] = decode_labels,
     classes: np.ndarray | None = None,
+    scale: float = 1.0,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Pictures:
     """Reads pictures and label maps.
@@ -213,6 +241,7 @@ def read_pictures(
         read_labels: Decodes a label map.
         classes: Class, or ``IGNORE``, of each value of a label map, uint8, shape
             ``(256,)``; values are classes if None.
+        scale: Factor of both sides that pictures and label maps are brought to.
         progress: Called now and then with the pictures done and their number.
 
     Raises:
@@ -220,38 +249,46 @@ def read_pictures(
     """
     labelled = any(item.labels is not None for item in items)
 
-    def read(item: Item) -> tuple[np.ndarray, np.ndarray | None, str | None] | str:
+    def read_map(path: Path, size: tuple[int, int]) -> np.ndarray | str:
+        try:
+            labels = read_labels(path)
+        except Exception as error:  # damage surfaces as any of a dozen kinds
+            return f"its label map: {reason(error)}"
+        if labels.shape != size:
+            sizes = ["×".join(map(str, x[::-1])) for x in (labels.shape, size)]
+            return f"its label map has {sizes[0]} pixels, it {sizes[1]}"
+        return labels if classes is None else classes[labels]
+
+    def read(item: Item) -> _Read | str:
         try:
             image = read_image(item.image)
-        except Exception as error:  # damage surfaces as any of a dozen kinds
-            return reason(error)
-        if item.labels is None:
-            return image, None, None
-        try:
-            labels = read_labels(item.labels)
         except Exception as error:
-            return image, None, f"its label map: {reason(error)}"
-        if labels.shape != image.shape[:2]:
-            sizes = ["×".join(map(str, x.shape[1::-1])) for x in (labels, image)]
-            return image, None, f"its label map has {sizes[0]} pixels, it {sizes[1]}"
-        return image, labels if classes is None else classes[labels], None
+            return reason(error)
+        size = image.shape[:2]
+        labels = None if item.labels is None else read_map(item.labels, size)
+        if scale != 1:
+            image = shrink_picture(image, scale)
+            if isinstance(labels, np.ndarray):
+                labels = to_size(labels, image.shape[:2])
+        return _Read(image, labels, size)
 
     images, maps = _Shelf(), _Shelf()
-    names, unreadable = [], []
+    names, sizes, unreadable = [], [], []
     for i, (item, found) in enumerate(
         zip(items, on_all_cores(read, list(items)), strict=True)
     ):
         if isinstance(found, str):
             unreadable.append((item.name, found))
         else:
-            image, labels, amiss = found
-            if amiss:
-                unreadable.append((item.name, amiss))
+            labels = found.labels
+            if isinstance(labels, str):
+                unreadable.append((item.name, labels))
             names.append(item.name)
-            images.add(image)
+            sizes.append(found.size)
+            images.add(found.image)
             if labelled:
-                nothing = np.full(image.shape[:2], IGNORE, np.uint8)
-                maps.add(nothing if labels is None else labels)
+                nothing = np.full(found.image.shape[:2], IGNORE, np.uint8)
+                maps.add(labels if isinstance(labels, np.ndarray) else nothing)
         if i % 100 == 99 or i == len(items) - 1:
             progress(i + 1, len(items))
     require(
@@ -265,6 +302,7 @@ def read_pictures(
         arrays,
         maps.arrays()[0] if labelled else None,
         tuple(names),
+        tuple(sizes),
         tuple(unreadable),
         kept,
     )

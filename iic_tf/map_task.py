@@ -42,6 +42,7 @@ def some_of(pictures: Pictures, at_most: int) -> Pictures:
         [pictures.images[i] for i in index],
         None if labels is None else [labels[i] for i in index],
         tuple(pictures.names[i] for i in index),
+        tuple(pictures.sizes[i] for i in index),
     )
 
 

@@ -155,10 +155,11 @@ class DataOptions:
     names: list[str] | None = None
     """Names of the classes of data.masks, for pictures and tables."""
 
-    repeat_mistakes: list[Literal["sky", "bgr"]] = field(default_factory=list)
+    repeat_mistakes: list[Literal["sky", "person", "bgr"]] = field(default_factory=list)
     """Mistakes of the authors' code that are repeated on COCO-Stuff: sky (with few
-    classes pixels without a label are sky, with full_things the first class), bgr (red
-    and blue change places)."""
+    classes pixels without a label are sky, with full_things the first class), person
+    (what is added to a picture smaller than a window is a person, where that is a
+    class), bgr (red and blue change places)."""
 
     scale: float | None = None
     """Factor of both sides of pictures whose pixels are grouped; the recipe's, or 1, if

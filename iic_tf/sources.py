@@ -16,6 +16,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -41,7 +42,6 @@ from iic_tf.map_folder import (
     describe_kept,
     find_items,
     read_pictures,
-    shrink,
 )
 from iic_tf.options import UserError, first_line, require
 from iic_tf.splits import Source, Split
@@ -505,6 +505,7 @@ def from_pictures(
     scale: float = 1.0,
     split: bool = False,
     names: Sequence[str] | None = None,
+    bgr: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> MapSource:
     """Anyone's pictures, with or without label maps.
@@ -519,6 +520,7 @@ def from_pictures(
         scale: Factor of both sides.
         split: Whether the folders at the top are splits, one of them test.
         names: Names of the classes.
+        bgr: Whether red and blue change places, for a run that was trained so.
         progress: Called now and then with the pictures done and their number.
 
     Raises:
@@ -552,9 +554,9 @@ def from_pictures(
     splits = {
         name: read_pictures(
             some,
-            read_image=partial(decode_picture, channels=channels, scale=scale),
-            read_labels=lambda path: shrink(decode_labels(path), scale),
+            read_image=partial(decode_picture, channels=channels, bgr=bgr),
             classes=classes,
+            scale=scale,
             progress=progress,
         )
         for name, some in groups.items()
@@ -594,6 +596,30 @@ def _told(splits: dict[str, Pictures]) -> str | None:
     return f"Skipped: {describe_unreadable(unreadable)}" if unreadable else None
 
 
+def _with_frame(pictures: Pictures, *, side: int, label: int) -> Pictures:
+    """Pictures in the middle of black ones that are at least so large.
+
+    Args:
+        pictures: With label maps.
+        side: Least height and width in pixels.
+        label: Class of what is added.
+    """
+
+    def frame(array: np.ndarray, value: int) -> np.ndarray:
+        missing = [max(side - length, 0) for length in array.shape[:2]]
+        around = [(pixels // 2, pixels - pixels // 2) for pixels in missing]
+        around += [(0, 0)] * (array.ndim - 2)
+        return np.pad(array, around, constant_values=value)
+
+    images = [frame(image, 0) for image in pictures.images]
+    return replace(
+        pictures,
+        images=images,
+        labels=[frame(labels, label) for labels in pictures.labels or ()],
+        sizes=tuple(image.shape[:2] for image in images),
+    )
+
+
 def from_coco_stuff(
     root: Path,
     *,
@@ -601,6 +627,7 @@ def from_coco_stuff(
     curated: str | None,
     scale: float,
     mistakes: Sequence[str] = (),
+    window: int = 0,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> MapSource:
     """COCO-Stuff: the 164k pictures, or where there are imageLists the 10k.
@@ -612,17 +639,31 @@ def from_coco_stuff(
         scale: Factor of both sides of the pictures, as published 0.33.
         mistakes: Of the authors' code, to be repeated: ``"sky"`` (with few classes,
             and with full_things, pixels without a label are of the first class),
-            ``"bgr"`` (red and blue change places).
+            ``"person"`` (what is added to pictures smaller than a window is a person,
+            where that is a class), ``"bgr"`` (red and blue change places).
+        window: Side of the windows in pixels, for the mistake ``"person"``.
         progress: Called now and then with the pictures done and their number.
 
     Raises:
-        UserError: If something is missing.
+        UserError: If something is missing, or an option would have no effect.
     """
     table, names = coco_stuff.class_table(classes)
-    if "sky" in mistakes and (classes.startswith("few") or classes == "full_things"):
+    if "sky" in mistakes:
+        require(
+            classes.startswith("few") or classes == "full_things",
+            "data.repeat_mistakes sky is for few classes and for full_things",
+            classes=classes,
+        )
         table[IGNORE] = 0
+    person = int(table[0])
+    require(
+        "person" not in mistakes or person != IGNORE,
+        "data.repeat_mistakes person is for classes with persons",
+        classes=classes,
+    )
     decode: Callable[[Path], np.ndarray]
-    if (root / "imageLists").is_dir():
+    if coco_stuff.is_10k(root):
+        require(curated is None, "data.curated is for COCO-Stuff 164k", curated=curated)
         groups = {name: coco_stuff.list_10k(root, name) for name in ("train", "test")}
         decode = coco_stuff.read_mat_labels
     else:
@@ -631,21 +672,22 @@ def from_coco_stuff(
             for name in ("train", "val")
         }
         decode = decode_labels
-
-    def read(path: Path) -> np.ndarray:
-        picture = decode_picture(path, scale=scale)
-        return picture[..., ::-1] if "bgr" in mistakes else picture
-
     splits = {
         {"val": "test"}.get(name, name): read_pictures(
             some,
-            read_image=read,
-            read_labels=lambda path: shrink(decode(path), scale),
+            read_image=partial(decode_picture, bgr="bgr" in mistakes),
+            read_labels=decode,
             classes=table,
+            scale=scale,
             progress=progress,
         )
         for name, some in groups.items()
     }
+    if "person" in mistakes:
+        splits = {
+            name: _with_frame(some, side=window, label=person)
+            for name, some in splits.items()
+        }
     origin = f"{root}, {describe_kept(splits.values())}"
     return MapSource(splits, origin, _told(splits), names)
 

@@ -17,6 +17,10 @@ def test_every_fine_class_has_one_coarse_class():
     stuff = np.flatnonzero(table >= coco_stuff.FIRST_STUFF)
     assert len(stuff) == 91 and stuff.min() > 90
     # names of appendix A
+    assert len(coco_stuff.FINE_NAMES) == len(table)
+    for fine, name in ((0, "person"), (9, "traffic light"), (113, "floor-marble")):
+        assert coco_stuff.FINE_NAMES[fine] == name
+    assert coco_stuff.FINE_NAMES[-1] == "wood"
     for fine, coarse in ((0, 9), (16, 7), (105, 23), (156, 23), (168, 22), (148, 21)):
         assert table[fine] == coarse
 
@@ -128,6 +132,24 @@ def test_mistakes_are_repeated_where_asked(tmp_path):
     np.testing.assert_array_equal(found[0].images[0], found[1].images[0][..., ::-1])
 
 
+def test_persons_around_small_pictures_are_repeated_where_asked(tmp_path):
+    for split in ("train2017", "val2017"):
+        folder = tmp_path / "images" / split
+        write_pair(folder / "1.jpg", tmp_path / "annotations" / split / "1.png", VALUES)
+        Image.new("RGB", (2, 2), "white").save(folder / "1.jpg")
+    arguments = {"curated": None, "scale": 1.0, "mistakes": ["person"], "window": 3}
+    found = from_coco_stuff(tmp_path, classes="few_people", **arguments).splits["train"]
+    np.testing.assert_array_equal(
+        found.labels[0], [[0, 1, 3], [2, IGNORE, 3], [3, 3, 3]]
+    )
+    np.testing.assert_array_equal(found.images[0][..., 0] > 128, found.labels[0] != 3)
+    with pytest.raises(UserError, match="person is for classes with persons"):
+        from_coco_stuff(tmp_path, classes="few", **arguments)
+    arguments["mistakes"] = ["sky"]
+    with pytest.raises(UserError, match="sky is for few classes"):
+        from_coco_stuff(tmp_path, classes="full", **arguments)
+
+
 def test_10k_where_there_are_its_lists(tmp_path):
     (tmp_path / "imageLists").mkdir()
     for split in ("train", "test"):
@@ -137,6 +159,8 @@ def test_10k_where_there_are_its_lists(tmp_path):
             VALUES,
         )
         (tmp_path / "imageLists" / f"{split}.txt").write_text(f"{split}\n")
-    found = from_coco_stuff(tmp_path, classes="few", curated="any", scale=1.0)
+    with pytest.raises(UserError, match=r"data\.curated is for COCO-Stuff 164k"):
+        from_coco_stuff(tmp_path, classes="few", curated="any", scale=1.0)
+    found = from_coco_stuff(tmp_path, classes="few", curated=None, scale=1.0)
     assert set(found.splits) == {"train", "test"}
     np.testing.assert_array_equal(found.splits["test"].labels[0], [[0, 1], [2, IGNORE]])

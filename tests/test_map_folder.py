@@ -11,7 +11,8 @@ from iic_tf.map_folder import (
     decode_picture,
     find_items,
     read_pictures,
-    shrink,
+    shrink_picture,
+    to_size,
 )
 from iic_tf.options import UserError
 
@@ -110,12 +111,33 @@ def test_values_become_classes(folders):
 
 
 def test_scaled_pictures_and_maps_have_the_same_sides(tmp_path):
-    x = np.arange(31 * 20, dtype=np.uint32).reshape(31, 20) % 7
-    Image.fromarray(x.astype(np.uint8)).save(tmp_path / "x.png")
-    labels = shrink(decode_labels(tmp_path / "x.png"), 0.33)
-    picture = decode_picture(tmp_path / "x.png", scale=0.33)
-    assert labels.shape == picture.shape[:2] == (10, 7)
-    assert set(np.unique(labels)) <= set(range(7))
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, 7, (10, 7), dtype=np.uint8)
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+        large = blocks.repeat(3, axis=0).repeat(3, axis=1)
+        Image.fromarray(large).save(tmp_path / name / "x.png")
+    items = find_items(tmp_path / "images", tmp_path / "masks")
+    found = read_pictures(items, scale=0.33)
+    assert found.images[0].shape == (10, 7, 3) and found.sizes == ((30, 21),)
+    np.testing.assert_array_equal(found.labels[0], blocks)
+    np.testing.assert_array_equal(to_size(found.labels[0], found.sizes[0]), large)
+
+
+def test_bands_are_scaled_each_for_itself():
+    picture = np.zeros((4, 6, 4), np.uint8)
+    picture[..., 0], picture[:2, ..., 1] = 90, 200
+    half = shrink_picture(picture, 0.5)
+    assert half.shape == (2, 3, 4)
+    assert (half[..., 0] == 90).all() and not half[..., 2:].any()
+    np.testing.assert_allclose(half[:, 0, 1], (200, 0), atol=30)
+
+
+def test_red_and_blue_change_places(tmp_path):
+    picture = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    Image.fromarray(picture, "RGBA").save(tmp_path / "x.tif")
+    found = decode_picture(tmp_path / "x.tif", channels=4, bgr=True)
+    np.testing.assert_array_equal(found, picture[..., [2, 1, 0, 3]])
 
 
 def test_a_label_map_of_colours_is_refused(tmp_path):

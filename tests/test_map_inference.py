@@ -52,7 +52,8 @@ def test_where_tiles_disagree_the_nearer_one_counts_more(monkeypatch):
 def pictures(values, labels):
     images = [np.array(v, np.uint8)[..., None] * 255 for v in values]
     maps = [np.array(x, np.uint8) for x in labels]
-    return Pictures(images, maps, tuple(str(i) for i in range(len(images))))
+    names = tuple(str(i) for i in range(len(images)))
+    return Pictures(images, maps, names, tuple(x.shape[:2] for x in images))
 
 
 def scorer(scored, **changes):
