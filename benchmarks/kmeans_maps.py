@@ -150,6 +150,7 @@ def main() -> None:
     parser.add_argument("--masks", type=Path, required=True)
     parser.add_argument("--merge", help="as --data.merge of models_iic.py")
     parser.add_argument("--ignore", type=int, default=IGNORE)
+    parser.add_argument("--channels", type=int, choices=(1, 3, 4), help="4: infrared")
     parser.add_argument("--k", type=int, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--holdout", action="store_true", help="score the folder test")
@@ -165,6 +166,7 @@ def main() -> None:
         masks=arguments.masks,
         ignore=arguments.ignore,
         merge=merge,
+        channels=arguments.channels,
         split=arguments.holdout,
     )
     splits = dict(source.splits)
