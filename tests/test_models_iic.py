@@ -838,6 +838,7 @@ def test_a_backbone_of_ones_own(digits_npz, out, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # 7 minutes where nothing else runs
 def test_mnist_within_three_percent(mnist_dir, out, capsys):
     arguments = ["--data.dir", str(mnist_dir), "--out", str(out), "--name", "mnist"]
     assert models_iic.main(arguments) == 0
