@@ -8,6 +8,7 @@ one map with the other as its filter, here written in PyTorch (``pip install tor
 """
 
 import argparse
+import importlib.util
 import itertools
 import multiprocessing
 import resource
@@ -233,6 +234,8 @@ def main() -> None:
         plot(arguments.plot, batch=arguments.batch)
         return
     forms = [form for form in FORMS if form not in arguments.without]
+    if "torch" in forms and importlib.util.find_spec("torch") is None:
+        parser.error("there is no PyTorch: pip install torch, or --without torch")
     cases = list(
         itertools.product((True, False), arguments.k, arguments.side, arguments.reach)
     )
