@@ -607,8 +607,7 @@ class MapRecipe:
         batch: Windows per step where the user does not say.
         least_k_aux: Clusters of each auxiliary sub-head at least, where the user does
             not say.
-        lamb_aux: λ of the auxiliary sub-heads where the user does not say; None for the
-            usual.
+        train: Options of ``train`` where the user does not say.
         scenes: Whether pictures are of scenes, see ``cells.find_cells``.
     """
 
@@ -618,7 +617,7 @@ class MapRecipe:
     neighbours: int = 0
     batch: int = 16
     least_k_aux: int = 0
-    lamb_aux: float | None = None
+    train: dict[str, Any] = field(default_factory=dict)
     scenes: bool = False
 
     def views(self, channels: int, replaced: dict[str, Any]) -> MapViews:
@@ -679,6 +678,7 @@ _PICTURES = MapRecipe(
     {"window": 64, "margin": 16, "rotation": 15.0, "scale": (0.8, 1.2), "hue": 0.1},
     neighbours=5,
     batch=48,
+    train={"steps": 600, "regroup_every": 100, "regroup_to": 0.8},
 )
 
 MAP_RECIPES: dict[str, MapRecipe] = {
@@ -690,7 +690,7 @@ MAP_RECIPES: dict[str, MapRecipe] = {
         # a window looks alike all over, so a batch has few kinds: without a push for
         # even sizes half of the overclusters would stay empty
         least_k_aux=40,
-        lamb_aux=1.5,
+        train={**_PICTURES.train, "lamb_aux": 1.5},
         scenes=True,
     ),
     "coco_stuff_3": _coco_stuff("few"),

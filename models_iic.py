@@ -231,10 +231,7 @@ def _suit_maps(options: Options, name: str, recipe: Any, channels: int) -> Optio
         options.heads,
         k_aux=options.heads.k_aux or max(recipe.least_k_aux, options.k_aux),
     )
-    lamb_aux = options.train.lamb_aux
-    train = dataclasses.replace(
-        options.train, lamb_aux=recipe.lamb_aux if lamb_aux is None else lamb_aux
-    )
+    train = options.train.filled(**recipe.train)
     return dataclasses.replace(options, data=filled, heads=heads, train=train)
 
 

@@ -6,7 +6,7 @@ a function that builds the backbone.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -148,7 +148,7 @@ def _plan(options: Options, task: Task, *, replicas: int) -> Passes:
     return plan_passes(
         task.pass_sizes(options),
         batch=batch,
-        steps=options.train.steps,
+        steps=options.train.steps or 0,
         epochs=options.train.epochs,
     )
 
@@ -294,6 +294,7 @@ def train(
         NonFiniteLoss: If a loss or the gradient is NaN or infinite; the last checkpoint
             stays.
     """
+    options = replace(options, train=options.train.filled())
     passes = _plan(options, task, replicas=strategy.num_replicas_in_sync)
     steps = len(passes.number)
     trainer = _build_trainer(options, task, build_backbone, strategy, passes=passes)
@@ -329,7 +330,7 @@ def train(
         if options.heads.aux and step <= last_regrouping:
             history.remarks.append(start_anew(step))
 
-    last_regrouping = options.train.regroup_to * steps
+    last_regrouping = (options.train.regroup_to or 0) * steps
 
     def set_right(step: int, row: dict[str, Any]) -> dict[str, Any] | None:
         """What can be done for main sub-heads that know next to nothing, or lag."""
@@ -349,7 +350,7 @@ def train(
         knows = options.heads.aux and (
             max(row["aux_information"]) > OFF_TRACK_SHARE * row["aux_bound"]
         )
-        if knows and options.train.regroup_to > 0 and step < steps:
+        if knows and last_regrouping > 0 and step < steps:
             return start_anew(step)
         return None
 
@@ -364,7 +365,7 @@ def train(
     # The order matters: reports see what was regrouped, what is saved includes both.
     events = [
         Event(
-            options.train.regroup_every,
+            options.train.regroup_every or steps,
             watch.time("regrouping")(start_anew_as_planned),
         ),
         Event(options.report.every, watch.time("reports")(report), at_end=True),

@@ -9,7 +9,7 @@ import dataclasses
 import inspect
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin
 
 
@@ -317,25 +317,37 @@ class HeadOptions:
 Lambda = float | list[tuple[float, float]]
 
 
+USUAL_TRAIN: dict[str, Any] = {
+    "steps": 1600,
+    "regroup_every": 200,
+    "regroup_to": 0.65,
+    "lamb_aux": 1.0,
+}
+"""Of the training options, where neither the user nor the recipe says."""
+
+
 @dataclass(frozen=True)
 class TrainOptions:
     """How long and how the mutual information is maximised."""
 
-    steps: int = 1600
-    """Training steps; each sees batch * (1 + repeats) images."""
+    steps: int | None = None
+    """Training steps; each sees batch * (1 + repeats) images. If not given 1,600, on
+    label maps of your own pictures 600."""
 
     epochs: int | None = None
     """Passes over the images, each of those in order counted as one; if given it takes
     the place of steps."""
 
-    regroup_every: int = 200
+    regroup_every: int | None = None
     """Steps between regroupings: the overclusters of each auxiliary sub-head are merged
     into k with the most mutual information, and the main sub-heads start anew from
-    that. Labels play no part."""
+    that. Labels play no part. If not given 200, on label maps of your own pictures
+    100."""
 
-    regroup_to: float = 0.65
+    regroup_to: float | None = None
     """Share of the run after which there are none, and sub-heads that lag in a report
-    take the weights of the best; 0 for none of both."""
+    take the weights of the best; 0 for none of both. If not given 0.65, on label maps
+    of your own pictures 0.8."""
 
     order: list[str] = field(default_factory=lambda: ["main+aux"])
     """Heads trained in each pass, repeated to the end: [main+aux] trains both in every
@@ -390,7 +402,7 @@ class TrainOptions:
             warmup_steps=self.warmup_steps,
         )
         require(
-            0 <= self.regroup_to <= 1,
+            self.regroup_to is None or 0 <= self.regroup_to <= 1,
             "train.regroup_to must lie between 0 and 1",
             regroup_to=self.regroup_to,
         )
@@ -421,6 +433,16 @@ class TrainOptions:
         check_lambda("train.lamb", self.lamb)
         if self.lamb_aux is not None:
             check_lambda("train.lamb_aux", self.lamb_aux)
+
+    def filled(self, **usual: Any) -> "TrainOptions":
+        """The same with values for what is not given.
+
+        Args:
+            usual: Values by name, over those of ``USUAL_TRAIN``.
+        """
+        values = {**USUAL_TRAIN, **usual}
+        names = [name for name in values if getattr(self, name) is None]
+        return replace(self, **{name: values[name] for name in names})
 
 
 def check_lambda(name: str, lamb: Lambda) -> None:

@@ -114,3 +114,11 @@ def test_k_aux_is_five_times_k_unless_given():
 def test_options_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Options().k = 3
+
+
+def test_what_is_not_given_is_filled_in():
+    usual = TrainOptions().filled()
+    assert (usual.steps, usual.regroup_every, usual.regroup_to) == (1600, 200, 0.65)
+    assert usual.lamb_aux == 1 and usual.filled(steps=600) == usual
+    given = TrainOptions(steps=20, regroup_to=0.0).filled(steps=600, regroup_every=100)
+    assert (given.steps, given.regroup_every, given.regroup_to) == (20, 100, 0)
