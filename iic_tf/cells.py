@@ -39,6 +39,10 @@ NUM_FITTED = 5_000
 AT_ONCE = 1 << 24
 """Candidates that are looked at at once, for as many places as this comes to."""
 
+FEW = 20
+"""Of fewer pictures each may show what no other does: places are compared with those of
+their own picture too, but for squares that overlap."""
+
 THUMBNAIL = (6, 8)
 """Pixels down and across by which whole pictures are compared."""
 
@@ -49,8 +53,9 @@ class Cells(NamedTuple):
     Attributes:
         picture: Number of the picture of each place, ascending, shape ``(m,)``.
         middle: Row and column of its middle, in pixels, shape ``(m, 2)``.
-        nearest: Numbers of the places most like it, in other pictures where there are
-            any, int32, shape ``(m, number)``.
+        nearest: Numbers of the places most like it, in other pictures, or of ``FEW``
+            pictures elsewhere in the same, where there are any; int32, shape
+            ``(m, number)``.
     """
 
     picture: np.ndarray
@@ -154,20 +159,33 @@ def find_cells(
         common = np.flatnonzero(pictures_of >= max(2, len(pictures) / (4 * number)))
         searched = [np.flatnonzero(kind[picture] == i) for i in common] or searched
     each = -(-number // len(searched))
-    columns = [_nearest(of_all, picture, among, number=each) for among in searched]
+    apart = SIDE if len(pictures) < FEW else None
+    columns = [
+        _nearest(of_all, picture, middle, among, number=each, apart=apart)
+        for among in searched
+    ]
     return Cells(picture, middle, np.concatenate(columns, axis=1)[:, :number])
 
 
 def _nearest(
-    points: np.ndarray, picture: np.ndarray, among: np.ndarray, *, number: int
+    points: np.ndarray,
+    picture: np.ndarray,
+    middle: np.ndarray,
+    among: np.ndarray,
+    *,
+    number: int,
+    apart: int | None,
 ) -> np.ndarray:
-    """The points nearest to each, in other pictures where there are any.
+    """The points nearest to each, elsewhere where there are any.
 
     Args:
         points: Shape ``(m, d)``.
         picture: Number of the picture of each, ``(m,)``.
+        middle: Row and column of each in its picture, ``(m, 2)``.
         among: Numbers of those that are searched.
         number: Points wanted.
+        apart: Rows or columns between two places of one picture from which on each is
+            elsewhere; None if only other pictures are.
 
     Returns:
         Numbers, int32, shape ``(m, number)``.
@@ -182,8 +200,11 @@ def _nearest(
         found = search.kneighbors(points[asking], asked, return_distance=False)
         found = among[found]
         # itself comes last of all, and before it those of the same picture
-        late = (picture[found] == picture[asking, None]).astype(np.int8)
-        late += found == asking[:, None]
+        late = picture[found] == picture[asking, None]
+        if apart is not None:
+            steps = abs(middle[found] - middle[asking, None]).max(axis=2)
+            late &= steps < apart
+        late = late.astype(np.int8) + (found == asking[:, None])
         order = np.argsort(late, axis=1, kind="stable")[:, :number]
         nearest.append(np.take_along_axis(found, order, axis=1).astype(np.int32))
     return np.concatenate(nearest)

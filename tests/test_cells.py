@@ -12,6 +12,12 @@ def fewer_kinds(monkeypatch):
     monkeypatch.setattr(patches, "NUM_WINDOWS", 3_000)
 
 
+@pytest.fixture
+def many(monkeypatch):
+    """Eight pictures count as many."""
+    monkeypatch.setattr(cells, "FEW", 2)
+
+
 @pytest.fixture(scope="module")
 def pictures():
     """Eight of unlike sizes; the left is striped, the right is dotted."""
@@ -42,7 +48,7 @@ def is_left(found, pictures, numbers):
     return found.middle[numbers, 1] < widths[found.picture[numbers]] / 2
 
 
-def test_places_that_look_alike_are_in_other_pictures(pictures):
+def test_places_that_look_alike_are_in_other_pictures(pictures, many):
     found = find_cells(pictures, number=4, seed=0)
     number = len(found.picture)
     assert found.nearest.shape == (number, 4) and found.nearest.dtype == np.int32
@@ -53,7 +59,7 @@ def test_places_that_look_alike_are_in_other_pictures(pictures):
     np.testing.assert_array_equal(again.nearest, found.nearest)
 
 
-def test_neighbours_in_scenes_lie_in_pictures_of_all_kinds(pictures):
+def test_neighbours_in_scenes_lie_in_pictures_of_all_kinds(pictures, many):
     darker = [
         (picture // 3 if i % 2 else picture) for i, picture in enumerate(pictures)
     ]
@@ -69,7 +75,7 @@ def test_neighbours_in_scenes_lie_in_pictures_of_all_kinds(pictures):
     assert few.nearest.shape[1] == 2
 
 
-def test_a_kind_of_one_picture_is_not_searched(pictures):
+def test_a_kind_of_one_picture_is_not_searched(pictures, many):
     black = np.zeros_like(pictures[-1])
     found = find_cells([*pictures[:-1], black], number=2, seed=0, scenes=True)
     assert found.nearest.shape == (len(found.picture), 2)
@@ -77,7 +83,7 @@ def test_a_kind_of_one_picture_is_not_searched(pictures):
     assert (found.picture[found.nearest] != 7).all()
 
 
-def test_even_pictures_have_neighbours_in_others():
+def test_even_pictures_have_neighbours_in_others(many):
     rng = np.random.default_rng(0)
     even = [
         np.clip(rng.normal(60 * (i + 1), 3, (256, 256, 3)), 0, 255).astype(np.uint8)
@@ -85,6 +91,16 @@ def test_even_pictures_have_neighbours_in_others():
     ]
     found = find_cells(even, number=3, seed=0)
     assert (found.picture[found.nearest] != found.picture[:, None]).all()
+
+
+def test_few_pictures_that_are_unlike_keep_to_themselves(pictures):
+    flat = np.full((96, 160, 3), (200, 40, 40), np.uint8)
+    flat += np.random.default_rng(0).integers(0, 9, flat.shape, dtype=np.uint8)
+    found = find_cells([pictures[0], flat], number=3, seed=0)
+    own = found.picture[found.nearest] == found.picture[:, None]
+    assert own.mean() > 0.95
+    steps = abs(found.middle[found.nearest] - found.middle[:, None]).max(axis=2)
+    assert (steps[own] >= SIDE).all()  # none that overlaps
 
 
 def test_places_cover_each_picture(pictures):

@@ -300,6 +300,19 @@ def test_pictures_can_be_scaled(folders, out):
     np.testing.assert_array_equal(decode_labels(place), labels)
 
 
+def test_what_the_user_leaves_open_is_that_of_the_recipe():
+    asked = models_iic.parse(["--k=4", "--train.regroup_every=50"])
+    for name, expected in (
+        ("pictures", (600, 50, 0.8, 1)),
+        ("scenes", (600, 50, 0.8, 1.5)),
+        ("potsdam_3", (1600, 50, 0.65, 1)),
+    ):
+        recipe = data.MAP_RECIPES[name]
+        train = models_iic._suit_maps(asked, name, recipe, 3).train
+        found = (train.steps, train.regroup_every, train.regroup_to, train.lamb_aux)
+        assert found == expected
+
+
 def test_edges_and_infrared_reach_the_network():
     views = data.maps(4, window=16, channels="rgb+edges")
     seen = views.finish(tf.random.uniform((1, 16, 16, 4)), (0, 0))
