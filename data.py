@@ -607,7 +607,7 @@ class MapRecipe:
         batch: Windows per step where the user does not say.
         least_k_aux: Clusters of each auxiliary sub-head at least, where the user does
             not say.
-        train: Options of ``train`` where the user does not say.
+        train: Arguments of ``TrainOptions.filled``, where the user does not say.
         scenes: Whether pictures are of scenes, see ``cells.find_cells``.
     """
 
@@ -636,7 +636,7 @@ class MapRecipe:
 
 def _coco_stuff(kind: str, *, every: bool = False) -> MapRecipe:
     def find(options: DataOptions, scale: float) -> MapSource:
-        folder = _published_folder(options)
+        folder = _published_folder(options, channels=3)
         classes = options.classes or kind
         usual = None if every or is_10k(folder) else curated_list(classes)
         window = {**figures, **options.perturb}["window"]
@@ -658,7 +658,7 @@ def _coco_stuff(kind: str, *, every: bool = False) -> MapRecipe:
 def _potsdam(number: int) -> MapRecipe:
     def find(options: DataOptions, scale: float) -> MapSource:
         require(scale == 1, "data.scale must be 1 for Potsdam's tiles", scale=scale)
-        folder = _published_folder(options)
+        folder = _published_folder(options, channels=4)
         with counted("reading tiles") as progress:
             return sources.from_potsdam(folder, classes=number, progress=progress)
 
@@ -666,7 +666,12 @@ def _potsdam(number: int) -> MapRecipe:
     return MapRecipe(find, {"window": 200, **jitter_figures, "hue": 0.1})
 
 
-def _published_folder(options: DataOptions) -> Path:
+def _published_folder(options: DataOptions, *, channels: int) -> Path:
+    require(
+        options.channels in (None, channels),
+        f"data.channels must be {channels} for these pictures",
+        channels=options.channels,
+    )
     if options.dir is None:
         raise UserError("this recipe needs --data.dir FOLDER with its files")
     return Path(options.dir).expanduser()

@@ -248,11 +248,6 @@ def _load_maps(
         source, options.data.protocol
     )
     channels = trained.images[0].shape[2]
-    require(
-        options.data.channels in (None, channels),
-        f"data.channels must be {channels} for these pictures",
-        channels=options.data.channels,
-    )
     views = recipe.views(channels, options.data.perturb)
     views = dataclasses.replace(views, sparse=options.segment.sparse)
     number = f"{len(trained.images):,}"
@@ -644,8 +639,8 @@ def mosaic(words: Sequence[str]) -> int:
         "--border",
         type=int,
         default=1,
-        help="pixels along the sides of each tile that the next ones inward stand for; "
-        "network_10a decides nothing in the outermost one",
+        help="pixels along the sides of each tile that the next ones inward stand for: "
+        "1, since network_10a decides nothing there; 0 for small_maps",
     )
     arguments = parser.parse_args(list(words))
     require(

@@ -1,8 +1,8 @@
 """Places in pictures that look alike, found once before training from pixels alone.
 
 What ``neighbours`` is for images, this is for label maps: a window is paired not only
-with a copy of itself but with a window around a place in another picture that looks
-like its middle. This goes beyond plain IIC and uses no label.
+with a copy of itself but with a window around a place elsewhere, mostly in another
+picture, that looks like its middle. This goes beyond plain IIC and uses no label.
 """
 
 from collections.abc import Sequence
@@ -53,8 +53,8 @@ class Cells(NamedTuple):
     Attributes:
         picture: Number of the picture of each place, ascending, shape ``(m,)``.
         middle: Row and column of its middle, in pixels, shape ``(m, 2)``.
-        nearest: Numbers of the places most like it, in other pictures, or of ``FEW``
-            pictures elsewhere in the same, where there are any; int32, shape
+        nearest: Numbers of the places most like it, in other pictures, or of fewer than
+            ``FEW`` elsewhere in the same, where there are any; int32, shape
             ``(m, number)``.
     """
 

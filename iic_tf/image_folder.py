@@ -119,7 +119,7 @@ PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES = 262, 277, 338
 """Tags of a TIFF file."""
 
 
-def _with_alpha(data: bytes) -> bytes:
+def _with_alpha(data: bytes) -> bytes | bytearray:
     """A file whose fourth band Pillow reads, whatever a TIFF says that it is.
 
     Most files of four bands do not say, or call them all grey; then Pillow leaves the
@@ -129,25 +129,43 @@ def _with_alpha(data: bytes) -> bytes:
     Args:
         data: Of a file of any kind; all but TIFFs of four bands stay as they are.
     """
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None:
         return data
-    [at] = struct.unpack_from(f"{order}I", data, 4)
-    [number] = struct.unpack_from(f"{order}H", data, at)
-    entries = {}
-    for place in range(at + 2, at + 2 + 12 * number, 12):
-        [tag] = struct.unpack_from(f"{order}H", data, place)
-        [value] = struct.unpack_from(f"{order}H", data, place + 8)
-        entries[tag] = place, value
-    grey_or_rgb = entries.get(PHOTOMETRIC, (0, 0))[1] in (1, 2)
-    if entries.get(SAMPLES, (0, 1))[1] != 4 or not grey_or_rgb:
+    try:
+        return _declare_alpha(data, order)
+    except struct.error:  # a part is missing, which reading it will tell
+        return data
+
+
+def _declare_alpha(data: bytes, order: str) -> bytes | bytearray:
+    """See ``_with_alpha``; ``order`` is that of the bytes.
+
+    Raises:
+        struct.error: If a part is missing.
+    """
+
+    def read(form: str, place: int) -> int:
+        return struct.unpack_from(order + form, data, place)[0]
+
+    large = read("H", 2) == 43  # BigTIFF
+    head, first, form, size = (8, 8, "Q", 20) if large else (4, 2, "I", 12)
+    directory = read(form, head)
+    number = read("Q" if large else "H", directory)
+    places, values = {}, {SAMPLES: 1}
+    for i in range(number):
+        place = directory + first + i * size
+        tag, kind = read("H", place), read("H", place + 2)
+        places[tag] = place
+        values[tag] = read("I" if kind == 4 else "H", place + size // 2 + 2)
+    if values[SAMPLES] != 4 or values.get(PHOTOMETRIC) not in (1, 2):
         return data
     changed = bytearray(data)
-    for tag, value in ((PHOTOMETRIC, 2), (EXTRA_SAMPLES, 2)):
-        if tag in entries:  # without extra samples Pillow takes the last for alpha
-            rest = (tag, 3, 1, value, 0)
-            struct.pack_into(f"{order}HHIHH", changed, entries[tag][0], *rest)
-    return bytes(changed)
+    for tag in (PHOTOMETRIC, EXTRA_SAMPLES):
+        if tag in places:  # without extra samples Pillow takes the last for alpha
+            entry = struct.pack(f"{order}HH{form}H", tag, 3, 1, 2)
+            changed[places[tag] : places[tag] + size] = entry.ljust(size, b"\0")
+    return changed
 
 
 def open_upright(

@@ -294,6 +294,7 @@ def train(
         NonFiniteLoss: If a loss or the gradient is NaN or infinite; the last checkpoint
             stays.
     """
+    # From here on none of these is None: what follows an "or" is for the type checker.
     options = replace(options, train=options.train.filled())
     passes = _plan(options, task, replicas=strategy.num_replicas_in_sync)
     steps = len(passes.number)

@@ -158,7 +158,7 @@ def decode_picture(path: Path, *, channels: int = 3, bgr: bool = False) -> np.nd
     """
     picture = np.array(open_upright(path, channels=channels), np.uint8)
     picture = picture.reshape(*picture.shape[:2], channels)
-    return picture[..., [2, 1, 0, 3][:channels]] if bgr else picture
+    return picture[..., [2, 1, 0, 3][:channels]] if bgr and channels > 1 else picture
 
 
 def decode_labels(path: Path) -> np.ndarray:

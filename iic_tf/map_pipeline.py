@@ -33,7 +33,8 @@ class MapViews:
             is the last one of colours.
         infrared: Whether the last channel is infrared.
         margin: Pixels of its mirror image that are put around a picture when its
-            clusters are predicted.
+            clusters are predicted; so many of windows tell nothing of the health of a
+            network.
     """
 
     side: int

@@ -142,13 +142,28 @@ def apply_map_protocol(
 
 
 @lru_cache(maxsize=1)
-def _compile_joint(model: SegmentIIC) -> Callable:
-    """Compiles once the joint of the main sub-heads for a batch of pairs."""
+def _compile_joint(model: SegmentIIC, margin: int) -> Callable:
+    """Compiles once the joint of the main sub-heads for a batch of pairs.
+
+    Args:
+        model: The network.
+        margin: Pixels along the sides of windows that do not count: there a network
+            finds what it never finds in a picture, which has its mirror image around.
+    """
 
     @tf.function(autograph=False)
     def count(*batch: Any) -> tf.Tensor:
+        *pairs, mask = batch
+        height, width = mask.shape[1:]
+        inner = tf.ones((height - 2 * margin, width - 2 * margin))
+        mask *= tf.pad(inner, ((margin, margin), (margin, margin)))
         results = map_losses(
-            model, batch, lamb=tf.ones(2), reach=0, at_pixels=False, training=False
+            model,
+            (*pairs, mask),
+            lamb=tf.ones(2),
+            reach=0,
+            at_pixels=False,
+            training=False,
         )
         return results["main"]["joint"]
 
@@ -343,7 +358,10 @@ class MapTask:
 
     def health(self, model: SegmentIIC, options: Options) -> Health:
         """State of the main sub-heads of a trained network, over some pairs."""
-        count = _compile_joint(model)
+        stride = model.stride
+        room = (self.views.side - stride) // 2
+        margin = min(self.views.margin, room) // stride * stride
+        count = _compile_joint(model, margin)
         joints = [count(*batch).numpy() for batch in self._pairs(options)]
         return measure(np.sum(joints, axis=0))
 

@@ -159,7 +159,8 @@ class DataOptions:
     """Mistakes of the authors' code that are repeated on COCO-Stuff: sky (with few
     classes pixels without a label are sky, with full_things the first class), person
     (what is added to a picture smaller than a window is a person, where that is a
-    class), bgr (red and blue change places)."""
+    class), bgr (red and blue change places, also in what is drawn and in pictures that
+    the run is applied to)."""
 
     scale: float | None = None
     """Factor of both sides of pictures whose pixels are grouped; the recipe's, or 1, if
@@ -317,15 +318,6 @@ class HeadOptions:
 Lambda = float | list[tuple[float, float]]
 
 
-USUAL_TRAIN: dict[str, Any] = {
-    "steps": 1600,
-    "regroup_every": 200,
-    "regroup_to": 0.65,
-    "lamb_aux": 1.0,
-}
-"""Of the training options, where neither the user nor the recipe says."""
-
-
 @dataclass(frozen=True)
 class TrainOptions:
     """How long and how the mutual information is maximised."""
@@ -434,15 +426,23 @@ class TrainOptions:
         if self.lamb_aux is not None:
             check_lambda("train.lamb_aux", self.lamb_aux)
 
-    def filled(self, **usual: Any) -> "TrainOptions":
-        """The same with values for what is not given.
-
-        Args:
-            usual: Values by name, over those of ``USUAL_TRAIN``.
-        """
-        values = {**USUAL_TRAIN, **usual}
-        names = [name for name in values if getattr(self, name) is None]
-        return replace(self, **{name: values[name] for name in names})
+    def filled(
+        self,
+        *,
+        steps: int = 1600,
+        regroup_every: int = 200,
+        regroup_to: float = 0.65,
+        lamb_aux: Lambda = 1.0,
+    ) -> "TrainOptions":
+        """The same with values for what is not given."""
+        usual: dict[str, Any] = {
+            "steps": steps,
+            "regroup_every": regroup_every,
+            "regroup_to": regroup_to,
+            "lamb_aux": lamb_aux,
+        }
+        names = [name for name in usual if getattr(self, name) is None]
+        return replace(self, **{name: usual[name] for name in names})
 
 
 def check_lambda(name: str, lamb: Lambda) -> None:

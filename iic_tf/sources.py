@@ -516,7 +516,7 @@ def from_pictures(
         ignore: Value of a label map where a pixel has no class.
         merge: Class of each value of a label map, or ``IGNORE``; the values are classes
             if None.
-        channels: 1 or 3; 1 if None and all pictures are grey.
+        channels: 1, 3, or 4 with infrared; if None 3, or 1 if all pictures are grey.
         scale: Factor of both sides.
         split: Whether the folders at the top are splits, one of them test.
         names: Names of the classes.
@@ -597,26 +597,37 @@ def _told(splits: dict[str, Pictures]) -> str | None:
 
 
 def _with_frame(pictures: Pictures, *, side: int, label: int) -> Pictures:
-    """Pictures in the middle of black ones that are at least so large.
+    """Pictures that are smaller in the middle of black ones of a least size.
 
     Args:
         pictures: With label maps.
         side: Least height and width in pixels.
         label: Class of what is added.
+
+    Returns:
+        The pictures; the size of those with a frame is that with the frame.
     """
 
     def frame(array: np.ndarray, value: int) -> np.ndarray:
         missing = [max(side - length, 0) for length in array.shape[:2]]
+        if not any(missing):
+            return array
         around = [(pixels // 2, pixels - pixels // 2) for pixels in missing]
         around += [(0, 0)] * (array.ndim - 2)
         return np.pad(array, around, constant_values=value)
 
     images = [frame(image, 0) for image in pictures.images]
+    sizes = [
+        size if image is before else image.shape[:2]
+        for image, before, size in zip(
+            images, pictures.images, pictures.sizes, strict=True
+        )
+    ]
     return replace(
         pictures,
         images=images,
         labels=[frame(labels, label) for labels in pictures.labels or ()],
-        sizes=tuple(image.shape[:2] for image in images),
+        sizes=tuple(sizes),
     )
 
 

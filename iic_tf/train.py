@@ -56,8 +56,8 @@ def make_schedule(options: TrainOptions, *, kind: np.ndarray) -> Schedule:
         at, values = zip(*points, strict=True)
         return np.interp(share, at, values)
 
-    lamb_aux = 1.0 if options.lamb_aux is None else options.lamb_aux
     trained = [[bank in heads.split("+") for bank in BANKS] for heads in options.order]
+    lamb_aux = 1.0 if options.lamb_aux is None else options.lamb_aux
     return Schedule(
         lamb=np.stack([course(options.lamb), course(lamb_aux)], 1).astype("f4"),
         weight=np.asarray(trained, "f4")[kind],

@@ -143,6 +143,10 @@ def test_persons_around_small_pictures_are_repeated_where_asked(tmp_path):
         found.labels[0], [[0, 1, 3], [2, IGNORE, 3], [3, 3, 3]]
     )
     np.testing.assert_array_equal(found.images[0][..., 0] > 128, found.labels[0] != 3)
+    assert found.sizes == ((3, 3),)
+    smaller = {**arguments, "window": 1, "scale": 0.5}
+    found = from_coco_stuff(tmp_path, classes="few_people", **smaller).splits["train"]
+    assert found.images[0].shape == (1, 1, 3) and found.sizes == ((2, 2),)
     with pytest.raises(UserError, match="person is for classes with persons"):
         from_coco_stuff(tmp_path, classes="few", **arguments)
     arguments["mistakes"] = ["sky"]

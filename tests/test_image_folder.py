@@ -129,41 +129,63 @@ def test_folders_without_images_are_refused(tmp_path):
         read_folder(tmp_path / "a.jpg")
 
 
-def tiff_of_four_bands(*, order, photometric, extra):
-    """An uncompressed TIFF of 2×3 pixels, and its pixels."""
+def tiff_of_four_bands(*, order="<", photometric=2, extra=(), large=False):
+    """An uncompressed TIFF, or BigTIFF, of 2×3 pixels, and its pixels."""
     values = np.random.default_rng(0).integers(0, 256, (2, 3, 4), dtype=np.uint8)
-    short, long = 3, 4
-    number = 9 + (extra is not None)
-    after = 8 + 2 + 12 * number + 4  # where eight bytes of bits lie, then the pixels
-    entries = [
-        (256, long, 1, 3), (257, long, 1, 2), (258, short, 4, after),
-        (259, short, 1, 1), (262, short, 1, photometric), (273, long, 1, after + 8),
-        (277, short, 1, 4), (278, long, 1, 2), (279, long, 1, values.size),
-    ]  # fmt: skip
-    if extra is not None:
-        entries.append((338, short, 1, extra))
-    data = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}I", 8)
-    data += struct.pack(f"{order}H", number)
-    for tag, kind, count, value in entries:
-        inline = kind == short and count == 1
-        data += struct.pack(f"{order}HHI", tag, kind, count)
-        data += struct.pack(f"{order}HH" if inline else f"{order}I",
-                            *((value, 0) if inline else (value,)))  # fmt: skip
-    data += struct.pack(f"{order}I", 0) + struct.pack(f"{order}4H", 8, 8, 8, 8)
-    return data + values.tobytes(), values
+    offset, inline = ("Q", 8) if large else ("I", 4)
+    number = 9 + bool(extra)
+    after = 16 + (8 + 20 * number + 8) if large else 8 + (2 + 12 * number + 4)
+    rest, later = b"", {}
+
+    def short(*numbers):
+        nonlocal rest
+        packed = struct.pack(f"{order}{len(numbers)}H", *numbers)
+        if len(packed) <= inline:
+            return 3, len(numbers), packed.ljust(inline, b"\0")
+        rest, at = rest + packed, after + len(rest)
+        return 3, len(numbers), struct.pack(order + offset, at)
+
+    later = {
+        256: short(3), 257: short(2), 258: short(8, 8, 8, 8), 259: short(1),
+        262: short(photometric), 277: short(4), 278: short(2), 279: short(values.size),
+    }  # fmt: skip
+    if extra:
+        later[338] = short(*extra)
+    at = struct.pack(f"{order}I", after + len(rest)).ljust(inline, b"\0")
+    later[273] = (4, 1, at)
+    data = b"II" if order == "<" else b"MM"
+    data += (
+        struct.pack(f"{order}HHHQ", 43, 8, 0, 16)
+        if large
+        else struct.pack(f"{order}HI", 42, 8)
+    )
+    data += struct.pack(f"{order}Q" if large else f"{order}H", number)
+    for tag, (kind, count, value) in sorted(later.items()):
+        data += struct.pack(f"{order}HH{offset}", tag, kind, count) + value
+    return data + bytes(inline) + rest + values.tobytes(), values
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(
+    "kind", [{}, {"order": ">"}, {"large": True}], ids=["little", "big", "BigTIFF"]
+)
 @pytest.mark.parametrize("photometric", [1, 2])
-@pytest.mark.parametrize("extra", [None, 0, 1, 2])
+@pytest.mark.parametrize("extra", [(), (0,), (1,), (2,), (0, 0, 0)], ids=str)
 def test_four_bands_are_as_they_are_whatever_they_are_called(
-    tmp_path, order, photometric, extra
+    tmp_path, kind, photometric, extra
 ):
-    data, values = tiff_of_four_bands(order=order, photometric=photometric, extra=extra)
+    data, values = tiff_of_four_bands(photometric=photometric, extra=extra, **kind)
     path = tmp_path / "x.tif"
     path.write_bytes(data)
-    found = open_upright(path, channels=4)
-    np.testing.assert_array_equal(np.asarray(found), values)
+    np.testing.assert_array_equal(np.asarray(open_upright(path, channels=4)), values)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("length", [3, 9, 40, -5])
+def test_a_part_of_a_tiff_is_no_image(tmp_path, length):
+    data, _ = tiff_of_four_bands()
+    (tmp_path / "x.tif").write_bytes(data[:length])
+    with pytest.raises((Image.UnidentifiedImageError, OSError, SyntaxError)):
+        open_upright(tmp_path / "x.tif", channels=4)
 
 
 def test_pictures_of_a_survey_are_not_too_large(tmp_path):

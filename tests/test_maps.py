@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -18,7 +19,7 @@ import data
 import graphs
 import models_iic
 import utils
-from iic_tf import patches
+from iic_tf import map_task, patches
 from iic_tf.map_folder import IGNORE, decode_labels, decode_picture
 
 TINY = {
@@ -313,6 +314,24 @@ def test_what_the_user_leaves_open_is_that_of_the_recipe():
         assert found == expected
 
 
+@pytest.mark.parametrize(("margin", "counted"), [(0, 8), (5, 6), (15, 2)])
+def test_the_borders_of_windows_say_nothing_of_health(folders, margin, counted):
+    changes = {"data.perturb.window": 32, "data.perturb.margin": margin}
+    changes |= {"data.neighbours": 0, "data.perturb.flipped": 0}
+    changes |= {"data.perturb.rotation": 0, "data.perturb.scale": "[1,1]"}
+    options = models_iic.parse(words(folders, "runs", **changes))
+    options, _, _, task = models_iic._load_maps(options)
+    pictures = [np.zeros((32, 32, 3), np.uint8)] * 4
+    task = replace(task, train=replace(task.train, images=pictures))
+    model = task.make_model(graphs.small_maps((None, None, 3)), options)
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(map_task, "measure", lambda joint: seen.append(joint))
+        task.health(model, options)
+    per_window = seen[0].sum(axis=(1, 2)) / 4
+    np.testing.assert_allclose(per_window, counted**2, rtol=1e-4)  # of places of 4 × 4
+
+
 def test_edges_and_infrared_reach_the_network():
     views = data.maps(4, window=16, channels="rgb+edges")
     seen = views.finish(tf.random.uniform((1, 16, 16, 4)), (0, 0))
@@ -435,6 +454,9 @@ def test_k_means_on_the_same_pixels(folders):
     names = [name for name, _, _ in told]
     assert names == ["colours", "colours and places", "filter bank", "dense SIFT"]
     assert float(told[0][1]) > 0.9  # bands of three colours
+    grey = [*call, "--k", "3", "--features", "colours", "--channels", "1"]
+    found = subprocess.run(grey, capture_output=True, text=True, check=True)
+    assert "k-means on colours: accuracy" in found.stdout
     wrong = subprocess.run([*call, "--k", "2"], capture_output=True, text=True)
     assert wrong.returncode == 2
     assert "--k must be at least the 3 classes" in wrong.stderr
