@@ -104,7 +104,7 @@ def prepare(
     raw: Path,
     out: Path,
     *,
-    test_tiles: int = 855,
+    test_tiles: int | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, int]:
@@ -114,7 +114,8 @@ def prepare(
         raw: Has ``4_Ortho_RGBIR/top_potsdam_X_Y_RGBIR.tif``, 6000×6000 pixels, and, for
             some, ``5_Labels_for_participants/top_potsdam_X_Y_label.tif``.
         out: Folder that is made.
-        test_tiles: Labelled tiles that are set aside.
+        test_tiles: Labelled tiles that are set aside; 855 of the published 5,400 if
+            None, and of fewer the same share.
         seed: Decides which.
         progress: Called with the pictures done and their number.
 
@@ -153,7 +154,7 @@ def _write_tiles(
     pictures: list[Path],
     out: Path,
     *,
-    test_tiles: int,
+    test_tiles: int | None,
     seed: int,
     progress: Callable[[int, int], None],
 ) -> dict[str, int]:
@@ -187,6 +188,8 @@ def _write_tiles(
                     scipy.io.savemat(out / "gt" / f"{name}.mat", {"gt": tile})
                     labelled.append(name)
         progress(i + 1, len(pictures))
+    if test_tiles is None:
+        test_tiles = round(len(labelled) * 855 / 5400)
     drawn = np.random.default_rng(seed).permutation(len(labelled))
     test, rest = drawn[:test_tiles], drawn[test_tiles:]
     lists = {

@@ -51,6 +51,11 @@ def test_raw_pictures_become_tiles_that_can_be_read(raw, tmp_path):
     assert read_pictures(items, **reading).labels is None
 
 
+def test_test_tiles_are_the_published_share(raw, tmp_path):
+    counts = potsdam.prepare(raw[0], tmp_path / "out")
+    assert counts == {"labelled_train": 5, "unlabelled_train": 6, "labelled_test": 1}
+
+
 def test_nothing_is_written_over(raw, tmp_path):
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match="must not exist"):
