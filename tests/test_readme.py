@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -11,6 +13,7 @@ import pytest
 import data
 import graphs
 import models_iic
+from iic_tf.map_folder import find_items
 from iic_tf.options import check_arguments
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +57,14 @@ def test_every_command_is_understood(line, monkeypatch, capsys):
             name = options.graph.name or ("small_maps" if of_maps else "small")
             builder = graphs.find(name, of_maps=of_maps)
             check_arguments(builder, options.graph.args, option="graph.args")
+
+
+def test_the_photographs_come_with_a_package():
+    [found] = re.findall(r"IMAGES=\$\(python -c \"(.*)\"\)", "\n".join(BASH))
+    call = [sys.executable, "-c", found]
+    told = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+    names = [item.name for item in find_items(Path(told.strip()), None)]
+    assert {"china.jpg", "flower.jpg"} <= set(names)
 
 
 def test_the_backbone_in_ten_lines_works(monkeypatch, digits_npz, tmp_path):
