@@ -149,7 +149,9 @@ def _declare_alpha(data: bytes, order: str) -> bytes | bytearray:
         return struct.unpack_from(order + form, data, place)[0]
 
     large = read("H", 2) == 43  # BigTIFF
-    head, first, form, size = (8, 8, "Q", 20) if large else (4, 2, "I", 12)
+    form = "Q" if large else "I"
+    # where the directory is told, its first entry, an entry's bytes, its value in them
+    head, first, size, at = (8, 8, 20, 12) if large else (4, 2, 12, 8)
     directory = read(form, head)
     number = read("Q" if large else "H", directory)
     places, values = {}, {SAMPLES: 1}
@@ -157,7 +159,7 @@ def _declare_alpha(data: bytes, order: str) -> bytes | bytearray:
         place = directory + first + i * size
         tag, kind = read("H", place), read("H", place + 2)
         places[tag] = place
-        values[tag] = read("I" if kind == 4 else "H", place + size // 2 + 2)
+        values[tag] = read("I" if kind == 4 else "H", place + at)
     if values[SAMPLES] != 4 or values.get(PHOTOMETRIC) not in (1, 2):
         return data
     changed = bytearray(data)
