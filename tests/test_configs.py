@@ -16,10 +16,6 @@ import models_iic
 CONFIGS = Path(__file__).parents[1] / "configs"
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 
-QUICK = ("mnist_685",)
-"""The others have larger networks; they run with --runslow."""
-
-
 def mnist(folder, digits):
     images, labels = digits
     for name, part in (("train", slice(0, 40)), ("t10k", slice(40, 60))):
@@ -108,10 +104,8 @@ MAKERS = {
 }
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NAMES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_two_steps_from_end_to_end(name, digits, tmp_path):
     folder = tmp_path / "data"
     folder.mkdir()

@@ -89,6 +89,7 @@ def test_a_run_with_labels(digits_npz, out, capsys):
     assert [row["step"] for row in rows] == [4, 8]
 
 
+@pytest.mark.slow
 @pytest.mark.pictures
 def test_more_classes_than_the_recipe_has_names_for(digits, out, tmp_path):
     path = tmp_path / "many.npz"
@@ -467,7 +468,7 @@ def without_times(folder):
 
 
 @pytest.mark.parametrize(
-    ("kills", "steps"), [(1, 120), pytest.param(3, 400, marks=pytest.mark.slow)]
+    ("kills", "steps"), [(1, 90), pytest.param(3, 400, marks=pytest.mark.slow)]
 )
 def test_killed_and_resumed_equals_uninterrupted(digits_npz, out, kills, steps):
     changes = {"train.steps": steps, "report.every": 50, "report.checkpoint_every": 20}
