@@ -16,6 +16,7 @@ import models_iic
 CONFIGS = Path(__file__).parents[1] / "configs"
 NAMES = sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 
+
 def mnist(folder, digits):
     images, labels = digits
     for name, part in (("train", slice(0, 40)), ("t10k", slice(40, 60))):
