@@ -5,6 +5,7 @@ To make your own, write a ``Recipe`` and list it in ``RECIPES``; then
 can also be replaced on the command line, as in ``--data.perturb.rotation 30``.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from iic_tf.coco_stuff import curated_list, is_10k
 from iic_tf.console import console, counted
 from iic_tf.map_folder import MapSource
 from iic_tf.map_pipeline import MapViews
+from iic_tf.neighbours import Kind
 from iic_tf.options import DataOptions, UserError, check_arguments, require
 from iic_tf.perturb import (
     Perturbation,
@@ -34,6 +36,7 @@ from iic_tf.perturb import (
     to_grey,
 )
 from iic_tf.pipeline import Views
+from iic_tf.spectral import choose_kind
 from iic_tf.splits import Source, Split
 
 
@@ -52,8 +55,10 @@ class Recipe:
             the views, grey, is for.
         neighbours: Nearest neighbours of each image used in training where the user
             does not say.
-        photographs: Whether they are told as those of photographs are, and all copies
-            show one instead of half of them (``iic_tf/neighbours.py``).
+        kind: By what images are compared to find them (``iic_tf/neighbours.py``).
+        neighbour_share: Share of the copies that show one.
+        steps: Steps of a run where the user does not say.
+        batch: Images per step where the user does not say; what suits them if None.
         class_names: Names of the classes, for pictures.
     """
 
@@ -63,8 +68,17 @@ class Recipe:
     figures: dict[str, Any] = field(default_factory=dict)
     sobel: bool = False
     neighbours: int = 0
-    photographs: bool = False
+    kind: Kind = "drawings"
+    neighbour_share: float = 0.5
+    steps: int = 1600
+    batch: int | None = None
     class_names: tuple[str, ...] | None = None
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether mirror images count as alike: where copies are mirrored."""
+        usual = inspect.signature(self.make_views).parameters.get("flipped")
+        return self.figures.get("flipped", usual.default if usual else 0.0) > 0
 
     def check(self, source: Source, *, name: str) -> None:
         """Raises UserError if the images found are not what the recipe is for.
@@ -216,11 +230,42 @@ def own_images(
     return None
 
 
-def find(options: DataOptions) -> tuple[str, Recipe, Source]:
+def _suitable(source: Source, *, k: int, seed: int) -> str:
+    """The recipe for images of the user's own; says why that one.
+
+    Args:
+        source: The images; their labels are not looked at.
+        k: Groups wanted.
+        seed: Of the run.
+    """
+    name = "colour" if source.image_shape[-1] == 3 else "grey"
+    images = next(iter(source.splits.values())).images
+    if len(images) <= 5 * k:
+        console.print(f"Recipe:   {name}, which suits {_shape_words(source)}")
+        return name
+    mirrored = RECIPES[name].mirrored
+    kind, shares = choose_kind(images, k=k, mirrored=mirrored, seed=seed)
+    name = "tones" if kind == "tones" else name
+    told = (
+        f"edges and patches {100 * shares['photographs']:.0f} %, "
+        f"by patches, colour and brightness {100 * shares['tones']:.0f} %"
+    )
+    console.print(
+        f"Recipe:   {name}, which suits {_shape_words(source)}; groups tell about "
+        f"neighbours, by {told} of what is possible"
+    )
+    return name
+
+
+def find(
+    options: DataOptions, *, k: int = 10, seed: int = 0
+) -> tuple[str, Recipe, Source]:
     """The recipe of a run, with its name, and its images.
 
     Args:
         options: What the user asked for.
+        k: Groups wanted, where the recipe is to suit the user's own images.
+        seed: Of the run, likewise.
 
     Raises:
         UserError: If the recipe is not known or the images are not what it needs.
@@ -233,8 +278,7 @@ def find(options: DataOptions) -> tuple[str, Recipe, Source]:
     )
     source = own_images(options, RECIPES[name].source_shape if options.recipe else None)
     if source is not None and options.recipe is None:
-        name = "colour" if source.image_shape[-1] == 3 else "grey"
-        console.print(f"Recipe:   {name}, which suits {_shape_words(source)}")
+        name = _suitable(source, k=k, seed=seed)
     recipe = RECIPES[name]
     if source is None:
         if recipe.find is None:
@@ -587,11 +631,22 @@ _CIFAR = Recipe(
     source_shape=(32, 32, 3),
     make_views=photos,
     neighbours=5,
-    photographs=True,
+    kind="photographs",
+    neighbour_share=1.0,
     class_names=_CIFAR10,
 )
 _COARSE = replace(_CIFAR, find=cifar100_20_images, class_names=_SUPERCLASSES)
 _STL = replace(_CIFAR, find=stl10_images, source_shape=(96, 96, 3), class_names=_STL10)
+
+_OWN = Recipe(
+    find=None,
+    source_shape=None,
+    make_views=photos,
+    neighbours=5,
+    kind="photographs",
+    steps=800,
+    batch=250,
+)
 
 
 @dataclass(frozen=True)
@@ -789,14 +844,18 @@ RECIPES: dict[str, Recipe] = {
     "cifar100_20": _COARSE,
     "cifar100": replace(_CIFAR, find=cifar100_images, class_names=None),
     "stl10": _STL,
-    "colour": replace(_CIFAR, find=None, source_shape=None, class_names=None),
-    # letters, digits, scans: not mirrored, and near images show the same thing
-    "grey": Recipe(
-        find=None,
-        source_shape=None,
-        make_views=photos,
+    # one's own images: what copies keep is what groups can be told by
+    "colour": _OWN,
+    # letters, digits, scans: not mirrored
+    "grey": replace(
+        _OWN,
         figures={"flipped": 0.0, "rotation": 25.0, "crop": (0.6, 1.0), "shear": 0.2},
-        neighbours=5,
+    ),
+    # stains, soils, skies: colour and brightness tell more than edges do
+    "tones": replace(
+        _OWN,
+        kind="tones",
+        figures={"brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.02},
     ),
     "mnist_published": replace(_MNIST, make_views=published_digits, neighbours=0),
     "cifar10_published": _published(_CIFAR),

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,7 +80,14 @@ def _parse_words(words: Sequence[str]) -> Options:
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file of options")
-    parser.add_class_arguments(Options, skip={"show_pairs"})
+    parser.add_class_arguments(Options, skip={"show_pairs", "time_limit"})
+    parser.add_argument(
+        "--time-limit",
+        dest="time_limit",
+        type=float | None,
+        help="Minutes that a run should take, for which the number of steps is planned "
+        "where it is not given; if not given 10 for your own images (up to 10,000).",
+    )
     parser.add_argument(
         "--show-pairs",
         action="store_true",
@@ -151,24 +159,35 @@ def _check_backend() -> None:
     )
 
 
-def _suit(options: Options, recipe: str, neighbours: int, *, shape: Any) -> Options:
+OWN_TIME_LIMIT, OWN_IMAGES = 10.0, 10_000
+"""Minutes that a run on so many images of one's own should take, if nothing is said."""
+
+
+def _suit(options: Options, name: str, recipe: Any, *, shape: Any) -> Options:
     """Fills in what the user left to the recipe and to the images.
 
     Args:
         options: As given.
-        recipe: Name of the recipe.
-        neighbours: What the recipe has.
+        name: Name of the recipe.
+        recipe: See ``data.Recipe``.
         shape: Number, height, width and channels of the training images.
     """
     chosen = options.data
     own = {"size": shape[1], "channels": shape[3]} if chosen.folder else {}
-    if chosen.neighbours is not None:
-        neighbours = chosen.neighbours
-    batch = chosen.batch_for(shape[0])
+    few = recipe.batch and shape[0] >= 4 * recipe.batch
     filled = dataclasses.replace(
-        chosen, recipe=recipe, batch=batch, neighbours=neighbours, **own
+        chosen,
+        recipe=name,
+        batch=chosen.batch or (recipe.batch if few else chosen.batch_for(shape[0])),
+        neighbours=(
+            recipe.neighbours if chosen.neighbours is None else chosen.neighbours
+        ),
+        **own,
     )
-    return dataclasses.replace(options, data=filled)
+    limit = options.time_limit
+    if limit is None and recipe.find is None and shape[0] <= OWN_IMAGES:
+        limit = OWN_TIME_LIMIT
+    return dataclasses.replace(options, data=filled, time_limit=limit)
 
 
 def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, Any]:
@@ -191,7 +210,7 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
 
     if data.is_of_maps(options.data):
         return _load_maps(options, train=train)
-    name, recipe, source = data.find(options.data)
+    name, recipe, source = data.find(options.data, k=options.k, seed=options.seed)
     views = recipe.views(source.image_shape, options.data.perturb)
     protocol = apply_protocol(
         source, options.data.protocol, unlabelled=options.data.unlabelled
@@ -201,13 +220,16 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
     if source.advice:
         console.print(f"          {source.advice}")
     shape = protocol.train.images.shape
-    options = _suit(options, name, recipe.neighbours, shape=shape)
+    options = _suit(options, name, recipe, shape=shape)
     task = ClusterTask(
         protocol,
         views,
         source.origin,
         class_names=source.class_names or recipe.class_names,
-        photographs=recipe.photographs,
+        kind=recipe.kind,
+        mirrored=recipe.mirrored,
+        neighbour_share=recipe.neighbour_share,
+        usual_steps=recipe.steps,
     )
     # the images of the source are in the task, some of them in another order
     return options, recipe, dataclasses.replace(source, splits={}), task
@@ -243,6 +265,16 @@ def _load_maps(
     from iic_tf.console import console
     from iic_tf.map_task import MapTask, apply_map_protocol
 
+    require(
+        options.method == "iic",
+        "method spectral is for whole images, not for data.images",
+        method=options.method,
+    )
+    require(
+        options.time_limit is None,
+        "time_limit is for whole images; --train.steps says how long label maps train",
+        time_limit=options.time_limit,
+    )
     name, recipe, source = data.find_maps(options.data)
     trained, evaluated, words, mapping = apply_map_protocol(
         source, options.data.protocol
@@ -290,14 +322,18 @@ def run(options: Options) -> int:
         import graphs
         import utils
         from iic_tf import health, job
-        from iic_tf.console import console
-        from iic_tf.distribute import choose_strategy
+        from iic_tf.console import clock, console
+        from iic_tf.distribute import choose_precision, choose_strategy
 
         strategy = choose_strategy(options.devices)
 
     # Names become functions here and in data.find, and nowhere else.
     changed = ", ".join(changed_options(options)) or "all as by default"
     of_maps = data.is_of_maps(options.data)
+    if options.train.precision == "auto":
+        precision: Any = "float32" if of_maps else choose_precision(strategy)
+        train = dataclasses.replace(options.train, precision=precision)
+        options = dataclasses.replace(options, train=train)
     name = options.graph.name or ("small_maps" if of_maps else "small")
     graph = dataclasses.replace(options.graph, name=name)
     builder = graphs.find(name, of_maps=of_maps)
@@ -310,6 +346,27 @@ def run(options: Options) -> int:
         path = draw(task, options)
         console.print(f"Pairs:    {path}")
         return 0
+
+    if options.method == "spectral":
+        return _look(options, task, source)
+
+    def on_plan(steps: int, seconds: float) -> None:
+        enough = "" if steps == task.usual_steps else f" of {task.usual_steps:,}"
+        console.print(
+            f"Plan:     {steps:,}{enough} steps of {seconds:.2f} s, "
+            f"{clock(steps * seconds)} minutes; --time-limit or --train.steps says "
+            "otherwise"
+        )
+
+    def on_prepared(folder: Path, found: Any) -> None:
+        if of_maps:
+            return
+        utils.draw_first_groups(folder, found, task)
+        console.print(
+            "Groups:   of the neighbour graph, without a network: "
+            f"{health.information_words(found.groups.information, options.k)} about "
+            f"neighbours; {folder / 'first_groups.png'} shows them"
+        )
 
     def on_start(folder: Path, model: Any, step: int) -> None:
         utils.write_network(folder / "network.txt", model.backbone)
@@ -367,6 +424,8 @@ def run(options: Options) -> int:
         build_backbone=build_backbone,
         strategy=strategy,
         on_start=on_start,
+        on_plan=on_plan,
+        on_prepared=on_prepared,
     )
     if trained.step < trained.steps:
         console.print(
@@ -387,6 +446,33 @@ def run(options: Options) -> int:
             "--train.learning_rate."
         )
         return EXIT_DEGENERATE
+    return 0
+
+
+def _look(options: Options, task: Any, source: Any) -> int:
+    """The quick look: groups of the neighbour graph, without a network."""
+    import utils
+    from iic_tf.console import console
+    from iic_tf.folders import make_run_folder
+    from iic_tf.job import run_prefix
+
+    require(
+        bool(options.data.neighbours),
+        "method spectral needs data.neighbours of at least 1",
+        neighbours=options.data.neighbours,
+    )
+    task.check(options)
+    began = time.perf_counter()
+    found = task.prepare(options)
+    folder = make_run_folder(
+        Path(options.out), name=options.name, prefix=run_prefix(options)
+    )
+    utils.hand_over_graph(
+        folder, found, task, options, seconds=round(time.perf_counter() - began, 1)
+    )
+    if source.unreadable:
+        utils.write_unreadable(folder / "unreadable.csv", source.unreadable)
+    console.print(f"\nPictures, assignments.csv and summary.json in {folder}")
     return 0
 
 

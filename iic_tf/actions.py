@@ -63,14 +63,20 @@ def remark_words(remark: dict[str, Any]) -> str:
     """What was done in a run beside training, in words.
 
     Args:
-        remark: ``step``, and ``regrouped``, the information of each grouping, or
-            ``reseeded``, sub-heads, with their ``source``, or ``lamb_at_most``.
+        remark: ``step``, and ``regrouped``, the information of each grouping, perhaps
+            ``refused``, or ``reseeded``, sub-heads, with their ``source``, or
+            ``lamb_at_most``.
     """
     if "reseeded" in remark:
         heads = ", ".join(map(str, remark["reseeded"]))
         return (
             f"At step {remark['step']:,} what lagged started anew from sub-head "
             f"{remark['source']}: {heads}."
+        )
+    if remark.get("refused"):
+        return (
+            f"At step {remark['step']:,} no regrouping knew more about neighbours than "
+            "the main sub-heads, which stay as they are."
         )
     if "regrouped" in remark:
         return (

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
+from scipy import sparse
 
 from iic_tf import progression
 from iic_tf.checkpoints import History
@@ -14,13 +16,19 @@ from iic_tf.console import Stopwatch
 from iic_tf.inference import Scorer, compile_predict, soft_assignments
 from iic_tf.loop import Event
 from iic_tf.models import ClusterIIC
-from iic_tf.neighbours import Neighbours, find_neighbours
+from iic_tf.neighbours import Kind, Neighbours, find_neighbours
 from iic_tf.options import Options, require
 from iic_tf.pictures import cluster_pairs
 from iic_tf.pipeline import Passes, Views, evaluation_batches, training_batches
 from iic_tf.regroup import Regrouped, regroup
+from iic_tf.spectral import (
+    GRAPH_NEIGHBOURS,
+    SpectralGroups,
+    neighbour_graph,
+    spectral_groups,
+)
 from iic_tf.splits import Protocol, Split
-from iic_tf.train import pair_losses
+from iic_tf.train import grouped_pair_losses, pair_losses
 
 EVALUATION_BATCH = 1000
 """Images predicted at a time."""
@@ -37,6 +45,20 @@ def subset(split: Split, at_most: int) -> Split:
     return Split(split.images[index], labels)
 
 
+class Found(NamedTuple):
+    """What is found out about images before training.
+
+    Attributes:
+        neighbours: Whom pairs are made with.
+        graph: Who is near whom, see ``spectral.neighbour_graph``.
+        groups: Its groups.
+    """
+
+    neighbours: Neighbours
+    graph: sparse.csr_array
+    groups: SpectralGroups
+
+
 @dataclass(frozen=True)
 class ClusterTask:
     """Images to be grouped.
@@ -46,15 +68,20 @@ class ClusterTask:
         views: What is done to them.
         origin: Where they came from, in words.
         class_names: Names of the classes, or None.
-        photographs: Whether neighbours are told as those of photographs are, and all
-            copies show one instead of half of them.
+        kind: By what images are compared where neighbours are looked for.
+        mirrored: Whether mirror images count as alike.
+        neighbour_share: Share of the copies that show a neighbour, if there are any.
+        usual_steps: Steps of a run where the user says neither steps nor passes.
     """
 
     protocol: Protocol
     views: Views
     origin: str
     class_names: tuple[str, ...] | None = None
-    photographs: bool = False
+    kind: Kind = "drawings"
+    mirrored: bool = True
+    neighbour_share: float = 0.5
+    usual_steps: int = 1600
 
     num_reported = 10_000
     """Images scored at a report where the user does not say."""
@@ -63,11 +90,6 @@ class ClusterTask:
     def seen_shape(self) -> tuple[int | None, int | None, int]:
         """Height, width and channels that the network sees."""
         return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
-
-    @property
-    def neighbour_share(self) -> float:
-        """Share of the copies that show a neighbour, if there are any."""
-        return 1.0 if self.photographs else 0.5
 
     @property
     def images(self) -> np.ndarray:
@@ -120,18 +142,35 @@ class ClusterTask:
 
     def losses(self, options: Options) -> Callable[..., dict]:
         """Losses of a batch, for ``Trainer``."""
-        return pair_losses
+        return grouped_pair_losses if self.starts_from_groups(options) else pair_losses
 
-    def prepare(self, options: Options) -> Neighbours | None:
-        """What is found out about the images before training: their neighbours."""
-        if not options.data.neighbours:
+    def starts_from_groups(self, options: Options) -> bool:
+        """Whether the groups of the neighbour graph are learned first."""
+        return bool(options.data.neighbours and options.train.start)
+
+    def prepare(self, options: Options) -> Found | None:
+        """What is found out about the images before training: neighbours, groups."""
+        number = options.data.neighbours
+        if not number:
             return None
-        return find_neighbours(
+        found = find_neighbours(
             self.images,
-            number=options.data.neighbours,
-            photographs=self.photographs,
+            number=max(number, GRAPH_NEIGHBOURS),
+            kind=self.kind,
+            mirrored=self.mirrored,
             seed=options.seed,
         )
+        graph = neighbour_graph(found.nearest)
+        groups = spectral_groups(
+            graph, k=options.k, k_aux=options.k_aux, seed=options.seed
+        )
+        by_pixels = found.by_pixels
+        pairs = Neighbours(
+            found.candidates,
+            found.nearest[:, :number],
+            None if by_pixels is None else by_pixels[:, :number],
+        )
+        return Found(pairs, graph, groups)
 
     def batches(
         self,
@@ -139,9 +178,13 @@ class ClusterTask:
         passes: Passes,
         *,
         start: int,
-        prepared: Neighbours | None,
+        prepared: Found | None,
     ) -> tf.data.Dataset:
         """Training batches from a step on."""
+        groups = None
+        if prepared is not None and self.starts_from_groups(options):
+            parts = prepared.groups.clusters, prepared.groups.overclusters
+            groups = np.stack(parts, axis=1).astype(np.int32)
         return training_batches(
             self.images,
             self.views,
@@ -153,16 +196,22 @@ class ClusterTask:
             passes=passes,
             subsets=self.subsets(options.train.order),
             shuffle=options.data.shuffle,
-            neighbours=None if prepared is None else prepared.nearest,
+            neighbours=None if prepared is None else prepared.neighbours.nearest,
             neighbour_share=self.neighbour_share,
+            groups=groups,
         )
 
     def regroup(
-        self, model: ClusterIIC, options: Options, *, prepared: Neighbours | None
+        self, model: ClusterIIC, options: Options, *, prepared: Found | None
     ) -> Regrouped:
-        """Lets main sub-heads start anew from what the auxiliary ones have found."""
+        """Lets main sub-heads start anew from what the network has found."""
         return regroup(
-            model, self.images, self.views, neighbours=prepared, seed=options.seed
+            model,
+            self.images,
+            self.views,
+            neighbours=None if prepared is None else prepared.neighbours,
+            graph=None if prepared is None else prepared.graph,
+            seed=options.seed,
         )
 
     def evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from iic_tf.losses import joint_distribution
 from iic_tf.metrics import matched_errors
 from iic_tf.models import ClusterIIC, SegmentIIC
 from iic_tf.options import require
+from iic_tf.pipeline import Views, evaluation_batches
 from iic_tf.splits import Split
 
 
@@ -238,6 +240,19 @@ def evaluate_pairs(
     return np.concatenate(assignments), np.sum(joints, axis=0)
 
 
+@lru_cache(maxsize=1)
+def _compile_naming(model: ClusterIIC) -> Callable:
+    """Compiles once what tells features and, if there are any, overclusters."""
+    aux = model.banks.get("aux", model.main)
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def name(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        features = tf.cast(model.backbone(images, training=False), tf.float32)
+        return features, tf.argmax(aux(features), axis=-1, output_type=tf.int32)
+
+    return name
+
+
 def overclusters(
     model: ClusterIIC, batches: tf.data.Dataset, *, stride: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -252,13 +267,7 @@ def overclusters(
         Features of the images, float32, shape ``(ceil(n / stride), d)``; the
         overclusters of all, shape ``(n, h)``; and those of the copies, same shape.
     """
-    aux = model.banks["aux"]
-
-    @tf.function(autograph=False, reduce_retracing=True)
-    def name(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        features = tf.cast(model.backbone(images, training=False), tf.float32)
-        return features, tf.argmax(aux(features), axis=-1, output_type=tf.int32)
-
+    name = _compile_naming(model)
     gathered: list[tuple[np.ndarray, ...]] = []
     done = 0
     for images, copies in batches:
@@ -270,3 +279,16 @@ def overclusters(
         np.concatenate(parts) for parts in zip(*gathered, strict=True)
     )
     return features, own, other
+
+
+def features_of(model: ClusterIIC, images: np.ndarray, views: Views) -> np.ndarray:
+    """Features of all images, float32, shape ``(n, d)``.
+
+    Args:
+        model: The network.
+        images: uint8.
+        views: ``evaluate`` is used.
+    """
+    batches = evaluation_batches(images, views, batch=1000)
+    name = _compile_naming(model)
+    return np.concatenate([name(shown)[0].numpy() for [shown] in batches])

@@ -5,6 +5,7 @@ a function that builds the backbone.
 """
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +40,10 @@ class Task(Protocol):
         """Share of the copies that show a neighbour, if there are any."""
 
     @property
+    def usual_steps(self) -> int:
+        """Steps of a run where the user says neither steps nor passes."""
+
+    @property
     def images(self) -> np.ndarray | Sequence[np.ndarray]:
         """Training images."""
 
@@ -68,6 +73,9 @@ class Task(Protocol):
 
     def losses(self, options: Options) -> Callable[..., dict]:
         """Losses of a batch, for ``Trainer``."""
+
+    def starts_from_groups(self, options: Options) -> bool:
+        """Whether the first steps learn groups that were found before training."""
 
     def prepare(self, options: Options) -> Any:
         """What is found out about the images before training, or None."""
@@ -114,6 +122,7 @@ class Trained:
         seconds: Training time, over all resumes.
         lowest: The main sub-head with the lowest loss at the last report.
         watch: What the time since the start or the last resume went into.
+        prepared: What was found out about the images before training, or None.
     """
 
     model: Any
@@ -123,6 +132,7 @@ class Trained:
     seconds: float
     lowest: int
     watch: Stopwatch
+    prepared: Any = None
 
 
 def run_prefix(options: Options) -> str:
@@ -153,6 +163,57 @@ def _plan(options: Options, task: Task, *, replicas: int) -> Passes:
     )
 
 
+STEPS_SHARE = 0.7
+"""Share of the time limit that steps may take; reading, neighbours, reports and results
+take the rest."""
+
+FEWEST_STEPS = 100
+"""However slow the machine, so many steps are taken."""
+
+TIMED_STEPS = 4
+"""Steps that are timed to plan a run, after as many that are not."""
+
+
+def plan_steps(
+    options: Options,
+    task: Task,
+    build_backbone: Callable[[], keras.Model],
+    strategy: tf.distribute.Strategy,
+) -> tuple[int, float]:
+    """Times a few steps and tells how many fit into the time limit.
+
+    Args:
+        options: ``time_limit`` is read, and ``train.steps`` for how many are enough.
+        task: What is grouped.
+        build_backbone: Builds the backbone.
+        strategy: Where the steps run.
+
+    Returns:
+        Steps, a round number, and the seconds that one takes.
+    """
+    enough = options.train.steps or 0
+    few = replace(options.train, steps=2 * TIMED_STEPS, epochs=None)
+    timed = replace(options, train=few, data=replace(options.data, neighbours=0))
+    passes = _plan(timed, task, replicas=strategy.num_replicas_in_sync)
+    trainer = _build_trainer(timed, task, build_backbone, strategy, passes=passes)
+    batches = task.batches(timed, passes, start=0, prepared=None)
+    iterator = iter(strategy.experimental_distribute_dataset(batches))
+    trainer.run(iterator, TIMED_STEPS)
+    began = time.perf_counter()
+    trainer.run(iterator, TIMED_STEPS)
+    seconds = (time.perf_counter() - began) / TIMED_STEPS
+    fit = STEPS_SHARE * 60 * (options.time_limit or 0) / seconds
+    rounded = max(int(fit // FEWEST_STEPS) * FEWEST_STEPS, FEWEST_STEPS)
+    return min(rounded, enough), seconds
+
+
+def _start_steps(options: Options, task: Task, *, steps: int) -> int:
+    """Steps at the beginning that learn the groups found before training."""
+    if not task.starts_from_groups(options):
+        return 0
+    return round((options.train.start or 0) * steps)
+
+
 def _build_trainer(
     options: Options,
     task: Task,
@@ -175,7 +236,11 @@ def _build_trainer(
             model,
             make_optimizer(options.train, steps=len(passes.number)),
             strategy,
-            schedule=make_schedule(options.train, kind=passes.kind),
+            schedule=make_schedule(
+                options.train,
+                kind=passes.kind,
+                start_steps=_start_steps(options, task, steps=len(passes.number)),
+            ),
             losses=task.losses(options),
         )
 
@@ -277,6 +342,8 @@ def train(
     build_backbone: Callable[[], keras.Model],
     strategy: tf.distribute.Strategy,
     on_start: Callable[[Path, Any, int], None] = lambda *_: None,
+    on_plan: Callable[[int, float], None] = lambda *_: None,
+    on_prepared: Callable[[Path, Any], None] = lambda *_: None,
 ) -> Trained:
     """Trains to the end, or until Ctrl-C or SIGTERM.
 
@@ -287,6 +354,10 @@ def train(
         strategy: Where the steps run.
         on_start: Called once before the first step with the run folder, the model and
             the first step.
+        on_plan: Where there is a time limit, called with the steps that are planned and
+            the seconds that one takes.
+        on_prepared: Called with the run folder and what was found out about the images
+            before the first step.
 
     Raises:
         UserError: If options and data do not fit together, or a resumed run does not
@@ -295,7 +366,12 @@ def train(
             stays.
     """
     # From here on none of these is None: what follows an "or" is for the type checker.
-    options = replace(options, train=options.train.filled())
+    given, usual = options.train, task.usual_steps
+    options = replace(options, train=given.filled(steps=usual))
+    if options.time_limit and given.steps is None and given.epochs is None:
+        steps, seconds = plan_steps(options, task, build_backbone, strategy)
+        on_plan(steps, seconds)
+        options = replace(options, train=replace(given, steps=steps).filled())
     passes = _plan(options, task, replicas=strategy.num_replicas_in_sync)
     steps = len(passes.number)
     trainer = _build_trainer(options, task, build_backbone, strategy, passes=passes)
@@ -309,6 +385,7 @@ def train(
     if options.data.neighbours:
         with watch.time("neighbours"):
             prepared = task.prepare(options)
+            on_prepared(folder, prepared)
     batches = task.batches(options, passes, start=start, prepared=prepared)
     training = Training(
         steps=steps,
@@ -325,12 +402,14 @@ def train(
             "step": step,
             "regrouped": found.information.tolist(),
             "sources": found.sources.tolist(),
+            "refused": found.refused,
         }
 
     def start_anew_as_planned(step: int) -> None:
-        if options.heads.aux and step <= last_regrouping:
+        if options.heads.aux and first_regrouping <= step <= last_regrouping:
             history.remarks.append(start_anew(step))
 
+    first_regrouping = _start_steps(options, task, steps=steps)
     last_regrouping = (options.train.regroup_to or 0) * steps
 
     def set_right(step: int, row: dict[str, Any]) -> dict[str, Any] | None:
@@ -402,4 +481,6 @@ def train(
         raise NonFiniteLoss(f"{error}; {_what_is_kept(folder, checkpoints)}") from None
     step = int(trainer.step.numpy())
     lowest = history.rows[-1]["chosen"] if history.rows else 0
-    return Trained(trainer.model, folder, step, steps, history.seconds, lowest, watch)
+    return Trained(
+        *(trainer.model, folder, step, steps, history.seconds, lowest, watch, prepared)
+    )

@@ -227,3 +227,19 @@ def mutual_information(joint: tf.Tensor, *, base: float = math.e) -> tf.Tensor:
         + entropy(marginal(joint, of="columns"), base=base)
         - joint_entropy(joint, base=base)
     )
+
+
+def cross_entropy(assignments: tf.Tensor, groups: tf.Tensor) -> tf.Tensor:
+    """How surprising given groups are to each sub-head, in nats.
+
+    Args:
+        assignments: Soft assignments, shape ``(n, h, k)``.
+        groups: Integers in ``[0, k)``, shape ``(n,)``, the same for all sub-heads.
+
+    Returns:
+        Mean over the images, shape ``(h,)``.
+    """
+    h = tf.shape(assignments)[1]
+    numbers = tf.repeat(groups[:, None], h, axis=1)
+    given = tf.gather(assignments, numbers, axis=2, batch_dims=2)
+    return -tf.reduce_mean(tf.math.log(tf.maximum(given, FLOOR)), axis=0)

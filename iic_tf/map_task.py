@@ -287,6 +287,13 @@ class MapTask:
             at_pixels=segment.at == "pixels",
         )
 
+    usual_steps = 1600
+    """Steps of a run where neither the user nor the recipe says any."""
+
+    def starts_from_groups(self, options: Options) -> bool:
+        """Pixels have no groups before training."""
+        return False
+
     def prepare(self, options: Options) -> Cells | None:
         """What is found out about pictures before training: places that look alike."""
         if not options.data.neighbours:

@@ -8,10 +8,10 @@ of with itself goes beyond plain IIC; like plain IIC it uses no label
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
+import tensorflow as tf
 from sklearn.utils.extmath import randomized_svd
 
 from iic_tf.patches import learn_patches, patch_histograms, triangles
@@ -30,6 +30,9 @@ PART = 500
 
 MAX_PIXELS = 100_000_000
 """Components are found from images of so many pixels together, or from 500 images."""
+
+MAX_SIMILARITIES = 50_000_000
+"""Pairs of images compared at a time: 200 MB."""
 
 CELLS, ORIENTATIONS = 7, 8
 """Cells along each side of an image, and directions told apart in each cell."""
@@ -94,6 +97,10 @@ def _unit(points: np.ndarray) -> np.ndarray:
 Describe = Callable[[np.ndarray], np.ndarray]
 """From images to their points, one row each."""
 
+Kind = Literal["drawings", "photographs", "tones"]
+"""By what images are compared: drawings by the directions of their edges, photographs
+by edges and small patches, tones by small patches and by colour and brightness."""
+
 
 def _some(images: np.ndarray, candidates: np.ndarray, *, seed: int) -> np.ndarray:
     """Candidates enough to tell in which directions images differ."""
@@ -130,7 +137,26 @@ def _points(describe: Describe, images: np.ndarray) -> np.ndarray:
     return np.concatenate([describe(part) for part in parts])
 
 
-def _nearest(
+@tf.function(autograph=False, reduce_retracing=True)
+def _nearest_of(
+    some: tf.Tensor, own: tf.Tensor, spaces: list[tf.Tensor], number: tf.Tensor
+) -> tf.Tensor:
+    """Places in ``spaces``, ``(m, d)`` each, that are nearest to some points.
+
+    Args:
+        some: Points, shape ``(b, d)``.
+        own: The place of each, which does not count; m if it has none.
+        spaces: Points that may be near, and perhaps those of their mirror images.
+        number: How many are wanted.
+    """
+    alike = tf.matmul(some, spaces[0], transpose_b=True)
+    for others in spaces[1:]:
+        alike = tf.maximum(alike, tf.matmul(some, others, transpose_b=True))
+    itself = tf.one_hot(own, tf.shape(alike)[1], on_value=np.inf, off_value=0.0)
+    return tf.math.top_k(alike - itself, number).indices
+
+
+def nearest_by_angle(
     points: np.ndarray,
     candidates: np.ndarray,
     *,
@@ -140,8 +166,8 @@ def _nearest(
     """The candidates at the smallest angles to each image.
 
     Args:
-        points: Of all images, at one length, shape ``(n, d)``.
-        candidates: Numbers of those that may be neighbours, shape ``(m,)``.
+        points: Of all images, at one length, float32, shape ``(n, d)``.
+        candidates: Numbers of those that may be neighbours, ascending, ``(m,)``.
         number: Neighbours wanted, less than m.
         mirrored: Points of the mirrored images, shape ``(n, d)``: who resembles the
             mirrored image is near, too.
@@ -149,40 +175,64 @@ def _nearest(
     Returns:
         int32, shape ``(n, number)``.
     """
-    times = 1 if mirrored is None else 2
-    among = points[candidates]
+    spaces = [tf.constant(points[candidates])]
     if mirrored is not None:
-        among = np.concatenate([among, mirrored[candidates]])
-    search = NearestNeighbors(algorithm="brute").fit(among)
-    found = candidates[
-        search.kneighbors(points, times * (number + 1), return_distance=False)
-        % len(candidates)
-    ]  # an image may be among its own neighbours, and each twice
-    kept = np.empty((len(points), number), np.int32)
-    for i, row in enumerate(found):
-        kept[i] = [j for j in dict.fromkeys(row.tolist()) if j != i][:number]
-    return kept
+        spaces.append(tf.constant(mirrored[candidates]))
+    # where each image is among the candidates; past their end if it is none
+    place = np.full(len(points), len(candidates))
+    place[candidates] = np.arange(len(candidates))
+
+    rows = max(MAX_SIMILARITIES // len(candidates), 1)
+    parts = [
+        _nearest_of(
+            tf.constant(points[i : i + rows]),
+            tf.constant(place[i : i + rows]),
+            spaces,
+            tf.constant(number),
+        )
+        for i in range(0, len(points), rows)
+    ]
+    return candidates[np.concatenate(parts)].astype(np.int32)
 
 
-def describe_photographs(some: np.ndarray, *, seed: int) -> Describe:
-    """Edges and patches, by what distinguishes photographs from the mean image.
+def feature_neighbours(features: np.ndarray, *, number: int, seed: int) -> np.ndarray:
+    """Who is near whom in the features of a network.
+
+    Args:
+        features: Shape ``(n, d)``.
+        number: Neighbours wanted, less than n.
+        seed: Decides how the directions are found in which features differ.
+
+    Returns:
+        int32, shape ``(n, number)``.
+    """
+    centred = features - features.mean(axis=0)
+    components = min(COMPONENTS, *centred.shape)
+    axes = randomized_svd(centred, components, random_state=seed)[2].T
+    points = _unit(centred @ axes).astype(np.float32)
+    return nearest_by_angle(points, np.arange(len(points)), number=number)
+
+
+def describe_photographs(
+    some: np.ndarray, *, seed: int, kind: Kind = "photographs"
+) -> Describe:
+    """Two descriptions, by what distinguishes images from the mean image.
 
     Args:
         some: Images that tell what photographs are made of, uint8, shape
             ``(n, height, width, channels)``; some hundreds or thousands.
         seed: Decides which patches are told apart.
+        kind: ``"photographs"`` or ``"tones"``.
 
     Returns:
         Function of such images, giving points of length √2, float32, shape
         ``(n, d)``.
     """
     patches = learn_patches(some, seed=seed)
+    other = pixel_values if kind == "tones" else orientation_histograms
     descriptions = [
         _half_whitened(description, some, seed=seed)
-        for description in (
-            orientation_histograms,
-            partial(patch_histograms, patches=patches),
-        )
+        for description in (other, partial(patch_histograms, patches=patches))
     ]
     return lambda images: np.concatenate(
         [describe(images) for describe in descriptions], axis=1
@@ -190,7 +240,12 @@ def describe_photographs(some: np.ndarray, *, seed: int) -> Describe:
 
 
 def find_neighbours(
-    images: np.ndarray, *, number: int, seed: int, photographs: bool = False
+    images: np.ndarray,
+    *,
+    number: int,
+    seed: int,
+    kind: Kind = "drawings",
+    mirrored: bool = True,
 ) -> Neighbours:
     """Finds who looks like whom.
 
@@ -208,7 +263,9 @@ def find_neighbours(
         number: Neighbours of each image, at least 1; n - 1 if there are no more.
         seed: Decides which images are candidates where there are many, and which tell
             the directions in which images differ.
-        photographs: Whether images are compared as photographs.
+        kind: By what images are compared.
+        mirrored: Whether an image is near also to what resembles its mirror image;
+            drawings never are.
 
     Returns:
         See ``Neighbours``.
@@ -217,18 +274,17 @@ def find_neighbours(
     candidates = np.sort(rng.permutation(len(images))[:MAX_CANDIDATES])
     number = min(number, len(candidates) - 1)
     some = _some(images, candidates, seed=seed)
-    if not photographs:
+    if kind == "drawings":
         tables = []
         for description in (orientation_histograms, pixel_values):
             describe = _principal(description, some, seed=seed)
             points = _points(describe, images)
-            tables.append(_nearest(points, candidates, number=number))
+            tables.append(nearest_by_angle(points, candidates, number=number))
         return Neighbours(candidates, *tables)
-    describe = describe_photographs(some, seed=seed)
-    nearest = _nearest(
-        _points(describe, images),
-        candidates,
-        number=number,
-        mirrored=_points(lambda part: describe(part[:, :, ::-1]), images),
-    )
+    describe = describe_photographs(some, seed=seed, kind=kind)
+    other = None
+    if mirrored:
+        other = _points(lambda part: describe(part[:, :, ::-1]), images)
+    points = _points(describe, images)
+    nearest = nearest_by_angle(points, candidates, number=number, mirrored=other)
     return Neighbours(candidates, nearest, None)

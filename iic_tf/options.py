@@ -333,13 +333,18 @@ class TrainOptions:
     regroup_every: int | None = None
     """Steps between regroupings: the overclusters of each auxiliary sub-head are merged
     into k with the most mutual information, and the main sub-heads start anew from
-    that. Labels play no part. If not given 200, on label maps of your own pictures
-    100."""
+    that. Labels play no part. If not given an eighth of the steps, at least 50; on
+    label maps of your own pictures 100."""
 
     regroup_to: float | None = None
     """Share of the run after which there are none, and sub-heads that lag in a report
     take the weights of the best; 0 for none of both. If not given 0.65, on label maps
     of your own pictures 0.8."""
+
+    start: float | None = None
+    """Share of the run, at its beginning, that learns the groups of the neighbour graph
+    before mutual information is maximised; 0 for none. It needs data.neighbours. If not
+    given 0.25."""
 
     order: list[str] = field(default_factory=lambda: ["main+aux"])
     """Heads trained in each pass, repeated to the end: [main+aux] trains both in every
@@ -373,8 +378,9 @@ class TrainOptions:
     lr_drop_factor: float = 0.1
     """Factor applied at each of lr_drops."""
 
-    precision: Literal["float32", "mixed_bfloat16"] = "float32"
-    """Precision of the backbone; sub-heads and loss are always float32."""
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
+    """Precision of the backbone; sub-heads and loss are always float32. auto:
+    mixed_bfloat16 for whole images on processors that multiply it natively."""
 
     steps_per_call: int = 10
     """Steps in one call of the compiled loop."""
@@ -397,6 +403,11 @@ class TrainOptions:
             self.regroup_to is None or 0 <= self.regroup_to <= 1,
             "train.regroup_to must lie between 0 and 1",
             regroup_to=self.regroup_to,
+        )
+        require(
+            self.start is None or 0 <= self.start < 1,
+            "train.start must lie between 0 and 1",
+            start=self.start,
         )
         require(
             self.learning_rate > 0,
@@ -430,16 +441,18 @@ class TrainOptions:
         self,
         *,
         steps: int = 1600,
-        regroup_every: int = 200,
+        regroup_every: int | None = None,
         regroup_to: float = 0.65,
         lamb_aux: Lambda = 1.0,
+        start: float = 0.25,
     ) -> "TrainOptions":
         """The same with values for what is not given."""
         usual: dict[str, Any] = {
             "steps": steps,
-            "regroup_every": regroup_every,
+            "regroup_every": regroup_every or max((self.steps or steps) // 8, 50),
             "regroup_to": regroup_to,
             "lamb_aux": lamb_aux,
+            "start": start,
         }
         names = [name for name in usual if getattr(self, name) is None]
         return replace(self, **{name: usual[name] for name in names})
@@ -571,6 +584,14 @@ class Options:
     devices: str = "auto"
     """auto (all GPUs, else the CPU), cpu, a number, or names as in GPU:0,GPU:1."""
 
+    method: Literal["iic", "spectral"] = "iic"
+    """iic trains a network; spectral is the quick look: the groups of the neighbour
+    graph alone, without a network."""
+
+    time_limit: float | None = None
+    """Minutes that a run should take, for which the number of steps is planned where it
+    is not given; if not given 10 for your own images, of recipes none."""
+
     resume: str | None = None
     """Folder of a run to continue from its last checkpoint, or latest."""
 
@@ -588,6 +609,11 @@ class Options:
         """Raises UserError for figures out of range."""
         require(self.k >= 2, "k must be at least 2 clusters", k=self.k)
         require(0 <= self.seed < 2**31, "seed must lie in [0, 2**31)", seed=self.seed)
+        require(
+            self.time_limit is None or 0 < self.time_limit < float("inf"),
+            "time_limit must be minutes above 0",
+            time_limit=self.time_limit,
+        )
         require(
             self.heads.k_aux is None or self.heads.k_aux >= self.k,
             "heads.k_aux must be at least k",

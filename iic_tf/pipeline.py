@@ -171,6 +171,7 @@ def training_batches(
     shuffle: bool = True,
     neighbours: np.ndarray | None = None,
     neighbour_share: float = 0.5,
+    groups: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Batches for the steps ``start`` to ``steps - 1`` of a run.
 
@@ -189,10 +190,12 @@ def training_batches(
         neighbours: Numbers of each image's nearest neighbours, ``(n, number)``. Some
             of the copies, drawn at random, then show a neighbour instead.
         neighbour_share: How many of them, in (0, 1].
+        groups: Groups of each image that come with its views, ``(n, ...)``.
 
     Returns:
         Data set of tuples ``(x, gx_1, ..., gx_r)``, each float32 of shape
-        ``(batch, side, side, channels)``.
+        ``(batch, side, side, channels)``; with ``groups`` of pairs of such a tuple and
+        the groups of what its views show, shape ``(batch, 1 + r, ...)``.
 
     Raises:
         UserError: If a batch is larger than the data.
@@ -225,7 +228,11 @@ def training_batches(
             )
         tiled = _to_float(pick(shown))
         copies = tf.split(views.perturb(tiled, tf.random.fold_in(key, 1)), repeats)
-        return (views.original(x, tf.random.fold_in(key, 0)), *copies)
+        seen = (views.original(x, tf.random.fold_in(key, 0)), *copies)
+        if groups is None:
+            return seen
+        each = tf.stack((index, *tf.split(shown, repeats)), axis=1)
+        return seen, tf.gather(groups, each)
 
     return host_dataset(step_rows(passes, start=start), lambda *row: load(row))
 

@@ -15,15 +15,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from scipy import sparse
+from scipy.optimize import linear_sum_assignment
 
 from iic_tf.grouping import group_overclusters, grouped_information
+from iic_tf.health import DEAD_SHARE
 from iic_tf.inference import overclusters
 from iic_tf.losses import segmentation_joint
 from iic_tf.metrics import contingency
 from iic_tf.models import ClusterIIC, SegmentIIC, at_features
-from iic_tf.neighbours import Neighbours
+from iic_tf.neighbours import Neighbours, feature_neighbours
 from iic_tf.options import require
 from iic_tf.pipeline import Views, evaluation_batches
+from iic_tf.spectral import (
+    GRAPH_NEIGHBOURS,
+    graph_joint,
+    neighbour_graph,
+    spectral_groups,
+)
 from iic_tf.warp import warp
 
 MAX_FITTED = 20_000
@@ -40,18 +49,30 @@ GUARD_SHARE = 0.002
 """A grouping by copies may know less about neighbours by this share of ln k."""
 
 
+AGREEING_SHARE = 0.97
+"""A grouping of a neighbour graph that is another one of more images is left out: two
+ways of grouping that know as much would leave sub-heads far apart."""
+
+BY_GRAPH = -1
+"""Stands for an auxiliary sub-head where a grouping is that of the neighbour graph."""
+
+
 class Regrouped(NamedTuple):
     """What a regrouping found.
 
     Attributes:
         information: What the best grouping of each auxiliary sub-head knows about
             pairs of neighbours (by pixel values if these are asked), or without
-            neighbours of copies, in nats, shape ``(h_aux,)``.
-        sources: Auxiliary sub-head that each main sub-head started from, ``(h,)``.
+            neighbours of copies, in nats, shape ``(h_aux,)``; with a graph its groups'
+            comes last.
+        sources: Auxiliary sub-head that each main sub-head started from, ``(h,)``;
+            ``BY_GRAPH`` for the graph.
+        refused: Whether the main sub-heads knew more before, and stay as they are.
     """
 
     information: np.ndarray
     sources: np.ndarray
+    refused: bool = False
 
 
 class _Candidate(NamedTuple):
@@ -105,17 +126,24 @@ def regroup(
     views: Views,
     *,
     neighbours: Neighbours | None,
+    graph: sparse.csr_array | None = None,
     seed: int,
 ) -> Regrouped:
-    """Groups the overclusters of every auxiliary sub-head, refits the main sub-heads.
+    """Groups what the network has found and refits the main sub-heads to it.
 
-    Where neighbours by pixels are known, each is grouped twice: by pairs of neighbours,
-    and by pairs of copies with some neighbours. The two make different mistakes, and
-    the loss tells at the end which to keep, but for one that it prefers: a grouping by
-    copies that knows clearly less of neighbours than its sibling is dropped
-    (``docs/convergence.md``). Otherwise each is grouped by neighbours, or without them
-    by copies. Groupings that lag behind the best are left out; the main sub-heads share
-    the others evenly.
+    The overclusters of every auxiliary sub-head are grouped. Where neighbours by pixels
+    are known, twice: by pairs of neighbours, and by pairs of copies with some
+    neighbours. The two make different mistakes, and the loss tells at the end which to
+    keep, but for one that it prefers: a grouping by copies that knows clearly less of
+    neighbours than its sibling is dropped (``docs/convergence.md``). Otherwise each is
+    grouped by neighbours, or without them by copies.
+
+    With a graph, images that are near in the features of the network are joined in it
+    too, its spectral groups are another candidate, and all are judged by it. Candidates
+    that lag behind the best, or that differ from it, are left out; the main sub-heads
+    share the others evenly.
+    If they then know less about the graph than before, or use fewer clusters, they stay
+    what they were.
 
     Args:
         model: Its main sub-heads are replaced.
@@ -123,6 +151,7 @@ def regroup(
             candidates of ``neighbours`` are evaluated, or some evenly spaced ones.
         views: ``evaluate`` and ``perturb`` are used.
         neighbours: Of all training images; without them there are copies only.
+        graph: Who is near whom among all training images, or None.
         seed: Decides the perturbed copies.
     """
     if neighbours is None:
@@ -155,8 +184,77 @@ def regroup(
         candidates = _candidates(head, joint, near, k=k)
         found += candidates
         information.append(max(candidate.information for candidate in candidates))
-    sources = _start_from(model, found, features, own[::stride])
+    if graph is None:
+        sources = _start_from(model, found, features, own[::stride])
+        return Regrouped(np.array(information), sources)
+
+    # the graph's groups are one more column of "overclusters", grouped already
+    kept = chosen[::stride]
+    known = graph[kept][:, kept] + _graph_of_features(features, seed=seed)
+    groups = spectral_groups(known, k=k, k_aux=number, seed=seed).clusters
+    named = np.concatenate([own[::stride], groups[:, None]], axis=1)
+    found.append(_Candidate(0.0, BY_GRAPH, np.arange(k)))
+    found = [
+        _Candidate(told(known, groups[named[:, head]], k), head, groups)
+        for _, head, groups in found
+    ]
+    information.append(found[-1].information)
+    before = [weights.numpy() for weights in model.main.weights]
+    knew = _state(model, features, known)
+    best = max(found, key=lambda candidate: candidate.information)
+    best_groups = best.groups[named[:, best.head]]
+    found = [
+        candidate
+        for candidate in found
+        if _agree(candidate.groups[named[:, candidate.head]], best_groups, k)
+    ]
+    sources = _start_from(model, found, features, named)
+    knows = _state(model, features, known)
+    if knows[0] < knew[0] or knows[1] < knew[1]:
+        for weights, value in zip(model.main.weights, before, strict=True):
+            weights.assign(value)
+        return Regrouped(np.array(information), sources, refused=True)
     return Regrouped(np.array(information), sources)
+
+
+def _graph_of_features(features: np.ndarray, *, seed: int) -> sparse.csr_array:
+    """Who is near whom in the features ``(m, d)`` of a network, ``(m, m)``."""
+    number = min(GRAPH_NEIGHBOURS, len(features) - 1)
+    return neighbour_graph(feature_neighbours(features, number=number, seed=seed))
+
+
+def told(graph: sparse.csr_array, clusters: np.ndarray, k: int) -> float:
+    """What the cluster of an image tells about that of a neighbour, in nats."""
+    return grouped_information(graph_joint(graph, clusters, k), np.arange(k), k)
+
+
+def _state(
+    model: ClusterIIC, features: np.ndarray, graph: sparse.csr_array
+) -> tuple[float, int]:
+    """The most that a main sub-head knows about neighbours, and its clusters in use."""
+    k = model.main.num_clusters
+    clusters = model.main(features).numpy().argmax(-1)
+    known = [told(graph, clusters[:, head], k) for head in range(clusters.shape[1])]
+    best = int(np.argmax(known))
+    return known[best], clusters_in_use(clusters[:, best], k)
+
+
+def _agree(clusters: np.ndarray, others: np.ndarray, k: int) -> bool:
+    """Whether two groupings are the same of nearly all images, by whatever numbers."""
+    table = contingency(clusters, others, num_clusters=k, num_classes=k)
+    same = table[linear_sum_assignment(table, maximize=True)].sum()
+    return bool(same >= AGREEING_SHARE * len(clusters))
+
+
+def clusters_in_use(clusters: np.ndarray, k: int) -> int:
+    """Clusters with at least a tenth of an even share of the images.
+
+    Args:
+        clusters: Cluster of each image, shape ``(n,)``.
+        k: Number of clusters.
+    """
+    counts = np.bincount(clusters, minlength=k)
+    return int((counts >= DEAD_SHARE * len(clusters) / k).sum())
 
 
 def _start_from(
@@ -171,7 +269,8 @@ def _start_from(
         model: Its main sub-heads are replaced.
         found: Groupings.
         features: Shape ``(m, d)``.
-        overclusters: What each auxiliary sub-head names them, shape ``(m, h_aux)``.
+        overclusters: What each auxiliary sub-head names them, and last what the graph
+            does if it is among those found, shape ``(m, h_aux)``.
     """
     found = sorted(found, key=lambda candidate: -candidate.information)
     needed = found[0].information - KEPT_SHARE * np.log(model.main.num_clusters)

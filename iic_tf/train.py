@@ -36,20 +36,27 @@ class Schedule:
         weight: 1 where a bank trains and 0 where it rests, shape ``(steps, 2)``. The
             gradient of a resting bank is zero; as in the authors' code Adam's momentum
             carries it on for some tens of steps.
+        start: Share of the loss that is cross-entropy with groups found before
+            training, shape ``(steps,)``; the rest is that of IIC.
     """
 
     lamb: np.ndarray
     weight: np.ndarray
+    start: np.ndarray
 
 
-def make_schedule(options: TrainOptions, *, kind: np.ndarray) -> Schedule:
-    """Tabulates λ and the order of heads.
+def make_schedule(
+    options: TrainOptions, *, kind: np.ndarray, start_steps: int = 0
+) -> Schedule:
+    """Tabulates λ, the order of heads, and how the start gives way to IIC.
 
     Args:
         options: ``lamb``, ``lamb_aux`` and ``order`` are read.
         kind: For each step, which of ``order`` its pass is, shape ``(steps,)``.
+        start_steps: Steps at the beginning that only learn groups found before.
     """
-    share = np.arange(len(kind)) / len(kind)
+    steps = np.arange(len(kind))
+    share = steps / len(kind)
 
     def course(lamb: Lambda) -> np.ndarray:
         points = lamb if isinstance(lamb, list) else [(0.0, lamb)]
@@ -61,6 +68,7 @@ def make_schedule(options: TrainOptions, *, kind: np.ndarray) -> Schedule:
     return Schedule(
         lamb=np.stack([course(options.lamb), course(lamb_aux)], 1).astype("f4"),
         weight=np.asarray(trained, "f4")[kind],
+        start=(steps < start_steps).astype("f4"),
     )
 
 
@@ -99,6 +107,7 @@ def pair_losses(
     views: Sequence[tf.Tensor],
     *,
     lamb: tf.Tensor,
+    groups: tf.Tensor | None = None,
 ) -> dict[str, dict[str, tf.Tensor]]:
     """Losses and joints of all sub-heads for one batch, over all replicas.
 
@@ -106,10 +115,13 @@ def pair_losses(
         model: The network.
         views: Originals, then r perturbed copies, each ``(n, height, width, c)``.
         lamb: λ of the main and the aux heads, shape ``(2,)``.
+        groups: Where groups were found before training, that of each view for the main
+            and for the aux heads, int32, shape ``(n, 1 + r, 2)``.
 
     Returns:
         For each bank of the model ``{"loss": (h,), "joint": (h, k, k)}``; the joint is
-        unnormalised and summed over replicas.
+        unnormalised and summed over replicas. With ``groups`` also
+        ``"cross_entropy"``, ``(h,)``, the mean over the views of this replica.
     """
     originals = model(views[0], training=True)
     copies = model(tf.concat(views[1:], axis=0), training=True)
@@ -120,7 +132,21 @@ def pair_losses(
         )
         joint = sum_over_replicas(joint)
         results[bank] = {"loss": losses.iic_loss(joint, lamb[i]), "joint": joint}
+        if groups is not None:
+            entropy = losses.cross_entropy
+            results[bank]["cross_entropy"] = entropy(
+                tf.concat((originals[bank], copies[bank]), axis=0),
+                tf.concat(tf.unstack(groups[..., i], axis=1), axis=0),
+            )
     return results
+
+
+def grouped_pair_losses(
+    model: ClusterIIC, batch: tuple, *, lamb: tf.Tensor
+) -> dict[str, dict[str, tf.Tensor]]:
+    """As ``pair_losses``, of a batch of views and their groups."""
+    views, groups = batch
+    return pair_losses(model, views, lamb=lamb, groups=groups)
 
 
 def map_losses(
@@ -217,23 +243,25 @@ class Trainer:
         )
         self._lamb = tf.constant(schedule.lamb)
         self._weight = tf.constant(schedule.weight)
+        self._start = tf.constant(schedule.start)
         optimizer.build(model.trainable_variables)
         # A function of its own, so that the loop below traces the step only once.
         self._one_step = tf.function(self._step, autograph=False)
         self._loop = tf.function(self._run_steps, autograph=False)
 
     def _replica_step(
-        self, batch: tuple, lamb: tf.Tensor, weight: tf.Tensor
+        self, batch: tuple, lamb: tf.Tensor, weight: tf.Tensor, start: tf.Tensor
     ) -> dict[str, Any]:
         with tf.GradientTape() as tape:
             results = self._losses(self.model, batch, lamb=lamb)
-            total = tf.add_n(
-                [
-                    weight[i] * tf.reduce_mean(results[bank]["loss"])
-                    for i, bank in enumerate(self.model.banks)
-                ]
-            )
-            total /= num_replicas()
+            parts = []
+            for i, bank in enumerate(self.model.banks):
+                part = weight[i] * tf.reduce_mean(results[bank]["loss"])
+                if "cross_entropy" in results[bank]:
+                    learned = tf.reduce_mean(results[bank].pop("cross_entropy"))
+                    part = (1 - start) * part + start * learned
+                parts.append(part)
+            total = tf.add_n(parts) / num_replicas()
         variables = self.model.trainable_variables
         gradients = tape.gradient(total, variables)
         self.optimizer.apply(gradients, variables)
@@ -246,7 +274,10 @@ class Trainer:
         lamb = tf.stack((tf.minimum(lamb_main, self.lamb_at_most), lamb_aux))
         per_replica = self.strategy.run(
             self._replica_step,
-            args=(next(iterator), lamb, self._weight[self.step]),
+            args=(
+                *(next(iterator), lamb),
+                *(self._weight[self.step], self._start[self.step]),
+            ),
         )
         self.step.assign_add(1)
         # every replica holds the joint and the losses of the whole batch

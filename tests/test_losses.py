@@ -367,3 +367,14 @@ def test_sure_maps_lose_nothing_to_rounding():
     assert found[0][0] == pytest.approx(found[1][0], abs=1e-5)
     scale = abs(found[1][1]).max()
     assert abs(found[0][1] - found[1][1]).max() < 1e-3 * scale
+
+
+def test_cross_entropy_against_numpy():
+    rng = np.random.default_rng(0)
+    soft = rng.dirichlet(np.ones(4), size=(6, 3)).astype("f4")
+    groups = rng.integers(0, 4, 6)
+    expected = [-np.mean(np.log(soft[np.arange(6), h, groups])) for h in range(3)]
+    found = losses.cross_entropy(tf.constant(soft), tf.constant(groups))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    sure = losses.cross_entropy(tf.one_hot([[0]], 2), tf.constant([1]))
+    assert np.isfinite(sure.numpy()).all()  # a softmax may be 0 in float32

@@ -107,7 +107,7 @@ def textured(kinds, *, side=32):
 def test_photographs_are_compared_by_edges_and_texture(fewer_kinds):
     kinds = np.arange(160) % 4
     images = textured(kinds)
-    found = find_neighbours(images, number=5, seed=0, photographs=True)
+    found = find_neighbours(images, number=5, seed=0, kind="photographs")
     assert found.by_pixels is None
     assert found.nearest.shape == (160, 5) and found.nearest.dtype == np.int32
     assert (found.nearest != np.arange(160)[:, None]).all()
@@ -116,21 +116,21 @@ def test_photographs_are_compared_by_edges_and_texture(fewer_kinds):
         (kinds[table] == kinds[:, None]).mean() for table in (found.nearest, by_pixels)
     )
     assert right > 0.9 > by_colour
-    again = find_neighbours(images, number=5, seed=0, photographs=True)
+    again = find_neighbours(images, number=5, seed=0, kind="photographs")
     np.testing.assert_array_equal(again.nearest, found.nearest)
 
 
 def test_a_photograph_is_near_its_mirror_image(fewer_kinds):
     images = textured(np.arange(60) % 4)
     images = np.concatenate([images, images[:, :, ::-1]])
-    found = find_neighbours(images, number=3, seed=0, photographs=True)
+    found = find_neighbours(images, number=3, seed=0, kind="photographs")
     np.testing.assert_array_equal(found.nearest[:, 0], (np.arange(120) + 60) % 120)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8, 1), (2, 40, 24, 3)])
 def test_photographs_that_are_few_small_or_all_alike(shape, fewer_kinds):
     found = find_neighbours(
-        np.zeros(shape, np.uint8), number=5, seed=0, photographs=True
+        np.zeros(shape, np.uint8), number=5, seed=0, kind="photographs"
     )
     n = shape[0]
     assert found.nearest.shape == (n, n - 1)

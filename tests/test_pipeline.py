@@ -82,6 +82,26 @@ def test_half_of_the_copies_show_neighbours(numbered, views):
     assert 0.2 < (apart == 101).mean() < 0.3
 
 
+def test_groups_come_with_the_images_that_are_shown(numbered):
+    def identity(images, seed):
+        return images
+
+    near = ((np.arange(100)[:, None] + 50) % 100).astype("i4")
+    groups = np.stack([np.arange(100) % 7, np.arange(100)], axis=1).astype("i4")
+    batches = training_batches(
+        numbered,
+        Views(identity, identity, identity),
+        start=0,
+        neighbours=near,
+        groups=groups,
+        **ARGUMENTS,
+    )
+    for views, told in batches:
+        shown = [np.round(view[:, 6, 6, 0].numpy() * 255).astype(int) for view in views]
+        np.testing.assert_array_equal(told, groups[np.stack(shown, axis=1)])
+        assert (shown[1] != shown[0]).any()
+
+
 def test_passes_of_different_lengths():
     passes = plan_passes([70, 30], batch=20, steps=9)
     assert passes.number.tolist() == [0, 0, 0, 1, 2, 2, 2, 3, 4]

@@ -8,7 +8,14 @@ from iic_tf.metrics import matched_errors
 from iic_tf.models import SegmentIIC
 from iic_tf.neighbours import find_neighbours
 from iic_tf.pipeline import evaluation_batches
-from iic_tf.regroup import _candidates, regroup, regroup_maps
+from iic_tf.regroup import (
+    BY_GRAPH,
+    _candidates,
+    clusters_in_use,
+    regroup,
+    regroup_maps,
+)
+from iic_tf.spectral import neighbour_graph
 
 
 def test_overclusters_are_those_of_the_model(tiny_model, digits, views):
@@ -118,3 +125,40 @@ def test_copies_may_group_otherwise_unless_neighbours_know_better():
     # without neighbours there are only the copies
     [only] = _candidates(0, blocks([0, 2], [1, 3]), [], k=2)
     assert only.groups[0] == only.groups[2] and only.information > 0.5
+
+
+def test_the_graph_is_another_source_and_judges_all(tiny_model, digits, views):
+    model, images = tiny_model(num_main=4), digits[0][:600]
+    found = find_neighbours(images, number=10, seed=0, kind="photographs")
+    graph = neighbour_graph(found.nearest)
+    result = regroup(*(model, images, views), neighbours=found, graph=graph, seed=0)
+    assert result.information.shape == (3,) and not result.refused
+    # features of a network that has not trained tell nothing; the graph tells more
+    assert result.sources[0] == BY_GRAPH == -1
+    assert result.information[-1] == result.information.max()
+
+
+def test_a_regrouping_that_knows_less_is_refused(
+    tiny_model, digits, views, monkeypatch
+):
+    model, images = tiny_model(num_main=4), digits[0][:600]
+    found = find_neighbours(images, number=10, seed=0, kind="photographs")
+    graph = neighbour_graph(found.nearest)
+    arguments = {"neighbours": found, "graph": graph, "seed": 0}
+    regroup(model, images, views, **arguments)
+    before = [weights.numpy() for weights in model.main.weights]
+
+    def fit_nothing(features, clusters):
+        model.main.bias.assign(np.eye(1, model.main.bias.shape[0], dtype="f4")[0])
+        model.main.kernel.assign(np.zeros(model.main.kernel.shape, "f4"))
+
+    monkeypatch.setattr(model.main, "refit", fit_nothing)
+    assert regroup(model, images, views, **arguments).refused
+    for old, weights in zip(before, model.main.weights, strict=True):
+        np.testing.assert_array_equal(old, weights.numpy())
+
+
+def test_clusters_in_use():
+    clusters = np.repeat([0, 1, 2], [90, 9, 1])
+    assert clusters_in_use(clusters, 4) == 2
+    assert clusters_in_use(np.zeros(10, int), 3) == 1

@@ -14,6 +14,7 @@ from iic_tf.pipeline import training_batches
 from iic_tf.train import (
     NonFiniteLoss,
     Trainer,
+    grouped_pair_losses,
     make_optimizer,
     make_schedule,
     map_losses,
@@ -97,6 +98,53 @@ def test_a_bank_that_has_not_trained_yet_does_not_move(tiny_model, batches):
     assert np.abs(trainer.model.main.kernel - main_before).max() > 1e-4
     trainer.run(iterator, 2)  # the next pass: aux
     assert np.abs(trainer.model.aux.kernel - before).max() > 1e-4
+
+
+def test_the_first_steps_learn_groups(tiny_model, digits, views):
+    images, labels = digits[0][:200], digits[1][:200]
+    groups = np.stack([labels, labels + 10 * (np.arange(200) % 2)], axis=1)
+    options = TrainOptions(warmup_steps=0, learning_rate=3e-3)
+    schedule = make_schedule(options, kind=np.zeros(60, int), start_steps=50)
+    assert schedule.start.tolist() == [1.0] * 50 + [0.0] * 10
+    with ONE.scope():
+        trainer = Trainer(
+            tiny_model(),
+            make_optimizer(options, steps=60),
+            ONE,
+            schedule=schedule,
+            losses=grouped_pair_losses,
+        )
+    batches = training_batches(
+        *(images, views),
+        **{"repeats": 1, "batch": 100, "seed": 0, "start": 0, "steps": 60},
+        groups=groups.astype("i4"),
+    )
+    trainer.run(iter(batches), 50)
+    shown = views.evaluate(images / np.float32(255), tf.constant((0, 0)))
+    found = trainer.model(shown, training=True)
+    for bank, column in (("main", 0), ("aux", 1)):
+        right = found[bank].numpy().argmax(-1) == groups[:, [column]]
+        assert right.mean() > (0.4 if bank == "main" else 0.2)  # of 10, of 20
+    results = trainer.run(iter(batches), 1)  # from here on it is IIC
+    assert set(results) == {"main_loss", "main_joint", "aux_loss", "aux_joint"}
+
+
+def test_cross_entropy_joins_the_losses_of_a_batch(tiny_model, batches):
+    model, views = tiny_model(), next(iter(batches))
+    groups = np.random.default_rng(0).integers(0, 10, (40, 3, 2)).astype("i4")
+    lamb = tf.constant([1.0, 1.0])
+    plain = pair_losses(model, views, lamb=lamb)
+    both = grouped_pair_losses(model, (views, tf.constant(groups)), lamb=lamb)
+    for bank in plain:
+        np.testing.assert_allclose(
+            plain[bank]["loss"], both[bank]["loss"], rtol=1e-4, atol=1e-6
+        )
+    z = model(views[0], training=True)["main"].numpy()
+    copies = model(tf.concat(views[1:], axis=0), training=True)["main"].numpy()
+    shown = np.concatenate([z, copies])
+    named = groups[..., 0].T.reshape(-1)
+    expected = -np.log(shown[np.arange(120), :, named]).mean(axis=0)
+    np.testing.assert_allclose(both["main"]["cross_entropy"], expected, rtol=1e-3)
 
 
 def test_a_loss_that_is_not_finite_names_head_and_steps(tiny_model, batches):

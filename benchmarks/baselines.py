@@ -1,0 +1,136 @@
+"""What needs no training of a network makes of the same images: k-means and spectral.
+
+``python benchmarks/baselines.py --folder FOLDER --k 10`` reads a folder as
+``models_iic.py --data.folder`` does, ``--data FOLDER`` a published data set as
+``--data.dir`` does, and prints errors (one-to-one) and NMI of
+
+- k-means on pixels, on 50 principal components, the same whitened, on histograms of
+  oriented gradients, and on each description that neighbours are found by;
+- spectral clustering of our own neighbour graph, as scikit-learn would do it (k
+  eigenvectors, k-means), and as ``--method spectral`` does.
+
+All of seeds 0 to 2. Labels only score.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
+
+from iic_tf.image_folder import read_folder
+from iic_tf.metrics import clustering_scores
+from iic_tf.neighbours import (
+    describe_photographs,
+    find_neighbours,
+    orientation_histograms,
+)
+from iic_tf.options import UserError
+from iic_tf.sources import from_dir
+from iic_tf.spectral import (
+    GRAPH_NEIGHBOURS,
+    choose_kind,
+    embed,
+    neighbour_graph,
+    spectral_groups,
+)
+from iic_tf.splits import apply_protocol
+
+COMPONENTS, PART = 50, 500
+
+
+def read(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """Images, uint8, and their classes."""
+    if arguments.data:
+        source = from_dir(arguments.data, name="images")
+        split = apply_protocol(source, "all", unlabelled=False).train
+        return split.images, split.labels
+    read = read_folder(Path(arguments.folder), side=arguments.size)
+    names = [Path(path).parent.name for path in read.paths]
+    return read.images, np.unique(names, return_inverse=True)[1]
+
+
+def spaces(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Points of all images, by what k-means is to see."""
+    pixels = images.reshape(len(images), -1).astype(np.float32) / 255
+    components = min(COMPONENTS, *pixels.shape)
+    reduced = PCA(components, random_state=0).fit_transform(pixels)
+    parts = np.array_split(images, -(-len(images) // PART))
+    some = np.random.default_rng(0).permutation(images)[:5000]
+    found = {
+        "pixels": pixels,
+        f"{components} principal components": reduced,
+        "the same, whitened": reduced / reduced.std(axis=0),
+        "HOG": np.concatenate([orientation_histograms(part) for part in parts]),
+    }
+    for name, kind in (
+        ("edges and patches", "photographs"),
+        ("patches and tones", "tones"),
+    ):
+        describe = describe_photographs(some, seed=0, kind=kind)
+        found[name] = np.concatenate([describe(part) for part in parts])
+    return found
+
+
+def main() -> None:
+    """Clusters and prints."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--folder", help="as --data.folder, with a folder per class")
+    where.add_argument("--data", help="as --data.dir")
+    parser.add_argument("--size", type=int, default=32, help="side of the images")
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    arguments = parser.parse_args()
+    images, labels = read(arguments)
+
+    def report(name: str, of_seeds: list[np.ndarray], seconds: float) -> None:
+        scores = [
+            clustering_scores(clusters[:, None], labels, num_clusters=arguments.k)
+            for clusters in of_seeds
+        ]
+        errors = ", ".join(f"{1 - score['one-to-one'][0]:.4f}" for score in scores)
+        shared = ", ".join(f"{score['NMI'][0]:.3f}" for score in scores)
+        print(f"{name:42} error {errors}  NMI {shared}  {seconds:4.0f} s", flush=True)
+
+    for name, points in spaces(images).items():
+        began = time.perf_counter()
+        of_seeds = [
+            KMeans(arguments.k, n_init=10, random_state=seed).fit_predict(points)
+            for seed in arguments.seeds
+        ]
+        report(f"k-means on {name}", of_seeds, time.perf_counter() - began)
+
+    mirrored = images.shape[-1] == 3
+    chosen, _ = choose_kind(images, k=arguments.k, mirrored=mirrored, seed=0)
+    for kind in ("drawings", "photographs", "tones"):
+        began = time.perf_counter()
+        nearest = find_neighbours(
+            images, number=GRAPH_NEIGHBOURS, seed=0, kind=kind, mirrored=mirrored
+        ).nearest
+        graph = neighbour_graph(nearest)
+        plain, ours = [], []
+        for seed in arguments.seeds:
+            vectors = embed(graph, arguments.k, seed=seed)
+            means = KMeans(arguments.k, n_init=10, random_state=seed)
+            plain.append(means.fit_predict(vectors))
+            groups = spectral_groups(
+                graph, k=arguments.k, k_aux=5 * arguments.k, seed=seed
+            )
+            ours.append(groups.clusters)
+        seconds = time.perf_counter() - began
+        mark = " (chosen)" if kind == chosen else ""
+        report(f"graph of {kind}{mark}, spectral", plain, seconds)
+        report(f"graph of {kind}{mark}, --method spectral", ours, seconds)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"{Path(__file__).name}: error: {error}")

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+from conftest import SHARED
+
+from iic_tf import neighbours, spectral
+from iic_tf.grouping import grouped_information
+from iic_tf.image_folder import read_folder
+from iic_tf.metrics import matched_errors
+from iic_tf.neighbours import find_neighbours, nearest_by_angle
+from iic_tf.spectral import (
+    choose_kind,
+    embed,
+    graph_joint,
+    neighbour_graph,
+    spectral_groups,
+)
+
+
+def blobs(*, kinds=4, each=60, spread=0.15):
+    """Points about a few directions, and the direction of each."""
+    rng = np.random.default_rng(0)
+    middles = np.eye(8)[:kinds]
+    labels = np.repeat(np.arange(kinds), each)
+    points = middles[labels] + spread * rng.normal(size=(len(labels), 8))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return points.astype(np.float32), labels
+
+
+def graph_of(points, number=10):
+    nearest = nearest_by_angle(points, np.arange(len(points)), number=number)
+    return neighbour_graph(nearest)
+
+
+def test_a_graph_counts_both_directions():
+    graph = neighbour_graph(np.array([[1], [0], [0]])).toarray()
+    np.testing.assert_array_equal(graph, [[0, 2, 1], [2, 0, 0], [1, 0, 0]])
+
+
+@pytest.mark.parametrize("dense", [10, 10_000])
+def test_eigenvectors_against_the_definition(dense, monkeypatch):
+    monkeypatch.setattr(spectral, "DENSE", dense)
+    graph = graph_of(blobs(kinds=3, spread=0.4)[0])
+    vectors = embed(graph, 5, seed=0)
+    full = graph.toarray()
+    scale = np.sqrt(full.sum(axis=1))
+    _, expected = np.linalg.eigh(full / scale[:, None] / scale)
+    expected = expected[:, ::-1][:, :5]
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    # eigenvectors are told up to their sign
+    alike = np.abs((vectors * expected).sum(axis=0) / len(full)) * 5
+    assert alike.sum() == pytest.approx(5, abs=0.05)
+
+
+def test_groups_are_the_parts_of_the_graph():
+    points, labels = blobs()
+    graph = graph_of(points)
+    found = spectral_groups(graph, k=4, k_aux=20, seed=0)
+    assert matched_errors(found.clusters[:, None], labels, num_clusters=4)[0] < 0.02
+    assert found.overclusters.max() < 20
+    joint = graph_joint(graph, found.clusters, 4)
+    assert joint.sum() == pytest.approx(1)
+    told = grouped_information(joint, np.arange(4), 4)
+    assert found.information == pytest.approx(told, abs=1e-9)
+    assert found.information > 0.9 * np.log(4)
+    again = spectral_groups(graph, k=4, k_aux=20, seed=0)
+    np.testing.assert_array_equal(again.clusters, found.clusters)
+
+
+def test_parts_that_are_not_joined_at_all_are_groups():
+    rows = np.arange(30)
+    nearest = np.stack([rows // 10 * 10 + (rows + i) % 10 for i in (1, 2)], axis=1)
+    found = spectral_groups(neighbour_graph(nearest), k=3, k_aux=6, seed=0)
+    for part in range(3):
+        assert len(set(found.clusters[10 * part : 10 * part + 10])) == 1
+    assert len(set(found.clusters)) == 3
+
+
+@pytest.mark.parametrize("n", [3, 4, 12])
+def test_few_images(n):
+    points = np.random.default_rng(0).normal(size=(n, 5)).astype(np.float32)
+    graph = graph_of(points, number=min(5, n - 1))
+    found = spectral_groups(graph, k=2, k_aux=10, seed=0)
+    assert found.clusters.shape == (n,) and set(found.clusters) == {0, 1}
+
+
+def test_digits_without_a_network(digits):
+    images, labels = digits[0][:2000], digits[1][:2000]
+    nearest = find_neighbours(images, number=10, seed=0, kind="photographs").nearest
+    found = spectral_groups(neighbour_graph(nearest), k=10, k_aux=50, seed=0)
+    [error] = matched_errors(found.clusters[:, None], labels, num_clusters=10)
+    assert error < 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "k", "expected"),
+    [("bloodcells", 8, "tones"), ("signdigits", 10, "photographs")],
+)
+def test_colours_count_where_they_tell_more(name, k, expected):
+    folder = SHARED / "folders" / name
+    if not folder.is_dir():
+        pytest.skip(f"the folder {name} is not on this machine")
+    images = read_folder(folder, side=32).images[::2]
+    kind, shares = choose_kind(images, k=k, mirrored=True, seed=0)
+    assert kind == expected
+    assert set(shares) == {"photographs", "tones"}
+    assert all(0 < share < 1 for share in shares.values())
+
+
+def test_neighbours_of_features_are_those_by_angle():
+    points, labels = blobs(kinds=3)
+    shifted = 5 + 3 * points  # neither place nor scale of the whole matters
+    found = neighbours.feature_neighbours(shifted, number=4, seed=0)
+    assert (found != np.arange(len(points))[:, None]).all()
+    assert (labels[found] == labels[:, None]).mean() > 0.98
