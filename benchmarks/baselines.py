@@ -26,7 +26,7 @@ from sklearn.decomposition import PCA
 from iic_tf.image_folder import read_folder
 from iic_tf.metrics import clustering_scores
 from iic_tf.neighbours import (
-    describe_photographs,
+    describe,
     find_neighbours,
     orientation_histograms,
 )
@@ -72,8 +72,8 @@ def spaces(images: np.ndarray) -> dict[str, np.ndarray]:
         ("edges and patches", "photographs"),
         ("patches and tones", "tones"),
     ):
-        describe = describe_photographs(some, seed=0, kind=kind)
-        found[name] = np.concatenate([describe(part) for part in parts])
+        described = describe(some, seed=0, kind=kind)
+        found[name] = np.concatenate([described(part) for part in parts])
     return found
 
 

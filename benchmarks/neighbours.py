@@ -1,7 +1,7 @@
 """How many of the pairs of neighbours show the same class?
 
 ``python benchmarks/neighbours.py --data FOLDER`` finds five neighbours of every image
-in each of three ways and counts, with labels, the pairs of one class. With ``--images
+in each of two ways and counts, with labels, the pairs of one class. With ``--images
 FOLDER --masks FOLDER`` it does so for places in pictures, and says what pairs tell of
 each other's class and, which is no help, of each other's brightness.
 """
@@ -37,13 +37,18 @@ def of_images(split: Split, number: int) -> None:
 
     for kind in ("drawings", "photographs"):
         started = time.perf_counter()
-        found = find_neighbours(split.images, number=number, seed=0, kind=kind)
+        found = find_neighbours(
+            split.images,
+            number=number,
+            seed=0,
+            kind=kind,
+            mirrored=kind == "photographs",
+        )
         seconds = time.perf_counter() - started
         if kind == "photographs":
             report("photographs: edges, patches, mirrored", found.nearest, seconds)
         else:
             report("drawings: edges", found.nearest, seconds)
-            report("          pixels, in the same time", found.by_pixels, seconds)
 
 
 def shared(groups: np.ndarray, nearest: np.ndarray, number: int) -> tuple[float, float]:

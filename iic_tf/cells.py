@@ -13,7 +13,7 @@ import tensorflow as tf
 from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
 
-from iic_tf.neighbours import describe_photographs
+from iic_tf.neighbours import describe
 
 SIDE = 32
 """Side in pixels of the square that a place is told by."""
@@ -132,7 +132,7 @@ def find_cells(
         )
 
     some = squares(np.sort(rng.permutation(len(picture))[:NUM_FITTED]))
-    describe = describe_photographs(some, seed=seed)
+    described = describe(some, seed=seed)
     colours = _colours(some)
     mean, spread = colours.mean(axis=0), colours.std(axis=0) + 1e-3
     colour_weight = SCENE_COLOUR_WEIGHT if scenes else COLOUR_WEIGHT
@@ -140,7 +140,7 @@ def find_cells(
     def points(numbers: np.ndarray) -> np.ndarray:
         found = squares(numbers)
         tones = (_colours(found) - mean) / spread / np.sqrt(len(mean))
-        told = [describe(found), colour_weight * tones]
+        told = [described(found), colour_weight * tones]
         if scenes:
             heights = np.array([pictures[i].shape[0] for i in picture[numbers]])
             # the standard deviation of what is even between 0 and 1 is 0.29

@@ -16,7 +16,7 @@ from iic_tf.console import Stopwatch
 from iic_tf.inference import Scorer, compile_predict, soft_assignments
 from iic_tf.loop import Event
 from iic_tf.models import ClusterIIC
-from iic_tf.neighbours import Kind, Neighbours, find_neighbours
+from iic_tf.neighbours import Kind, find_neighbours
 from iic_tf.options import Options, require
 from iic_tf.pictures import cluster_pairs
 from iic_tf.pipeline import Passes, Views, evaluation_batches, training_batches
@@ -49,12 +49,12 @@ class Found(NamedTuple):
     """What is found out about images before training.
 
     Attributes:
-        neighbours: Whom pairs are made with.
+        nearest: Whom pairs are made with, shape ``(n, number)``.
         graph: Who is near whom, see ``spectral.neighbour_graph``.
         groups: Its groups.
     """
 
-    neighbours: Neighbours
+    nearest: np.ndarray
     graph: sparse.csr_array
     groups: SpectralGroups
 
@@ -164,13 +164,7 @@ class ClusterTask:
         groups = spectral_groups(
             graph, k=options.k, k_aux=options.k_aux, seed=options.seed
         )
-        by_pixels = found.by_pixels
-        pairs = Neighbours(
-            found.candidates,
-            found.nearest[:, :number],
-            None if by_pixels is None else by_pixels[:, :number],
-        )
-        return Found(pairs, graph, groups)
+        return Found(found.nearest[:, :number], graph, groups)
 
     def batches(
         self,
@@ -196,7 +190,7 @@ class ClusterTask:
             passes=passes,
             subsets=self.subsets(options.train.order),
             shuffle=options.data.shuffle,
-            neighbours=None if prepared is None else prepared.neighbours.nearest,
+            neighbours=None if prepared is None else prepared.nearest,
             neighbour_share=self.neighbour_share,
             groups=groups,
         )
@@ -209,7 +203,6 @@ class ClusterTask:
             model,
             self.images,
             self.views,
-            neighbours=None if prepared is None else prepared.neighbours,
             graph=None if prepared is None else prepared.graph,
             seed=options.seed,
         )

@@ -15,6 +15,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+QUIET_SECONDS = 20
+"""Where there is no live line, a plain one is printed after so many seconds."""
+
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
 
@@ -93,7 +96,7 @@ class Training:
         self._steps = steps
         self._start = start
         self._images_per_step = images_per_step
-        self._began = time.perf_counter()
+        self._began = self._said = time.perf_counter()
         self._progress = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -135,10 +138,15 @@ class Training:
         """Shows that ``step`` steps are done."""
         rate, _, left = self.timing(step)
         self._progress.update(self._task, completed=step, rate=rate, left=left)
+        now = time.perf_counter()
+        if not console.is_terminal and now - self._said > QUIET_SECONDS:
+            self._said = now
+            console.print(f"step {step:,} of {self._steps:,}   {left}   {rate}")
 
     def report(self, step: int, sentences: Sequence[str]) -> None:
         """Prints a report above the live line."""
         rate, elapsed, left = self.timing(step)
+        self._said = time.perf_counter()
         console.print(
             f"step {step:,} of {self._steps:,}   {elapsed} elapsed, {left}   {rate}",
             style="bold",

@@ -254,31 +254,25 @@ def _compile_naming(model: ClusterIIC) -> Callable:
 
 
 def overclusters(
-    model: ClusterIIC, batches: tf.data.Dataset, *, stride: int = 1
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    model: ClusterIIC, batches: tf.data.Dataset
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Features of images, and the overcluster that each auxiliary sub-head names.
 
     Args:
         model: The network.
-        batches: Data set of pairs ``(images, copies)``.
-        stride: Features are kept of every so-many-th image: they can be large.
+        batches: Data set of tuples ``(images,)`` or of pairs ``(images, copies)``.
 
     Returns:
-        Features of the images, float32, shape ``(ceil(n / stride), d)``; the
-        overclusters of all, shape ``(n, h)``; and those of the copies, same shape.
+        Features of the images, float32, shape ``(n, d)``; their overclusters, shape
+        ``(n, h)``; and those of the copies if there are any, same shape.
     """
     name = _compile_naming(model)
-    gathered: list[tuple[np.ndarray, ...]] = []
-    done = 0
-    for images, copies in batches:
+    gathered = []
+    for images, *copies in batches:
         features, own = name(images)
-        kept = features.numpy()[-done % stride :: stride]
-        gathered.append((kept, own.numpy(), name(copies)[1].numpy()))
-        done += len(own)
-    features, own, other = (
-        np.concatenate(parts) for parts in zip(*gathered, strict=True)
-    )
-    return features, own, other
+        gathered.append((features, own, *(name(copy)[1] for copy in copies)))
+    found = [np.concatenate(parts) for parts in zip(*gathered, strict=True)]
+    return found[0], found[1], found[2] if len(found) == 3 else None
 
 
 def features_of(model: ClusterIIC, images: np.ndarray, views: Views) -> np.ndarray:

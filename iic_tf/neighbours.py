@@ -8,7 +8,7 @@ of with itself goes beyond plain IIC; like plain IIC it uses no label
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -19,11 +19,11 @@ from iic_tf.patches import learn_patches, patch_histograms, triangles
 MAX_CANDIDATES = 70_000
 """Neighbours are looked for among at most so many images: time grows with n, not n²."""
 
-COMPONENTS = 64
-"""Images are compared by so many numbers, the largest singular components."""
+COMPONENTS = 192
+"""Each description is brought to so many numbers, the largest components."""
 
-PHOTO_COMPONENTS = 192
-"""Photographs by so many for their edges, and as many for their patches."""
+FEATURE_COMPONENTS = 64
+"""The features of a network likewise."""
 
 PART = 500
 """Images worked on at a time."""
@@ -33,6 +33,9 @@ MAX_PIXELS = 100_000_000
 
 MAX_SIMILARITIES = 50_000_000
 """Pairs of images compared at a time: 200 MB."""
+
+BLOCK = 64
+"""Candidates whose best one is found first."""
 
 CELLS, ORIENTATIONS = 7, 8
 """Cells along each side of an image, and directions told apart in each cell."""
@@ -45,13 +48,10 @@ class Neighbours(NamedTuple):
         candidates: Numbers of the images that may be neighbours, ascending, ``(m,)``.
         nearest: For each image the numbers of its neighbours, the nearest first and
             never the image itself, int32, shape ``(n, number)``.
-        by_pixels: The same by pixel values alone, a second opinion where overclusters
-            are grouped; None for photographs, where it would be wrong more often.
     """
 
     candidates: np.ndarray
     nearest: np.ndarray
-    by_pixels: np.ndarray | None
 
 
 def orientation_histograms(images: np.ndarray) -> np.ndarray:
@@ -108,14 +108,6 @@ def _some(images: np.ndarray, candidates: np.ndarray, *, seed: int) -> np.ndarra
     return images[np.random.default_rng(seed).permutation(candidates)[:number]]
 
 
-def _principal(describe: Describe, some: np.ndarray, *, seed: int) -> Describe:
-    """The largest components of a description, seen from black, at length 1."""
-    fitted = describe(some)
-    components = min(COMPONENTS, *fitted.shape)
-    axes = randomized_svd(fitted, components, random_state=seed)[2].T
-    return lambda images: _unit(describe(images) @ axes)
-
-
 def _half_whitened(describe: Describe, some: np.ndarray, *, seed: int) -> Describe:
     """Components of a description's direction, seen from the mean image, at length 1.
 
@@ -125,7 +117,7 @@ def _half_whitened(describe: Describe, some: np.ndarray, *, seed: int) -> Descri
     fitted = _unit(_points(describe, some))
     mean = fitted.mean(axis=0)
     # of few images many components, scaled, would tell each image from all others
-    components = min(PHOTO_COMPONENTS, -(-len(fitted) // 10), fitted.shape[1])
+    components = min(COMPONENTS, -(-len(fitted) // 10), fitted.shape[1])
     _, scales, axes = randomized_svd(fitted - mean, components, random_state=seed)
     # noise is not amplified, and images all alike have no direction at all
     axes = axes.T / np.sqrt(np.maximum(scales, max(1e-3 * scales[0], 1e-6)))
@@ -137,23 +129,43 @@ def _points(describe: Describe, images: np.ndarray) -> np.ndarray:
     return np.concatenate([describe(part) for part in parts])
 
 
+def _alike(some: tf.Tensor, spaces: list[tf.Tensor], part: slice) -> tf.Tensor:
+    """Scalar products with a part of the candidates, or with their mirror images."""
+    products = [tf.matmul(some, space[part], transpose_b=True) for space in spaces]
+    return tf.maximum(*products) if len(products) == 2 else products[0]
+
+
 @tf.function(autograph=False, reduce_retracing=True)
-def _nearest_of(
-    some: tf.Tensor, own: tf.Tensor, spaces: list[tf.Tensor], number: tf.Tensor
-) -> tf.Tensor:
-    """Places in ``spaces``, ``(m, d)`` each, that are nearest to some points.
+def _nearest_of(some: tf.Tensor, spaces: list[tf.Tensor], number: tf.Tensor) -> Any:
+    """The candidates that are nearest to some points, the nearest first.
+
+    Sorting all candidates of every image would take ten times as long as comparing
+    them. The nearest lie in those blocks of candidates whose best ones are the best.
 
     Args:
         some: Points, shape ``(b, d)``.
-        own: The place of each, which does not count; m if it has none.
-        spaces: Points that may be near, and perhaps those of their mirror images.
-        number: How many are wanted.
+        spaces: Points of the candidates, shape ``(m, d)``, and perhaps those of their
+            mirror images.
+        number: How many are wanted, at most m.
+
+    Returns:
+        int32, shape ``(b, number)``.
     """
-    alike = tf.matmul(some, spaces[0], transpose_b=True)
-    for others in spaces[1:]:
-        alike = tf.maximum(alike, tf.matmul(some, others, transpose_b=True))
-    itself = tf.one_hot(own, tf.shape(alike)[1], on_value=np.inf, off_value=0.0)
-    return tf.math.top_k(alike - itself, number).indices
+    m = tf.shape(spaces[0])[0]
+    whole = m - m % BLOCK
+    blocks = _alike(some, spaces, slice(None, whole))
+    blocks = tf.reshape(blocks, (tf.shape(some)[0], whole // BLOCK, BLOCK))
+    _, best = tf.math.top_k(
+        tf.reduce_max(blocks, axis=2), tf.minimum(number, whole // BLOCK)
+    )
+    inside = tf.gather(blocks, best, batch_dims=1)
+    numbers = best[..., None] * BLOCK + tf.range(BLOCK)
+    rest = _alike(some, spaces, slice(whole, None))
+    flat = (tf.shape(some)[0], -1)
+    values = tf.concat((tf.reshape(inside, flat), rest), axis=1)
+    rest_numbers = tf.broadcast_to(tf.range(whole, m), tf.shape(rest))
+    numbers = tf.concat((tf.reshape(numbers, flat), rest_numbers), axis=1)
+    return tf.gather(numbers, tf.math.top_k(values, number)[1], batch_dims=1)
 
 
 def nearest_by_angle(
@@ -175,24 +187,23 @@ def nearest_by_angle(
     Returns:
         int32, shape ``(n, number)``.
     """
-    spaces = [tf.constant(points[candidates])]
-    if mirrored is not None:
-        spaces.append(tf.constant(mirrored[candidates]))
-    # where each image is among the candidates; past their end if it is none
-    place = np.full(len(points), len(candidates))
-    place[candidates] = np.arange(len(candidates))
-
+    spaces = [
+        tf.constant(space[candidates])
+        for space in (points, mirrored)
+        if space is not None
+    ]
     rows = max(MAX_SIMILARITIES // len(candidates), 1)
     parts = [
         _nearest_of(
-            tf.constant(points[i : i + rows]),
-            tf.constant(place[i : i + rows]),
-            spaces,
-            tf.constant(number),
-        )
+            tf.constant(points[i : i + rows]), spaces, tf.constant(number + 1)
+        ).numpy()
         for i in range(0, len(points), rows)
     ]
-    return candidates[np.concatenate(parts)].astype(np.int32)
+    found = candidates[np.concatenate(parts)]
+    # an image is its own nearest one, unless others are just like it
+    itself = found == np.arange(len(points))[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    return found[~itself].reshape(len(points), number).astype(np.int32)
 
 
 def feature_neighbours(features: np.ndarray, *, number: int, seed: int) -> np.ndarray:
@@ -207,36 +218,35 @@ def feature_neighbours(features: np.ndarray, *, number: int, seed: int) -> np.nd
         int32, shape ``(n, number)``.
     """
     centred = features - features.mean(axis=0)
-    components = min(COMPONENTS, *centred.shape)
+    components = min(FEATURE_COMPONENTS, *centred.shape)
     axes = randomized_svd(centred, components, random_state=seed)[2].T
     points = _unit(centred @ axes).astype(np.float32)
     return nearest_by_angle(points, np.arange(len(points)), number=number)
 
 
-def describe_photographs(
-    some: np.ndarray, *, seed: int, kind: Kind = "photographs"
-) -> Describe:
-    """Two descriptions, by what distinguishes images from the mean image.
+def describe(some: np.ndarray, *, seed: int, kind: Kind = "photographs") -> Describe:
+    """What images are compared by: one description, or two side by side.
 
     Args:
-        some: Images that tell what photographs are made of, uint8, shape
+        some: Images that tell what distinguishes them, uint8, shape
             ``(n, height, width, channels)``; some hundreds or thousands.
         seed: Decides which patches are told apart.
-        kind: ``"photographs"`` or ``"tones"``.
+        kind: By what images are compared.
 
     Returns:
-        Function of such images, giving points of length √2, float32, shape
+        Function of such images, giving points of one length, float32, shape
         ``(n, d)``.
     """
-    patches = learn_patches(some, seed=seed)
-    other = pixel_values if kind == "tones" else orientation_histograms
-    descriptions = [
-        _half_whitened(description, some, seed=seed)
-        for description in (other, partial(patch_histograms, patches=patches))
-    ]
-    return lambda images: np.concatenate(
-        [describe(images) for describe in descriptions], axis=1
-    )
+    parts: list[Describe] = []
+    if kind != "tones":
+        parts.append(orientation_histograms)
+    if kind != "drawings":
+        patches = learn_patches(some, seed=seed)
+        parts.append(partial(patch_histograms, patches=patches))
+    if kind == "tones":
+        parts.append(pixel_values)
+    fitted = [_half_whitened(part, some, seed=seed) for part in parts]
+    return lambda images: np.concatenate([part(images) for part in fitted], axis=1)
 
 
 def find_neighbours(
@@ -245,18 +255,15 @@ def find_neighbours(
     number: int,
     seed: int,
     kind: Kind = "drawings",
-    mirrored: bool = True,
+    mirrored: bool = False,
 ) -> Neighbours:
     """Finds who looks like whom.
 
     Drawings are compared by orientation histograms: where edges run, and in which
-    direction. But a seven with a bar has only its like for neighbours then; by pixel
-    values it has other sevens, so these help to decide how overclusters are grouped.
-
-    Of photographs the histograms are compared by what distinguishes them from the mean
-    image, and so are the small patches that they are made of (``patches.py``), and a
-    photograph is near to another also if it resembles its mirror image. Of pairs in
-    CIFAR-10 64 % show the same class, compared as drawings 46 %, a tenth by chance.
+    direction. Photographs also by the small patches that they are made of
+    (``patches.py``); of pairs in CIFAR-10 64 % show the same class then, compared as
+    drawings 46 %, a tenth by chance. Tones, where colour and brightness tell more than
+    edges do, by patches and pixels. All are seen from the mean image.
 
     Args:
         images: uint8, shape ``(n, height, width, channels)``.
@@ -264,8 +271,7 @@ def find_neighbours(
         seed: Decides which images are candidates where there are many, and which tell
             the directions in which images differ.
         kind: By what images are compared.
-        mirrored: Whether an image is near also to what resembles its mirror image;
-            drawings never are.
+        mirrored: Whether an image is near also to what resembles its mirror image.
 
     Returns:
         See ``Neighbours``.
@@ -273,18 +279,11 @@ def find_neighbours(
     rng = np.random.default_rng(seed)
     candidates = np.sort(rng.permutation(len(images))[:MAX_CANDIDATES])
     number = min(number, len(candidates) - 1)
-    some = _some(images, candidates, seed=seed)
-    if kind == "drawings":
-        tables = []
-        for description in (orientation_histograms, pixel_values):
-            describe = _principal(description, some, seed=seed)
-            points = _points(describe, images)
-            tables.append(nearest_by_angle(points, candidates, number=number))
-        return Neighbours(candidates, *tables)
-    describe = describe_photographs(some, seed=seed, kind=kind)
+    described = describe(_some(images, candidates, seed=seed), seed=seed, kind=kind)
     other = None
     if mirrored:
-        other = _points(lambda part: describe(part[:, :, ::-1]), images)
-    points = _points(describe, images)
-    nearest = nearest_by_angle(points, candidates, number=number, mirrored=other)
-    return Neighbours(candidates, nearest, None)
+        other = _points(lambda part: described(part[:, :, ::-1]), images)
+    nearest = nearest_by_angle(
+        _points(described, images), candidates, number=number, mirrored=other
+    )
+    return Neighbours(candidates, nearest)

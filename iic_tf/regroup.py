@@ -24,7 +24,7 @@ from iic_tf.inference import overclusters
 from iic_tf.losses import segmentation_joint
 from iic_tf.metrics import contingency
 from iic_tf.models import ClusterIIC, SegmentIIC, at_features
-from iic_tf.neighbours import Neighbours, feature_neighbours
+from iic_tf.neighbours import feature_neighbours
 from iic_tf.options import require
 from iic_tf.pipeline import Views, evaluation_batches
 from iic_tf.spectral import (
@@ -39,15 +39,8 @@ MAX_FITTED = 20_000
 """Main sub-heads are fitted to about so many images, or places of label maps: more
 would not change them."""
 
-COPIES_WEIGHT = 2.0
-"""Weight of a pair of copies beside a pair of neighbours, where both are counted."""
-
 KEPT_SHARE = 0.005
 """A grouping whose information lies this share of ln k below the best is left out."""
-
-GUARD_SHARE = 0.002
-"""A grouping by copies may know less about neighbours by this share of ln k."""
-
 
 AGREEING_SHARE = 0.97
 """A grouping of a neighbour graph that is another one of more images is left out: two
@@ -62,9 +55,7 @@ class Regrouped(NamedTuple):
 
     Attributes:
         information: What the best grouping of each auxiliary sub-head knows about
-            pairs of neighbours (by pixel values if these are asked), or without
-            neighbours of copies, in nats, shape ``(h_aux,)``; with a graph its groups'
-            comes last.
+            pairs, in nats, shape ``(h_aux,)``; with a graph its groups' comes last.
         sources: Auxiliary sub-head that each main sub-head started from, ``(h,)``;
             ``BY_GRAPH`` for the graph.
         refused: Whether the main sub-heads knew more before, and stay as they are.
@@ -76,48 +67,11 @@ class Regrouped(NamedTuple):
 
 
 class _Candidate(NamedTuple):
-    """A grouping of an auxiliary sub-head's overclusters and what it knows, in nats."""
+    """A grouping: what it knows in nats, where it is from, and the cluster of each."""
 
     information: float
-    head: int
-    groups: np.ndarray
-
-
-def _pairs(mine: np.ndarray, theirs: np.ndarray, number: int) -> np.ndarray:
-    """Share of the pairs in each two of ``number`` overclusters: (n,) by (n, each)."""
-    each = theirs.shape[1]
-    counts = contingency(
-        mine.repeat(each), theirs.ravel(), num_clusters=number, num_classes=number
-    )
-    return counts / theirs.size
-
-
-def _candidates(
-    head: int, copies: np.ndarray, near: list[np.ndarray], *, k: int
-) -> list[_Candidate]:
-    """Groups the overclusters of one sub-head by neighbours and by copies.
-
-    Args:
-        head: The auxiliary sub-head.
-        copies: Joint of pairs of copies, shape ``(K, K)``.
-        near: Joints of pairs of nearest neighbours, and of neighbours by pixels where
-            these are asked, too; empty without neighbours.
-        k: Number of clusters.
-    """
-    if len(near) == 2:
-        nearest, by_pixels = near
-        judge = by_pixels
-        joints = [by_pixels + nearest, by_pixels + COPIES_WEIGHT * copies]
-    else:
-        [judge] = joints = near or [copies]
-    groupings = [group_overclusters(joint, k).groups for joint in joints]
-    found = [
-        _Candidate(grouped_information(judge, groups, k), head, groups)
-        for groups in groupings
-    ]
-    best = max(candidate.information for candidate in found)
-    needed = best - GUARD_SHARE * np.log(k)
-    return [candidate for candidate in found if candidate.information >= needed]
+    source: int
+    clusters: np.ndarray
 
 
 def regroup(
@@ -125,96 +79,62 @@ def regroup(
     images: np.ndarray,
     views: Views,
     *,
-    neighbours: Neighbours | None,
     graph: sparse.csr_array | None = None,
     seed: int,
 ) -> Regrouped:
     """Groups what the network has found and refits the main sub-heads to it.
 
-    The overclusters of every auxiliary sub-head are grouped. Where neighbours by pixels
-    are known, twice: by pairs of neighbours, and by pairs of copies with some
-    neighbours. The two make different mistakes, and the loss tells at the end which to
-    keep, but for one that it prefers: a grouping by copies that knows clearly less of
-    neighbours than its sibling is dropped (``docs/convergence.md``). Otherwise each is
-    grouped by neighbours, or without them by copies.
+    The overclusters of every auxiliary sub-head are grouped. Candidates that lag behind
+    the best, or that differ from it, are left out; the main sub-heads share the others
+    evenly. If they then know less than before, or use fewer clusters, they stay what
+    they were.
 
-    With a graph, images that are near in the features of the network are joined in it
-    too, its spectral groups are another candidate, and all are judged by it. Candidates
-    that lag behind the best, or that differ from it, are left out; the main sub-heads
-    share the others evenly.
-    If they then know less about the graph than before, or use fewer clusters, they stay
-    what they were.
+    Without a graph what counts is what pairs of an image and its copy tell. With one,
+    images that are near in the features of the network are joined in it too, its
+    neighbours are the pairs, and its own spectral groups are another candidate.
 
     Args:
         model: Its main sub-heads are replaced.
-        images: Training images, uint8; of these the
-            candidates of ``neighbours`` are evaluated, or some evenly spaced ones.
+        images: Training images, uint8; some evenly spaced ones are evaluated.
         views: ``evaluate`` and ``perturb`` are used.
-        neighbours: Of all training images; without them there are copies only.
         graph: Who is near whom among all training images, or None.
-        seed: Decides the perturbed copies.
+        seed: Decides the perturbed copies, and where searches start.
     """
-    if neighbours is None:
-        chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_FITTED))
-        chosen = chosen.astype(np.int64)
-        tables = []
-    else:
-        chosen = neighbours.candidates
-        place = np.full(len(images), -1)
-        place[chosen] = np.arange(len(chosen))
-        tables = [
-            place[table[chosen]]
-            for table in (neighbours.nearest, neighbours.by_pixels)
-            if table is not None
-        ]
+    chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_FITTED))
+    chosen = chosen.astype(np.int64)
     batches = evaluation_batches(
-        images, views, numbers=chosen, pairs=True, batch=1000, seed=seed
+        images, views, numbers=chosen, pairs=graph is None, batch=1000, seed=seed
     )
-    stride = -(-len(chosen) // MAX_FITTED)
-    features, own, copies = overclusters(model, batches, stride=stride)
-
+    features, own, copies = overclusters(model, batches)
     aux = model.banks["aux"]
     k, number = model.main.num_clusters, aux.num_clusters
-    found: list[_Candidate] = []
-    information = []
-    for head in range(aux.num_heads):
-        mine = own[:, head]
-        joint = _pairs(mine, copies[:, [head]], number)
-        near = [_pairs(mine, mine[table], number) for table in tables]
-        candidates = _candidates(head, joint, near, k=k)
-        found += candidates
-        information.append(max(candidate.information for candidate in candidates))
+    if copies is not None:
+        joints = [
+            contingency(x, y, num_clusters=number, num_classes=number)
+            for x, y in zip(own.T, copies.T, strict=True)
+        ]
+    if graph is not None:
+        known = graph[chosen][:, chosen] + _graph_of_features(features, seed=seed)
+        joints = [graph_joint(known, mine, number) for mine in own.T]
+    groupings = [group_overclusters(joint, k) for joint in joints]
+    found = [
+        _Candidate(grouping.information, head, grouping.groups[own[:, head]])
+        for head, grouping in enumerate(groupings)
+    ]
     if graph is None:
-        sources = _start_from(model, found, features, own[::stride])
-        return Regrouped(np.array(information), sources)
+        sources = _start_from(model, found, features)
+        return Regrouped(np.array([one.information for one in found]), sources)
 
-    # the graph's groups are one more column of "overclusters", grouped already
-    kept = chosen[::stride]
-    known = graph[kept][:, kept] + _graph_of_features(features, seed=seed)
-    groups = spectral_groups(known, k=k, k_aux=number, seed=seed).clusters
-    named = np.concatenate([own[::stride], groups[:, None]], axis=1)
-    found.append(_Candidate(0.0, BY_GRAPH, np.arange(k)))
-    found = [
-        _Candidate(told(known, groups[named[:, head]], k), head, groups)
-        for _, head, groups in found
-    ]
-    information.append(found[-1].information)
+    groups = spectral_groups(known, k=k, k_aux=number, seed=seed)
+    found.append(_Candidate(groups.information, BY_GRAPH, groups.clusters))
     before = [weights.numpy() for weights in model.main.weights]
-    knew = _state(model, features, known)
-    best = max(found, key=lambda candidate: candidate.information)
-    best_groups = best.groups[named[:, best.head]]
-    found = [
-        candidate
-        for candidate in found
-        if _agree(candidate.groups[named[:, candidate.head]], best_groups, k)
-    ]
-    sources = _start_from(model, found, features, named)
-    knows = _state(model, features, known)
-    if knows[0] < knew[0] or knows[1] < knew[1]:
+    knew, used_before = _state(model, features, known)
+    sources = _start_from(model, found, features, agreeing=True)
+    knows, used = _state(model, features, known)
+    if refused := knows < knew or used < used_before:
         for weights, value in zip(model.main.weights, before, strict=True):
             weights.assign(value)
-        return Regrouped(np.array(information), sources, refused=True)
-    return Regrouped(np.array(information), sources)
+    return Regrouped(np.array([one.information for one in found]), sources, refused)
 
 
 def _graph_of_features(features: np.ndarray, *, seed: int) -> sparse.csr_array:
@@ -261,7 +181,8 @@ def _start_from(
     model: ClusterIIC | SegmentIIC,
     found: list[_Candidate],
     features: np.ndarray,
-    overclusters: np.ndarray,
+    *,
+    agreeing: bool = False,
 ) -> np.ndarray:
     """Fits the main sub-heads to the best groupings; returns the heads these are of.
 
@@ -269,16 +190,20 @@ def _start_from(
         model: Its main sub-heads are replaced.
         found: Groupings.
         features: Shape ``(m, d)``.
-        overclusters: What each auxiliary sub-head names them, and last what the graph
-            does if it is among those found, shape ``(m, h_aux)``.
+        agreeing: Whether groupings other than the best are left out, however good.
     """
+    k = model.main.num_clusters
     found = sorted(found, key=lambda candidate: -candidate.information)
-    needed = found[0].information - KEPT_SHARE * np.log(model.main.num_clusters)
-    kept = [candidate for candidate in found if candidate.information >= needed]
+    needed = found[0].information - KEPT_SHARE * np.log(k)
+    kept = [
+        candidate
+        for candidate in found
+        if candidate.information >= needed
+        and (not agreeing or _agree(candidate.clusters, found[0].clusters, k))
+    ]
     used = list(islice(cycle(kept), model.main.num_heads))
-    clusters = [candidate.groups[overclusters[:, candidate.head]] for candidate in used]
-    model.main.refit(features, np.stack(clusters, axis=1))
-    return np.array([candidate.head for candidate in used])
+    model.main.refit(features, np.stack([one.clusters for one in used], axis=1))
+    return np.array([candidate.source for candidate in used])
 
 
 @lru_cache(maxsize=1)
@@ -339,12 +264,10 @@ def regroup_maps(
         pixels_with_a_class=len(features),
     )
     k = model.main.num_clusters
-    candidates = [
-        _candidates(head, joint, [], k=k) for head, joint in enumerate(joints)
+    groupings = [group_overclusters(joint, k) for joint in joints]
+    found = [
+        _Candidate(grouping.information, head, grouping.groups[named[:, head]])
+        for head, grouping in enumerate(groupings)
     ]
-    sources = _start_from(
-        model, [c for of_one in candidates for c in of_one],
-        features, named,
-    )  # fmt: skip
-    information = [max(c.information for c in of_one) for of_one in candidates]
-    return Regrouped(np.array(information), sources)
+    sources = _start_from(model, found, features)
+    return Regrouped(np.array([one.information for one in found]), sources)

@@ -19,9 +19,10 @@ SEEN = {
     "cifar10": (32, 32, 3),
     "cifar100": (32, 32, 3),
     "cifar100_20": (32, 32, 3),
-    "stl10": (96, 96, 3),
-    "colour": (48, 48, 3),
-    "grey": (40, 40, 1),
+    "stl10": (32, 32, 3),
+    "colour": (32, 32, 3),
+    "tones": (32, 32, 3),
+    "grey": (32, 32, 1),
 }
 
 
@@ -91,7 +92,7 @@ def test_wide_images_keep_their_proportions():
     y, x = np.mgrid[:40, :80]
     disc = ((y - 19.5) ** 2 + (x - 39.5) ** 2 < 100).astype(np.float32)
     figures = {"rotation": 0.0, "shear": 0.0, "shift": 0.0, "crop": (1.0, 1.0)}
-    figures |= {"brightness": 0.0, "contrast": 0.0}
+    figures |= {"brightness": 0.0, "contrast": 0.0, "size": 40}
     views = data.RECIPES["grey"].views((40, 80, 1), figures)
     images = tf.constant(disc[None, ..., None])
     for view in (views.original, views.perturb):

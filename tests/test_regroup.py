@@ -10,7 +10,7 @@ from iic_tf.neighbours import find_neighbours
 from iic_tf.pipeline import evaluation_batches
 from iic_tf.regroup import (
     BY_GRAPH,
-    _candidates,
+    _agree,
     clusters_in_use,
     regroup,
     regroup_maps,
@@ -26,18 +26,21 @@ def test_overclusters_are_those_of_the_model(tiny_model, digits, views):
     for index, of_model in ((0, own), (1, other)):
         expected = [model(views[index])["aux"].numpy().argmax(-1) for views in pairs]
         np.testing.assert_array_equal(of_model, np.concatenate(expected))
-    for stride in (3, 25):
-        some, every, _ = overclusters(model, pairs, stride=stride)
-        np.testing.assert_array_equal(some, features[::stride])
-        np.testing.assert_array_equal(every, own)
+    alone, same, none = overclusters(model, pairs.map(lambda x, gx: (x,)))
+    np.testing.assert_allclose(alone, features, atol=1e-5)
+    np.testing.assert_array_equal(same, own)
+    assert none is None
 
 
-@pytest.mark.parametrize("with_neighbours", [True, False])
-def test_main_sub_heads_name_the_groups(tiny_model, digits, views, with_neighbours):
+def graph_of(images):
+    found = find_neighbours(images, number=10, seed=0, kind="photographs")
+    return neighbour_graph(found.nearest)
+
+
+def test_main_sub_heads_name_the_groups(tiny_model, digits, views):
     model, images = tiny_model(num_main=4), digits[0][:600]
-    neighbours = find_neighbours(images, number=5, seed=0) if with_neighbours else None
     trunk = [w.numpy() for w in (*model.backbone.weights, *model.aux.weights)]
-    found = regroup(model, images, views, neighbours=neighbours, seed=0)
+    found = regroup(model, images, views, seed=0)
     assert found.information.shape == (2,) and (found.information > 0).all()
     assert len(found.sources) == 4 and found.sources[0] == found.information.argmax()
     for before, after in zip(
@@ -57,10 +60,9 @@ def test_main_sub_heads_name_the_groups(tiny_model, digits, views, with_neighbou
 
 
 def test_a_better_clustering_than_at_random(digits, views, tiny_model):
-    # even overclusters of random features, grouped by neighbours, say something
-    images, labels = digits[0][:2000], digits[1][:2000]
+    # even random features say something once a graph decides what belongs together
+    images, labels = digits[0][:1000], digits[1][:1000]
     model = tiny_model(k_aux=40)
-    neighbours = find_neighbours(images, number=10, seed=0)
     batches = evaluation_batches(images, views, batch=500)
 
     def errors():
@@ -68,8 +70,12 @@ def test_a_better_clustering_than_at_random(digits, views, tiny_model):
         return matched_errors(soft.argmax(-1), labels, num_clusters=10)
 
     before = errors()
-    regroup(model, images, views, neighbours=neighbours, seed=0)
-    assert errors().min() < before.min()
+    found = regroup(model, images, views, graph=graph_of(images), seed=0)
+    assert found.information.shape == (3,) and not found.refused
+    # what has not trained tells less than the graph's own groups
+    assert found.sources[0] == BY_GRAPH == -1
+    assert found.information[-1] == found.information.max()
+    assert errors().max() < before.min()
 
 
 def test_overclusters_of_pixels_that_meet_are_grouped():
@@ -100,51 +106,11 @@ def test_overclusters_of_pixels_that_meet_are_grouped():
         assert group[kinds < 2][0] != group[kinds >= 2][0]
 
 
-def blocks(*groups):
-    """A joint in which overclusters of a group mostly meet each other."""
-    joint = np.full((4, 4), 0.01)
-    for group in groups:
-        joint[np.ix_(group, group)] = 1
-    return joint / joint.sum()
-
-
-def test_copies_may_group_otherwise_unless_neighbours_know_better():
-    nearest = by_pixels = blocks([0, 1], [2, 3])
-    same = _candidates(0, by_pixels, [nearest, by_pixels], k=2)
-    assert len(same) == 2
-    [kept] = _candidates(7, blocks([0, 2], [1, 3]), [nearest, by_pixels], k=2)
-    assert kept.head == 7
-    assert kept.groups[0] == kept.groups[1] != kept.groups[2] == kept.groups[3]
-    # neighbours that cannot tell leave it to the copies
-    nothing = np.full((4, 4), 1 / 16)
-    found = _candidates(0, blocks([0, 2], [1, 3]), [nothing, nothing], k=2)
-    assert found[-1].groups[0] == found[-1].groups[2] != found[-1].groups[1]
-    # photographs have neighbours of one kind, which decide alone
-    [by_near] = _candidates(0, blocks([0, 2], [1, 3]), [nearest], k=2)
-    assert by_near.groups[0] == by_near.groups[1] != by_near.groups[2]
-    # without neighbours there are only the copies
-    [only] = _candidates(0, blocks([0, 2], [1, 3]), [], k=2)
-    assert only.groups[0] == only.groups[2] and only.information > 0.5
-
-
-def test_the_graph_is_another_source_and_judges_all(tiny_model, digits, views):
-    model, images = tiny_model(num_main=4), digits[0][:600]
-    found = find_neighbours(images, number=10, seed=0, kind="photographs")
-    graph = neighbour_graph(found.nearest)
-    result = regroup(*(model, images, views), neighbours=found, graph=graph, seed=0)
-    assert result.information.shape == (3,) and not result.refused
-    # features of a network that has not trained tell nothing; the graph tells more
-    assert result.sources[0] == BY_GRAPH == -1
-    assert result.information[-1] == result.information.max()
-
-
 def test_a_regrouping_that_knows_less_is_refused(
     tiny_model, digits, views, monkeypatch
 ):
     model, images = tiny_model(num_main=4), digits[0][:600]
-    found = find_neighbours(images, number=10, seed=0, kind="photographs")
-    graph = neighbour_graph(found.nearest)
-    arguments = {"neighbours": found, "graph": graph, "seed": 0}
+    arguments = {"graph": graph_of(images), "seed": 0}
     regroup(model, images, views, **arguments)
     before = [weights.numpy() for weights in model.main.weights]
 
@@ -162,3 +128,11 @@ def test_clusters_in_use():
     clusters = np.repeat([0, 1, 2], [90, 9, 1])
     assert clusters_in_use(clusters, 4) == 2
     assert clusters_in_use(np.zeros(10, int), 3) == 1
+
+
+def test_groupings_agree_whatever_their_numbers():
+    clusters = np.arange(100) % 4
+    assert _agree(clusters, (clusters + 1) % 4, 4)
+    other = clusters.copy()
+    other[:4] = (other[:4] + 1) % 4
+    assert not _agree(clusters, other, 4)
