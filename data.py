@@ -39,6 +39,9 @@ from iic_tf.pipeline import Views
 from iic_tf.spectral import choose_kind
 from iic_tf.splits import Source, Split
 
+FEW_STEPS = 400
+"""Steps after which runs on some thousands of images have little left to gain."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -57,7 +60,8 @@ class Recipe:
             does not say.
         kind: By what images are compared to find them (``iic_tf/neighbours.py``).
         neighbour_share: Share of the copies that show one.
-        steps: Steps of a run where the user does not say.
+        steps: Steps of a run where the user does not say; of fewer than 10,000 images
+            at most ``FEW_STEPS``.
         batch: Images per step where the user does not say; what suits them if None.
         class_names: Names of the classes, for pictures.
     """
@@ -73,6 +77,10 @@ class Recipe:
     steps: int = 1600
     batch: int | None = None
     class_names: tuple[str, ...] | None = None
+
+    def usual_steps(self, number: int) -> int:
+        """Steps of a run on so many images where the user does not say."""
+        return min(self.steps, FEW_STEPS) if number < 10_000 else self.steps
 
     @property
     def mirrored(self) -> bool:
@@ -632,6 +640,7 @@ _MNIST = Recipe(
     source_shape=(28, 28, 1),
     make_views=continuous_digits,
     neighbours=5,
+    steps=650,
     class_names=_DIGITS,
 )
 _CIFAR = Recipe(
@@ -652,7 +661,6 @@ _OWN = Recipe(
     make_views=photos,
     neighbours=5,
     kind="photographs",
-    steps=800,
     batch=250,
 )
 

@@ -229,7 +229,7 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         kind=recipe.kind,
         mirrored=recipe.mirrored,
         neighbour_share=recipe.neighbour_share,
-        usual_steps=recipe.steps,
+        usual_steps=recipe.usual_steps(shape[0]),
     )
     # the images of the source are in the task, some of them in another order
     return options, recipe, dataclasses.replace(source, splits={}), task

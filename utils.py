@@ -191,8 +191,9 @@ def sub_head_table(
     for head, nats in enumerate(information):
         error = "" if errors is None else f"error = {errors[head]:.4f}  "
         mark = f"  <- chosen ({chosen_by})" if head == chosen else ""
-        lines.append(f"Sub-head {head}  {error}MI = {nats:.2f} nats{mark}")
-    if errors is not None:
+        name = "Groups" if chosen_by == BY_GRAPH else f"Sub-head {head}"
+        lines.append(f"{name}  {error}MI = {nats:.2f} nats{mark}")
+    if errors is not None and len(errors) > 1:
         lines.append(f"Mean of {len(errors)} sub-heads  error = {errors.mean():.4f}")
     return lines
 
@@ -428,6 +429,7 @@ def summarise(groups: Groups, task: ClusterTask, options: Options) -> dict[str, 
         return None if values is None else values.tolist()
 
     return {
+        "k": health.num_clusters,
         "chosen": groups.chosen,
         "chosen_by": groups.chosen_by,
         "information": health.information.tolist(),
@@ -454,8 +456,11 @@ def tell(groups: Groups, task: ClusterTask, options: Options) -> None:
     health, chosen = groups.health, groups.chosen
     k = health.num_clusters
     kind = "Lowest-loss" if groups.chosen_by == BY_LOSS else "Chosen"
+    named = f"{kind} sub-head: {chosen}"
+    if groups.chosen_by == BY_GRAPH:
+        named = "Groups of the neighbour graph"
     console.print(
-        f"{kind} sub-head: {chosen}, mutual information "
+        f"{named}, mutual information "
         f"{information_words(health.information[chosen], k)}, "
         f"{health.effective[chosen]:.1f} of {k} clusters in effect."
     )
@@ -1187,8 +1192,11 @@ def tell_of_maps(groups: PixelGroups, task: MapTask, options: Options) -> None:
     """
     health, chosen = groups.health, groups.chosen
     kind = "Lowest-loss" if groups.chosen_by == BY_LOSS else "Chosen"
+    named = f"{kind} sub-head: {chosen}"
+    if groups.chosen_by == BY_GRAPH:
+        named = "Groups of the neighbour graph"
     console.print(
-        f"{kind} sub-head: {chosen}, mutual information "
+        f"{named}, mutual information "
         f"{information_words(health.information[chosen], options.k)}, "
         f"{health.effective[chosen]:.1f} of {options.k} clusters in effect."
     )

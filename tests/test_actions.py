@@ -85,6 +85,13 @@ def test_scores_are_added_to_the_row(tiny_model, digits, views):
     assert (other.errors() >= expected - 1e-9).all()
 
 
+def test_a_refused_regrouping_is_told():
+    done = {"step": 50, "regrouped": [1.2, 1.3], "sources": [0], "refused": False}
+    assert "started anew" in actions.remark_words(done)
+    assert "(1.30 nats)" in actions.remark_words(done)
+    assert "stay as they are" in actions.remark_words({**done, "refused": True})
+
+
 def test_rows_are_recorded_in_order(history, tmp_path):
     act = actions.record(history, tmp_path / "history.jsonl")
     act({"step": 1})

@@ -1,9 +1,18 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
+import graphs
 from iic_tf.cluster_task import ClusterTask, subset
-from iic_tf.job import _plan
-from iic_tf.options import DataOptions, Options, ReportOptions, TrainOptions, UserError
+from iic_tf.job import FEWEST_STEPS, _plan, plan_steps
+from iic_tf.options import (
+    DataOptions,
+    HeadOptions,
+    Options,
+    ReportOptions,
+    TrainOptions,
+    UserError,
+)
 from iic_tf.splits import Protocol, Split
 
 
@@ -49,3 +58,26 @@ def test_a_subset_is_evenly_spaced():
     split = Split(images, np.arange(10))
     assert subset(split, 4).labels.tolist() == [0, 3, 6, 9]
     assert len(subset(split, 50).images) == 10
+
+
+@pytest.mark.parametrize(
+    ("minutes", "enough", "expected"), [(1e-6, 700, FEWEST_STEPS), (1e6, 700, 700)]
+)
+def test_steps_are_planned_to_fit(views, minutes, enough, expected):
+    given = Options(
+        k=3,
+        time_limit=minutes,
+        heads=HeadOptions(main=1, aux=1),
+        data=DataOptions(batch=10, neighbours=5),
+        train=TrainOptions(precision="float32").filled(steps=enough),
+    )
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), np.uint8)
+    split = Split(images)
+    grouped = ClusterTask(Protocol(split, split, "all"), views, "here")
+    steps, seconds = plan_steps(
+        given,
+        grouped,
+        lambda: graphs.small((12, 12, 1), fan_out_init=2, kernel=3, stages=2),
+        tf.distribute.OneDeviceStrategy("CPU:0"),
+    )
+    assert steps == expected and seconds > 0

@@ -179,6 +179,36 @@ def test_pairs_are_drawn_without_training(digits_npz, out, capsys):
     assert "pairs_mnist.png" in capsys.readouterr().out
 
 
+def test_what_a_network_has_lost_the_graph_still_has(digits_npz, out, capsys):
+    # nothing is learned, so all images are in one cluster or two
+    changes = {"train.learning_rate": 1e-12, "name": "lost", "train.regroup_to": 0}
+    assert models_iic.main(words(digits_npz, out, **changes)) == 0
+    text = capsys.readouterr().out
+    assert "So the main sub-heads are fitted to these." in text
+    assert (out / "lost" / "first_groups.png").is_file()
+    summary = json.loads((out / "lost" / "summary.json").read_text())
+    with open(out / "lost" / "assignments.csv", newline="") as file:
+        clusters = {row["cluster"] for row in csv.DictReader(file)}
+    assert len(clusters) == summary["k"] == 10
+    assert summary["errors"][summary["chosen"]] < 0.6
+
+
+@pytest.mark.pictures
+def test_the_quick_look_needs_no_network(digits_npz, out, capsys):
+    looked = words(digits_npz, out, method="spectral", name="look")
+    assert models_iic.main(looked) == 0
+    names = {path.name for path in (out / "look").iterdir()}
+    assert {"assignments.csv", "clusters.png", "summary.json"} <= names
+    assert "model.keras" not in names
+    text = capsys.readouterr().out
+    assert "neighbour graph" in text and "error = 0." in text
+    summary = json.loads((out / "look" / "summary.json").read_text())
+    assert summary["images"] == 240 and summary["errors"][0] < 0.6
+    assert models_iic.main([*looked, "--data.neighbours=0", "--name=none"]) == 2
+    assert "method spectral needs data.neighbours" in capsys.readouterr().err
+    assert not (out / "none").exists()
+
+
 def test_a_degenerate_run_says_so_and_exits_3(digits_npz, out, capsys):
     # uniform outputs for ever: a rate of almost nothing
     changes = {"train.steps": 300, "train.learning_rate": 1e-12, "data.batch": 8}

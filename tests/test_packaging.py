@@ -115,7 +115,7 @@ def test_published_runs_on_label_maps_have_their_figures(name):
 def test_the_default_yaml_holds_the_defaults():
     path = str(ROOT / "configs" / "mnist.yaml")
     written, default = models_iic.parse(["--config", path]), models_iic.parse([])
-    default = dataclasses.replace(default, train=default.train.filled())
+    default = dataclasses.replace(default, train=default.train.filled(steps=650))
     written, default = models_iic.as_plain(written), models_iic.as_plain(default)
     default["heads"]["k_aux"] = 50  # written out
     default["graph"]["name"] = "small"  # as chosen

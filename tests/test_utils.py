@@ -1,9 +1,11 @@
 import csv
 
 import numpy as np
+import pytest
 
 import graphs
 import utils
+from iic_tf.spectral import neighbour_graph
 
 
 def test_table_of_sub_heads_with_and_without_labels():
@@ -75,3 +77,13 @@ def test_networks_in_words(tmp_path):
     marked = [line.split()[0] for line in lines if "no running statistics" in line]
     assert marked == [f"stage{i}_bn" for i in range(1, 5)]
     assert lines[-1].split()[-1] == "parameters"
+
+
+def test_typical_images_have_neighbours_of_their_own_group():
+    nearest = np.array([[1, 2], [0, 2], [0, 1], [4, 2], [3, 2]])
+    shares = utils.typical(neighbour_graph(nearest), np.array([0, 0, 0, 1, 1]), 2)
+    assert shares.dtype == np.float32
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_array_equal(shares.argmax(axis=1), [0, 0, 0, 1, 1])
+    assert shares[0, 0] == 1  # all its neighbours are like it
+    assert shares[2, 0] == pytest.approx((1 + 4 / 6) / 2)
