@@ -34,11 +34,13 @@ SETTINGS: dict[str, list[str]] = {
     "default": [],
     "holdout": ["--data.protocol=holdout"],
     # what each remedy is worth: one taken away at a time, then all
+    "no start": ["--train.start=0"],
     "no regrouping": ["--train.regroup_to=0"],
     "no neighbours": ["--data.neighbours=0"],
     "published perturbations": ["--data.recipe=mnist_published", "--data.neighbours=5"],
     "no overclustering": ["--train.order=[main]", "--train.regroup_to=0"],
     "plain IIC": ["--data.neighbours=0", "--train.regroup_to=0"],
+    "start alone": ["--data.neighbours=1", "--train.start=0.9", "--train.regroup_to=0"],
     # a remedy that regrouping has replaced
     "lambda to 1.2": [LAMBDA_TO_1_2],
     "no regrouping, lambda to 1.2": ["--train.regroup_to=0", LAMBDA_TO_1_2],

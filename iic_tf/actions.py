@@ -20,13 +20,17 @@ from iic_tf.inference import Scorer
 Action = Callable[[dict[str, Any]], None]
 
 
-def make_row(history: History, *, step: int, passes: float) -> dict[str, Any]:
+def make_row(
+    history: History, *, step: int, passes: float, start_steps: int = 0
+) -> dict[str, Any]:
     """Closes the sums since the last report and returns a row with health and words.
 
     Args:
         history: Its sums are taken.
         step: Steps trained so far.
         passes: Passes over the images so far.
+        start_steps: Steps at the beginning that learn groups found before; a run is
+            off track only after as many others.
 
     Returns:
         Row with ``step``, ``seconds``, ``passes``; per bank the losses, information,
@@ -51,8 +55,14 @@ def make_row(history: History, *, step: int, passes: float) -> dict[str, Any]:
         row[f"{bank}_bound"] = health.bound
         if bank == "main":
             row["chosen"] = int(sums["main_loss"].argmin())
-            row["words"] = describe(health, steps=step)
-            row["off_track"] = is_degenerate(health, steps=step)
+            judged = max(step - start_steps, 0)
+            row["words"] = describe(health, steps=judged)
+            if step <= start_steps:
+                row["words"].append(
+                    f"Up to step {start_steps:,} the network learns the groups of the "
+                    "neighbour graph."
+                )
+            row["off_track"] = is_degenerate(health, steps=judged)
             row["lagging"] = health.lagging.tolist()
     row["remarks"], history.remarks = history.remarks, []
     row["words"] += [remark_words(remark) for remark in row["remarks"]]
@@ -81,7 +91,7 @@ def remark_words(remark: dict[str, Any]) -> str:
     if "regrouped" in remark:
         return (
             f"At step {remark['step']:,} all main sub-heads started anew from the best "
-            f"grouping of overclusters ({max(remark['regrouped']):.2f} nats)."
+            f"grouping ({max(remark['regrouped']):.2f} nats)."
         )
     return (
         f"At step {remark['step']:,} lambda was lowered to {remark['lamb_at_most']:g} "

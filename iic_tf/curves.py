@@ -35,7 +35,11 @@ def _band(
 def _mark(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
     """Ticks where main sub-heads started anew; crosses and words where off track."""
     remarks = [remark for row in rows for remark in row.get("remarks", ())]
-    regrouped = [remark["step"] for remark in remarks if "regrouped" in remark]
+    regrouped = [
+        remark["step"]
+        for remark in remarks
+        if "regrouped" in remark and not remark.get("refused")
+    ]
     for step in regrouped:
         axes.axvline(step, color=MUTED, linewidth=0.8, ymax=0.04)
     if regrouped:

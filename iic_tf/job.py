@@ -435,7 +435,12 @@ def train(
         return None
 
     def report(step: int) -> None:
-        row = actions.make_row(history, step=step, passes=passes.done(step))
+        row = actions.make_row(
+            history,
+            step=step,
+            passes=passes.done(step),
+            start_steps=first_regrouping,
+        )
         if remark := set_right(step, row):
             row["remarks"].append(remark)
             row["words"].append(actions.remark_words(remark))

@@ -34,6 +34,18 @@ def test_a_row_is_plain_and_complete(history):
     assert history.pending == {}
 
 
+def test_a_run_that_still_learns_its_groups_is_not_off_track(history):
+    nothing = {"main_loss": np.zeros(2), "main_joint": np.ones((2, 4, 4))}
+    for step, start, off_track in ((400, 0, True), (400, 200, False), (500, 200, True)):
+        history = History()
+        history.add(nothing, steps=10)
+        row = actions.make_row(history, step=step, passes=1.0, start_steps=start)
+        assert row["off_track"] is off_track
+    history.add(nothing, steps=10)
+    row = actions.make_row(history, step=100, passes=1.0, start_steps=100)
+    assert "Up to step 100 the network learns the groups" in row["words"][-1]
+
+
 def test_regrouping_is_said_in_words_and_kept(history):
     history.remarks.append({"step": 7, "regrouped": [1.25, 2.04]})
     row = actions.make_row(history, step=10, passes=2.5)

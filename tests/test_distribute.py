@@ -1,6 +1,7 @@
 """Two replicas follow one device: loss, gradient and weights."""
 
 import functools
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 import graphs
 from iic_tf import distribute
+from iic_tf.distribute import choose_precision
 from iic_tf.inference import adapt
 from iic_tf.map_folder import IGNORE
 from iic_tf.map_pipeline import MapViews, training_map_batches
@@ -200,3 +202,19 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu():
 def test_devices_that_are_not_there(devices, message):
     with pytest.raises(UserError, match=message):
         distribute.choose_strategy(devices)
+
+
+def test_bfloat16_only_where_the_processor_multiplies_it(two_devices, monkeypatch):
+    for flags, expected in (
+        ("flags : avx512f amx_bf16\n", "mixed_bfloat16"),
+        ("flags : avx512f avx512_bf16\n", "mixed_bfloat16"),
+        ("flags : avx2 fma\n", "float32"),
+    ):
+        monkeypatch.setattr(Path, "read_text", lambda _, flags=flags: flags)
+        assert choose_precision(two_devices) == expected
+
+    def no_such_file(_):
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", no_such_file)  # not on Linux
+    assert choose_precision(two_devices) == "float32"

@@ -55,6 +55,7 @@ def few_pictures(request, monkeypatch):
     """Runs draw what is in their clusters only where a test looks at it."""
     if "pictures" not in request.keywords:
         monkeypatch.setattr(utils, "draw_groups", lambda *_, **__: [])
+        monkeypatch.setattr(utils, "draw_first_groups", lambda *_: None)
 
 
 # --------------------------------------------------------------------- from end to end
@@ -179,6 +180,7 @@ def test_pairs_are_drawn_without_training(digits_npz, out, capsys):
     assert "pairs_mnist.png" in capsys.readouterr().out
 
 
+@pytest.mark.pictures
 def test_what_a_network_has_lost_the_graph_still_has(digits_npz, out, capsys):
     # nothing is learned, so all images are in one cluster or two
     changes = {"train.learning_rate": 1e-12, "name": "lost", "train.regroup_to": 0}
