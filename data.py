@@ -255,13 +255,11 @@ def _suitable(source: Source, *, k: int, seed: int) -> str:
     mirrored = RECIPES[name].mirrored
     kind, shares = choose_kind(images, k=k, mirrored=mirrored, seed=seed)
     name = "tones" if kind == "tones" else name
-    told = (
-        f"edges and patches {100 * shares['photographs']:.0f} %, "
-        f"by patches, colour and brightness {100 * shares['tones']:.0f} %"
-    )
+    by_edges, by_tones = (100 * shares[kind] for kind in ("photographs", "tones"))
     console.print(
-        f"Recipe:   {name}, which suits {_shape_words(source)}; groups tell about "
-        f"neighbours, by {told} of what is possible"
+        f"Recipe:   {name}, which suits {_shape_words(source)}\n"
+        f"          by edges and patches groups tell {by_edges:.0f} % of what they could "
+        f"about neighbours, by colour and brightness {by_tones:.0f} %"
     )
     return name
 

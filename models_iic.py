@@ -461,6 +461,12 @@ def _look(options: Options, task: Any, source: Any) -> int:
         "method spectral needs data.neighbours of at least 1",
         neighbours=options.data.neighbours,
     )
+    require(
+        task.protocol.evaluate is task.protocol.train,
+        "method spectral groups what it is shown: data.protocol must be all, and "
+        "data.unlabelled false where there are unlabelled images",
+        protocol=options.data.protocol,
+    )
     task.check(options)
     began = time.perf_counter()
     found = task.prepare(options)

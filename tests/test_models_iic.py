@@ -209,6 +209,19 @@ def test_the_quick_look_needs_no_network(digits_npz, out, capsys):
     assert models_iic.main([*looked, "--data.neighbours=0", "--name=none"]) == 2
     assert "method spectral needs data.neighbours" in capsys.readouterr().err
     assert not (out / "none").exists()
+    assert models_iic.main([*looked, "--data.protocol=holdout", "--name=none"]) == 2
+    assert "data.protocol must be all" in capsys.readouterr().err
+
+
+def test_a_time_limit_is_minutes(tmp_path):
+    assert models_iic.parse(["--time-limit", "2.5"]).time_limit == 2.5
+    assert models_iic.parse([]).time_limit is None
+    path = tmp_path / "o.yaml"
+    path.write_text("time_limit: 3\n")
+    assert models_iic.parse(["--config", str(path)]).time_limit == 3
+    for wrong in ("0", "-1", ".inf", "soon"):
+        with pytest.raises(UserError, match=r"time.limit"):
+            models_iic.parse(["--time-limit", wrong])
 
 
 def test_a_degenerate_run_says_so_and_exits_3(digits_npz, out, capsys):
