@@ -258,8 +258,8 @@ def _suitable(source: Source, *, k: int, seed: int) -> str:
     by_edges, by_tones = (100 * shares[kind] for kind in ("photographs", "tones"))
     console.print(
         f"Recipe:   {name}, which suits {_shape_words(source)}\n"
-        f"          by edges and patches groups tell {by_edges:.0f} % of what they could "
-        f"about neighbours, by colour and brightness {by_tones:.0f} %"
+        f"          by edges and patches groups tell {by_edges:.0f} % of what they "
+        f"could about neighbours, by colour and brightness {by_tones:.0f} %"
     )
     return name
 
