@@ -91,6 +91,7 @@ def test_digits_without_a_network(digits):
     assert error < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "k", "expected"),
     [("bloodcells", 8, "tones"), ("signdigits", 10, "photographs")],
