@@ -853,7 +853,12 @@ def _published(recipe: Recipe, **figures: Any) -> Recipe:
 RECIPES: dict[str, Recipe] = {
     "mnist": _MNIST,
     "mnist_5000": replace(_MNIST, find=lambda folder: sources.embedded_digits()),
-    "fashion_mnist": replace(_MNIST, find=fashion_images, class_names=_CLOTHES),
+    "fashion_mnist": replace(
+        _MNIST,
+        find=fashion_images,
+        kind="photographs",
+        class_names=_CLOTHES,
+    ),
     "cifar10": _CIFAR,
     "cifar100_20": _COARSE,
     "cifar100": replace(_CIFAR, find=cifar100_images, class_names=None),
