@@ -1,11 +1,10 @@
-"""Regrouping: main sub-heads start anew from what the auxiliary ones have found.
+"""Regrouping: main sub-heads start anew from the best grouping that there is.
 
 Sub-heads on one backbone settle in different optima and stay there for thousands of
-steps; the network that tells fifty kinds of digits apart may still put the sevens with
-a bar into the cluster of the twos, in every main sub-head. So every so often the
-overclusters of each auxiliary sub-head are grouped by search, and the main sub-heads
-are fitted to these groupings. Nothing else of the network changes, and no label is
-read.
+steps, while its overclusters and features know more than they say. So every so often
+the overclusters of each auxiliary sub-head are grouped by search, where there is a
+graph of neighbours so are its spectral parts, and the main sub-heads are fitted to
+these groupings. Nothing else of the network changes, and no label is read.
 """
 
 from collections.abc import Callable
