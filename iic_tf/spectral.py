@@ -1,4 +1,4 @@
-"""Groups of the neighbour graph: a clustering in seconds, before there is a network.
+"""Groups of the neighbour graph: a clustering before there is a network.
 
 Images are the nodes of a graph, neighbours its edges. The leading eigenvectors of the
 normalised graph are nearly constant within well connected parts (Ng, Jordan and Weiss,
