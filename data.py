@@ -39,8 +39,8 @@ from iic_tf.pipeline import Views
 from iic_tf.spectral import choose_kind
 from iic_tf.splits import Source, Split
 
-FEW_STEPS = 400
-"""Steps after which runs on some thousands of images have little left to gain."""
+FEW = 10_000
+"""Of fewer images there is little left to gain after some hundreds of steps."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,10 @@ class Recipe:
             does not say.
         kind: By what images are compared to find them (``iic_tf/neighbours.py``).
         neighbour_share: Share of the copies that show one.
-        steps: Steps of a run where the user does not say; of fewer than 10,000 images
-            at most ``FEW_STEPS``.
+        steps: Steps of a run where the user does not say.
+        few_steps: The same on fewer than ``FEW`` images.
+        start: Share of the run that learns the groups of the neighbour graph, where the
+            user does not say.
         batch: Images per step where the user does not say; what suits them if None.
         class_names: Names of the classes, for pictures.
     """
@@ -75,12 +77,14 @@ class Recipe:
     kind: Kind = "drawings"
     neighbour_share: float = 0.5
     steps: int = 1600
+    few_steps: int = 400
+    start: float = 0.25
     batch: int | None = None
     class_names: tuple[str, ...] | None = None
 
     def usual_steps(self, number: int) -> int:
         """Steps of a run on so many images where the user does not say."""
-        return min(self.steps, FEW_STEPS) if number < 10_000 else self.steps
+        return self.few_steps if number < FEW else self.steps
 
     @property
     def mirrored(self) -> bool:
@@ -238,30 +242,34 @@ def own_images(
     return None
 
 
-def _suitable(source: Source, *, k: int, seed: int) -> str:
+def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
     """The recipe for images of the user's own; says why that one.
 
     Args:
         source: The images; their labels are not looked at.
         k: Groups wanted.
         seed: Of the run.
+
+    Returns:
+        Its name, and the images with their neighbours if these were found.
     """
     name = "colour" if source.image_shape[-1] == 3 else "grey"
     images = next(iter(source.splits.values())).images
     if len(images) <= 5 * k:
         console.print(f"Recipe:   {name}, which suits {_shape_words(source)}")
-        return name
+        return name, source
     console.print(f"Looking:  at {len(images):,} images, for what tells them apart")
     mirrored = RECIPES[name].mirrored
-    kind, shares = choose_kind(images, k=k, mirrored=mirrored, seed=seed)
-    name = "tones" if kind == "tones" else name
-    by_edges, by_tones = (100 * shares[kind] for kind in ("photographs", "tones"))
+    chosen = choose_kind(images, k=k, mirrored=mirrored, seed=seed)
+    name = "tones" if chosen.kind == "tones" else name
+    by_edges, by_tones = (100 * share for share in chosen.shares.values())
     console.print(
         f"Recipe:   {name}, which suits {_shape_words(source)}\n"
         f"          by edges and patches groups tell {by_edges:.0f} % of what they "
         f"could about neighbours, by colour and brightness {by_tones:.0f} %"
     )
-    return name
+    nearest = chosen.nearest if len(source.splits) == 1 else None
+    return name, replace(source, nearest=nearest)
 
 
 def find(
@@ -285,7 +293,7 @@ def find(
     )
     source = own_images(options, RECIPES[name].source_shape if options.recipe else None)
     if source is not None and options.recipe is None:
-        name = _suitable(source, k=k, seed=seed)
+        name, source = _suitable(source, k=k, seed=seed)
     recipe = RECIPES[name]
     if source is None:
         if recipe.find is None:
@@ -659,6 +667,8 @@ _OWN = Recipe(
     make_views=photos,
     neighbours=5,
     kind="photographs",
+    few_steps=800,
+    start=0.75,
     batch=250,
 )
 

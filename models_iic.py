@@ -187,7 +187,9 @@ def _suit(options: Options, name: str, recipe: Any, *, shape: Any) -> Options:
     limit = options.time_limit
     if limit is None and recipe.find is None and shape[0] <= OWN_IMAGES:
         limit = OWN_TIME_LIMIT
-    return dataclasses.replace(options, data=filled, time_limit=limit)
+    start = recipe.start if options.train.start is None else options.train.start
+    train = dataclasses.replace(options.train, start=start)
+    return dataclasses.replace(options, data=filled, train=train, time_limit=limit)
 
 
 def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, Any]:
@@ -230,6 +232,7 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         mirrored=recipe.mirrored,
         neighbour_share=recipe.neighbour_share,
         usual_steps=recipe.usual_steps(shape[0]),
+        nearest=source.nearest,
     )
     # the images of the source are in the task, some of them in another order
     return options, recipe, dataclasses.replace(source, splits={}), task

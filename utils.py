@@ -45,7 +45,6 @@ from iic_tf.metrics import (
     contingency,
 )
 from iic_tf.models import ClusterIIC, SegmentIIC
-from iic_tf.neighbours import find_neighbours
 from iic_tf.options import Options, UserError, first_line, require
 from iic_tf.pictures import (
     as_rgb,
@@ -876,13 +875,7 @@ def draw_pairs(task: ClusterTask, options: Options) -> Path:
     neighbours = None
     title = f"{options.data.recipe}: originals and their perturbed copies"
     if number and len(images) > 1:
-        neighbours = find_neighbours(
-            images,
-            number=number,
-            kind=task.kind,
-            mirrored=task.mirrored,
-            seed=options.seed,
-        ).nearest
+        neighbours = task.neighbours(options)[:, :number]
         share = "all" if task.neighbour_share == 1 else "half"
         title += f", {share} of them of a near neighbour"
     [views] = training_batches(

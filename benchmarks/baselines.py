@@ -107,12 +107,12 @@ def main() -> None:
         report(f"k-means on {name}", of_seeds, time.perf_counter() - began)
 
     mirrored = images.shape[-1] == 3
-    chosen, _ = choose_kind(images, k=arguments.k, mirrored=mirrored, seed=0)
+    chosen = choose_kind(images, k=arguments.k, mirrored=mirrored, seed=0).kind
     for kind in ("drawings", "photographs", "tones"):
         began = time.perf_counter()
         nearest = find_neighbours(
             images, number=GRAPH_NEIGHBOURS, seed=0, kind=kind, mirrored=mirrored
-        ).nearest
+        )
         graph = neighbour_graph(nearest)
         plain, ours = [], []
         for seed in arguments.seeds:

@@ -46,9 +46,9 @@ def of_images(split: Split, number: int) -> None:
         )
         seconds = time.perf_counter() - started
         if kind == "photographs":
-            report("photographs: edges, patches, mirrored", found.nearest, seconds)
+            report("photographs: edges, patches, mirrored", found, seconds)
         else:
-            report("drawings: edges", found.nearest, seconds)
+            report("drawings: edges", found, seconds)
 
 
 def shared(groups: np.ndarray, nearest: np.ndarray, number: int) -> tuple[float, float]:

@@ -72,6 +72,7 @@ class ClusterTask:
         mirrored: Whether mirror images count as alike.
         neighbour_share: Share of the copies that show a neighbour, if there are any.
         usual_steps: Steps of a run where the user says neither steps nor passes.
+        nearest: Neighbours of the training images, if they are known already.
     """
 
     protocol: Protocol
@@ -82,6 +83,7 @@ class ClusterTask:
     mirrored: bool = True
     neighbour_share: float = 0.5
     usual_steps: int = 1600
+    nearest: np.ndarray | None = None
 
     num_reported = 10_000
     """Images scored at a report where the user does not say."""
@@ -153,18 +155,29 @@ class ClusterTask:
         number = options.data.neighbours
         if not number:
             return None
-        found = find_neighbours(
+        nearest = self.neighbours(options)
+        graph = neighbour_graph(nearest)
+        groups = spectral_groups(
+            graph, k=options.k, k_aux=options.k_aux, seed=options.seed
+        )
+        return Found(nearest[:, :number], graph, groups)
+
+    def neighbours(self, options: Options) -> np.ndarray:
+        """Who looks like whom, ``GRAPH_NEIGHBOURS`` of each image or as many as asked.
+
+        Args:
+            options: ``data.neighbours`` and ``seed`` are read.
+        """
+        number = max(options.data.neighbours or 0, GRAPH_NEIGHBOURS)
+        if self.nearest is not None and number <= GRAPH_NEIGHBOURS:
+            return self.nearest
+        return find_neighbours(
             self.images,
-            number=max(number, GRAPH_NEIGHBOURS),
+            number=number,
             kind=self.kind,
             mirrored=self.mirrored,
             seed=options.seed,
         )
-        graph = neighbour_graph(found.nearest)
-        groups = spectral_groups(
-            graph, k=options.k, k_aux=options.k_aux, seed=options.seed
-        )
-        return Found(found.nearest[:, :number], graph, groups)
 
     def batches(
         self,

@@ -207,11 +207,14 @@ def plan_steps(
     return min(rounded, enough), seconds
 
 
-def _start_steps(options: Options, task: Task, *, steps: int) -> int:
+def start_steps(options: Options, task: Task, *, steps: int) -> int:
     """Steps at the beginning that learn the groups found before training."""
     if not task.starts_from_groups(options):
         return 0
-    return round((options.train.start or 0) * steps)
+    # a whole number of the steps between regroupings, so that one ends the start
+    every = options.train.regroup_every or steps
+    share = (options.train.start or 0) * steps
+    return min(round(share / every), (steps - 1) // every) * every or round(share)
 
 
 def _build_trainer(
@@ -239,7 +242,7 @@ def _build_trainer(
             schedule=make_schedule(
                 options.train,
                 kind=passes.kind,
-                start_steps=_start_steps(options, task, steps=len(passes.number)),
+                start_steps=start_steps(options, task, steps=len(passes.number)),
             ),
             losses=task.losses(options),
         )
@@ -409,8 +412,10 @@ def train(
         if options.heads.aux and first_regrouping <= step <= last_regrouping:
             history.remarks.append(start_anew(step))
 
-    first_regrouping = _start_steps(options, task, steps=steps)
+    first_regrouping = start_steps(options, task, steps=steps)
     last_regrouping = (options.train.regroup_to or 0) * steps
+    if last_regrouping:  # a late start ends with one, too
+        last_regrouping = max(last_regrouping, first_regrouping)
 
     def set_right(step: int, row: dict[str, Any]) -> dict[str, Any] | None:
         """What can be done for main sub-heads that know next to nothing, or lag."""

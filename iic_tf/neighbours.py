@@ -6,9 +6,9 @@ of with itself goes beyond plain IIC; like plain IIC it uses no label
 (``docs/convergence.md``).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -39,19 +39,6 @@ BLOCK = 64
 
 CELLS, ORIENTATIONS = 7, 8
 """Cells along each side of an image, and directions told apart in each cell."""
-
-
-class Neighbours(NamedTuple):
-    """Who is near whom.
-
-    Attributes:
-        candidates: Numbers of the images that may be neighbours, ascending, ``(m,)``.
-        nearest: For each image the numbers of its neighbours, the nearest first and
-            never the image itself, int32, shape ``(n, number)``.
-    """
-
-    candidates: np.ndarray
-    nearest: np.ndarray
 
 
 def orientation_histograms(images: np.ndarray) -> np.ndarray:
@@ -101,11 +88,19 @@ Kind = Literal["drawings", "photographs", "tones"]
 """By what images are compared: drawings by the directions of their edges, photographs
 by edges and small patches, tones by small patches and by colour and brightness."""
 
+PARTS: dict[Kind, tuple[str, ...]] = {
+    "drawings": ("edges",),
+    "photographs": ("edges", "patches"),
+    "tones": ("patches", "pixels"),
+}
+"""The descriptions that stand side by side."""
+
 
 def _some(images: np.ndarray, candidates: np.ndarray, *, seed: int) -> np.ndarray:
-    """Candidates enough to tell in which directions images differ."""
+    """Candidates enough to tell in which directions images differ, in their order."""
     number = min(5_000, max(MAX_PIXELS // images[0].size, 500))
-    return images[np.random.default_rng(seed).permutation(candidates)[:number]]
+    chosen = np.random.default_rng(seed).permutation(candidates)[:number]
+    return images[np.sort(chosen)]
 
 
 def _half_whitened(describe: Describe, some: np.ndarray, *, seed: int) -> Describe:
@@ -127,6 +122,17 @@ def _half_whitened(describe: Describe, some: np.ndarray, *, seed: int) -> Descri
 def _points(describe: Describe, images: np.ndarray) -> np.ndarray:
     parts = np.array_split(images, -(-len(images) // PART))
     return np.concatenate([describe(part) for part in parts])
+
+
+def _fit(part: str, some: np.ndarray, *, seed: int) -> Describe:
+    """One of the descriptions that ``PARTS`` names."""
+    if part == "edges":
+        found: Describe = orientation_histograms
+    elif part == "patches":
+        found = partial(patch_histograms, patches=learn_patches(some, seed=seed))
+    else:
+        found = pixel_values
+    return _half_whitened(found, some, seed=seed)
 
 
 def _alike(some: tf.Tensor, spaces: list[tf.Tensor], part: slice) -> tf.Tensor:
@@ -237,15 +243,7 @@ def describe(some: np.ndarray, *, seed: int, kind: Kind = "photographs") -> Desc
         Function of such images, giving points of one length, float32, shape
         ``(n, d)``.
     """
-    parts: list[Describe] = []
-    if kind != "tones":
-        parts.append(orientation_histograms)
-    if kind != "drawings":
-        patches = learn_patches(some, seed=seed)
-        parts.append(partial(patch_histograms, patches=patches))
-    if kind == "tones":
-        parts.append(pixel_values)
-    fitted = [_half_whitened(part, some, seed=seed) for part in parts]
+    fitted = [_fit(part, some, seed=seed) for part in PARTS[kind]]
     return lambda images: np.concatenate([part(images) for part in fitted], axis=1)
 
 
@@ -256,7 +254,7 @@ def find_neighbours(
     seed: int,
     kind: Kind = "drawings",
     mirrored: bool = False,
-) -> Neighbours:
+) -> np.ndarray:
     """Finds who looks like whom.
 
     Drawings are compared by orientation histograms: where edges run, and in which
@@ -274,16 +272,43 @@ def find_neighbours(
         mirrored: Whether an image is near also to what resembles its mirror image.
 
     Returns:
-        See ``Neighbours``.
+        For each image the numbers of its neighbours, the nearest first and never the
+        image itself, int32, shape ``(n, number)``.
     """
+    kinds = [kind]
+    return find_by_kinds(images, kinds, number=number, seed=seed, mirrored=mirrored)[
+        kind
+    ]
+
+
+def find_by_kinds(
+    images: np.ndarray,
+    kinds: Sequence[Kind],
+    *,
+    number: int,
+    seed: int,
+    mirrored: bool = False,
+) -> dict[Kind, np.ndarray]:
+    """As ``find_neighbours``, by several kinds; what they share is worked out once."""
     rng = np.random.default_rng(seed)
     candidates = np.sort(rng.permutation(len(images))[:MAX_CANDIDATES])
-    number = min(number, len(candidates) - 1)
-    described = describe(_some(images, candidates, seed=seed), seed=seed, kind=kind)
-    other = None
-    if mirrored:
-        other = _points(lambda part: described(part[:, :, ::-1]), images)
-    nearest = nearest_by_angle(
-        _points(described, images), candidates, number=number, mirrored=other
-    )
-    return Neighbours(candidates, nearest)
+    some = _some(images, candidates, seed=seed)
+    points, reflected = {}, {}
+    for part in sorted({part for kind in kinds for part in PARTS[kind]}):
+        fitted = _fit(part, some, seed=seed)
+        points[part] = _points(fitted, images)
+        if mirrored:
+            reflected[part] = _points(fitted, images[:, :, ::-1])
+
+    def beside(of: dict[str, np.ndarray], kind: Kind) -> np.ndarray:
+        return np.concatenate([of[part] for part in PARTS[kind]], axis=1)
+
+    return {
+        kind: nearest_by_angle(
+            beside(points, kind),
+            candidates,
+            number=min(number, len(candidates) - 1),
+            mirrored=beside(reflected, kind) if mirrored else None,
+        )
+        for kind in kinds
+    }

@@ -324,8 +324,8 @@ class TrainOptions:
 
     steps: int | None = None
     """Training steps; each sees batch * (1 + repeats) images. If not given what suits:
-    650 for MNIST, 1,600 for CIFAR-10, 400 for fewer than 10,000 images; for label maps
-    of your own pictures 600."""
+    650 for MNIST, 1,600 for CIFAR-10, 800 for up to 10,000 images of your own; for
+    label maps of your own pictures 600."""
 
     epochs: int | None = None
     """Passes over the images, each of those in order counted as one; if given it takes
@@ -345,7 +345,7 @@ class TrainOptions:
     start: float | None = None
     """Share of the run, at its beginning, that learns the groups of the neighbour graph
     before mutual information is maximised; 0 for none. It needs data.neighbours. If not
-    given 0.25."""
+    given 0.25, for images of your own 0.75."""
 
     order: list[str] = field(default_factory=lambda: ["main+aux"])
     """Heads trained in each pass, repeated to the end: [main+aux] trains both in every

@@ -109,15 +109,26 @@ def patch_histograms(images: np.ndarray, patches: Patches) -> np.ndarray:
     Returns:
         float32, shape ``(n, REGIONS² KINDS)``.
     """
-    windows = (_windows(images) - patches.mean) @ patches.whitening
-    kinds = patches.kinds
+    found = _histograms(tf.constant(images), *map(tf.constant, patches))
+    return found.numpy().reshape(len(images), -1)
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _histograms(
+    images: tf.Tensor, mean: tf.Tensor, whitening: tf.Tensor, kinds: tf.Tensor
+) -> tf.Tensor:
+    """The same, shape ``(n, REGIONS², kinds)``; as products of matrices it is fast."""
+    windows = _windows(images)
+    across, d = windows.shape[1], windows.shape[-1]
+    white = (tf.reshape(windows, (-1, d)) - mean) @ whitening
     squares = (
-        tf.reduce_sum(windows**2, axis=-1, keepdims=True)
-        - 2 * windows @ kinds.T
-        + (kinds**2).sum(axis=1)
+        tf.reduce_sum(white**2, axis=-1, keepdims=True)
+        - 2 * tf.matmul(white, kinds, transpose_b=True)
+        + tf.reduce_sum(kinds**2, axis=1)
     )
     apart = tf.sqrt(tf.nn.relu(squares))
     near = tf.nn.relu(tf.reduce_mean(apart, axis=-1, keepdims=True) - apart)
-    regions = triangles(near.shape[1], REGIONS)
-    summed = tf.einsum("nyxk,yr,xs->nrsk", near, regions, regions)
-    return tf.sqrt(summed).numpy().reshape(len(images), -1)
+    shares = triangles(across, REGIONS)
+    regions = np.einsum("yr,xs->yxrs", shares, shares).reshape(across**2, REGIONS**2)
+    near = tf.reshape(near, (-1, across**2, tf.shape(kinds)[0]))
+    return tf.sqrt(tf.matmul(regions, near, transpose_a=True))

@@ -113,7 +113,7 @@ def regroup(
             for x, y in zip(own.T, copies.T, strict=True)
         ]
     if graph is not None:
-        known = graph[chosen][:, chosen] + _graph_of_features(features, seed=seed)
+        known = _graph_of_features(features, seed=seed)
         joints = [graph_joint(known, mine, number) for mine in own.T]
     groupings = [group_overclusters(joint, k) for joint in joints]
     found = [

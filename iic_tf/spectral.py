@@ -15,7 +15,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 from sklearn.cluster import KMeans
 
 from iic_tf.grouping import group_overclusters
-from iic_tf.neighbours import Kind, find_neighbours
+from iic_tf.neighbours import Kind, find_by_kinds
 
 DENSE = 500
 """Graphs of at most so many images are solved as dense matrices."""
@@ -23,8 +23,9 @@ DENSE = 500
 GRAPH_NEIGHBOURS = 10
 """Neighbours that each image is joined with."""
 
-MAX_COMPARED = 2_000
-"""Of so many images at most it is found out by what they are to be compared."""
+MAX_ALL, MAX_COMPARED = 10_000, 2_000
+"""By what images are to be compared is found out from all of so many, of more from so
+few of them."""
 
 CLEARLY_MORE = 1.15
 """Tones must tell this many times as much as photographs. On ten development sets the
@@ -128,32 +129,45 @@ def graph_joint(
     return counts.reshape(number, number) / counts.sum()
 
 
-def choose_kind(
-    images: np.ndarray, *, k: int, mirrored: bool, seed: int
-) -> tuple[Kind, dict[Kind, float]]:
+class Chosen(NamedTuple):
+    """By what images are to be compared.
+
+    Attributes:
+        kind: Of ``neighbours.PARTS``.
+        shares: What groups tell about neighbours by each kind, as a share of the most
+            there can be.
+        nearest: Neighbours by that kind, shape ``(n, GRAPH_NEIGHBOURS)``, if all images
+            were looked at.
+    """
+
+    kind: Kind
+    shares: dict[Kind, float]
+    nearest: np.ndarray | None
+
+
+def choose_kind(images: np.ndarray, *, k: int, mirrored: bool, seed: int) -> Chosen:
     """Finds out by what images are to be compared: where groups tell more, no label.
 
     Args:
-        images: uint8, shape ``(n, height, width, channels)``; some of them are looked
+        images: uint8, shape ``(n, height, width, channels)``; of many some are looked
             at.
         k: Groups.
         mirrored: See ``find_neighbours``.
         seed: Decides which ones.
-
-    Returns:
-        The kind, and what groups tell about neighbours by each kind, as a share of the
-        most there can be.
     """
-    number = min(len(images), MAX_COMPARED)
-    order = np.random.default_rng(seed).permutation(len(images))[:number]
-    some = images[np.sort(order)]
+    some, everyone = images, len(images) <= MAX_ALL
+    if not everyone:
+        order = np.random.default_rng(seed).permutation(len(images))[:MAX_COMPARED]
+        some = images[np.sort(order)]
     kinds: tuple[Kind, ...] = ("photographs", "tones")
+    found = find_by_kinds(
+        some, kinds, number=GRAPH_NEIGHBOURS, seed=seed, mirrored=mirrored
+    )
     shares: dict[Kind, float] = {}
-    for kind in kinds:
-        nearest = find_neighbours(
-            some, number=GRAPH_NEIGHBOURS, seed=seed, kind=kind, mirrored=mirrored
-        ).nearest
-        groups = spectral_groups(neighbour_graph(nearest), k=k, k_aux=5 * k, seed=seed)
+    for kind, nearest in found.items():
+        graph = neighbour_graph(nearest)
+        groups = spectral_groups(graph, k=k, k_aux=5 * k, seed=seed)
         shares[kind] = groups.information / np.log(k)
     more = shares["tones"] > CLEARLY_MORE * shares["photographs"]
-    return ("tones" if more else "photographs"), shares
+    best: Kind = "tones" if more else "photographs"
+    return Chosen(best, shares, found[best] if everyone else None)

@@ -63,6 +63,7 @@ class Source:
         advice: How to get more or better data, where there is something to say.
         class_names: Names of the classes, where the images came with them.
         unreadable: Name and reason of each file that was skipped.
+        nearest: Neighbours of the images of the only split, if they were looked for.
     """
 
     splits: dict[str, Split]
@@ -70,6 +71,7 @@ class Source:
     advice: str | None = None
     class_names: tuple[str, ...] | None = None
     unreadable: tuple[tuple[str, str], ...] = ()
+    nearest: np.ndarray | None = None
 
     @property
     def image_shape(self) -> tuple[int, ...]:

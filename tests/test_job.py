@@ -4,7 +4,7 @@ import tensorflow as tf
 
 import graphs
 from iic_tf.cluster_task import ClusterTask, subset
-from iic_tf.job import FEWEST_STEPS, _plan, plan_steps
+from iic_tf.job import FEWEST_STEPS, _plan, plan_steps, start_steps
 from iic_tf.options import (
     DataOptions,
     HeadOptions,
@@ -81,3 +81,25 @@ def test_steps_are_planned_to_fit(views, minutes, enough, expected):
         tf.distribute.OneDeviceStrategy("CPU:0"),
     )
     assert steps == expected and seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("steps", "start", "neighbours", "expected"),
+    [
+        (800, 0.75, 5, 600),
+        (650, 0.25, 5, 162),  # an eighth of the steps is 81
+        (300, 0.75, 5, 200),  # a whole number of the 50 between regroupings
+        (60, 0.99, 5, 50),
+        (20, 0.75, 5, 15),
+        (800, 0.0, 5, 0),
+        (800, 0.75, 0, 0),
+    ],
+)
+def test_the_start_ends_with_a_regrouping(views, steps, start, neighbours, expected):
+    options = Options(
+        data=DataOptions(neighbours=neighbours),
+        train=TrainOptions(start=start).filled(steps=steps),
+    )
+    split = Split(np.zeros((4, 28, 28, 1), np.uint8))
+    grouped = ClusterTask(Protocol(split, split, "all"), views, "here")
+    assert start_steps(options, grouped, steps=steps) == expected

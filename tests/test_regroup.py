@@ -34,7 +34,7 @@ def test_overclusters_are_those_of_the_model(tiny_model, digits, views):
 
 def graph_of(images):
     found = find_neighbours(images, number=10, seed=0, kind="photographs")
-    return neighbour_graph(found.nearest)
+    return neighbour_graph(found)
 
 
 def test_main_sub_heads_name_the_groups(tiny_model, digits, views):

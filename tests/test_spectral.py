@@ -85,7 +85,7 @@ def test_few_images(n):
 
 def test_digits_without_a_network(digits):
     images, labels = digits[0][:2000], digits[1][:2000]
-    nearest = find_neighbours(images, number=10, seed=0, kind="photographs").nearest
+    nearest = find_neighbours(images, number=10, seed=0, kind="photographs")
     found = spectral_groups(neighbour_graph(nearest), k=10, k_aux=50, seed=0)
     [error] = matched_errors(found.clusters[:, None], labels, num_clusters=10)
     assert error < 0.1
@@ -101,8 +101,10 @@ def test_colours_count_where_they_tell_more(name, k, expected):
     if not folder.is_dir():
         pytest.skip(f"the folder {name} is not on this machine")
     images = read_folder(folder, side=32).images[::2]
-    kind, shares = choose_kind(images, k=k, mirrored=True, seed=0)
+    kind, shares, nearest = choose_kind(images, k=k, mirrored=True, seed=0)
     assert kind == expected
+    again = find_neighbours(images, number=10, seed=0, kind=kind, mirrored=True)
+    np.testing.assert_array_equal(again, nearest)
     assert set(shares) == {"photographs", "tones"}
     assert all(0 < share < 1 for share in shares.values())
 
