@@ -38,6 +38,7 @@ from iic_tf.perturb import (
 from iic_tf.pipeline import Views
 from iic_tf.spectral import choose_kind
 from iic_tf.splits import Source, Split
+from iic_tf.tuned import START
 
 FEW = 10_000
 """Of fewer images there is little left to gain after some hundreds of steps."""
@@ -78,7 +79,7 @@ class Recipe:
     neighbour_share: float = 0.5
     steps: int = 1600
     few_steps: int = 400
-    start: float = 0.25
+    start: float = START
     batch: int | None = None
     class_names: tuple[str, ...] | None = None
 

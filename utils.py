@@ -60,20 +60,13 @@ from iic_tf.pictures import (
 from iic_tf.pipeline import evaluation_batches, training_batches
 from iic_tf.regroup import clusters_in_use, told
 from iic_tf.spectral import graph_joint
+from iic_tf.tuned import IN_USE_SHARE, WORSE_SHARE
 
 UNLIKE = 0.1
 """Of images whose ``unlikeness`` is larger, users are told."""
 
 MIN_UNLIKE = 50
 """Of fewer images what they show counts for more than their light."""
-
-WORSE_SHARE = 0.7
-"""A network that knows less than this share of what the groups of the neighbour graph
-tell about neighbours has lost them. Trained runs kept 0.78 or more on the development
-sets but one, where groups told next to nothing; a collapsed one 0.1."""
-
-IN_USE_SHARE = 0.8
-"""The same of a network with fewer clusters in use than this share of k."""
 
 BY_GRAPH = "neighbour graph"
 BY_LOSS = "lowest loss"

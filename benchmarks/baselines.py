@@ -33,13 +33,13 @@ from iic_tf.neighbours import (
 from iic_tf.options import UserError
 from iic_tf.sources import from_dir
 from iic_tf.spectral import (
-    GRAPH_NEIGHBOURS,
     choose_kind,
     embed,
     neighbour_graph,
     spectral_groups,
 )
 from iic_tf.splits import apply_protocol
+from iic_tf.tuned import GRAPH_NEIGHBOURS
 
 COMPONENTS, PART = 50, 500
 

@@ -14,6 +14,7 @@ from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
 
 from iic_tf.neighbours import describe
+from iic_tf.tuned import COLOUR_WEIGHT, ROW_WEIGHT, SCENE_COLOUR_WEIGHT
 
 SIDE = 32
 """Side in pixels of the square that a place is told by."""
@@ -23,15 +24,6 @@ SPACING = 16
 
 MAX_CELLS = 20_000
 """Places at most; of more, some are drawn at random."""
-
-COLOUR_WEIGHT = 0.5
-"""Weight of colours beside edges and patches."""
-
-SCENE_COLOUR_WEIGHT = 0.25
-"""The same in pictures of upright scenes, whose light changes."""
-
-ROW_WEIGHT = 0.35
-"""Weight of the row beside all that, in pictures of upright scenes."""
 
 NUM_FITTED = 5_000
 """Places that tell what pictures are made of."""

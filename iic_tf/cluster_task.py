@@ -22,13 +22,13 @@ from iic_tf.pictures import cluster_pairs
 from iic_tf.pipeline import Passes, Views, evaluation_batches, training_batches
 from iic_tf.regroup import Regrouped, regroup
 from iic_tf.spectral import (
-    GRAPH_NEIGHBOURS,
     SpectralGroups,
     neighbour_graph,
     spectral_groups,
 )
 from iic_tf.splits import Protocol, Split
 from iic_tf.train import grouped_pair_losses, pair_losses
+from iic_tf.tuned import GRAPH_NEIGHBOURS
 
 EVALUATION_BATCH = 1000
 """Images predicted at a time."""

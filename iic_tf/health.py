@@ -11,19 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import entr
 
+from iic_tf.tuned import LAGGING_SHARE
+
 MIN_STEPS_TO_JUDGE = 300
 """A run shorter than this is not called degenerate: every run starts from nothing."""
 
 DEAD_SHARE = 0.1
 """A cluster with less than this share of an even share of images counts as dead."""
-
-LAGGING_SHARE = 0.003
-"""A sub-head whose information lies this share of ln k below the best lags behind.
-
-For k = 10 it is 0.0069 nats. After the last regrouping sub-heads on MNIST differed by
-at most 0.0057 nats over a hundred steps, those in two optima on Fashion-MNIST by 0.0099
-or more, and sub-heads that confuse two digits by 0.03 or more.
-"""
 
 OFF_TRACK_SHARE = 0.25
 """Information below this share of ln k after ``MIN_STEPS_TO_JUDGE`` is too little."""

@@ -15,12 +15,10 @@ import tensorflow as tf
 from sklearn.utils.extmath import randomized_svd
 
 from iic_tf.patches import learn_patches, patch_histograms, triangles
+from iic_tf.tuned import COMPONENTS
 
 MAX_CANDIDATES = 70_000
 """Neighbours are looked for among at most so many images: time grows with n, not n²."""
-
-COMPONENTS = 192
-"""Each description is brought to so many numbers, the largest components."""
 
 FEATURE_COMPONENTS = 64
 """The features of a network likewise."""

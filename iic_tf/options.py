@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin
 
+from iic_tf.tuned import REGROUP_TO, START
+
 
 class UserError(ValueError):
     """A mistake of the user: one sentence naming the parameter and what came.
@@ -443,9 +445,9 @@ class TrainOptions:
         *,
         steps: int = 1600,
         regroup_every: int | None = None,
-        regroup_to: float = 0.65,
+        regroup_to: float = REGROUP_TO,
         lamb_aux: Lambda = 1.0,
-        start: float = 0.25,
+        start: float = START,
     ) -> "TrainOptions":
         """The same with values for what is not given."""
         usual: dict[str, Any] = {

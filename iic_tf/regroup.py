@@ -27,23 +27,16 @@ from iic_tf.neighbours import feature_neighbours
 from iic_tf.options import require
 from iic_tf.pipeline import Views, evaluation_batches
 from iic_tf.spectral import (
-    GRAPH_NEIGHBOURS,
     graph_joint,
     neighbour_graph,
     spectral_groups,
 )
+from iic_tf.tuned import AGREEING_SHARE, GRAPH_NEIGHBOURS, KEPT_SHARE
 from iic_tf.warp import warp
 
 MAX_FITTED = 20_000
 """Main sub-heads are fitted to about so many images, or places of label maps: more
 would not change them."""
-
-KEPT_SHARE = 0.005
-"""A grouping whose information lies this share of ln k below the best is left out."""
-
-AGREEING_SHARE = 0.97
-"""A grouping of a neighbour graph that is another one of more images is left out: two
-ways of grouping that know as much would leave sub-heads far apart."""
 
 BY_GRAPH = -1
 """Stands for an auxiliary sub-head where a grouping is that of the neighbour graph."""

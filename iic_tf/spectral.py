@@ -16,20 +16,14 @@ from sklearn.cluster import KMeans
 
 from iic_tf.grouping import group_overclusters
 from iic_tf.neighbours import Kind, find_by_kinds
+from iic_tf.tuned import CLEARLY_MORE, GRAPH_NEIGHBOURS
 
 DENSE = 500
 """Graphs of at most so many images are solved as dense matrices."""
 
-GRAPH_NEIGHBOURS = 10
-"""Neighbours that each image is joined with."""
-
 MAX_ALL, MAX_COMPARED = 10_000, 2_000
 """By what images are to be compared is found out from all of so many, of more from so
 few of them."""
-
-CLEARLY_MORE = 1.15
-"""Tones must tell this many times as much as photographs. On ten development sets the
-ratio was 0.90 to 1.08, but 1.24 for stained cells, where tones were the better ones."""
 
 STARTS = 3
 """Starts of k-means; the one with the least spread counts."""
