@@ -321,6 +321,8 @@ def run(options: Options) -> int:
     _check_backend()
     check_writable(Path(options.out))
     with _quiet_start():
+        import psutil
+
         import data
         import graphs
         import utils
@@ -355,10 +357,11 @@ def run(options: Options) -> int:
 
     def on_plan(steps: int, seconds: float) -> None:
         enough = "" if steps == task.usual_steps else f" of {task.usual_steps:,}"
+        memory = psutil.Process().memory_info().rss / 1e9  # of images, network, steps
         console.print(
             f"Plan:     {steps:,}{enough} steps of {seconds:.2f} s, "
-            f"{clock(steps * seconds)} minutes; --time-limit or --train.steps says "
-            "otherwise"
+            f"{clock(steps * seconds)} minutes, {memory:.1f} GB of memory; "
+            "--time-limit or --train.steps says otherwise"
         )
 
     def on_prepared(folder: Path, found: Any) -> None:

@@ -216,7 +216,7 @@ class ClusterTask:
             model,
             self.images,
             self.views,
-            graph=None if prepared is None else prepared.graph,
+            joined=prepared is not None,
             seed=options.seed,
         )
 

@@ -2,9 +2,9 @@
 
 Sub-heads on one backbone settle in different optima and stay there for thousands of
 steps, while its overclusters and features know more than they say. So every so often
-the overclusters of each auxiliary sub-head are grouped by search, where there is a
-graph of neighbours so are its spectral parts, and the main sub-heads are fitted to
-these groupings. Nothing else of the network changes, and no label is read.
+the overclusters of each auxiliary sub-head are grouped by search, where neighbours are
+used so are the spectral parts of the graph of the features, and the main sub-heads are
+fitted to these groupings. Nothing else of the network changes, and no label is read.
 """
 
 from collections.abc import Callable
@@ -38,8 +38,11 @@ MAX_FITTED = 20_000
 """Main sub-heads are fitted to about so many images, or places of label maps: more
 would not change them."""
 
+MAX_JOINED = 10_000
+"""Images whose features are compared with one another: seconds, not a minute."""
+
 BY_GRAPH = -1
-"""Stands for an auxiliary sub-head where a grouping is that of the neighbour graph."""
+"""Stands for an auxiliary sub-head where a grouping is that of the graph."""
 
 
 class Regrouped(NamedTuple):
@@ -47,7 +50,7 @@ class Regrouped(NamedTuple):
 
     Attributes:
         information: What the best grouping of each auxiliary sub-head knows about
-            pairs, in nats, shape ``(h_aux,)``; with a graph its groups' comes last.
+            pairs, in nats, shape ``(h_aux,)``; that of the graph's groups comes last.
         sources: Auxiliary sub-head that each main sub-head started from, ``(h,)``;
             ``BY_GRAPH`` for the graph.
         refused: Whether the main sub-heads knew more before, and stay as they are.
@@ -71,7 +74,7 @@ def regroup(
     images: np.ndarray,
     views: Views,
     *,
-    graph: sparse.csr_array | None = None,
+    joined: bool = False,
     seed: int,
 ) -> Regrouped:
     """Groups what the network has found and refits the main sub-heads to it.
@@ -81,21 +84,21 @@ def regroup(
     evenly. If they then know less than before, or use fewer clusters, they stay what
     they were.
 
-    Without a graph what counts is what pairs of an image and its copy tell. With one,
-    images that are near in the features of the network are joined in it too, its
-    neighbours are the pairs, and its own spectral groups are another candidate.
+    What counts is what pairs of an image and its copy tell. If ``joined``, it is what
+    images tell that are near in the features of the network, and the spectral groups of
+    the graph of these are another candidate.
 
     Args:
         model: Its main sub-heads are replaced.
         images: Training images, uint8; some evenly spaced ones are evaluated.
         views: ``evaluate`` and ``perturb`` are used.
-        graph: Who is near whom among all training images, or None.
+        joined: Whether images that are near in the features are the pairs.
         seed: Decides the perturbed copies, and where searches start.
     """
-    chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_FITTED))
-    chosen = chosen.astype(np.int64)
+    number = min(len(images), MAX_JOINED if joined else MAX_FITTED)
+    chosen = np.linspace(0, len(images) - 1, number).astype(np.int64)
     batches = evaluation_batches(
-        images, views, numbers=chosen, pairs=graph is None, batch=1000, seed=seed
+        images, views, numbers=chosen, pairs=not joined, batch=1000, seed=seed
     )
     features, own, copies = overclusters(model, batches)
     aux = model.banks["aux"]
@@ -105,7 +108,7 @@ def regroup(
             contingency(x, y, num_clusters=number, num_classes=number)
             for x, y in zip(own.T, copies.T, strict=True)
         ]
-    if graph is not None:
+    if joined:
         known = _graph_of_features(features, seed=seed)
         joints = [graph_joint(known, mine, number) for mine in own.T]
     groupings = [group_overclusters(joint, k) for joint in joints]
@@ -113,7 +116,7 @@ def regroup(
         _Candidate(grouping.information, head, grouping.groups[own[:, head]])
         for head, grouping in enumerate(groupings)
     ]
-    if graph is None:
+    if not joined:
         sources = _start_from(model, found, features)
         return Regrouped(np.array([one.information for one in found]), sources)
 
