@@ -3,6 +3,8 @@
 ``python benchmarks/train_step.py`` times one step of each variant in turn, round by
 round, so that a machine whose speed drifts drifts for all of them, and prints medians
 and ratios. The last line tells the speed of a plain matrix product on the same machine.
+``--layers`` times the layers of the first network one by one, forward and backward,
+which says where a step's time goes.
 
 A step's arithmetic is counted from its layers: two operations per multiplication and
 addition, three times the forward pass (forward, gradient of the inputs, gradient of the
@@ -102,12 +104,51 @@ def make_step(arguments, *, graph, plain=None):
     return trainer, iterator, images * (3 * total - first)
 
 
+def time_layers(
+    backbone: keras.Model, *, batch: int, rounds: int, speed: float
+) -> None:
+    """Prints what each layer takes, forward and backward, alone on random numbers."""
+    table = Table("layer", "out", "ms", "GFLOP/s", "of the machine",
+                  title=f"each layer alone, {batch} images")  # fmt: skip
+    for number, layer in enumerate(backbone.layers[1:]):
+        images = tf.random.uniform((batch, *layer.input.shape[1:]))
+        # nobody needs the gradient of the images themselves
+        wanted = [images] if number else []
+
+        @tf.function(autograph=False)
+        def both_ways(images=images, layer=layer, wanted=tuple(wanted)):
+            with tf.GradientTape() as tape:
+                tape.watch(images)
+                found = layer(images, training=True)
+                total = tf.reduce_sum(found**2)
+            return tape.gradient(total, [*wanted, *layer.trainable_variables])
+
+        both_ways()
+        times = []
+        for _ in range(rounds):
+            started = time.perf_counter()
+            both_ways()[0].numpy()
+            times.append(time.perf_counter() - started)
+        seconds = float(np.median(times))
+        row = [layer.name, "×".join(map(str, layer.output.shape[1:]))]
+        row.append(f"{1e3 * seconds:.1f}")
+        if isinstance(layer, keras.layers.Conv2D):
+            reached = map(pairs_in_reach, layer.output.shape[1:3], layer.kernel_size)
+            ways = 3 if number else 2
+            done = ways * batch * 2.0 * np.prod([*reached, *layer.kernel.shape[2:]])
+            rate = done / seconds / 1e9
+            row += [f"{rate:.0f}", f"{100 * rate / speed:.0f} %"]
+        table.add_row(*row)
+    Console(width=110).print(table)
+
+
 def main() -> None:
     """Times the variants and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--layers", action="store_true", help="time layers, too")
     parser.add_argument(
         "--graphs", nargs="*", default=["small"], choices=sorted(graphs.GRAPHS)
     )
@@ -148,6 +189,11 @@ def main() -> None:
             f"{base:.2f}",
         )
     Console(width=110).print(table)
+    if arguments.layers:
+        time_layers(
+            next(iter(variants.values()))[0].model.backbone,
+            **{"batch": arguments.batch, "rounds": arguments.rounds, "speed": speed},
+        )
     print(f"matrix product on this machine: {speed:.0f} GFLOP/s (float32, 2048 x 2048)")
 
 

@@ -119,7 +119,7 @@ def _histograms(
 ) -> tf.Tensor:
     """The same, shape ``(n, REGIONS², kinds)``; as products of matrices it is fast."""
     windows = _windows(images)
-    across, d = windows.shape[1], windows.shape[-1]
+    across, d = windows.shape[1], tf.size(mean)  # images may be grey, then coloured
     white = (tf.reshape(windows, (-1, d)) - mean) @ whitening
     squares = (
         tf.reduce_sum(white**2, axis=-1, keepdims=True)

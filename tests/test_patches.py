@@ -63,6 +63,13 @@ def test_histograms_against_loops(images, patches):
         )
 
 
+def test_grey_images_after_coloured_ones(images, patches):
+    of_colours = patch_histograms(images[:2], patches)
+    grey = images[:3, ..., :1]
+    assert patch_histograms(grey, learn_patches(grey, seed=0)).shape[0] == 3
+    np.testing.assert_array_equal(patch_histograms(images[:2], patches), of_colours)
+
+
 def test_whitened_windows_have_variance_one(images, patches):
     windows = np.concatenate([slow_windows(image) for image in images])
     white = (windows - patches.mean) @ patches.whitening
