@@ -329,6 +329,7 @@ def run(options: Options) -> int:
         from iic_tf import health, job
         from iic_tf.console import clock, console
         from iic_tf.distribute import choose_precision, choose_strategy
+        from iic_tf.tuned import GRAPH_NEIGHBOURS
 
         strategy = choose_strategy(options.devices)
 
@@ -368,6 +369,11 @@ def run(options: Options) -> int:
         if of_maps:
             return
         utils.draw_first_groups(folder, found, task)
+        if found.joined > max(options.data.neighbours or 0, GRAPH_NEIGHBOURS):
+            console.print(
+                f"Graph:    of {found.joined} neighbours of each image, since with "
+                f"{GRAPH_NEIGHBOURS} it falls into more parts than groups are wanted"
+            )
         console.print(
             "Groups:   of the neighbour graph, without a network: "
             f"{health.information_words(found.groups.information, options.k)} about "

@@ -868,7 +868,7 @@ def draw_pairs(task: ClusterTask, options: Options) -> Path:
     neighbours = None
     title = f"{options.data.recipe}: originals and their perturbed copies"
     if number and len(images) > 1:
-        neighbours = task.neighbours(options)[:, :number]
+        neighbours = task.neighbours(number, seed=options.seed)
         share = "all" if task.neighbour_share == 1 else "half"
         title += f", {share} of them of a near neighbour"
     [views] = training_batches(

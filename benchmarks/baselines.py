@@ -116,7 +116,7 @@ def main() -> None:
         graph = neighbour_graph(nearest)
         plain, ours = [], []
         for seed in arguments.seeds:
-            vectors = embed(graph, arguments.k, seed=seed)
+            vectors, _ = embed(graph, arguments.k, seed=seed)
             means = KMeans(arguments.k, n_init=10, random_state=seed)
             plain.append(means.fit_predict(vectors))
             groups = spectral_groups(

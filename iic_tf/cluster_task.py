@@ -21,11 +21,7 @@ from iic_tf.options import Options, require
 from iic_tf.pictures import cluster_pairs
 from iic_tf.pipeline import Passes, Views, evaluation_batches, training_batches
 from iic_tf.regroup import Regrouped, regroup
-from iic_tf.spectral import (
-    SpectralGroups,
-    neighbour_graph,
-    spectral_groups,
-)
+from iic_tf.spectral import SpectralGroups, join
 from iic_tf.splits import Protocol, Split
 from iic_tf.train import grouped_pair_losses, pair_losses
 from iic_tf.tuned import GRAPH_NEIGHBOURS
@@ -52,11 +48,13 @@ class Found(NamedTuple):
         nearest: Whom pairs are made with, shape ``(n, number)``.
         graph: Who is near whom, see ``spectral.neighbour_graph``.
         groups: Its groups.
+        joined: Neighbours that each image is joined with in it.
     """
 
     nearest: np.ndarray
     graph: sparse.csr_array
     groups: SpectralGroups
+    joined: int
 
 
 @dataclass(frozen=True)
@@ -155,28 +153,31 @@ class ClusterTask:
         number = options.data.neighbours
         if not number:
             return None
-        nearest = self.neighbours(options)
-        graph = neighbour_graph(nearest)
-        groups = spectral_groups(
-            graph, k=options.k, k_aux=options.k_aux, seed=options.seed
+        found = join(
+            lambda number: self.neighbours(number, seed=options.seed),
+            at_least=max(number, GRAPH_NEIGHBOURS),
+            k=options.k,
+            k_aux=options.k_aux,
+            seed=options.seed,
         )
-        return Found(nearest[:, :number], graph, groups)
+        nearest = found.nearest[:, :number]
+        return Found(nearest, found.graph, found.groups, found.nearest.shape[1])
 
-    def neighbours(self, options: Options) -> np.ndarray:
-        """Who looks like whom, ``GRAPH_NEIGHBOURS`` of each image or as many as asked.
+    def neighbours(self, number: int, *, seed: int) -> np.ndarray:
+        """So many images that look most like each, the nearest first.
 
         Args:
-            options: ``data.neighbours`` and ``seed`` are read.
+            number: How many; all others if there are no more.
+            seed: Of the run.
         """
-        number = max(options.data.neighbours or 0, GRAPH_NEIGHBOURS)
-        if self.nearest is not None and number <= GRAPH_NEIGHBOURS:
-            return self.nearest
+        if self.nearest is not None and number <= self.nearest.shape[1]:
+            return self.nearest[:, :number]
         return find_neighbours(
             self.images,
             number=number,
             kind=self.kind,
             mirrored=self.mirrored,
-            seed=options.seed,
+            seed=seed,
         )
 
     def batches(
@@ -216,7 +217,7 @@ class ClusterTask:
             model,
             self.images,
             self.views,
-            joined=prepared is not None,
+            joined=prepared.joined if prepared else 0,
             seed=options.seed,
         )
 

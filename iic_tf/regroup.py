@@ -31,7 +31,7 @@ from iic_tf.spectral import (
     neighbour_graph,
     spectral_groups,
 )
-from iic_tf.tuned import AGREEING_SHARE, GRAPH_NEIGHBOURS, KEPT_SHARE
+from iic_tf.tuned import AGREEING_SHARE, KEPT_SHARE
 from iic_tf.warp import warp
 
 MAX_FITTED = 20_000
@@ -74,7 +74,7 @@ def regroup(
     images: np.ndarray,
     views: Views,
     *,
-    joined: bool = False,
+    joined: int = 0,
     seed: int,
 ) -> Regrouped:
     """Groups what the network has found and refits the main sub-heads to it.
@@ -84,15 +84,15 @@ def regroup(
     evenly. If they then know less than before, or use fewer clusters, they stay what
     they were.
 
-    What counts is what pairs of an image and its copy tell. If ``joined``, it is what
-    images tell that are near in the features of the network, and the spectral groups of
-    the graph of these are another candidate.
+    What counts is what pairs of an image and its copy tell. If images are joined with
+    neighbours, it is what images tell that are near in the features of the network, and
+    the spectral groups of the graph of these are another candidate.
 
     Args:
         model: Its main sub-heads are replaced.
         images: Training images, uint8; some evenly spaced ones are evaluated.
         views: ``evaluate`` and ``perturb`` are used.
-        joined: Whether images that are near in the features are the pairs.
+        joined: Neighbours in the features that each image is joined with, or none.
         seed: Decides the perturbed copies, and where searches start.
     """
     number = min(len(images), MAX_JOINED if joined else MAX_FITTED)
@@ -109,7 +109,7 @@ def regroup(
             for x, y in zip(own.T, copies.T, strict=True)
         ]
     if joined:
-        known = _graph_of_features(features, seed=seed)
+        known = _graph_of_features(features, joined, seed=seed)
         joints = [graph_joint(known, mine, number) for mine in own.T]
     groupings = [group_overclusters(joint, k) for joint in joints]
     found = [
@@ -132,9 +132,11 @@ def regroup(
     return Regrouped(np.array([one.information for one in found]), sources, refused)
 
 
-def _graph_of_features(features: np.ndarray, *, seed: int) -> sparse.csr_array:
+def _graph_of_features(
+    features: np.ndarray, number: int, *, seed: int
+) -> sparse.csr_array:
     """Who is near whom in the features ``(m, d)`` of a network, ``(m, m)``."""
-    number = min(GRAPH_NEIGHBOURS, len(features) - 1)
+    number = min(number, len(features) - 1)
     return neighbour_graph(feature_neighbours(features, number=number, seed=seed))
 
 

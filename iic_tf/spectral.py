@@ -7,16 +7,24 @@ then merged into k as overclusters are, so that mutual information about the nei
 is largest. No label is read.
 """
 
+import warnings
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 
 from iic_tf.grouping import group_overclusters
 from iic_tf.neighbours import Kind, find_by_kinds
-from iic_tf.tuned import CLEARLY_MORE, GRAPH_NEIGHBOURS
+from iic_tf.tuned import (
+    CLEARLY_MORE,
+    FALLS_APART,
+    GRAPH_NEIGHBOURS,
+    MOST_NEIGHBOURS,
+)
 
 DENSE = 500
 """Graphs of at most so many images are solved as dense matrices."""
@@ -36,11 +44,27 @@ class SpectralGroups(NamedTuple):
         clusters: Group of each image, integers in ``[0, k)``, shape ``(n,)``.
         overclusters: The finer partition, integers in ``[0, k_aux)``, shape ``(n,)``.
         information: What the group of an image tells about that of a neighbour, nats.
+        apart: Eigenvalue number 2 k: near 1 if the graph has so many separate parts.
     """
 
     clusters: np.ndarray
     overclusters: np.ndarray
     information: float
+    apart: float
+
+
+class Joined(NamedTuple):
+    """Images joined with their neighbours.
+
+    Attributes:
+        nearest: Neighbours of each image, shape ``(n, number)``.
+        graph: See ``neighbour_graph``.
+        groups: Its groups.
+    """
+
+    nearest: np.ndarray
+    graph: sparse.csr_array
+    groups: SpectralGroups
 
 
 def neighbour_graph(nearest: np.ndarray) -> sparse.csr_array:
@@ -60,7 +84,9 @@ def neighbour_graph(nearest: np.ndarray) -> sparse.csr_array:
     return directed + directed.T
 
 
-def embed(graph: sparse.csr_array, number: int, *, seed: int) -> np.ndarray:
+def embed(
+    graph: sparse.csr_array, number: int, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Leading eigenvectors of the normalised graph, rows brought to length 1.
 
     Args:
@@ -69,7 +95,8 @@ def embed(graph: sparse.csr_array, number: int, *, seed: int) -> np.ndarray:
         seed: Where the search for them starts.
 
     Returns:
-        float64, shape ``(n, number)``, the largest eigenvalue's first.
+        Eigenvectors, float64, shape ``(n, number)``, and eigenvalues, at most 1, the
+        largest first.
     """
     n = graph.shape[0]
     scale = 1 / np.sqrt(graph.sum(axis=1))
@@ -77,15 +104,18 @@ def embed(graph: sparse.csr_array, number: int, *, seed: int) -> np.ndarray:
         sparse.diags_array(scale) @ graph @ sparse.diags_array(scale)
     )
     if n <= max(DENSE, number + 1):
-        vectors = np.linalg.eigh(normalised.toarray())[1][:, ::-1][:, :number]
+        values, vectors = np.linalg.eigh(normalised.toarray())
+        values, vectors = values[-number:], vectors[:, -number:]
     else:
         start = np.random.default_rng(seed).uniform(0.5, 1.0, n)
         try:
             values, vectors = eigsh(normalised, number, which="LA", v0=start, tol=1e-4)
         except ArpackNoConvergence as error:  # what it has is good enough to start from
             values, vectors = error.eigenvalues, error.eigenvectors
-        vectors = vectors[:, np.argsort(-values)]
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    order = np.argsort(-values)
+    vectors = vectors[:, order]
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, 1e-9), values[order]
 
 
 def spectral_groups(
@@ -100,17 +130,43 @@ def spectral_groups(
         seed: Where eigenvectors and k-means start.
     """
     k_aux = min(k_aux, graph.shape[0])
-    vectors = embed(graph, 2 * k, seed=seed)
+    vectors, values = embed(graph, 2 * k, seed=seed)
     found = []
     # More eigenvectors tell more and are noisier; which are better the objective tells.
     for number in (k, 2 * k):
         means = KMeans(k_aux, n_init=STARTS, random_state=seed)
-        parts = means.fit_predict(vectors[:, :number])
+        with warnings.catch_warnings():  # of parts that are alike to the last digit
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            parts = means.fit_predict(vectors[:, :number])
         grouping = group_overclusters(graph_joint(graph, parts, k_aux), k)
+        clusters = grouping.groups[parts]
         found.append(
-            SpectralGroups(grouping.groups[parts], parts, grouping.information)
+            SpectralGroups(clusters, parts, grouping.information, float(values[-1]))
         )
     return max(found, key=lambda groups: groups.information)
+
+
+def join(
+    find: Callable[[int], np.ndarray], *, at_least: int, k: int, k_aux: int, seed: int
+) -> Joined:
+    """Joins images with so many neighbours that the graph does not fall apart.
+
+    Args:
+        find: Takes a number, gives so many neighbours of each image, or all there are.
+        at_least: Neighbours that are taken at first.
+        k: Groups.
+        k_aux: Groups of the finer partition.
+        seed: See ``spectral_groups``.
+    """
+    number = at_least
+    while True:
+        nearest = find(number)
+        graph = neighbour_graph(nearest)
+        groups = spectral_groups(graph, k=k, k_aux=k_aux, seed=seed)
+        more = 2 * number <= min(MOST_NEIGHBOURS, len(nearest) // (2 * k))
+        if groups.apart <= FALLS_APART or not more:
+            return Joined(nearest, graph, groups)
+        number *= 2
 
 
 def graph_joint(

@@ -63,7 +63,7 @@ def test_a_better_clustering_than_at_random(digits, views, tiny_model):
         return matched_errors(soft.argmax(-1), labels, num_clusters=10)
 
     before = errors()
-    found = regroup(model, images, views, joined=True, seed=0)
+    found = regroup(model, images, views, joined=10, seed=0)
     assert found.information.shape == (3,) and not found.refused
     # overclusters that have not trained tell less than the groups of the graph
     assert found.sources[0] == BY_GRAPH == -1
@@ -103,7 +103,7 @@ def test_a_regrouping_that_knows_less_is_refused(
     tiny_model, digits, views, monkeypatch
 ):
     model, images = tiny_model(num_main=4), digits[0][:600]
-    arguments = {"joined": True, "seed": 0}
+    arguments = {"joined": 10, "seed": 0}
     regroup(model, images, views, **arguments)
     before = [weights.numpy() for weights in model.main.weights]
 

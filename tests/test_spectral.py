@@ -11,6 +11,7 @@ from iic_tf.spectral import (
     choose_kind,
     embed,
     graph_joint,
+    join,
     neighbour_graph,
     spectral_groups,
 )
@@ -40,10 +41,11 @@ def test_a_graph_counts_both_directions():
 def test_eigenvectors_against_the_definition(dense, monkeypatch):
     monkeypatch.setattr(spectral, "DENSE", dense)
     graph = graph_of(blobs(kinds=3, spread=0.4)[0])
-    vectors = embed(graph, 5, seed=0)
+    vectors, values = embed(graph, 5, seed=0)
     full = graph.toarray()
     scale = np.sqrt(full.sum(axis=1))
-    _, expected = np.linalg.eigh(full / scale[:, None] / scale)
+    of_all, expected = np.linalg.eigh(full / scale[:, None] / scale)
+    np.testing.assert_allclose(values, of_all[::-1][:5], atol=1e-3)
     expected = expected[:, ::-1][:, :5]
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     # eigenvectors are told up to their sign
@@ -81,6 +83,21 @@ def test_few_images(n):
     graph = graph_of(points, number=min(5, n - 1))
     found = spectral_groups(graph, k=2, k_aux=10, seed=0)
     assert found.clusters.shape == (n,) and set(found.clusters) == {0, 1}
+
+
+def test_a_graph_that_falls_apart_is_joined_with_more_neighbours():
+    """Two groups of eight tight parts: far neighbours tell which belong together."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 160)
+    middles = 5.0 * np.eye(2)[labels] + np.repeat(rng.normal(size=(16, 2)), 20, axis=0)
+    points = middles + 0.02 * rng.normal(size=(320, 2))
+    apart = ((points[:, None] - points) ** 2).sum(axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    order = apart.argsort(axis=1)
+    found = join(lambda n: order[:, :n], at_least=10, k=2, k_aux=4, seed=0)
+    assert found.nearest.shape[1] > 20  # a part has 20 images
+    assert found.groups.apart < spectral.FALLS_APART
+    assert matched_errors(found.groups.clusters[:, None], labels, num_clusters=2) == [0]
 
 
 def test_digits_without_a_network(digits):
