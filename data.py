@@ -669,7 +669,6 @@ _OWN = Recipe(
     neighbours=5,
     kind="photographs",
     few_steps=800,
-    start=0.75,
     batch=250,
 )
 

@@ -347,7 +347,7 @@ class TrainOptions:
     start: float | None = None
     """Share of the run, at its beginning, that learns the groups of the neighbour graph
     before mutual information is maximised; 0 for none. It needs data.neighbours. If not
-    given 0.25, for images of your own 0.75."""
+    given 0.25."""
 
     order: list[str] = field(default_factory=lambda: ["main+aux"])
     """Heads trained in each pass, repeated to the end: [main+aux] trains both in every
