@@ -215,8 +215,8 @@ def own_images(
     """The user's own images, or None if there are none.
 
     Args:
-        options: ``folder``, ``array``, ``labels``, ``size``, ``channels`` and
-            ``protocol`` are read.
+        options: ``folder``, ``array``, ``labels``, ``size``, ``channels``, ``range``
+            and ``protocol`` are read.
         shape: Height, width and channels that a recipe of the user's choice asks for.
     """
     side, channels = (shape[0], shape[2]) if shape else (None, None)
@@ -228,6 +228,7 @@ def own_images(
                 channels=options.channels or channels,
                 labels=options.labels == "folder",
                 split=options.protocol == "holdout",
+                shown=options.range,
                 progress=progress,
             )
     for name in ("size", "channels"):
@@ -818,7 +819,7 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
     if options.images is None:
         unused += ("merge", "names")
         require(
-            options.ignore == DataOptions().ignore,
+            options.ignore is None,
             "data.ignore is for data.images",
             ignore=options.ignore,
         )
@@ -840,6 +841,7 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
                 scale=scale,
                 split=options.protocol == "holdout",
                 names=options.names,
+                shown=options.range,
                 bgr="bgr" in options.repeat_mistakes,
                 progress=progress,
             )

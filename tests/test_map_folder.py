@@ -100,6 +100,8 @@ class Free:
     available = 4 * 1000
     """Bytes: a quarter of it holds the first picture and not the second."""
 
+    total = 10**9
+
 
 def test_values_become_classes(folders):
     table = np.full(256, IGNORE, np.uint8)
