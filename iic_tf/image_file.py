@@ -68,7 +68,7 @@ class Header:
         side: Shorter side in pixels.
         grey: Whether it has no colours.
         deep: Whether it has more than 8 bits.
-        more_bands: How many bands a TIFF has that has some beside grey or three colours;
+        more_bands: How many bands a TIFF has, if some are beside grey or three colours;
             else 0.
         several: Whether it holds several pictures, of which the first is read.
     """
@@ -135,13 +135,16 @@ def inspect(path: Path) -> Header | str:
                     ),
                     several=several,
                 )
+        if _is_deep_png(start):
+            sides = struct.unpack(">II", start[16:24])
+            return Header(min(sides), grey=start[25] in (0, 4), deep=True)
         with _pillow(path) as picture:
             # more pictures in a TIFF may be smaller copies, in a JPEG previews
             moves = picture.format in ("GIF", "PNG", "WEBP")
             return Header(
                 min(picture.size),
                 grey=picture.mode in GREY_MODES,
-                deep=picture.mode in DEEP_MODES or _is_deep_png(start),
+                deep=picture.mode in DEEP_MODES,
                 several=several or (moves and getattr(picture, "is_animated", False)),
             )
     except Exception as error:  # damage surfaces as any of a dozen kinds

@@ -129,7 +129,7 @@ def describe_images(
     if bands:
         four = "; --data.channels 4 reads all four" * (of_maps and set(bands) == {4})
         told.append(
-            f"Bands: of {_images(len(bands))} in TIFF the bands after grey, or after red, "
+            f"Bands: of {_images(len(bands))} in TIFF those after grey, or after red, "
             f"green and blue, are left out, not taken for opacity{four}"
         )
     several = sum(header.several for header in headers)
