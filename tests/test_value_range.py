@@ -84,7 +84,7 @@ def test_images_large_and_small_count_alike():
 def test_values_become_bytes(kind):
     values = np.array([0, 100, 201, 300, 400], kind).reshape(1, 5, 1)
     found, missing = to_bytes(values, (100.0, 300.0))
-    assert found.dtype == np.uint8 and found.ravel().tolist() == [0, 0, 128, 255, 255]
+    assert found.dtype == np.uint8 and found.ravel().tolist() == [0, 0, 129, 255, 255]
     assert missing == 0
 
 
