@@ -231,7 +231,7 @@ def own_images(
                 shown=options.range,
                 progress=progress,
             )
-    for name in ("size", "channels"):
+    for name in ("size", "channels", "range"):
         value = getattr(options, name)
         require(
             value is None,
@@ -817,7 +817,7 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
     of_coco = ("classes", "curated", "repeat_mistakes")
     unused: tuple[str, ...] = () if name.startswith("coco_stuff") else of_coco
     if options.images is None:
-        unused += ("merge", "names")
+        unused += ("merge", "names", "range")
         require(
             options.ignore is None,
             "data.ignore is for data.images",

@@ -176,12 +176,13 @@ def _suit(
         shown: Values that are black and white in images of more than 8 bits.
     """
     chosen = options.data
-    own = {"size": shape[1], "channels": shape[3]} if chosen.folder else {}
+    own = {}
+    if chosen.folder:  # what the run is applied to later is brought to the same
+        own = {"size": shape[1], "channels": shape[3], "range": chosen.range or shown}
     few = recipe.batch and shape[0] >= 4 * recipe.batch
     filled = dataclasses.replace(
         chosen,
         recipe=name,
-        range=chosen.range or shown,
         batch=chosen.batch or (recipe.batch if few else chosen.batch_for(shape[0])),
         neighbours=(
             recipe.neighbours if chosen.neighbours is None else chosen.neighbours
@@ -250,7 +251,7 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
 
 
 def _suit_maps(
-    options: Options, name: str, recipe: Any, *, channels: int, shown: Any
+    options: Options, name: str, recipe: Any, channels: int, *, shown: Any = None
 ) -> Options:
     """Fills in what the user left to the recipe and to the pictures."""
     chosen = options.data
@@ -317,7 +318,7 @@ def _load_maps(
         splits={"": dataclasses.replace(trained, unreadable=source.unreadable)},
         left_out=(),
     )
-    options = _suit_maps(options, name, recipe, channels=channels, shown=source.shown)
+    options = _suit_maps(options, name, recipe, channels, shown=source.shown)
     return options, recipe, source, task
 
 

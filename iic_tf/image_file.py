@@ -295,7 +295,7 @@ def read_values(path: Path) -> _Values | None:
         import imagecodecs
 
         size = struct.unpack(">II", start[16:24])
-        with _room_for(size, 4 * BYTES_PER_PIXEL):
+        with _room_for(size, 4 * BYTES_PER_PIXEL), _as_damage("PNG"):
             values = imagecodecs.png_decode(path.read_bytes())
         values = values.reshape(*values.shape[:2], -1)
         opacity = None
@@ -310,7 +310,8 @@ def read_values(path: Path) -> _Values | None:
         if page.imagedepth > 1 or page.dtype.kind == "c":
             raise ValueError("it is a volume, or of complex numbers")
         size = (page.imagewidth, page.imagelength)
-        with _room_for(size, BYTES_PER_PIXEL * page.samplesperpixel):
+        room = _room_for(size, BYTES_PER_PIXEL * page.samplesperpixel)
+        with room, _as_damage("TIFF"):
             values = page.asarray()
         values = np.moveaxis(values, 0, -1) if page.axes[0] == "S" else values
         values = values.reshape(*values.shape[:2], -1)
@@ -320,6 +321,19 @@ def read_values(path: Path) -> _Values | None:
             turn=turn.value if turn else 1,
             inverted=page.photometric == 0,
         )
+
+
+@contextmanager
+def _as_damage(kind: str) -> Iterator[None]:
+    """Names the kind of file in the error of a library that does not.
+
+    Raises:
+        ValueError: For whatever is raised within.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(f"a damaged {kind} file ({first_line(error)})") from error
 
 
 def _is_deep_png(start: bytes) -> bool:

@@ -365,3 +365,14 @@ def test_images_too_large_for_any_use_are_refused_before_they_are_decoded(
 def test_why_a_file_cannot_be_read():
     assert reason(Image.UnidentifiedImageError("x")) == "not an image"
     assert reason(ValueError("one\ntwo")) == "one"
+
+
+def test_deep_files_that_are_cut_short_are_called_damaged(tmp_path):
+    values = np.random.default_rng(0).integers(0, 4096, (20, 20, 3), dtype=np.uint16)
+    (tmp_path / "x.png").write_bytes(deep_png(values)[:-40])
+    tifffile.imwrite(tmp_path / "y.tif", values, photometric="rgb")
+    whole = (tmp_path / "y.tif").read_bytes()
+    (tmp_path / "y.tif").write_bytes(whole[:-40])
+    for name, kind in (("x.png", "PNG"), ("y.tif", "TIFF")):
+        with pytest.raises(ValueError, match=f"a damaged {kind} file"):
+            decode(tmp_path / name, side=8, channels=3)
