@@ -215,8 +215,8 @@ def own_images(
     """The user's own images, or None if there are none.
 
     Args:
-        options: ``folder``, ``array``, ``labels``, ``size``, ``channels`` and
-            ``protocol`` are read.
+        options: ``folder``, ``array``, ``labels``, ``size``, ``channels``, ``range``
+            and ``protocol`` are read.
         shape: Height, width and channels that a recipe of the user's choice asks for.
     """
     side, channels = (shape[0], shape[2]) if shape else (None, None)
@@ -228,9 +228,10 @@ def own_images(
                 channels=options.channels or channels,
                 labels=options.labels == "folder",
                 split=options.protocol == "holdout",
+                shown=options.range,
                 progress=progress,
             )
-    for name in ("size", "channels"):
+    for name in ("size", "channels", "range"):
         value = getattr(options, name)
         require(
             value is None,
@@ -815,9 +816,9 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
     of_coco = ("classes", "curated", "repeat_mistakes")
     unused: tuple[str, ...] = () if name.startswith("coco_stuff") else of_coco
     if options.images is None:
-        unused += ("merge", "names")
+        unused += ("merge", "names", "range")
         require(
-            options.ignore == DataOptions().ignore,
+            options.ignore is None,
             "data.ignore is for data.images",
             ignore=options.ignore,
         )
@@ -839,6 +840,7 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
                 scale=scale,
                 split=options.protocol == "holdout",
                 names=options.names,
+                shown=options.range,
                 bgr="bgr" in options.repeat_mistakes,
                 progress=progress,
             )

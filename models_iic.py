@@ -163,7 +163,9 @@ OWN_TIME_LIMIT, OWN_IMAGES = 10.0, 10_000
 """Minutes that a run on so many images of one's own should take, if nothing is said."""
 
 
-def _suit(options: Options, name: str, recipe: Any, *, shape: Any) -> Options:
+def _suit(
+    options: Options, name: str, recipe: Any, *, shape: Any, shown: Any = None
+) -> Options:
     """Fills in what the user left to the recipe and to the images.
 
     Args:
@@ -171,9 +173,12 @@ def _suit(options: Options, name: str, recipe: Any, *, shape: Any) -> Options:
         name: Name of the recipe.
         recipe: See ``data.Recipe``.
         shape: Number, height, width and channels of the training images.
+        shown: Values that are black and white in images of more than 8 bits.
     """
     chosen = options.data
-    own = {"size": shape[1], "channels": shape[3]} if chosen.folder else {}
+    own = {}
+    if chosen.folder:  # what the run is applied to later is brought to the same
+        own = {"size": shape[1], "channels": shape[3], "range": chosen.range or shown}
     few = recipe.batch and shape[0] >= 4 * recipe.batch
     filled = dataclasses.replace(
         chosen,
@@ -190,6 +195,14 @@ def _suit(options: Options, name: str, recipe: Any, *, shape: Any) -> Options:
     start = recipe.start if options.train.start is None else options.train.start
     train = dataclasses.replace(options.train, start=start)
     return dataclasses.replace(options, data=filled, train=train, time_limit=limit)
+
+
+def _advise(source: Any) -> None:
+    """Prints what there is to say of the images, below where they were read."""
+    from iic_tf.console import console
+
+    for line in (source.advice or "").splitlines():
+        console.print(f"          {line}")
 
 
 def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, Any]:
@@ -219,10 +232,9 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
     )
     number = f"{len(protocol.train.images):,}"
     console.print(f"Images:   {number}{' for training' * train}, from {source.origin}")
-    if source.advice:
-        console.print(f"          {source.advice}")
+    _advise(source)
     shape = protocol.train.images.shape
-    options = _suit(options, name, recipe, shape=shape)
+    options = _suit(options, name, recipe, shape=shape, shown=source.shown)
     task = ClusterTask(
         protocol,
         views,
@@ -238,7 +250,9 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
     return options, recipe, dataclasses.replace(source, splits={}), task
 
 
-def _suit_maps(options: Options, name: str, recipe: Any, channels: int) -> Options:
+def _suit_maps(
+    options: Options, name: str, recipe: Any, channels: int, *, shown: Any = None
+) -> Options:
     """Fills in what the user left to the recipe and to the pictures."""
     chosen = options.data
     filled = dataclasses.replace(
@@ -246,6 +260,7 @@ def _suit_maps(options: Options, name: str, recipe: Any, channels: int) -> Optio
         recipe=name,
         # pictures that the run is applied to later are brought to as many
         channels=chosen.channels or channels,
+        range=chosen.range or shown,
         batch=chosen.batch or recipe.batch,
         scale=recipe.scale if chosen.scale is None else chosen.scale,
         neighbours=(
@@ -287,8 +302,7 @@ def _load_maps(
     views = dataclasses.replace(views, sparse=options.segment.sparse)
     number = f"{len(trained.images):,}"
     console.print(f"Pictures: {number}{' for training' * train}, from {source.origin}")
-    if source.advice:
-        console.print(f"          {source.advice}")
+    _advise(source)
     task = MapTask(
         trained,
         evaluated,
@@ -300,9 +314,12 @@ def _load_maps(
         scenes=recipe.scenes,
     )
     source = dataclasses.replace(
-        source, splits={"": dataclasses.replace(trained, unreadable=source.unreadable)}
+        source,
+        splits={"": dataclasses.replace(trained, unreadable=source.unreadable)},
+        left_out=(),
     )
-    return _suit_maps(options, name, recipe, channels), recipe, source, task
+    options = _suit_maps(options, name, recipe, channels, shown=source.shown)
+    return options, recipe, source, task
 
 
 def run(options: Options) -> int:
@@ -518,6 +535,8 @@ def _instead(words: Sequence[str], facts: dict[str, Any]) -> list[str]:
     instead = [*(f"{place}=null" for place in places), "protocol=all"]
     if "--data.images" in named:
         return [f"--data.{word}" for word in instead]
+    if "--data.folder" not in named:
+        instead.append("range=null")
     _, height, width, channels = facts["data_shape"]
     known = "--data.folder" in named  # to be brought to the size that was trained on
     instead.append(f"size={min(height, width) if known else 'null'}")

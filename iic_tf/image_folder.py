@@ -4,29 +4,22 @@ Files are told by their content, not by their name; what cannot be read is skipp
 named. The images stay in memory where they fit, otherwise in a file that is mapped.
 """
 
-import io
 import os
-import struct
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import psutil
-from PIL import Image, ImageOps
 
-from iic_tf.options import first_line, require
-
-# Pictures of a survey are larger than what Pillow takes for an attack.
-Image.MAX_IMAGE_PIXELS = None
-
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
-
-GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16B", "I;16L")
+from iic_tf.file_tree import find_files, is_run
+from iic_tf.image_file import Header, Notes, decode, find_range, inspect, reason
+from iic_tf.options import require
+from iic_tf.value_range import SAMPLED_FILES, Range, describe
 
 LARGEST_SIDE = 64
 """Images are made no larger than this unless asked: a step's time grows by side²."""
@@ -47,14 +40,19 @@ class ImageFolder:
         images: uint8, shape ``(n, side, side, channels)``; an ``np.memmap`` if they did
             not fit into memory.
         paths: Path of each image relative to the folder, with "/".
-        unreadable: Path and reason of each file that was skipped.
+        unreadable: Path and reason of each file, or folder, that was skipped.
         kept: Where the images are kept and how much they take, in words.
+        shown: Values that are black and white in images of more than 8 bits, if there
+            are any.
+        told: What there is to say, one sentence each.
     """
 
     images: np.ndarray
     paths: list[str]
     unreadable: list[tuple[str, str]]
     kept: str
+    shown: Range | None = None
+    told: list[str] = field(default_factory=list)
 
 
 def on_all_cores(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
@@ -63,148 +61,96 @@ def on_all_cores(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
         yield from pool.map(work, items)
 
 
-def find_files(folder: Path) -> list[Path]:
-    """All files below a folder that are not hidden, in a fixed order."""
-    found = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(place, name) for name in names if not name.startswith(".")]
-    return sorted(found)
-
-
-@dataclass(frozen=True)
-class Header:
-    """Shorter side in pixels of an image, and whether it is grey."""
-
-    side: int
-    grey: bool
-
-
-def inspect(path: Path) -> Header | str:
-    """Shorter side and kind of an image, or why it is none."""
-    try:
-        with Image.open(path, formats=FORMATS) as picture:
-            return Header(min(picture.size), picture.mode in GREY_MODES)
-    except Exception as error:  # damage surfaces as any of a dozen kinds
-        return reason(error)
-
-
-def reason(error: Exception) -> str:
-    """Why a file cannot be read, in words."""
-    if isinstance(error, Image.UnidentifiedImageError):
-        return "not an image"
-    return first_line(error)
-
-
-def decode(path: Path, *, side: int, channels: int) -> np.ndarray:
-    """Reads an image, turned upright, and fits its middle into a square.
+def require_images(folder: Path, option: str) -> None:
+    """Raises UserError unless a folder is one, and not that of a run.
 
     Args:
-        path: File of one of ``FORMATS``; of an animation the first picture is read.
-        side: Side of the square in pixels.
-        channels: 1 for grey, 3 for colour.
+        folder: Of the user's.
+        option: Name of the option that says it.
+    """
+    require(folder.is_dir(), f"{option} must be a folder", folder=str(folder))
+    require(
+        not is_run(folder),
+        f"{option} must be a folder of images, not that of a run",
+        folder=str(folder),
+    )
+
+
+def choose_range(headers: dict[Path, Header]) -> Range | None:
+    """The values shown as black and white of the images of more than 8 bits.
+
+    Args:
+        headers: Of all images of a folder.
 
     Returns:
-        uint8, shape ``(side, side, channels)``.
-
-    Raises:
-        Exception: Whatever Pillow raises for a damaged file.
+        None if there are no such images.
     """
-    picture = open_upright(path, channels=channels, at_least=2 * side)
-    picture = ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR)
-    return np.asarray(picture, np.uint8).reshape(side, side, channels)
+    deep = [path for path, header in headers.items() if header.deep]
+    if not deep:
+        return None
+    places = np.linspace(0, len(deep) - 1, min(len(deep), SAMPLED_FILES)).astype(int)
+    return find_range([deep[i] for i in places], on_all_cores)
 
 
-PHOTOMETRIC, SAMPLES, EXTRA_SAMPLES = 262, 277, 338
-"""Tags of a TIFF file."""
-
-
-def _with_alpha(data: bytes) -> bytes | bytearray:
-    """A file whose fourth band Pillow reads, whatever a TIFF says that it is.
-
-    Most files of four bands do not say, or call them all grey; then Pillow leaves the
-    fourth one out, or reads none. One that is called associated alpha it divides the
-    others by. Read as unassociated alpha all four are as they are.
+def describe_images(
+    headers: Collection[Header],
+    notes: Notes,
+    *,
+    shown: Range | None,
+    linked: int,
+    unreadable: Sequence[tuple[str, str]],
+    of_maps: bool = False,
+) -> list[str]:
+    """What there is to say of images that were read, one sentence each.
 
     Args:
-        data: Of a file of any kind; all but TIFFs of four bands stay as they are.
+        headers: Of all images.
+        notes: What was met in reading them.
+        shown: Values of images of more than 8 bits that are black and white.
+        linked: Number of links that were followed.
+        unreadable: Path and reason of what was left out.
+        of_maps: Whether their pixels are grouped.
     """
-    order = {b"II": "<", b"MM": ">"}.get(data[:2])
-    if order is None:
-        return data
-    try:
-        return _declare_alpha(data, order)
-    except struct.error:  # a part is missing, which reading it will tell
-        return data
+    told = []
+    deep = sum(header.deep for header in headers)
+    if deep and shown is not None:
+        line = (
+            f"Range: {_images(deep)} of more than 8 bits, shown from black to white "
+            f"over the values {describe(shown)} (data.range)"
+        )
+        if notes.without_value:
+            line += (
+                f"; {sum(notes.without_value):,} pixels of "
+                f"{_images(len(notes.without_value))} have no value (not a number, "
+                "infinite or far below) and are black"
+            )
+        told.append(line)
+    bands = [header.more_bands for header in headers if header.more_bands]
+    if bands:
+        four = "; --data.channels 4 reads all four" * (of_maps and set(bands) == {4})
+        told.append(
+            f"Bands: of {_images(len(bands))} in TIFF those after grey, or after red, "
+            f"green and blue, are left out, not taken for opacity{four}"
+        )
+    several = sum(header.several for header in headers)
+    if several:
+        told.append(f"First: of {_images(several)} with several pages or frames")
+    black = len(notes.on_black)
+    if black:
+        told.append(f"Ground: black behind {_images(black)} too light to see on white")
+    blank = sorted(path.name for path in notes.of_one_tone)
+    if blank:
+        some = ", ".join(blank[:3]) + ", …" * (len(blank) > 3)
+        told.append(f"Blank: {_images(len(blank))} of a single colour ({some})")
+    if linked:
+        told.append(f"Links: {linked:,} followed")
+    if unreadable:
+        told.append(f"Skipped: {describe_unreadable(unreadable)}")
+    return told
 
 
-def _declare_alpha(data: bytes, order: str) -> bytes | bytearray:
-    """See ``_with_alpha``; ``order`` is that of the bytes.
-
-    Raises:
-        struct.error: If a part is missing.
-    """
-
-    def read(form: str, place: int) -> int:
-        return struct.unpack_from(order + form, data, place)[0]
-
-    large = read("H", 2) == 43  # BigTIFF
-    form = "Q" if large else "I"
-    # where the directory is told, its first entry, an entry's bytes, its value in them
-    head, first, size, at = (8, 8, 20, 12) if large else (4, 2, 12, 8)
-    directory = read(form, head)
-    number = read("Q" if large else "H", directory)
-    places, values = {}, {SAMPLES: 1}
-    for i in range(number):
-        place = directory + first + i * size
-        tag, kind = read("H", place), read("H", place + 2)
-        places[tag] = place
-        values[tag] = read("I" if kind == 4 else "H", place + at)
-    if values[SAMPLES] != 4 or values.get(PHOTOMETRIC) not in (1, 2):
-        return data
-    changed = bytearray(data)
-    for tag in (PHOTOMETRIC, EXTRA_SAMPLES):
-        if tag in places:  # without extra samples Pillow takes the last for alpha
-            entry = struct.pack(f"{order}HH{form}H", tag, 3, 1, 2)
-            changed[places[tag] : places[tag] + size] = entry.ljust(size, b"\0")
-    return changed
-
-
-def open_upright(
-    path: Path, *, channels: int, at_least: int | None = None
-) -> Image.Image:
-    """Opens an image, turned upright, in grey, colour or four bands.
-
-    Args:
-        path: File of one of ``FORMATS``; of an animation the first picture is read.
-        channels: 1 for grey, 3 for colour, 4 for the bands of a file that has four.
-        at_least: Sides in pixels that JPEGs must have; larger ones may come at a
-            fraction of their size, which is several times faster.
-
-    Raises:
-        Exception: Whatever Pillow raises for a damaged file.
-    """
-    named = path if channels < 4 else io.BytesIO(_with_alpha(path.read_bytes()))
-    with Image.open(named, formats=FORMATS) as file:
-        if at_least is not None:
-            file.draft("RGB" if channels == 3 else "L", (at_least, at_least))
-        picture: Image.Image = ImageOps.exif_transpose(file)
-    if channels == 4:
-        if len(picture.getbands()) != 4:
-            raise ValueError(f"it must have four bands, this one is {picture.mode}")
-        # a fourth band called alpha would be multiplied with the others in resizing
-        return Image.merge("CMYK", picture.split())
-    if picture.mode in ("I", "F", "I;16", "I;16B", "I;16L"):
-        values = np.asarray(picture, np.float32)
-        low, high = float(values.min()), float(values.max())
-        scaled = (values - low) * (255.0 / max(high - low, 1e-6))
-        picture = Image.fromarray(scaled.round().astype(np.uint8))
-    elif picture.mode in ("P", "LA", "La", "RGBA", "RGBa", "PA"):
-        # what is transparent becomes white
-        clear = picture.convert("RGBA")
-        picture = Image.new("RGBA", clear.size, "white")
-        picture.alpha_composite(clear)
-    return picture.convert("RGB" if channels == 3 else "L")
+def _images(number: int) -> str:
+    return "1 image" if number == 1 else f"{number:,} images"
 
 
 def choose_side(sides: Iterable[int]) -> int:
@@ -242,28 +188,31 @@ def read_folder(
     *,
     side: int | None = None,
     channels: int | None = None,
+    shown: Range | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> ImageFolder:
     """Reads all images below a folder.
 
     Args:
-        folder: Any tree of folders and files.
+        folder: Any tree of folders and files, see ``find_files``.
         side: Side that images are brought to in pixels; suits them if None.
         channels: 1 or 3; 1 if None and all images are grey.
+        shown: Values that are black and white in images of more than 8 bits; suits them
+            if None.
         progress: Called now and then with the files done and their number.
 
     Raises:
         UserError: If there is no image, or no room.
     """
-    require(folder.is_dir(), "data.folder must be a folder", folder=str(folder))
-    files = find_files(folder)
-    unreadable: list[tuple[str, str]] = []
+    require_images(folder, "data.folder")
+    tree = find_files(folder)
+    unreadable = list(tree.left_out)
     headers: dict[Path, Header] = {}
 
     def name(path: Path) -> str:
         return path.relative_to(folder).as_posix()
 
-    for path, header in zip(files, on_all_cores(inspect, files), strict=True):
+    for path, header in zip(tree.files, on_all_cores(inspect, tree.files), strict=True):
         if isinstance(header, str):
             unreadable.append((name(path), header))
         else:
@@ -272,18 +221,21 @@ def read_folder(
         bool(headers),
         "data.folder must hold images (JPEG, PNG, BMP, GIF, TIFF or WebP)",
         folder=str(folder),
-        files=len(files),
+        files=len(tree.files),
     )
     if side is None:
         side = choose_side(header.side for header in headers.values())
     if channels is None:
         channels = 1 if all(header.grey for header in headers.values()) else 3
+    if shown is None:
+        shown = choose_range(headers)
 
     images, kept = _room(len(headers), side, channels)
+    notes = Notes()
 
     def read(path: Path) -> np.ndarray | str:
         try:
-            return decode(path, side=side, channels=channels)
+            return decode(path, side=side, channels=channels, shown=shown, notes=notes)
         except Exception as error:
             return reason(error)
 
@@ -299,9 +251,19 @@ def read_folder(
         if i % 100 == 99 or i == len(headers) - 1:
             progress(i + 1, len(headers))
     require(
-        bool(paths), "data.folder must hold images that can be read", files=len(files)
+        bool(paths),
+        "data.folder must hold images that can be read"
+        + (f" ({unreadable[-1][0]}: {unreadable[-1][1]})" if unreadable else ""),
+        files=len(tree.files),
     )
-    return ImageFolder(images[: len(paths)], paths, sorted(unreadable), kept)
+    told = describe_images(
+        headers.values(), notes, shown=shown, linked=tree.linked, unreadable=unreadable
+    )
+    if not any(header.deep for header in headers.values()):
+        shown = None
+    return ImageFolder(
+        images[: len(paths)], paths, sorted(unreadable), kept, shown, told
+    )
 
 
 def fits_in_memory(number_of_bytes: int) -> bool:
@@ -313,7 +275,8 @@ def folder_labels(paths: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     """Classes from the names of the folders that images lie in.
 
     Args:
-        paths: Relative paths with "/".
+        paths: Relative paths with "/". The topmost folder is the class, as in Keras and
+            torchvision.
 
     Returns:
         Class of each image, int64, shape ``(n,)``, and the names of the classes in
@@ -322,21 +285,29 @@ def folder_labels(paths: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     Raises:
         UserError: If an image lies in no sub-folder.
     """
-    parents = [path.rsplit("/", 2)[-2] if "/" in path else "" for path in paths]
-    loose = parents.count("")
+    tops = [path.split("/", 1)[0] if "/" in path else "" for path in paths]
+    loose = tops.count("")
     require(
         not loose,
         "data.labels folder needs every image in a sub-folder named as its class",
         images_in_no_folder=loose,
     )
-    names, labels = np.unique(parents, return_inverse=True)
+    names, labels = np.unique(tops, return_inverse=True)
     return labels.astype(np.int64), tuple(str(name) for name in names)
 
 
 def describe_unreadable(unreadable: Sequence[tuple[str, str]]) -> str:
-    """How many files were skipped and why, in words: "3 files (not an image: 2, …)"."""
+    """How many files were skipped and why, in words: "3 files (not an image: 2, …)".
+
+    Args:
+        unreadable: Path, of a folder with "/" at its end, and reason.
+    """
     # what is in brackets differs from file to file
     reasons = Counter(reason.split(" (")[0] for _, reason in unreadable)
-    listed = ", ".join(f"{reason}: {n}" for reason, n in reasons.most_common(3))
-    files = "1 file" if len(unreadable) == 1 else f"{len(unreadable):,} files"
-    return f"{files} ({listed}{', …' if len(reasons) > 3 else ''})"
+    listed = ", ".join(f"{reason}: {n}" for reason, n in reasons.most_common(5))
+    folders = sum(path.endswith("/") for path, _ in unreadable)
+    counted = [(len(unreadable) - folders, "file"), (folders, "folder")]
+    words = " and ".join(
+        f"{number:,} {kind}{'s' * (number != 1)}" for number, kind in counted if number
+    )
+    return f"{words} ({listed}{', …' if len(reasons) > 5 else ''})"

@@ -15,15 +15,18 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from iic_tf.image_folder import (
+from iic_tf.file_tree import find_files
+from iic_tf.image_file import (
     FORMATS,
-    find_files,
-    fits_in_memory,
-    on_all_cores,
+    Notes,
+    check_size,
+    note_tone,
     open_upright,
     reason,
 )
+from iic_tf.image_folder import fits_in_memory, on_all_cores, require_images
 from iic_tf.options import require
+from iic_tf.value_range import Range
 
 IGNORE = 255
 """Label of a pixel that counts nowhere."""
@@ -75,17 +78,23 @@ class MapSource:
         origin: Where they were read, for the reader of the console.
         advice: What else there is to say.
         class_names: Names of the classes, where they have any.
+        shown: Values that are black and white in images of more than 8 bits, if there
+            are any.
+        left_out: Name and reason of each file or folder that is no picture.
     """
 
     splits: dict[str, Pictures]
     origin: str
     advice: str | None = None
     class_names: tuple[str, ...] | None = None
+    shown: Range | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @property
     def unreadable(self) -> tuple[tuple[str, str], ...]:
-        """Name and reason of each picture that was skipped."""
-        return tuple(chain(*(part.unreadable for part in self.splits.values())))
+        """Name and reason of each picture, or file, that was skipped."""
+        skipped = (part.unreadable for part in self.splits.values())
+        return tuple(chain(self.left_out, *skipped))
 
 
 def all_of(parts: Sequence[Pictures]) -> Pictures:
@@ -145,19 +154,30 @@ class _Shelf:
         return found, f"in a file in {tempfile.gettempdir()}"
 
 
-def decode_picture(path: Path, *, channels: int = 3, bgr: bool = False) -> np.ndarray:
+def decode_picture(
+    path: Path,
+    *,
+    channels: int = 3,
+    bgr: bool = False,
+    shown: Range | None = None,
+    notes: Notes | None = None,
+) -> np.ndarray:
     """Reads a picture, turned upright.
 
     Args:
         path: Image file.
         channels: 1 for grey, 3 for colour, 4 with infrared.
         bgr: Whether red and blue change places.
+        shown: See ``open_upright``.
+        notes: Takes what there is to tell.
 
     Returns:
         uint8, shape ``(height, width, channels)``.
     """
-    picture = np.array(open_upright(path, channels=channels), np.uint8)
+    opened = open_upright(path, channels=channels, shown=shown, notes=notes)
+    picture = np.array(opened, np.uint8)
     picture = picture.reshape(*picture.shape[:2], channels)
+    note_tone(picture, path, notes)
     return picture[..., [2, 1, 0, 3][:channels]] if bgr and channels > 1 else picture
 
 
@@ -171,14 +191,35 @@ def decode_labels(path: Path) -> np.ndarray:
         uint8, shape ``(height, width)``.
 
     Raises:
-        ValueError: If it is an image of colours or of more than 256 classes.
+        ValueError: If it is an image of colours or of more than 256 classes, or of a
+            kind that does not keep values as they are.
     """
     with Image.open(path, formats=FORMATS) as file:
+        if file.format == "JPEG":
+            raise ValueError("a label map must not be a JPEG, which changes values")
         if file.mode not in ("L", "P", "1"):
             raise ValueError(
                 f"a label map must be a grey or palette image, this one is {file.mode}"
             )
+        check_size(file.size)
         return np.array(file, np.uint8)
+
+
+def are_binary(paths: Sequence[Path]) -> bool:
+    """Whether label maps hold 0 and 255 and no other value.
+
+    Args:
+        paths: Files of label maps; those that cannot be read do not count.
+    """
+    found: set[int] = set()
+    for path in paths:
+        try:
+            found |= set(np.unique(decode_labels(path)).tolist())
+        except Exception:  # reading it for its labels will say why
+            continue
+        if not found <= {0, 255}:
+            return False
+    return found == {0, 255}
 
 
 def _scaled(side: int, scale: float) -> int:
@@ -308,32 +349,72 @@ def read_pictures(
     )
 
 
+@dataclass(frozen=True)
+class Found:
+    """The pictures below a folder.
+
+    Attributes:
+        items: The pictures.
+        left_out: Name and reason of each file or folder that is none.
+        linked: How many symbolic links were followed.
+        unmatched: Files of label maps that belong to no picture.
+    """
+
+    items: list[Item]
+    left_out: tuple[tuple[str, str], ...]
+    linked: int
+    unmatched: tuple[Path, ...] = ()
+
+
 def find_items(images: Path, masks: Path | None) -> list[Item]:
+    """The pictures below a folder, see ``find_pictures``."""
+    return find_pictures(images, masks).items
+
+
+def find_pictures(images: Path, masks: Path | None) -> Found:
     """The pictures below a folder, with the label maps of the same names.
 
     Args:
         images: Folder of pictures, with or without sub-folders.
         masks: Folder of label maps, laid out alike; only the ending may differ, and not
-            every picture needs one.
+            every picture needs one. It may be, or lie in, ``images``: label maps are
+            no pictures.
 
     Raises:
-        UserError: If a folder is none or has no file, or no picture has a label map.
+        UserError: If a folder is none or has no file, or no picture has a label map, or
+            it cannot be told which of two files is the label map.
     """
-    require(images.is_dir(), "data.images must be a folder", images=str(images))
-    files = find_files(images)
+    require_images(images, "data.images")
+    tree = find_files(images)
+    files = tree.files
+    maps: dict[str, Path] = {}
+    of_masks: list[Path] = []
+    if masks is not None:
+        require(masks.is_dir(), "data.masks must be a folder", masks=str(masks))
+        maps = _find_maps(masks, beside=masks.resolve() == images.resolve())
+        if images.resolve().is_relative_to(masks.resolve()):
+            stems = (os.path.splitext(path.relative_to(images))[0] for path in files)
+            mapped = [maps.get(Path(stem).as_posix()) for stem in stems]
+            no_pictures = {
+                label_map.resolve()
+                for path, label_map in zip(files, mapped, strict=True)
+                if label_map is not None and label_map.resolve() != path.resolve()
+            }
+        else:
+            no_pictures = {path.resolve() for path in find_files(masks).files}
+        of_masks = [path for path in files if path.resolve() in no_pictures]
+        files = [path for path in files if path.resolve() not in no_pictures]
     require(bool(files), "data.images must hold pictures", images=str(images))
     names = [path.relative_to(images).as_posix() for path in files]
+    left_out = tuple(tree.left_out)
     if masks is None:
-        return [Item(*pair) for pair in zip(names, files, strict=True)]
-    require(masks.is_dir(), "data.masks must be a folder", masks=str(masks))
-    known = Image.registered_extensions()
-    by_stem = {
-        os.path.splitext(path.relative_to(masks).as_posix())[0]: path
-        for path in find_files(masks)
-        if known.get(path.suffix.lower()) in FORMATS
-    }
+        items = [Item(*pair) for pair in zip(names, files, strict=True)]
+        return Found(items, left_out, tree.linked)
+    left_out += tuple(
+        (path.relative_to(images).as_posix(), "in data.masks") for path in of_masks
+    )
     items = [
-        Item(name, path, by_stem.get(os.path.splitext(name)[0]))
+        Item(name, path, maps.get(os.path.splitext(name)[0]))
         for name, path in zip(names, files, strict=True)
     ]
     require(
@@ -342,4 +423,47 @@ def find_items(images: Path, masks: Path | None) -> list[Item]:
         masks=str(masks),
         pictures=len(files),
     )
-    return items
+    used = {item.labels for item in items}
+    unmatched = tuple(path for path in maps.values() if path not in used)
+    return Found(items, left_out, tree.linked, unmatched)
+
+
+def _find_maps(masks: Path, *, beside: bool) -> dict[str, Path]:
+    """Label maps by their path in a folder without the ending.
+
+    Args:
+        masks: The folder.
+        beside: Whether each lies beside its picture.
+
+    Raises:
+        UserError: If it cannot be told which of several files is the label map.
+    """
+    known = Image.registered_extensions()
+    by_stem: dict[str, list[Path]] = {}
+    for path in find_files(masks).files:
+        if known.get(path.suffix.lower()) in FORMATS:
+            stem = os.path.splitext(path.relative_to(masks).as_posix())[0]
+            by_stem.setdefault(stem, []).append(path)
+    maps = {}
+    for stem, paths in by_stem.items():
+        if len(paths) > 1:
+            possible = [path for path in paths if _may_be_map(path)]
+            require(
+                len(possible) == 1,
+                "data.masks must hold one label map for each name, grey or of a "
+                f"palette and not JPEG; {'these' if possible else 'none'} of the files "
+                f"named {stem} can be it",
+                files=[path.name for path in possible or paths],
+            )
+            maps[stem] = possible[0]
+        elif not beside:
+            maps[stem] = paths[0]
+    return maps
+
+
+def _may_be_map(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            return file.format != "JPEG" and file.mode in ("L", "P", "1")
+    except Exception:  # damage surfaces as any of a dozen kinds
+        return False

@@ -139,8 +139,9 @@ class DataOptions:
     """Folder of the label maps of data.images, grey or palette images of the same
     names, which only score, unless segment.masked."""
 
-    ignore: int = 255
-    """Value of data.masks where a pixel has no class."""
+    ignore: int | None = None
+    """Value of data.masks where a pixel has no class; if not given 255, but where masks
+    hold nothing but 0 and 255 these are two classes."""
 
     merge: list[int] | None = None
     """Class of each value of data.masks, as in [0, 1, 1, 255] where 1 and 2 are one
@@ -176,6 +177,10 @@ class DataOptions:
     """Channels that the images of data.folder and data.images are brought to: 1 for
     grey, 3 for colour; if not given 1 where all of them are grey. For data.images also
     4, the bands of files that have so many: red, green, blue and infrared."""
+
+    range: tuple[float, float] | None = None
+    """Values that are shown as black and as white in images of more than 8 bits, as in
+    [0, 4095]; if not given those that suit all images of the folder."""
 
     protocol: Literal["all", "holdout"] = "all"
     """all: train and evaluate on all images (train + test, as published); holdout:
@@ -233,7 +238,7 @@ class DataOptions:
             merge=self.merge,
         )
         require(
-            0 <= self.ignore <= 255,
+            self.ignore is None or 0 <= self.ignore <= 255,
             "data.ignore must lie between 0 and 255",
             ignore=self.ignore,
         )
@@ -261,6 +266,12 @@ class DataOptions:
             self.channels in (None, 1, 3) or (self.channels == 4 and not self.folder),
             "data.channels must be 1 or 3, or 4 for data.images",
             channels=self.channels,
+        )
+        require(
+            self.range is None
+            or -float("inf") < self.range[0] < self.range[1] < float("inf"),
+            "data.range must be two numbers, the lower first",
+            range=self.range,
         )
         require(
             self.batch is None or self.batch >= 2,

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from iic_tf.image_folder import open_upright, reason
+from iic_tf.image_file import open_upright, reason
 from iic_tf.map_folder import IGNORE, Item
 from iic_tf.options import UserError, require
 

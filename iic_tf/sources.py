@@ -25,11 +25,13 @@ import numpy as np
 
 from iic_tf import coco_stuff, potsdam
 from iic_tf.archives import from_cifar, from_stl
+from iic_tf.image_file import Notes, inspect
 from iic_tf.image_folder import (
+    choose_range,
+    describe_images,
     describe_unreadable,
     fits_in_memory,
     folder_labels,
-    inspect,
     on_all_cores,
     read_folder,
 )
@@ -37,14 +39,16 @@ from iic_tf.map_folder import (
     IGNORE,
     MapSource,
     Pictures,
+    are_binary,
     decode_labels,
     decode_picture,
     describe_kept,
-    find_items,
+    find_pictures,
     read_pictures,
 )
 from iic_tf.options import UserError, first_line, require
 from iic_tf.splits import Source, Split
+from iic_tf.value_range import Range
 
 
 def _as_images(array: np.ndarray, *, what: str) -> np.ndarray:
@@ -397,6 +401,7 @@ def from_folder(
     channels: int | None = None,
     labels: bool | None = False,
     split: bool = False,
+    shown: Range | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Source:
     """Anyone's folder of images, see ``image_folder.read_folder``.
@@ -405,38 +410,55 @@ def from_folder(
         folder: Any tree of folders and files.
         side: Side that images are brought to in pixels; suits them if None.
         channels: 1 or 3; 1 if None and all images are grey.
-        labels: Whether the name of the folder that an image lies in is its class; if
-            None where there are such folders.
+        labels: Whether the name of the topmost folder that an image lies in, below
+            train and test where there are these two, is its class; if None where there
+            are such folders.
         split: Whether the folders train and test at the top are splits.
+        shown: Values that are black and white in images of more than 8 bits; suits them
+            if None.
         progress: Called now and then with the files done and their number.
 
     Raises:
         UserError: If there is no image, or no room, or images lie in no class or split.
     """
-    read = read_folder(folder, side=side, channels=channels, progress=progress)
+    read = read_folder(
+        folder, side=side, channels=channels, shown=shown, progress=progress
+    )
     top = [path.split("/", 1)[0] if "/" in path else "." for path in read.paths]
     within = read.paths
+    has_both = set(top) == {"train", "test"}
     if split:
         require(
-            set(top) == {"train", "test"},
+            has_both,
             "data.protocol holdout needs all images of data.folder in the folders "
             "train and test",
             found=sorted(set(top))[:5],
         )
+    if has_both:
         within = [path.split("/", 1)[1] for path in read.paths]
     if labels is None:
         labels = any("/" in path for path in within)
     classes, names = folder_labels(within) if labels else (None, None)
+    told = list(read.told)
+    if labels and any(path.count("/") > 1 for path in within):
+        told.append(
+            "Classes: the topmost folders, whose folders belong to them: "
+            f"{', '.join((names or ())[:5])}{', …' * (len(names or ()) > 5)}"
+        )
     whole = Split(read.images, classes, tuple(read.paths))
     splits = {"the folder": whole}
     if split:
         cut = top.count("test")  # paths are sorted: test comes first
         splits = {"train": whole.part(cut, None), "test": whole.part(0, cut)}
     origin = f"{folder}, {read.images.shape[1]}×{read.images.shape[2]}, {read.kept}"
-    advice = None
-    if read.unreadable:
-        advice = f"Skipped: {describe_unreadable(read.unreadable)}"
-    return Source(splits, origin, advice, names, tuple(read.unreadable))
+    return Source(
+        splits,
+        origin,
+        "\n".join(told) or None,
+        names,
+        tuple(read.unreadable),
+        shown=read.shown,
+    )
 
 
 def from_array(path: Path, *, labels: Path | None) -> Source:
@@ -499,12 +521,13 @@ def from_pictures(
     images: Path,
     *,
     masks: Path | None,
-    ignore: int = IGNORE,
+    ignore: int | None = None,
     merge: Sequence[int] | None = None,
     channels: int | None = None,
     scale: float = 1.0,
     split: bool = False,
     names: Sequence[str] | None = None,
+    shown: Range | None = None,
     bgr: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> MapSource:
@@ -513,29 +536,50 @@ def from_pictures(
     Args:
         images: Folder of pictures.
         masks: Folder of label maps of the same names, or None.
-        ignore: Value of a label map where a pixel has no class.
+        ignore: Value of a label map where a pixel has no class; if None 255, but where
+            there are 0 and 255 alone these are two classes.
         merge: Class of each value of a label map, or ``IGNORE``; the values are classes
             if None.
         channels: 1, 3, or 4 with infrared; if None 3, or 1 if all pictures are grey.
         scale: Factor of both sides.
         split: Whether the folders at the top are splits, one of them test.
         names: Names of the classes.
+        shown: Values that are black and white in images of more than 8 bits; suits them
+            if None.
         bgr: Whether red and blue change places, for a run that was trained so.
         progress: Called now and then with the pictures done and their number.
 
     Raises:
         UserError: If there is nothing that can be read, or no such folders.
     """
-    items = find_items(images, masks)
+    found = find_pictures(images, masks)
+    items = found.items
+    advice = []
     classes = np.arange(256, dtype=np.uint8)
     if merge is not None:
         classes = np.full(256, IGNORE, np.uint8)
         classes[: len(merge)] = merge
-    classes[ignore] = IGNORE
+    elif ignore != IGNORE and are_binary([x.labels for x in items if x.labels]):
+        classes[255] = 1
+        if ignore is None:
+            advice.append(
+                "Classes: the label maps hold 0 and 255 alone, which are two classes; "
+                "with --data.ignore 255 the second is none"
+            )
+    if ignore is not None:
+        classes[ignore] = IGNORE
+    inspected = on_all_cores(inspect, [item.image for item in items])
+    headers = {
+        item.image: header
+        for item, header in zip(items, inspected, strict=True)
+        if not isinstance(header, str)
+    }
     if channels is None:
-        headers = on_all_cores(inspect, [item.image for item in items])
-        grey = [header.grey for header in headers if not isinstance(header, str)]
+        grey = [header.grey for header in headers.values()]
         channels = 1 if grey and all(grey) else 3
+    if shown is None:
+        shown = choose_range(headers)
+    notes = Notes()
     groups = {"the pictures": items}
     if split:
         tops = {item.name.partition("/")[0] for item in items if "/" in item.name}
@@ -554,23 +598,38 @@ def from_pictures(
     splits = {
         name: read_pictures(
             some,
-            read_image=partial(decode_picture, channels=channels, bgr=bgr),
+            read_image=partial(
+                decode_picture, channels=channels, bgr=bgr, shown=shown, notes=notes
+            ),
             classes=classes,
             scale=scale,
             progress=progress,
         )
         for name, some in groups.items()
     }
-    advice = []
     unreadable = [pair for part in splits.values() for pair in part.unreadable]
-    if unreadable:
-        advice.append(f"Skipped: {describe_unreadable(unreadable)}")
+    advice += describe_images(
+        [
+            header if channels < 4 else replace(header, more_bands=0)
+            for header in headers.values()
+        ],
+        notes,
+        shown=shown,
+        linked=found.linked,
+        unreadable=[*found.left_out, *unreadable],
+        of_maps=True,
+    )
     without = sum(item.labels is None for item in items) if masks else 0
     if without:
         advice.append(f"Pictures without a label map, not scored: {without:,}")
+    if found.unmatched:
+        some = ", ".join(path.name for path in found.unmatched[:3])
+        more = ", …" if len(found.unmatched) > 3 else ""
+        number = len(found.unmatched)
+        advice.append(f"Label maps without a picture: {number:,} ({some}{more})")
     if masks:
-        found = [labels for part in splits.values() for labels in part.labels or ()]
-        classes_found = set().union(*(np.unique(x) for x in found)) - {IGNORE}
+        maps = [labels for part in splits.values() for labels in part.labels or ()]
+        classes_found = set().union(*(np.unique(x) for x in maps)) - {IGNORE}
         require(
             bool(classes_found),
             "data.masks must show a class in some pixel, see data.ignore and data.merge"
@@ -586,8 +645,15 @@ def from_pictures(
             highest_class=int(max(classes_found, default=0)),
         )
     origin = f"{images}, {describe_kept(splits.values())}"
-    told = ". ".join(advice) or None
-    return MapSource(splits, origin, told, tuple(names) if names else None)
+    deep = any(header.deep for header in headers.values())
+    return MapSource(
+        splits,
+        origin,
+        "\n".join(advice) or None,
+        tuple(names) if names else None,
+        shown if deep else None,
+        found.left_out,
+    )
 
 
 def _told(splits: dict[str, Pictures]) -> str | None:

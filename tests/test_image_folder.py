@@ -1,5 +1,3 @@
-import struct
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,11 +5,8 @@ from PIL import Image
 from iic_tf import image_folder
 from iic_tf.image_folder import (
     choose_side,
-    decode,
     describe_unreadable,
     folder_labels,
-    inspect,
-    open_upright,
     read_folder,
 )
 from iic_tf.options import UserError
@@ -54,19 +49,18 @@ def test_all_that_can_be_read_is_read_and_the_rest_is_named(mixed):
     ]
     assert found.images.shape == (6, 24, 24, 3) and found.images.dtype == np.uint8
     skipped = dict(found.unreadable)
-    assert set(skipped) == {"a/notes.txt", "b/empty.jpg", "b/half.jpg"}
+    assert set(skipped) == {
+        ".thumbnails/",
+        "a/notes.txt",
+        "b/empty.jpg",
+        "b/half.jpg",
+    }
     assert skipped["a/notes.txt"] == "not an image"
     assert "truncated" in skipped["b/half.jpg"]
     assert found.kept.startswith("in memory")
     assert seen[-1] == (7, 7)
     words = describe_unreadable(found.unreadable)
-    assert words.startswith("3 files (not an image: 2, ")
-
-
-def test_the_middle_of_an_image_is_fitted_into_a_square(tmp_path):
-    pixels = save(tmp_path / "x.png", (20, 60, 3))
-    found = decode(tmp_path / "x.png", side=20, channels=3)
-    np.testing.assert_array_equal(found, pixels[:, 20:40])
+    assert words.startswith("3 files and 1 folder (not an image: 2, ")
 
 
 def test_grey_images_alone_have_one_channel(tmp_path):
@@ -76,25 +70,6 @@ def test_grey_images_alone_have_one_channel(tmp_path):
     assert read_folder(tmp_path, channels=3).images.shape[-1] == 3
     save(tmp_path / "c.png", (30, 30, 3))
     assert read_folder(tmp_path).images.shape[-1] == 3
-
-
-def test_sixteen_bits_are_scaled_and_transparency_is_white(tmp_path):
-    deep = (np.arange(256).reshape(16, 16) * 200).astype(np.uint16)
-    Image.fromarray(deep).save(tmp_path / "deep.png")
-    found = decode(tmp_path / "deep.png", side=16, channels=1)
-    np.testing.assert_allclose(found[..., 0].ravel(), np.arange(256), atol=1)
-    Image.new("RGBA", (8, 8), (255, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert (decode(tmp_path / "clear.png", side=8, channels=3) == 255).all()
-
-
-def test_photographs_are_turned_upright(tmp_path):
-    upright = np.zeros((16, 16, 3), np.uint8)
-    upright[:8] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 3  # upside down
-    Image.fromarray(upright).save(tmp_path / "x.png", exif=exif)
-    turned = decode(tmp_path / "x.png", side=16, channels=3)
-    assert turned[12:].min() == 255 and turned[:4].max() == 0
 
 
 def test_images_that_do_not_fit_into_memory_are_mapped(mixed, monkeypatch):
@@ -112,8 +87,8 @@ def test_sides_that_suit_images_of_many_sizes():
     assert choose_side([5]) == 16
 
 
-def test_classes_are_the_folders_that_images_lie_in():
-    labels, names = folder_labels(["train/dog/1.jpg", "train/cat/2.jpg", "dog/3.jpg"])
+def test_classes_are_the_topmost_folders_that_images_lie_in():
+    labels, names = folder_labels(["dog/own/1.jpg", "cat/web/dog/2.jpg", "dog/3.jpg"])
     assert labels.tolist() == [1, 0, 1] and names == ("cat", "dog")
     with pytest.raises(UserError, match="images_in_no_folder=1"):
         folder_labels(["dog/1.jpg", "2.jpg"])
@@ -129,66 +104,66 @@ def test_folders_without_images_are_refused(tmp_path):
         read_folder(tmp_path / "a.jpg")
 
 
-def tiff_of_four_bands(*, order="<", photometric=2, extra=(), large=False):
-    """An uncompressed TIFF, or BigTIFF, of 2×3 pixels, and its pixels."""
-    values = np.random.default_rng(0).integers(0, 256, (2, 3, 4), dtype=np.uint8)
-    offset, inline = ("Q", 8) if large else ("I", 4)
-    number = 9 + bool(extra)
-    after = 16 + (8 + 20 * number + 8) if large else 8 + (2 + 12 * number + 4)
-    rest, later = b"", {}
-
-    def short(*numbers):
-        nonlocal rest
-        packed = struct.pack(f"{order}{len(numbers)}H", *numbers)
-        if len(packed) <= inline:
-            return 3, len(numbers), packed.ljust(inline, b"\0")
-        rest, at = rest + packed, after + len(rest)
-        return 3, len(numbers), struct.pack(order + offset, at)
-
-    later = {
-        256: short(3), 257: short(2), 258: short(8, 8, 8, 8), 259: short(1),
-        262: short(photometric), 277: short(4), 278: short(2), 279: short(values.size),
-    }  # fmt: skip
-    if extra:
-        later[338] = short(*extra)
-    at = struct.pack(f"{order}I", after + len(rest)).ljust(inline, b"\0")
-    later[273] = (4, 1, at)
-    data = b"II" if order == "<" else b"MM"
-    data += (
-        struct.pack(f"{order}HHHQ", 43, 8, 0, 16)
-        if large
-        else struct.pack(f"{order}HI", 42, 8)
+def test_the_class_is_the_topmost_folder_and_what_is_left_out_is_told():
+    assert describe_unreadable([("a/", "a run"), ("b.txt", "not an image")]) == (
+        "1 file and 1 folder (a run: 1, not an image: 1)"
     )
-    data += struct.pack(f"{order}Q" if large else f"{order}H", number)
-    for tag, (kind, count, value) in sorted(later.items()):
-        data += struct.pack(f"{order}HH{offset}", tag, kind, count) + value
-    return data + bytes(inline) + rest + values.tobytes(), values
 
 
-@pytest.mark.parametrize(
-    "kind", [{}, {"order": ">"}, {"large": True}], ids=["little", "big", "BigTIFF"]
-)
-@pytest.mark.parametrize("photometric", [1, 2])
-@pytest.mark.parametrize("extra", [(), (0,), (1,), (2,), (0, 0, 0)], ids=str)
-def test_four_bands_are_as_they_are_whatever_they_are_called(
-    tmp_path, kind, photometric, extra
-):
-    data, values = tiff_of_four_bands(photometric=photometric, extra=extra, **kind)
-    path = tmp_path / "x.tif"
-    path.write_bytes(data)
-    np.testing.assert_array_equal(np.asarray(open_upright(path, channels=4)), values)
+def test_deep_images_of_a_folder_have_one_range_and_keep_their_order(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        level = (2_000, 20_000)[i % 2]
+        tile = level + rng.normal(0, 300, (20, 20))
+        Image.fromarray(tile.astype(np.uint16)).save(tmp_path / f"{i:02}.png")
+    found = read_folder(tmp_path)
+    means = found.images.mean((1, 2, 3))
+    assert means[::2].max() < 30 and means[1::2].min() > 220
+    low, high = found.shown
+    assert 500 < low < 2_000 and 20_000 < high < 21_500
+    assert found.told == [
+        "Range: 20 images of more than 8 bits, shown from black to white over the "
+        f"values {low:,.0f} to {high:,.0f} (data.range)"
+    ]
+    # one file alone, later, is shown as it was among the others
+    for i in range(1, 20):
+        (tmp_path / f"{i:02}.png").unlink()
+    [alone] = read_folder(tmp_path, shown=found.shown).images
+    np.testing.assert_array_equal(alone, found.images[0])
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-@pytest.mark.parametrize("length", [3, 9, 40, -5])
-def test_a_part_of_a_tiff_is_no_image(tmp_path, length):
-    data, _ = tiff_of_four_bands()
-    (tmp_path / "x.tif").write_bytes(data[:length])
-    with pytest.raises((Image.UnidentifiedImageError, OSError, SyntaxError)):
-        open_upright(tmp_path / "x.tif", channels=4)
+def test_images_of_eight_bits_have_no_range(tmp_path):
+    save(tmp_path / "a.png", (20, 20))
+    found = read_folder(tmp_path, shown=(0, 4095))
+    assert found.shown is None and found.told == []
 
 
-def test_pictures_of_a_survey_are_not_too_large(tmp_path):
-    Image.new("1", (14_000, 13_000)).save(tmp_path / "x.png")  # 182 million pixels
-    assert inspect(tmp_path / "x.png").side == 13_000
-    assert decode(tmp_path / "x.png", side=8, channels=1).shape == (8, 8, 1)
+def test_what_is_met_is_told(tmp_path):
+    icon = np.full((20, 20, 4), 255, np.uint8)
+    icon[5:15, :, 3] = 0
+    Image.fromarray(icon).save(tmp_path / "icon.png")
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "red.png")
+    save(tmp_path / "bands.tif", (20, 20, 4))
+    frames = [Image.fromarray(icon[..., i]) for i in (0, 3)]
+    frames[0].save(tmp_path / "x.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "nowhere.png").symlink_to("gone.png")
+    (tmp_path / "icon2.png").symlink_to("icon.png")
+    found = read_folder(tmp_path)
+    assert len(found.paths) == 5
+    assert found.told == [
+        "Bands: of 1 image in TIFF those after grey, or after red, green and blue, are "
+        "left out, not taken for opacity",
+        "First: of 1 image with several pages or frames",
+        "Ground: black behind 2 images too light to see on white",
+        "Blank: 2 images of a single colour (red.png, x.gif)",
+        "Links: 1 followed",
+        "Skipped: 1 file (a link that leads nowhere: 1)",
+    ]
+
+
+def test_the_folder_of_a_run_is_no_folder_of_images(tmp_path):
+    save(tmp_path / "clusters.png", (20, 20))
+    for name in ("options.yaml", "manifest.json"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match="not that of a run"):
+        read_folder(tmp_path)

@@ -7,9 +7,11 @@ from PIL import Image
 from iic_tf import image_folder
 from iic_tf.map_folder import (
     IGNORE,
+    are_binary,
     decode_labels,
     decode_picture,
     find_items,
+    find_pictures,
     read_pictures,
     shrink_picture,
     to_size,
@@ -100,6 +102,8 @@ class Free:
     available = 4 * 1000
     """Bytes: a quarter of it holds the first picture and not the second."""
 
+    total = 10**9
+
 
 def test_values_become_classes(folders):
     table = np.full(256, IGNORE, np.uint8)
@@ -152,3 +156,63 @@ def test_palettes_give_their_numbers(tmp_path):
     picture.putpalette([i for n in range(256) for i in (255 - n, n, n)])
     picture.save(tmp_path / "x.png")
     np.testing.assert_array_equal(decode_labels(tmp_path / "x.png"), labels)
+
+
+def test_a_jpeg_is_no_label_map(tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "x.png", "JPEG")  # whatever its name
+    with pytest.raises(ValueError, match="must not be a JPEG"):
+        decode_labels(tmp_path / "x.png")
+
+
+def save_labels(path, values, **more):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.array(values, np.uint8).reshape(2, -1)).save(path, **more)
+
+
+def test_label_maps_of_0_and_255_alone_are_binary(tmp_path):
+    kinds = {"a": [0, 255], "b": [0, 0], "c": [0, 1], "d": [255, 255]}
+    paths = {name: tmp_path / f"{name}.png" for name in kinds}
+    for name, values in kinds.items():
+        save_labels(paths[name], values)
+    (tmp_path / "broken.png").write_bytes(b"no")
+
+    def binary(names):
+        return are_binary([paths[name] for name in names] + [tmp_path / "broken.png"])
+
+    assert binary("ab") and binary("bd")
+    assert not binary("b") and not binary("ac") and not binary("d") and not binary("")
+
+
+def test_label_maps_beside_pictures_are_no_pictures(tmp_path):
+    for name in ("a", "deep/b"):
+        save_labels(tmp_path / f"{name}.png", [0, 1])
+        Image.new("RGB", (1, 2)).save(tmp_path / f"{name}.jpg")
+    save_labels(tmp_path / "alone.png", [0, 1])  # a picture without a label map
+    found = find_pictures(tmp_path, tmp_path)
+    assert [(item.name, bool(item.labels)) for item in found.items] == [
+        ("a.jpg", True), ("alone.png", False), ("deep/b.jpg", True),
+    ]  # fmt: skip
+    assert found.left_out == (
+        ("a.png", "in data.masks"),
+        ("deep/b.png", "in data.masks"),
+    )
+    save_labels(tmp_path / "a.bmp", [0, 1])
+    with pytest.raises(UserError, match=r"one label map for each name.*'a\.bmp'"):
+        find_pictures(tmp_path, tmp_path)
+
+
+def test_label_maps_below_or_above_pictures_are_no_pictures(tmp_path):
+    Image.new("RGB", (1, 2)).save(tmp_path / "a.png")
+    for name in ("a", "b"):
+        save_labels(tmp_path / "masks" / f"{name}.png", [0, 1])
+    found = find_pictures(tmp_path, tmp_path / "masks")
+    assert [item.name for item in found.items] == ["a.png"]
+    assert [path.name for path in found.unmatched] == ["b.png"]
+    assert len(found.left_out) == 2
+    # the other way round: b has a picture above, which is its label map
+    found = find_pictures(tmp_path / "masks", tmp_path)
+    assert [item.name for item in found.items] == ["a.png", "b.png"]
+    assert found.items[0].labels == tmp_path / "a.png"
+    (tmp_path / "link").symlink_to(tmp_path / "masks")
+    found = find_pictures(tmp_path, tmp_path / "link")
+    assert [item.name for item in found.items] == ["a.png"]

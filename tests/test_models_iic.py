@@ -360,6 +360,46 @@ def test_a_folder_of_anyones_images(photographs, out, capsys):
     assert models_iic.main(["--resume", str(folder), "--train.steps=10"]) == 0
 
 
+def test_deep_images_and_a_run_among_them(out, tmp_path, capsys):
+    """What 16 bits show, in a folder in which the runs lie, is stored with the run."""
+    folder = tmp_path / "tiles"
+    out = folder / "runs"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        tile = (2_000, 20_000)[i % 2] + rng.normal(0, 300, (16, 16))
+        Image.fromarray(tile.astype(np.uint16)).save(folder / f"{i:02}.png")
+    arguments = own_words(out, **{"data.folder": folder, "k": 2, "name": "deep"})
+    assert models_iic.main(arguments) == 0
+    first = capsys.readouterr().out
+    assert "Range: 24 images of more than 8 bits" in first
+    stored = yaml.safe_load((out / "deep" / "options.yaml").read_text())["data"]
+    low, high = stored["range"]
+    assert 700 < low < 2_000 and 20_000 < high < 21_300
+    for name in ("clusters", "agreement"):  # as runs have them
+        Image.new("RGB", (20, 20), "red").save(out / "deep" / f"{name}.png")
+    assert models_iic.main(["--resume", str(out / "deep"), "--train.steps=10"]) == 0
+    again = capsys.readouterr().out
+    assert "Images:   24 for training" in again and "1 folder (a run: 1)" in again
+    # the dark ones alone are shown as they were among the others
+    new = tmp_path / "new"
+    new.mkdir()
+    for i in range(0, 24, 2):
+        shutil.copy(folder / f"{i:02}.png", new)
+    assert models_iic.main(["predict", str(out / "deep"), str(new)]) == 0
+    told = f"over the values {low:,.0f} to {high:,.0f}"
+    assert told in " ".join(capsys.readouterr().out.split())
+    groups = {}
+    for place in (out / "deep", *(out / "deep").glob("evaluat*")):
+        with (place / "assignments.csv").open() as file:
+            rows = {row["path"]: row for row in csv.DictReader(file)}
+        groups[place] = [
+            (rows[f"{i:02}.png"]["cluster"], rows[f"{i:02}.png"]["confidence"])
+            for i in range(0, 24, 2)
+        ]
+    assert len(groups) == 2 and len({str(found) for found in groups.values()}) == 1
+
+
 @pytest.mark.pictures
 def test_classes_by_folder_names_and_every_picture(photographs, out, capsys):
     changes = {"data.folder": photographs, "data.labels": "folder", "name": "named"}

@@ -122,3 +122,11 @@ def test_what_is_not_given_is_filled_in():
     assert usual.lamb_aux == 1 and usual.filled(steps=600) == usual
     given = TrainOptions(steps=20, regroup_to=0.0).filled(steps=600, regroup_every=100)
     assert (given.steps, given.regroup_every, given.regroup_to) == (20, 100, 0)
+
+
+@pytest.mark.parametrize("values", [(1.0, 1.0), (2.0, 1.0), (0.0, float("inf"))])
+def test_a_range_rises_and_ends(values):
+    with pytest.raises(UserError, match=r"data\.range must be two numbers"):
+        DataOptions(range=values)
+    with pytest.raises(UserError, match=r"data\.range"):
+        DataOptions(range=(float("nan"), 1.0))

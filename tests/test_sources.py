@@ -253,6 +253,26 @@ def test_images_straight_in_train_and_test_have_no_classes(tmp_path):
     assert source.splits["train"].labels.tolist() == [0, 0, 1]
 
 
+def test_folders_in_the_folder_of_a_class_belong_to_it(tmp_path):
+    folder = folder_of(tmp_path, {"cats/from_web": 2, "cats/own": 1, "dogs": 2})
+    source = sources.from_folder(folder, labels=True)
+    assert source.class_names == ("cats", "dogs")
+    assert source.splits["the folder"].labels.tolist() == [0, 0, 0, 1, 1]
+    assert source.advice == (
+        "Classes: the topmost folders, whose folders belong to them: cats, dogs"
+    )
+    flat = sources.from_folder(folder / "cats", labels=True)
+    assert flat.class_names == ("from_web", "own") and flat.advice is None
+
+
+@pytest.mark.parametrize("split", [True, False])
+def test_train_and_test_are_no_classes(tmp_path, split):
+    counts = {"train/cat/a": 2, "train/dog": 1, "test/cat": 1, "test/dog": 1}
+    folder = folder_of(tmp_path, counts)
+    source = sources.from_folder(folder, labels=True, split=split)
+    assert source.class_names == ("cat", "dog")
+
+
 def test_arrays_with_and_without_labels(tmp_path, arrays):
     images, labels = arrays
     np.save(tmp_path / "x.npy", images)
@@ -291,3 +311,71 @@ def test_arrays_that_are_something_else(tmp_path, arrays):
     ):
         with pytest.raises(UserError, match=message):
             sources.from_array(tmp_path / name, labels=other and tmp_path / other)
+
+
+def pictures_with_masks(path, values, number=4):
+    """Pictures of noise with label maps of some values each."""
+    rng = np.random.default_rng(0)
+    for name in ("images", "masks"):
+        (path / name).mkdir(parents=True)
+    for i in range(number):
+        pixels = rng.integers(0, 256, (12, 12, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path / "images" / f"{i}.png")
+        labels = rng.choice(values, (12, 12)).astype(np.uint8)
+        Image.fromarray(labels).save(path / "masks" / f"{i}.png")
+    return {"images": path / "images", "masks": path / "masks"}
+
+
+def classes_of(source):
+    [split] = source.splits.values()
+    return set(np.unique(split.labels).tolist())
+
+
+def test_masks_of_0_and_255_are_two_classes_unless_told_otherwise(tmp_path):
+    places = pictures_with_masks(tmp_path / "binary", [0, 255])
+    source = sources.from_pictures(**places)
+    assert classes_of(source) == {0, 1}
+    assert "0 and 255 alone, which are two classes" in source.advice
+    assert classes_of(sources.from_pictures(**places, ignore=255)) == {0, 255}
+    assert classes_of(sources.from_pictures(**places, ignore=0)) == {1, 255}
+    assert classes_of(sources.from_pictures(**places, ignore=254)) == {0, 1}
+    merge = [1, *[255] * 254, 0]
+    assert classes_of(sources.from_pictures(**places, merge=merge)) == {0, 1}
+    places = pictures_with_masks(tmp_path / "more", [0, 1, 255])
+    source = sources.from_pictures(**places)
+    assert classes_of(source) == {0, 1, 255} and source.advice is None
+
+
+def test_what_is_no_label_map_is_named_with_its_reason(tmp_path):
+    places = pictures_with_masks(tmp_path, [0, 1])
+    Image.new("RGB", (12, 12)).save(tmp_path / "masks" / "0.png")
+    Image.new("L", (12, 12)).save(tmp_path / "masks" / "more.png")
+    source = sources.from_pictures(**places)
+    [(name, reason)] = source.unreadable
+    assert name == "0.png" and reason.endswith("this one is RGB")
+    assert "Label maps without a picture: 1 (more.png)" in source.advice
+
+
+def test_pictures_of_four_bands_are_read_in_colour_and_that_is_said(tmp_path):
+    bands = np.random.default_rng(0).integers(0, 256, (12, 12, 4), dtype=np.uint8)
+    Image.fromarray(bands).save(tmp_path / "x.tif")
+    source = sources.from_pictures(tmp_path, masks=None)
+    [split] = source.splits.values()
+    np.testing.assert_array_equal(split.images[0], bands[..., :3])
+    assert "--data.channels 4 reads all four" in source.advice
+    source = sources.from_pictures(tmp_path, masks=None, channels=4)
+    [split] = source.splits.values()
+    np.testing.assert_array_equal(split.images[0], bands)
+    assert source.advice is None
+
+
+def test_deep_pictures_have_one_range(tmp_path):
+    for name, level in (("a", 2_000), ("b", 20_000)):
+        pixels = np.random.default_rng(0).normal(level, 300, (12, 12))
+        Image.fromarray(pixels.astype(np.uint16)).save(tmp_path / f"{name}.png")
+    source = sources.from_pictures(tmp_path, masks=None)
+    dark, bright = (image.mean() for image in source.splits["the pictures"].images)
+    assert dark < 30 and bright > 220 and source.shown[1] > 20_000
+    (tmp_path / "a.png").unlink()
+    alone = sources.from_pictures(tmp_path, masks=None, shown=source.shown)
+    assert alone.splits["the pictures"].images[0].mean() == bright
