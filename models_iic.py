@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, check_writable, find_run
+from iic_tf.names import escaped
 from iic_tf.options import (
     Options,
     UserError,
@@ -63,7 +64,7 @@ def parse(words: Sequence[str]) -> Options:
     # The stored options come first, so that what the user says now goes over them.
     options = _parse_words(["--config", str(folder / OPTIONS_FILE), *words])
     return dataclasses.replace(
-        options, resume=str(folder), name=folder.name, out=str(folder.parent)
+        options, resume=str(folder), name=folder.resolve().name, out=str(folder.parent)
     )
 
 
@@ -101,8 +102,24 @@ def _parse_words(words: Sequence[str]) -> Options:
     except (jsonargparse.ArgumentError, ValueError, OSError) as error:
         files = [b for a, b in itertools.pairwise(words) if a == "--config"]
         files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
+        for file in files:
+            require(
+                not _is_empty(Path(file)),
+                "config must be a YAML file of options, as in train: {steps: 300}",
+                config=file,
+                content="nothing",
+            )
         read = f" (options read from {', '.join(files)})" if files else ""
         raise UserError(_one_sentence(error) + read) from None
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a YAML file holds nothing but comments."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+    return all(line.strip() in ("", "---") or line[0] == "#" for line in lines)
 
 
 def _one_sentence(error: BaseException) -> str:
@@ -218,9 +235,11 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         source, options.data.protocol, unlabelled=options.data.unlabelled
     )
     number = f"{len(protocol.train.images):,}"
-    console.print(f"Images:   {number}{' for training' * train}, from {source.origin}")
+    console.print(
+        f"Images:   {number}{' for training' * train}, from {escaped(source.origin)}"
+    )
     if source.advice:
-        console.print(f"          {source.advice}")
+        console.print(f"          {escaped(source.advice)}")
     shape = protocol.train.images.shape
     options = _suit(options, name, recipe, shape=shape)
     task = ClusterTask(
@@ -286,9 +305,11 @@ def _load_maps(
     views = recipe.views(channels, options.data.perturb)
     views = dataclasses.replace(views, sparse=options.segment.sparse)
     number = f"{len(trained.images):,}"
-    console.print(f"Pictures: {number}{' for training' * train}, from {source.origin}")
+    console.print(
+        f"Pictures: {number}{' for training' * train}, from {escaped(source.origin)}"
+    )
     if source.advice:
-        console.print(f"          {source.advice}")
+        console.print(f"          {escaped(source.advice)}")
     task = MapTask(
         trained,
         evaluated,
@@ -450,7 +471,7 @@ def run(options: Options) -> int:
         finish = utils.hand_over_maps
     state = finish(trained, task, options)
     if source.advice:
-        console.print(source.advice)
+        console.print(escaped(source.advice))
     if health.is_degenerate(state, steps=trained.step):
         console.print(
             "This run is degenerate: even its best sub-head has nothing worth keeping. "
@@ -792,18 +813,21 @@ def main(words: Sequence[str] | None = None) -> int:
         options or data; 3 if the result is degenerate; 130 if stopped.
     """
     words = sys.argv[1:] if words is None else words
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what a terminal cannot show becomes "?"
+            stream.reconfigure(errors="replace")
     try:
         if words and words[0] in COMMANDS:
             return COMMANDS[words[0]](words[1:])
         return run(parse(words))
     except UserError as error:
-        print(f"models_iic.py: error: {error}", file=sys.stderr)
+        print(f"models_iic.py: error: {escaped(str(error))}", file=sys.stderr)
         return EXIT_USAGE
     except ArithmeticError as error:
-        print(f"models_iic.py: {error}", file=sys.stderr)
+        print(f"models_iic.py: {escaped(str(error))}", file=sys.stderr)
         return EXIT_FAILED
     except OSError as error:  # a full disk, a folder that may not be read
-        print(f"models_iic.py: {first_line(error)}", file=sys.stderr)
+        print(f"models_iic.py: {escaped(first_line(error))}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         print("models_iic.py: interrupted", file=sys.stderr)

@@ -24,6 +24,7 @@ from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, make_run_folder
 from iic_tf.health import OFF_TRACK_SHARE
 from iic_tf.inference import check_can_adapt
 from iic_tf.loop import Event, StopSignal, train_loop
+from iic_tf.names import plain
 from iic_tf.options import Options, as_plain, require
 from iic_tf.pipeline import Passes, plan_passes
 from iic_tf.regroup import Regrouped
@@ -139,7 +140,7 @@ def run_prefix(options: Options) -> str:
     """What a run is named after: the user's own images, else the recipe."""
     own = options.data.folder or options.data.array or options.data.images
     name = Path(own).expanduser().resolve().stem if own else options.data.recipe
-    return name or "run"
+    return plain(name or "run")
 
 
 def _plan(options: Options, task: Task, *, replicas: int) -> Passes:
