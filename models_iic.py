@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, check_writable, find_run
-from iic_tf.names import escaped
+from iic_tf.names import escaped, restored
 from iic_tf.options import (
     Options,
     UserError,
@@ -96,9 +96,16 @@ def _parse_words(words: Sequence[str]) -> Options:
     )
     try:
         parsed = parser.instantiate(parser.parse_args(list(words)))
-        return Options(
+        options = Options(
             **{field.name: parsed[field.name] for field in dataclasses.fields(Options)}
         )
+        places: dict[str, Any] = {
+            name: restored(value)
+            for name, value in vars(options.data).items()
+            if isinstance(value, str)
+        }
+        data = dataclasses.replace(options.data, **places)
+        return dataclasses.replace(options, data=data)
     except (jsonargparse.ArgumentError, ValueError, OSError) as error:
         files = [b for a, b in itertools.pairwise(words) if a == "--config"]
         files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]

@@ -46,6 +46,23 @@ def escaped(text: str, *, keep: str = "") -> str:
     return text if text.isascii() and text.isprintable() else "".join(map(shown, text))
 
 
+_BYTES = {0xDC00 + byte: 0x10DC00 + byte for byte in range(0x80, 0x100)}
+
+
+def storable(text: str) -> str:
+    """A name as YAML can hold it: bytes that are no text are signs for private use.
+
+    Args:
+        text: Any name; the byte 0xe9 becomes U+10DCE9.
+    """
+    return text.translate(_BYTES)
+
+
+def restored(text: str) -> str:
+    """The name that ``storable`` was given."""
+    return text.translate({stored: byte for byte, stored in _BYTES.items()})
+
+
 def plain(text: str) -> str:
     """A name for a folder that TensorFlow can write to: no control codes, not long.
 

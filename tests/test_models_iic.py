@@ -420,7 +420,7 @@ def test_no_name_costs_a_run(digits, out, tmp_path, monkeypatch, capfd):
     assert "\n'=cmd.txt," in (run / "unreadable.csv").read_text()
     summary = json.loads((run / "summary.json").read_text())
     assert summary["class_names"] == sorted(classes)
-    assert models_iic.main(["--resume", str(run), "--train.steps=10"]) == 0
+    assert models_iic.parse(["--resume", str(run)]).data.folder == str(folder)
 
 
 def test_a_terminal_that_lacks_signs_gets_replacements(tmp_path):

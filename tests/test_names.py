@@ -6,6 +6,7 @@ import os
 import warnings
 
 import pytest
+import yaml
 from matplotlib.figure import Figure
 
 from iic_tf.names import (
@@ -15,6 +16,8 @@ from iic_tf.names import (
     plain,
     read_names,
     readable_names,
+    restored,
+    storable,
     written_stems,
 )
 from iic_tf.options import UserError
@@ -37,6 +40,11 @@ NO_TEXT = os.fsdecode(b"caf\xe9.png")
 )
 def test_what_steers_a_terminal_is_written_out(text, shown):
     assert escaped(text) == shown
+
+
+def test_bytes_that_are_no_text_come_back_from_yaml():
+    stored = yaml.load(yaml.safe_dump(storable(NO_TEXT)), yaml.CSafeLoader)
+    assert restored(stored) == NO_TEXT and storable("写真") == "写真"
 
 
 def test_line_ends_stay_where_they_are_ours():
