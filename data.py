@@ -240,7 +240,9 @@ def own_images(
         )
     if options.array is not None:
         labels = Path(options.labels).expanduser() if options.labels else None
-        source = sources.from_array(Path(options.array).expanduser(), labels=labels)
+        source = sources.from_array(
+            Path(options.array).expanduser(), labels=labels, shown=options.range
+        )
         return source if shape else _whole(source)
     return None
 

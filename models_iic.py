@@ -246,9 +246,13 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         f"Images:   {number}{' for training' * train}, from {escaped(source.origin)}"
     )
     if source.advice:
-        console.print(f"          {escaped(source.advice)}")
+        console.print(f"          {source.advice}")
     shape = protocol.train.images.shape
     options = _suit(options, name, recipe, shape=shape)
+    if options.data.array:  # what the run is applied to later is shown alike
+        chosen = options.data
+        chosen = dataclasses.replace(chosen, range=chosen.range or source.shown)
+        options = dataclasses.replace(options, data=chosen)
     task = ClusterTask(
         protocol,
         views,
@@ -316,7 +320,7 @@ def _load_maps(
         f"Pictures: {number}{' for training' * train}, from {escaped(source.origin)}"
     )
     if source.advice:
-        console.print(f"          {escaped(source.advice)}")
+        console.print(f"          {source.advice}")
     task = MapTask(
         trained,
         evaluated,
@@ -478,7 +482,7 @@ def run(options: Options) -> int:
         finish = utils.hand_over_maps
     state = finish(trained, task, options)
     if source.advice:
-        console.print(escaped(source.advice))
+        console.print(source.advice)
     if health.is_degenerate(state, steps=trained.step):
         console.print(
             "This run is degenerate: even its best sub-head has nothing worth keeping. "

@@ -217,11 +217,13 @@ class Range(NamedTuple):
         low: Becomes 0.
         high: Becomes 255.
         told: What of it users should know, or None.
+        stated: Whether it follows from the kind of values, not from their extremes.
     """
 
     low: float
     high: float
     told: str | None = None
+    stated: bool = True
 
 
 def _channels_first(shape: tuple[int, ...]) -> bool:
@@ -240,7 +242,9 @@ def _parts(array: np.ndarray) -> Iterator[slice]:
         yield slice(start, start + AT_ONCE)
 
 
-def value_range(array: np.ndarray, *, what: str) -> Range | None:
+def value_range(
+    array: np.ndarray, *, what: str, shown: tuple[float, float] | None = None
+) -> Range | None:
     """Which values of an array are black and white; None for bytes as they are.
 
     Stated ranges are told apart by the type, by how many values lie above 1, and by
@@ -250,6 +254,7 @@ def value_range(array: np.ndarray, *, what: str) -> Range | None:
     Args:
         array: Numbers of any type.
         what: What they are, for the sentence.
+        shown: The range of whatever is no byte, where it is known.
 
     Raises:
         UserError: If no value is finite.
@@ -278,6 +283,10 @@ def value_range(array: np.ndarray, *, what: str) -> Range | None:
         return float(out.mean()) if len(drawn) else 0.0
 
     told = f"values ({array.dtype}) from {some.min():.4g} to {some.max():.4g}"
+    if shown is not None:
+        low, high = shown
+        said = f"{told}; {low:.4g} to {high:.4g} become black to white"
+        return Range(low, high, said, stated=False)
     if outside(0, 1) <= few:
         return Range(0, 1, f"{told}, read as 0 to 1")
     if outside(-1, 1) <= few:
@@ -288,7 +297,7 @@ def value_range(array: np.ndarray, *, what: str) -> Range | None:
     if high <= low:
         low, high = float(some.min()), float(some.max())
     said = f"{told}; {low:.4g} to {high:.4g} become black to white"
-    return Range(float(low), float(high), said)
+    return Range(float(low), float(high), said, stated=False)
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:
@@ -330,16 +339,31 @@ def to_bytes(array: np.ndarray, found: Range) -> tuple[np.ndarray, int]:
     return result, lost
 
 
-def as_images(array: np.ndarray, *, what: str) -> tuple[np.ndarray, str | None]:
+class Images(NamedTuple):
+    """Images as bytes.
+
+    Attributes:
+        pixels: uint8, shape ``(n, height, width, channels)``.
+        told: What users should know of how values were read, or None.
+        shown: Values that are black and white, where others of their kind should be
+            shown alike; else None.
+    """
+
+    pixels: np.ndarray
+    told: str | None = None
+    shown: tuple[float, float] | None = None
+
+
+def as_images(
+    array: np.ndarray, *, what: str, shown: tuple[float, float] | None = None
+) -> Images:
     """Images of any type of numbers as bytes, with an axis of channels.
 
     Args:
         array: Shape ``(n, height, width[, channels])``.
         what: Where they are from, for sentences.
-
-    Returns:
-        uint8, shape ``(n, height, width, channels)``, and what users should know of how
-        values were read, or None.
+        shown: Values that are black and white, where they are known; else those that
+            suit all images.
 
     Raises:
         UserError: If it is of another rank or type, or channels are not the last axis.
@@ -359,14 +383,18 @@ def as_images(array: np.ndarray, *, what: str) -> tuple[np.ndarray, str | None]:
         shape=array.shape,
     )
     require(math.prod(array.shape) > 0, f"{what} must hold images", shape=array.shape)
-    found = value_range(array, what=what)
+    found = value_range(array, what=what, shown=shown)
     if found is None:
-        return array, None
+        return Images(array)
     images, lost = to_bytes(array, found)
     told = found.told
     if lost:
         told = f"{told}; {lost:,} values that are not finite become black"
-    return images, told and f"Values:   {what}: {told}"
+    return Images(
+        images,
+        told and f"{what}: {told}",
+        None if found.stated else (found.low, found.high),
+    )
 
 
 def squared(images: np.ndarray) -> np.ndarray:

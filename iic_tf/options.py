@@ -178,6 +178,10 @@ class DataOptions:
     grey, 3 for colour; if not given 1 where all of them are grey. For data.images also
     4, the bands of files that have so many: red, green, blue and infrared."""
 
+    range: tuple[float, float] | None = None
+    """Values that are shown as black and as white in images of more than 8 bits, as in
+    [0, 4095]; if not given those that suit all images of the folder."""
+
     protocol: Literal["all", "holdout"] = "all"
     """all: train and evaluate on all images (train + test, as published); holdout:
     train on the training split, evaluate on the test split, with clusters mapped to
@@ -267,6 +271,12 @@ class DataOptions:
             self.channels in (None, 1, 3) or (self.channels == 4 and not self.folder),
             "data.channels must be 1 or 3, or 4 for data.images",
             channels=self.channels,
+        )
+        require(
+            self.range is None
+            or -float("inf") < self.range[0] < self.range[1] < float("inf"),
+            "data.range must be two numbers, the lower first",
+            range=self.range,
         )
         require(
             self.batch is None or self.batch >= 2,

@@ -284,7 +284,9 @@ def label_histograms(
     across = min(5, len(shown))
     down = -(-len(shown) // across)
     figure = Figure(
-        figsize=(2.3 * across + 0.6, 1.7 * down + 0.9), dpi=110, layout="constrained"
+        figsize=(max(2.3, 0.12 * len(names)) * across + 0.6, 1.7 * down + 0.9),
+        dpi=110,
+        layout="constrained",
     )
     figure.suptitle(drawable(title), x=0.02, ha="left", fontsize=11)
     panels = figure.subplots(down, across, squeeze=False, sharey=True, sharex=True)

@@ -88,13 +88,14 @@ def from_idx(folder: Path) -> Source | None:
     return Source(splits, f"IDX files in {folder}") if splits else None
 
 
-def from_npz(path: Path) -> Source:
+def from_npz(path: Path, *, shown: tuple[float, float] | None = None) -> Source:
     """Splits from an npz archive.
 
     Args:
         path: Archive with ``x_train`` and ``x_test`` (and ``y_train``, ``y_test``), as
             Keras distributes them, or with ``images`` (and ``labels``); values and
             classes as in ``from_array``.
+        shown: Values that are black and white; suits them if None.
 
     Raises:
         UserError: If the archive is damaged or holds other names.
@@ -124,7 +125,9 @@ def from_npz(path: Path) -> Source:
     images: dict[str, np.ndarray] = {}
     for split, (x, _) in named.items():
         what = f"{x} of {path}"
-        images[split], said = as_images(archive.read(x), what=what)
+        # the test images are shown as the training images are
+        images[split], said, found = as_images(archive.read(x), what=what, shown=shown)
+        shown = shown or found
         told.append(said)
     raw = {split: archive.read(y) for split, (_, y) in named.items() if y is not None}
     labels: dict[str, np.ndarray] = {}
@@ -143,6 +146,7 @@ def from_npz(path: Path) -> Source:
         f"npz file {path}",
         advice=". ".join(filter(None, told)) or None,
         class_names=names,
+        shown=shown,
     )
 
 
@@ -168,7 +172,7 @@ def _read_builder(builder: Any, origin: str) -> Source:
         if labels is not None and labels.min() < 0:  # STL-10's unlabelled images
             labels = None
         splits[split] = Split(
-            as_images(columns["image"], what=f"{origin}, split {split}")[0],
+            as_images(columns["image"], what=f"{origin}, split {split}").pixels,
             None if labels is None else labels.astype(np.int64),
         )
     return Source(splits, origin)
@@ -399,13 +403,16 @@ def from_folder(
     return Source(splits, origin, advice, names, tuple(read.unreadable))
 
 
-def from_array(path: Path, *, labels: Path | None) -> Source:
+def from_array(
+    path: Path, *, labels: Path | None, shown: tuple[float, float] | None = None
+) -> Source:
     """Images of a .npy or .npz file, with labels from another .npy file.
 
     Args:
         path: A .npy file of images ``(n, height, width[, channels])``, or an npz file,
             see ``from_npz``. Values may be of any type, see ``arrays.value_range``.
         labels: A .npy file of n classes, see ``arrays.as_labels``, or None.
+        shown: Values that are black and white; suits them if None.
 
     Raises:
         UserError: If a file is missing, damaged or holds something else.
@@ -419,16 +426,17 @@ def from_array(path: Path, *, labels: Path | None) -> Source:
             "data.labels must not be given with an npz file, which holds its own",
             labels=str(labels),
         )
-        return from_npz(path)
-    images, told = as_images(load_npy(path, what="data.array"), what=str(path))
+        return from_npz(path, shown=shown)
+    array = load_npy(path, what="data.array")
+    images, told, shown = as_images(array, what=str(path), shown=shown)
     origin = f"the array {path}"
     if labels is None:
-        return Source({"the array": Split(images)}, origin, told)
+        return Source({"the array": Split(images)}, origin, told, shown=shown)
     require(labels.is_file(), "data.labels must be a .npy file", labels=str(labels))
     array = load_npy(labels, what="data.labels")
     numbers, names = as_labels(array, what=f"data.labels {labels}")
-    source = Source({"the array": Split(images, numbers)}, origin, told, names)
-    return renumbered(source, names)
+    splits = {"the array": Split(images, numbers)}
+    return renumbered(Source(splits, origin, told, names, shown=shown), names)
 
 
 # ------------------------------------------------------------------------ label maps

@@ -64,6 +64,8 @@ class Source:
         class_names: Names of the classes, where the images came with them.
         unreadable: Name and reason of each file that was skipped.
         nearest: Neighbours of the images of the only split, if they were looked for.
+        shown: Values that are black and white in images of more than 8 bits, if there
+            are any.
     """
 
     splits: dict[str, Split]
@@ -72,6 +74,7 @@ class Source:
     class_names: tuple[str, ...] | None = None
     unreadable: tuple[tuple[str, str], ...] = ()
     nearest: np.ndarray | None = None
+    shown: tuple[float, float] | None = None
 
     @property
     def image_shape(self) -> tuple[int, ...]:

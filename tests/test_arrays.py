@@ -22,7 +22,7 @@ def some():
 
 
 def images(array):
-    found, told = as_images(array, what="x")
+    found, told, _ = as_images(array, what="x")
     assert found.dtype == np.uint8 and found.shape[:3] == array.shape[:3]
     return found[..., 0], told
 
@@ -60,13 +60,28 @@ def test_ranges_are_told_apart_by_more_than_the_largest_value(some):
     assert "0 to 255" in told and found.max() == 212
 
 
+def test_a_range_that_is_known_shows_others_alike(some, tmp_path):
+    deep = np.round(some * 4000 + 700).astype(np.uint16)
+    first = as_images(deep, what="x")
+    assert np.allclose(first.shown, (700, 4700))
+    dark = as_images(deep // 2, what="x", shown=first.shown)
+    assert dark.pixels.mean() < 0.5 * first.pixels.mean()
+    assert as_images(some, what="x").shown is None
+    as_bytes = np.full((2, 8, 8), 77, np.uint8)
+    assert as_images(as_bytes, what="x", shown=first.shown).pixels.max() == 77
+    np.savez(tmp_path / "x.npz", x_train=deep, x_test=deep[:5] // 2)
+    source = sources.from_npz(tmp_path / "x.npz")
+    assert source.shown == first.shown
+    np.testing.assert_array_equal(source.splits["test"].images, dark.pixels[:5])
+
+
 def test_zeros_and_ones_are_black_and_white(some):
     bits = some > 0.5
     for array in (bits, bits.astype(np.uint8), bits.astype(int), bits.astype("f4")):
         found, _ = images(array)
         np.testing.assert_array_equal(found, bits * 255)
     bytes_ = (some * 255).astype(np.uint8)
-    found, told = as_images(bytes_, what="x")
+    found, told, _ = as_images(bytes_, what="x")
     assert told is None and found.base is bytes_
     assert as_images(np.zeros((2, 8, 8), np.uint8), what="x")[1] is None
 
