@@ -104,8 +104,13 @@ def _parse_words(words: Sequence[str]) -> Options:
             for name, value in vars(options.data).items()
             if isinstance(value, str)
         }
+        # names such as #recycle are comments in YAML, and so no value at all
+        for place in ("dir", "folder", "array", "labels", "images", "masks"):
+            if getattr(options.data, place) is None:
+                places[place] = _said(words, f"--data.{place}")
         data = dataclasses.replace(options.data, **places)
-        return dataclasses.replace(options, data=data)
+        run_name = _said(words, "--name") if options.name is None else options.name
+        return dataclasses.replace(options, data=data, name=run_name)
     except (jsonargparse.ArgumentError, ValueError, OSError) as error:
         files = [b for a, b in itertools.pairwise(words) if a == "--config"]
         files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
@@ -118,6 +123,17 @@ def _parse_words(words: Sequence[str]) -> Options:
             )
         read = f" (options read from {', '.join(files)})" if files else ""
         raise UserError(_one_sentence(error) + read) from None
+
+
+def _said(words: Sequence[str], option: str) -> str | None:
+    """The last value of an option as it stands in the words; None for null."""
+    said = None
+    for word, following in itertools.zip_longest(words, words[1:]):
+        if word == option:
+            said = following
+        elif word.startswith(f"{option}="):
+            said = word.partition("=")[2]
+    return None if said == "null" else said
 
 
 def _is_empty(path: Path) -> bool:
@@ -732,6 +748,11 @@ def curate(words: Sequence[str]) -> int:
         "--name", required=True, help="of the lists, for --data.curated NAME"
     )
     arguments = parser.parse_args(list(words))
+    require(
+        not set(arguments.name) & set("/\\\0") and arguments.name not in ("", ".."),
+        "--name must be a name without folders",
+        name=arguments.name,
+    )
     from iic_tf import coco_stuff
     from iic_tf.console import console, counted
 

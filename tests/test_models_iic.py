@@ -437,6 +437,13 @@ def test_a_terminal_that_lacks_signs_gets_replacements(tmp_path):
         assert b"??" in done.stderr and b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("name", ["#recycle", "~", "&a", "a: b", "[x]", "1e3", "true"])
+def test_names_are_no_yaml(name):
+    options = models_iic.parse([f"--data.folder={name}", "--name", name])
+    assert (options.data.folder, options.name) == (name, name)
+    assert models_iic.parse(["--data.folder=null", "--name=null"]) == Options()
+
+
 def test_an_empty_file_of_options_is_told(tmp_path, capsys):
     path = tmp_path / "mine.yaml"
     for content in ("", "# to be written\n"):
