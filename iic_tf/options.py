@@ -126,12 +126,14 @@ class DataOptions:
     sub-folders."""
 
     array: str | None = None
-    """Your own images as a .npy file of uint8 (n, height, width[, channels]), or as an
-    .npz file of images or x_train and x_test."""
+    """Your own images as a .npy file of numbers (n, height, width[, channels]), or as
+    an .npz file of images or x_train and x_test. How values are read is told; images
+    that are no squares are squeezed into some."""
 
     labels: str | None = None
     """Classes of your own images, which only score: folder if the names of their
-    folders are their classes, or a .npy file beside data.array."""
+    folders are their classes, or a .npy file beside data.array, of whole numbers, text
+    or one-hot rows."""
 
     images: str | None = None
     """Folder of pictures of any size whose pixels are to be grouped: label maps."""
