@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from iic_tf import sources
+from iic_tf.arrays import squared
 from iic_tf.coco_stuff import curated_list, is_10k
 from iic_tf.console import console, counted
 from iic_tf.map_folder import MapSource
@@ -37,7 +38,7 @@ from iic_tf.perturb import (
 )
 from iic_tf.pipeline import Views
 from iic_tf.spectral import choose_kind
-from iic_tf.splits import Source, Split
+from iic_tf.splits import Source, Split, renumbered
 from iic_tf.tuned import START
 
 FEW = 10_000
@@ -231,17 +232,43 @@ def own_images(
                 shown=options.range,
                 progress=progress,
             )
-    for name in ("size", "channels", "range"):
+    for name in ("size", "channels"):
         value = getattr(options, name)
         require(
             value is None,
             f"data.{name} is for data.folder; other images stay as they are",
             **{name: value},
         )
+    require(
+        options.range is None or options.array is not None,
+        "data.range is for data.folder, data.array and data.images",
+        range=options.range,
+    )
     if options.array is not None:
         labels = Path(options.labels).expanduser() if options.labels else None
-        return sources.from_array(Path(options.array).expanduser(), labels=labels)
+        source = sources.from_array(
+            Path(options.array).expanduser(), labels=labels, shown=options.range
+        )
+        return source if shape else _whole(source)
     return None
+
+
+def _whole(source: Source) -> Source:
+    """Images as squares, since that is what views show; says so where they are none."""
+    height, width, _ = source.image_shape
+    if height == width:
+        return source
+    splits = {
+        name: replace(split, images=squared(split.images))
+        for name, split in source.splits.items()
+    }
+    whole = replace(source, splits=splits)
+    side = whole.image_shape[0]
+    console.print(
+        f"Sides:    images of {height}×{width} pixels are squeezed into {side}×{side}, "
+        "so that all of them is seen"
+    )
+    return whole
 
 
 def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
@@ -302,7 +329,7 @@ def find(
             raise UserError(f"the recipe {name} is for data.folder or data.array")
         source = recipe.find(options.dir)
     recipe.check(source, name=name)
-    return name, recipe, source
+    return name, recipe, renumbered(source, source.class_names or recipe.class_names)
 
 
 def _shape_words(source: Source) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, check_writable, find_run
+from iic_tf.names import escaped, restored
 from iic_tf.options import (
     Options,
     UserError,
@@ -63,7 +64,7 @@ def parse(words: Sequence[str]) -> Options:
     # The stored options come first, so that what the user says now goes over them.
     options = _parse_words(["--config", str(folder / OPTIONS_FILE), *words])
     return dataclasses.replace(
-        options, resume=str(folder), name=folder.name, out=str(folder.parent)
+        options, resume=str(folder), name=folder.resolve().name, out=str(folder.parent)
     )
 
 
@@ -95,14 +96,53 @@ def _parse_words(words: Sequence[str]) -> Options:
     )
     try:
         parsed = parser.instantiate(parser.parse_args(list(words)))
-        return Options(
+        options = Options(
             **{field.name: parsed[field.name] for field in dataclasses.fields(Options)}
         )
+        places: dict[str, Any] = {
+            name: restored(value)
+            for name, value in vars(options.data).items()
+            if isinstance(value, str)
+        }
+        # names such as #recycle are comments in YAML, and so no value at all
+        for place in ("dir", "folder", "array", "labels", "images", "masks"):
+            if getattr(options.data, place) is None:
+                places[place] = _said(words, f"--data.{place}")
+        data = dataclasses.replace(options.data, **places)
+        run_name = _said(words, "--name") if options.name is None else options.name
+        return dataclasses.replace(options, data=data, name=run_name)
     except (jsonargparse.ArgumentError, ValueError, OSError) as error:
         files = [b for a, b in itertools.pairwise(words) if a == "--config"]
         files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
+        for file in files:
+            require(
+                not _is_empty(Path(file)),
+                "config must be a YAML file of options, as in train: {steps: 300}",
+                config=file,
+                content="nothing",
+            )
         read = f" (options read from {', '.join(files)})" if files else ""
         raise UserError(_one_sentence(error) + read) from None
+
+
+def _said(words: Sequence[str], option: str) -> str | None:
+    """The last value of an option as it stands in the words; None for null."""
+    said = None
+    for word, following in itertools.zip_longest(words, words[1:]):
+        if word == option:
+            said = following
+        elif word.startswith(f"{option}="):
+            said = word.partition("=")[2]
+    return None if said == "null" else said
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a YAML file holds nothing but comments."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return False
+    return all(line.strip() in ("", "---") or line[0] == "#" for line in lines)
 
 
 def _one_sentence(error: BaseException) -> str:
@@ -176,9 +216,8 @@ def _suit(
         shown: Values that are black and white in images of more than 8 bits.
     """
     chosen = options.data
-    own = {}
-    if chosen.folder:  # what the run is applied to later is brought to the same
-        own = {"size": shape[1], "channels": shape[3], "range": chosen.range or shown}
+    # what the run is applied to later is brought to the same
+    own = {"size": shape[1], "channels": shape[3]} if chosen.folder else {}
     few = recipe.batch and shape[0] >= 4 * recipe.batch
     filled = dataclasses.replace(
         chosen,
@@ -187,6 +226,7 @@ def _suit(
         neighbours=(
             recipe.neighbours if chosen.neighbours is None else chosen.neighbours
         ),
+        range=chosen.range or shown,
         **own,
     )
     limit = options.time_limit
@@ -231,7 +271,9 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         source, options.data.protocol, unlabelled=options.data.unlabelled
     )
     number = f"{len(protocol.train.images):,}"
-    console.print(f"Images:   {number}{' for training' * train}, from {source.origin}")
+    console.print(
+        f"Images:   {number}{' for training' * train}, from {escaped(source.origin)}"
+    )
     _advise(source)
     shape = protocol.train.images.shape
     options = _suit(options, name, recipe, shape=shape, shown=source.shown)
@@ -301,7 +343,9 @@ def _load_maps(
     views = recipe.views(channels, options.data.perturb)
     views = dataclasses.replace(views, sparse=options.segment.sparse)
     number = f"{len(trained.images):,}"
-    console.print(f"Pictures: {number}{' for training' * train}, from {source.origin}")
+    console.print(
+        f"Pictures: {number}{' for training' * train}, from {escaped(source.origin)}"
+    )
     _advise(source)
     task = MapTask(
         trained,
@@ -535,7 +579,7 @@ def _instead(words: Sequence[str], facts: dict[str, Any]) -> list[str]:
     instead = [*(f"{place}=null" for place in places), "protocol=all"]
     if "--data.images" in named:
         return [f"--data.{word}" for word in instead]
-    if "--data.folder" not in named:
+    if not named & {"--data.folder", "--data.array"}:
         instead.append("range=null")
     _, height, width, channels = facts["data_shape"]
     known = "--data.folder" in named  # to be brought to the size that was trained on
@@ -719,6 +763,11 @@ def curate(words: Sequence[str]) -> int:
         "--name", required=True, help="of the lists, for --data.curated NAME"
     )
     arguments = parser.parse_args(list(words))
+    require(
+        not set(arguments.name) & set("/\\\0") and arguments.name not in ("", ".."),
+        "--name must be a name without folders",
+        name=arguments.name,
+    )
     from iic_tf import coco_stuff
     from iic_tf.console import console, counted
 
@@ -811,18 +860,21 @@ def main(words: Sequence[str] | None = None) -> int:
         options or data; 3 if the result is degenerate; 130 if stopped.
     """
     words = sys.argv[1:] if words is None else words
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # what a terminal cannot show becomes "?"
+            stream.reconfigure(errors="replace")
     try:
         if words and words[0] in COMMANDS:
             return COMMANDS[words[0]](words[1:])
         return run(parse(words))
     except UserError as error:
-        print(f"models_iic.py: error: {error}", file=sys.stderr)
+        print(f"models_iic.py: error: {escaped(str(error))}", file=sys.stderr)
         return EXIT_USAGE
     except ArithmeticError as error:
-        print(f"models_iic.py: {error}", file=sys.stderr)
+        print(f"models_iic.py: {escaped(str(error))}", file=sys.stderr)
         return EXIT_FAILED
     except OSError as error:  # a full disk, a folder that may not be read
-        print(f"models_iic.py: {first_line(error)}", file=sys.stderr)
+        print(f"models_iic.py: {escaped(first_line(error))}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         print("models_iic.py: interrupted", file=sys.stderr)

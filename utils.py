@@ -1,11 +1,8 @@
 """What one does with a trained model: name clusters, tell errors, hand over groups."""
 
-import csv
-import io
 import json
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +16,7 @@ from PIL import Image
 from iic_tf import progression
 from iic_tf.checkpoints import write_atomically
 from iic_tf.cluster_task import EVALUATION_BATCH, ClusterTask, Found, subset
-from iic_tf.console import clock, console
+from iic_tf.console import attempted, clock, console
 from iic_tf.curves import draw_comparison
 from iic_tf.folders import OPTIONS_FILE, make_run_folder
 from iic_tf.health import Health, information_words, measure
@@ -45,8 +42,10 @@ from iic_tf.metrics import (
     contingency,
 )
 from iic_tf.models import ClusterIIC, SegmentIIC
+from iic_tf.names import csv_text, escaped, readable_names, written_stems
 from iic_tf.options import Options, UserError, first_line, require
 from iic_tf.pictures import (
+    MOST_DRAWN,
     as_rgb,
     cluster_grid,
     colour_map,
@@ -56,6 +55,7 @@ from iic_tf.pictures import (
     mistake_grid,
     number_table,
     pair_grid,
+    summed_up,
 )
 from iic_tf.pipeline import evaluation_batches, training_batches
 from iic_tf.regroup import clusters_in_use, told
@@ -263,7 +263,7 @@ def write_assignments(
 
     Columns: path (or image, its number in the data), cluster, confidence (probability
     of that cluster), runner_up (the next likely cluster), and label where there are
-    labels.
+    labels. Names are written as ``names.csv_text`` says.
 
     Args:
         path: File to write.
@@ -273,17 +273,14 @@ def write_assignments(
     """
     order = np.argsort(-probabilities, axis=1, kind="stable")
     confidence = np.take_along_axis(probabilities, order[:, :1], axis=1)[:, 0]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["image" if paths is None else "path", "cluster", "confidence", "runner_up"]
-        + ([] if labels is None else ["label"])
-    )
+    kind = "image" if paths is None else "path"
+    header = [kind, "cluster", "confidence", "runner_up"]
+    rows: list[Sequence[object]] = [header if labels is None else [*header, "label"]]
     for i in range(len(probabilities)):
         name = i if paths is None else paths[i]
         row = [name, order[i, 0], f"{confidence[i]:.4f}", order[i, 1]]
-        writer.writerow(row if labels is None else [*row, labels[i]])
-    write_atomically(path, text.getvalue())
+        rows.append(row if labels is None else [*row, labels[i]])
+    write_atomically(path, csv_text(rows))
 
 
 def write_network(path: Path, backbone: keras.Model) -> None:
@@ -322,11 +319,7 @@ def write_unreadable(path: Path, unreadable: Sequence[tuple[str, str]]) -> None:
         path: File to write.
         unreadable: Name and reason of each.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["path", "reason"])
-    writer.writerows(unreadable)
-    write_atomically(path, text.getvalue())
+    write_atomically(path, csv_text([("path", "reason"), *unreadable]))
 
 
 def draw_groups(
@@ -345,60 +338,82 @@ def draw_groups(
     """
     split, k, chosen = task.protocol.evaluate, groups.health.num_clusters, groups.chosen
     clusters, names = groups.clusters, None
-    lines = ["clusters.png        what is in each cluster"]
+    lines: list[str] = []
+
+    def draw(
+        name: str, shows: str, how: Callable[..., None], *what: Any, **said: Any
+    ) -> None:
+        with attempted(name):
+            how(folder / name, *what, **said)
+            if (folder / name).is_file():
+                lines.append(f"{name:20}{shows}")
+
     if split.labels is not None and groups.classes is not None:
         # a class may occur only among the images that clusters were mapped on
         known = np.append(split.labels, groups.classes.max())
-        classes = name_classes(known, task.class_names)
+        classes = readable_names(name_classes(known, task.class_names))
         names = ["none" if c < 0 else classes[c] for c in groups.classes]
-        mistake_grid(
-            folder / "mistakes.png",
+    draw(
+        "clusters.png",
+        "what is in each cluster",
+        cluster_grid,
+        split.images,
+        groups.soft[:, chosen],
+        names=names,
+        title=f"{title}: the most confident images of each cluster",
+    )
+    if split.labels is not None and groups.classes is not None:
+        draw(
+            "mistakes.png",
+            "the most frequent mistakes",
+            mistake_grid,
             split.images,
             split.labels,
             groups.classes[clusters[:, chosen]],
             names=classes,
             title=f"{title}: the most frequent mistakes",
         )
-        if (folder / "mistakes.png").is_file():
-            lines.append("mistakes.png        the most frequent mistakes")
-        counts = contingency(
-            clusters[:, chosen], split.labels, num_clusters=k, num_classes=len(classes)
+        counts, classes = summed_up(
+            contingency(
+                clusters[:, chosen],
+                split.labels,
+                num_clusters=k,
+                num_classes=len(classes),
+            ),
+            classes,
         )
         order = np.argsort(np.where(groups.classes < 0, k, groups.classes))
-        number_table(
-            folder / "confusion.png",
-            (counts / np.maximum(counts.sum(axis=0), 1))[order].T,
+        by_class, columns = summed_up(counts[order].T, [f"{i}" for i in order])
+        draw(
+            "confusion.png",
+            "in which clusters each class is",
+            number_table,
+            by_class / np.maximum(by_class.sum(axis=1, keepdims=True), 1),
             rows=classes,
-            columns=[f"{i}" for i in order],
+            columns=columns,
             across="cluster",
             title=f"{title}: where the images of each class are, in %",
         )
-        lines.append("confusion.png       in which clusters each class is")
-        label_histograms(
-            folder / "histograms.png",
+        draw(
+            "histograms.png",
+            "which classes each cluster has",
+            label_histograms,
             counts,
             names=classes,
             title=f"{title}: classes in each cluster",
         )
-        lines.append("histograms.png      which classes each cluster has")
     heads = [str(head) for head in range(clusters.shape[1])]
     if len(heads) > 1:
-        number_table(
-            folder / "agreement.png",
+        draw(
+            "agreement.png",
+            "how far the sub-heads agree",
+            number_table,
             agreement(clusters, num_clusters=k),
             rows=heads,
             columns=heads,
             across="sub-head",
             title=f"{title}: images on which two sub-heads agree, in %",
         )
-        lines.append("agreement.png       how far the sub-heads agree")
-    cluster_grid(
-        folder / "clusters.png",
-        split.images,
-        groups.soft[:, chosen],
-        names=names,
-        title=f"{title}: the most confident images of each cluster",
-    )
     return lines
 
 
@@ -432,6 +447,9 @@ def summarise(groups: Groups, task: ClusterTask, options: Options) -> dict[str, 
         "scores": groups.scores
         and {name: values.tolist() for name, values in groups.scores.items()},
         "recall": recall,
+        "class_names": None
+        if labels is None
+        else name_classes(labels, task.class_names),
         "images": len(groups.soft),
         "scored_on": _scored_on(task, options),
     }
@@ -542,13 +560,15 @@ def hand_over(trained: Trained, task: ClusterTask, options: Options) -> Health:
         pictures = draw_groups(folder, groups, task, title=folder.name)
         if options.report.progression:
             followed = subset(split, progression.MAX_IMAGES)
-            if progression.draw(
-                folder / "progression",
-                folder / "progression.gif",
-                followed.images,
-                labels=followed.labels,
-            ):
-                pictures.append("progression.gif     images on their way to clusters")
+            with attempted("progression.gif"):
+                if progression.draw(
+                    folder / "progression",
+                    folder / "progression.gif",
+                    followed.images,
+                    labels=followed.labels,
+                ):
+                    says = "images on their way to clusters"
+                    pictures.append(f"progression.gif     {says}")
     pictures.append("assignments.csv     cluster and confidence of every image")
     _conclude(trained, summarise(groups, task, options), pictures)
     if worse:
@@ -627,13 +647,14 @@ def draw_first_groups(folder: Path, found: Found, task: ClusterTask) -> None:
     """
     clusters = found.groups.clusters
     k = int(clusters.max()) + 1
-    cluster_grid(
-        folder / "first_groups.png",
-        task.images,
-        typical(found.graph, clusters, k),
-        names=None,
-        title=f"{folder.name}: groups of the neighbour graph, before training",
-    )
+    with attempted("first_groups.png"):
+        cluster_grid(
+            folder / "first_groups.png",
+            task.images,
+            typical(found.graph, clusters, k),
+            names=None,
+            title=f"{folder.name}: groups of the neighbour graph, before training",
+        )
 
 
 def typical(graph: Any, clusters: np.ndarray, k: int) -> np.ndarray:
@@ -1121,15 +1142,12 @@ def draw_maps(
     predict = task.predict(model, head=groups.chosen)
     pictures, k = task.evaluate, options.k
     last = task.num_evaluated - 1
-    stems = Counter(os.path.splitext(name)[0] for name in pictures.names)
+    stems = written_stems(pictures.names)
     drawn = set(np.linspace(0, last, NUM_SHOWN).astype(int).tolist())
     shown = []
     found = clusters_of(predict, pictures.images, task.views.finish)
-    for i, (clusters, name) in enumerate(zip(found, pictures.names, strict=True)):
+    for i, (clusters, stem) in enumerate(zip(found, stems, strict=True)):
         labels = clusters[..., 0]
-        # two pictures that differ in their ending keep it
-        stem = os.path.splitext(name)[0]
-        stem = name if stems[stem] > 1 else stem
         whole = to_size(labels, pictures.sizes[i])
         write_label_map(folder / "labels" / f"{stem}.png", whole, k)
         if overlays:
@@ -1138,32 +1156,36 @@ def draw_maps(
         if i in drawn:
             shown.append((i, labels))
     classes = names = truth = None
+    lines: list[str] = []
     if groups.counts is not None and groups.mappings is not None:
         classes = groups.mappings[groups.chosen]
-        names = _names_of_classes(task)
+        names = readable_names(_names_of_classes(task))
         truth = [pictures.labels[i] for i, _ in shown] if pictures.labels else None
-        table = groups.counts[groups.chosen]
-        number_table(
-            folder / "confusion.png",
-            (table / np.maximum(table.sum(axis=0), 1)).T,
-            rows=list(names),
-            columns=[str(i) for i in range(k)],
-            across="cluster",
-            title=f"{title}: where the pixels of each class are, in %",
+        table, rows = summed_up(groups.counts[groups.chosen], names)
+        by_class, columns = summed_up(table.T, [str(i) for i in range(k)])
+        with attempted("confusion.png"):
+            number_table(
+                folder / "confusion.png",
+                by_class / np.maximum(by_class.sum(axis=1, keepdims=True), 1),
+                rows=rows,
+                columns=columns,
+                across="cluster",
+                title=f"{title}: where the pixels of each class are, in %",
+            )
+            says = "in which clusters the pixels of a class are"
+            lines.append(f"confusion.png       {says}")
+    with attempted("maps.png"):
+        map_rows(
+            folder / "maps.png",
+            [pictures.images[i] for i, _ in shown],
+            [labels for _, labels in shown],
+            num_clusters=k,
+            classes=classes,
+            truth=truth,
+            names=names,
+            title=f"{title}: clusters of pixels",
         )
-    map_rows(
-        folder / "maps.png",
-        [pictures.images[i] for i, _ in shown],
-        [labels for _, labels in shown],
-        num_clusters=k,
-        classes=classes,
-        truth=truth,
-        names=names,
-        title=f"{title}: clusters of pixels",
-    )
-    lines = ["maps.png            pictures and the clusters of their pixels"]
-    if classes is not None:
-        lines.append("confusion.png       in which clusters the pixels of a class are")
+        lines.append("maps.png            pictures and the clusters of their pixels")
     lines.append("labels/             the cluster of each pixel of every picture")
     return lines
 
@@ -1205,7 +1227,13 @@ def tell_of_maps(groups: PixelGroups, task: MapTask, options: Options) -> None:
     if groups.counts is not None:
         pixels = groups.counts[chosen].sum(axis=0)
         shares = 100 * pixels / pixels.sum()
-        ious = _iou_of_chosen(groups, task).items()
-        for (name, value), share in zip(ious, shares, strict=True):
+        ious = list(_iou_of_chosen(groups, task).items())
+        most = np.sort(np.argsort(-shares, kind="stable")[:MOST_DRAWN])
+        for i in most:
+            name, value = ious[i]
             shown = "-     " if value is None else f"{value:.4f}"
-            console.print(f"IoU {shown}  {name}, {share:.0f} % of the pixels")
+            told = f"{escaped(name)}, {shares[i]:.0f} % of the pixels"
+            console.print(f"IoU {shown}  {told}")
+        if len(ious) > len(most):
+            rest = len(ious) - len(most)
+            console.print(f"IoU of {rest:,} rarer classes: summary.json")

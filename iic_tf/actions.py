@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from iic_tf.checkpoints import History
-from iic_tf.console import Training
+from iic_tf.console import Training, attempted
 from iic_tf.curves import LearningCurve
 from iic_tf.health import describe, is_degenerate, measure
 from iic_tf.inference import Scorer
@@ -134,7 +134,8 @@ def draw_curve(history: History, curve: LearningCurve) -> Action:
     """Redraws the learning curve from all rows so far."""
 
     def act(row: dict[str, Any]) -> None:
-        curve.update(history.rows)
+        with attempted(curve.path.name):
+            curve.update(history.rows)
 
     return act
 

@@ -23,8 +23,18 @@ from iic_tf.options import UserError, first_line
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Replaces a file in one step, so that a reader never sees half of it."""
-    data = content.encode() if isinstance(content, str) else content
+    """Replaces a file in one step, so that a reader never sees half of it.
+
+    Args:
+        path: File to write.
+        content: Its bytes, or text for UTF-8; bytes of file names that are no text
+            become what they were.
+    """
+    data = (
+        content.encode("utf-8", "surrogateescape")
+        if isinstance(content, str)
+        else content
+    )
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from iic_tf import progression
 from iic_tf.checkpoints import History
-from iic_tf.console import Stopwatch
+from iic_tf.console import Stopwatch, attempted
 from iic_tf.inference import Scorer, compile_predict, soft_assignments
 from iic_tf.loop import Event
 from iic_tf.models import ClusterIIC
@@ -300,16 +300,19 @@ class ClusterTask:
                 shown.images, self.views, pairs=True, batch=EVALUATION_BATCH
             )
             originals, copies = next(iter(pairs))
-            (folder / "display").mkdir(exist_ok=True)
-            cluster_pairs(
-                folder / "display" / f"step_{step:06}.png",
-                originals.numpy(),
-                copies.numpy(),
-                predict(originals)["main"].numpy()[:, chosen()],
-                labels=shown.labels,
-                title=f"{folder.name}: originals and copies of each cluster, "
-                f"step {step:,}",
-            )
+            soft = predict(originals)["main"].numpy()[:, chosen()]
+            name = f"display/step_{step:06}.png"
+            with attempted(name):
+                (folder / "display").mkdir(exist_ok=True)
+                cluster_pairs(
+                    folder / name,
+                    originals.numpy(),
+                    copies.numpy(),
+                    soft,
+                    labels=shown.labels,
+                    title=f"{folder.name}: originals and copies of each cluster, "
+                    f"step {step:,}",
+                )
 
         found = []
         if every:

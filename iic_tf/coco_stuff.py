@@ -12,6 +12,7 @@ import scipy.io
 
 from iic_tf.image_folder import on_all_cores
 from iic_tf.map_folder import IGNORE, Item, decode_labels
+from iic_tf.names import read_names
 from iic_tf.options import UserError, require
 
 _FINE = """
@@ -203,7 +204,9 @@ def list_10k(root: Path, split: str) -> list[Item]:
 
 def _read_list(path: Path) -> list[str]:
     require(path.is_file(), "data.dir must hold a list of pictures", missing=str(path))
-    return path.read_text().split()
+    names = read_names(path)
+    require(bool(names), f"the list {path} must name at least one picture", names=0)
+    return names
 
 
 def read_mat_labels(path: Path) -> np.ndarray:

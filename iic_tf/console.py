@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -15,10 +16,36 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from iic_tf.names import escaped
+from iic_tf.options import first_line
+
 QUIET_SECONDS = 20
 """Where there is no live line, a plain one is printed after so many seconds."""
 
-console = Console(highlight=False, markup=False, soft_wrap=True)
+
+class _Console(Console):
+    """A console to which no name can send more than its signs."""
+
+    def print(self, *objects: Any, **how: Any) -> None:
+        """Prints; control codes in text, which names may hold, are written out."""
+        shown = [escaped(o, keep="\n") if isinstance(o, str) else o for o in objects]
+        super().print(*shown, **how)
+
+
+console = _Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+@contextmanager
+def attempted(picture: str) -> Iterator[None]:
+    """Within it a picture is drawn; if that fails a sentence says so, and no more.
+
+    Args:
+        picture: Its name.
+    """
+    try:
+        yield
+    except Exception as error:  # whatever it is, the run is worth more than a picture
+        console.print(f"{picture} could not be drawn: {first_line(error)}")
 
 
 def clock(seconds: float) -> str:

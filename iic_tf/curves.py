@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from iic_tf.names import drawable
+
 MAIN, AUX, ERROR, MUTED = "#2460a7", "#d08a1d", "#a23b3b", "#6b6b6b"
 _ERROR_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -121,7 +123,7 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
     top.set_ylim(0, max(rows[-1][f"{bank}_bound"] for bank in banks) * 1.12)
     top.set_ylabel("mutual information (nats)")
     top.legend(loc="best", frameon=False, fontsize=9)
-    top.set_title(title, loc="left", fontsize=11)
+    top.set_title(drawable(title), loc="left", fontsize=11)
 
     if scored:
         bottom = panels[1]
@@ -148,8 +150,9 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
         bottom.minorticks_off()
         bottom.set_ylabel(f"error, {scored[-1].get('match', 'one-to-one')}")
         bottom.set_title(
-            f"scored on {scored[-1]['scored_on']}", loc="left", fontsize=9, color=MUTED
-        )
+            drawable(f"scored on {scored[-1]['scored_on']}"),
+            loc="left", fontsize=9, color=MUTED,
+        )  # fmt: skip
         bottom.legend(loc="upper right", frameon=False, fontsize=9)
 
     panels[-1].set_xlabel(
@@ -176,7 +179,7 @@ def draw_comparison(courses: dict[str, list[dict[str, Any]]], path: Path) -> Non
     for name, rows in courses.items():
         minutes = np.array([row["seconds"] / 60 for row in rows])
         nats = [row["main_information"][row["chosen"]] for row in rows]
-        [line] = panels[0].plot(minutes, nats, label=name, linewidth=1.5)
+        [line] = panels[0].plot(minutes, nats, label=drawable(name), linewidth=1.5)
         known = [row for row in rows if row.get("errors")]
         if known:
             panels[1].plot(
@@ -256,5 +259,8 @@ def _open_window() -> Figure | None:
 def save_figure(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG in one step, so that viewers never see half of it."""
     temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, format="png")
-    os.replace(temporary, path)
+    try:
+        figure.savefig(temporary, format="png")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

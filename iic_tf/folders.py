@@ -22,6 +22,11 @@ def check_writable(out: Path) -> None:
     Raises:
         UserError: If it cannot.
     """
+    require(
+        str(out).encode("utf-8", "replace").decode() == str(out),
+        "out must be a path of UTF-8, which is all that TensorFlow can write to",
+        out=str(out),
+    )
     existing = out.absolute()
     try:
         while not existing.exists():

@@ -24,6 +24,7 @@ from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, make_run_folder
 from iic_tf.health import OFF_TRACK_SHARE
 from iic_tf.inference import check_can_adapt
 from iic_tf.loop import Event, StopSignal, train_loop
+from iic_tf.names import plain, storable
 from iic_tf.options import Options, as_plain, require
 from iic_tf.pipeline import Passes, plan_passes
 from iic_tf.regroup import Regrouped
@@ -139,7 +140,7 @@ def run_prefix(options: Options) -> str:
     """What a run is named after: the user's own images, else the recipe."""
     own = options.data.folder or options.data.array or options.data.images
     name = Path(own).expanduser().resolve().stem if own else options.data.recipe
-    return name or "run"
+    return plain(name or "run")
 
 
 def _plan(options: Options, task: Task, *, replicas: int) -> Passes:
@@ -294,6 +295,10 @@ def _open_run(
             steps=steps,
         )
     stored = {**as_plain(options), "resume": None, "name": folder.name}
+    stored["data"] = {
+        name: storable(value) if isinstance(value, str) else value
+        for name, value in stored["data"].items()
+    }
     write_atomically(folder / OPTIONS_FILE, yaml.safe_dump(stored, sort_keys=False))
     write_atomically(folder / MANIFEST_FILE, json.dumps(facts, indent=2) + "\n")
     return folder, checkpoints

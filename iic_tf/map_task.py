@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from iic_tf.cells import Cells, find_cells
 from iic_tf.checkpoints import History
-from iic_tf.console import Stopwatch
+from iic_tf.console import Stopwatch, attempted
 from iic_tf.health import Health, measure
 from iic_tf.inference import kept_statistics
 from iic_tf.loop import Event
@@ -20,6 +20,7 @@ from iic_tf.map_folder import MapSource, Pictures, all_of
 from iic_tf.map_inference import MapScorer, clusters_of
 from iic_tf.map_pipeline import MapViews, training_map_batches, windows_per_pass
 from iic_tf.models import SegmentIIC
+from iic_tf.names import written_stems
 from iic_tf.options import Options, require
 from iic_tf.pictures import map_rows
 from iic_tf.pipeline import Passes
@@ -243,6 +244,7 @@ class MapTask:
             masked=options.segment.masked,
         )
         require(options.k <= 255, "k must be at most 255 for label maps", k=options.k)
+        written_stems(self.evaluate.names)  # what is wrong with them is told now
         require(
             options.report.progression is None,
             "report.progression is for images, not for label maps",
@@ -433,14 +435,16 @@ class MapTask:
                 found[..., chosen]
                 for found in clusters_of(predict, shown.images, self.views.finish)
             ]
-            (folder / "display").mkdir(exist_ok=True)
-            map_rows(
-                folder / "display" / f"step_{step:06}.png",
-                shown.images,
-                clusters,
-                num_clusters=options.k,
-                title=f"{folder.name}: clusters of pixels, step {step:,}",
-            )
+            name = f"display/step_{step:06}.png"
+            with attempted(name):
+                (folder / "display").mkdir(exist_ok=True)
+                map_rows(
+                    folder / name,
+                    shown.images,
+                    clusters,
+                    num_clusters=options.k,
+                    title=f"{folder.name}: clusters of pixels, step {step:,}",
+                )
 
         per_pass = sum(passes.sizes) // len(passes.sizes) // passes.batch
         return [Event(options.report.display * per_pass, draw, at_end=True)]

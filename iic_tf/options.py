@@ -8,6 +8,7 @@ and its help shown in a moment. Cross-checks that need no data stand in
 import dataclasses
 import inspect
 import json
+import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args, get_origin
@@ -125,12 +126,14 @@ class DataOptions:
     sub-folders."""
 
     array: str | None = None
-    """Your own images as a .npy file of uint8 (n, height, width[, channels]), or as an
-    .npz file of images or x_train and x_test."""
+    """Your own images as a .npy file of numbers (n, height, width[, channels]), or as
+    an .npz file of images or x_train and x_test. How values are read is told; images
+    that are no squares are squeezed into some."""
 
     labels: str | None = None
     """Classes of your own images, which only score: folder if the names of their
-    folders are their classes, or a .npy file beside data.array."""
+    folders are their classes, or a .npy file beside data.array, of whole numbers, text
+    or one-hot rows."""
 
     images: str | None = None
     """Folder of pictures of any size whose pixels are to be grouped: label maps."""
@@ -195,8 +198,8 @@ class DataOptions:
 
     batch: int | None = None
     """Distinct images per step, over all devices; if not given 500, or a quarter of the
-    images where there are fewer than 2,000. Of pictures whose pixels are grouped,
-    windows; if not given what suits the recipe."""
+    images where there are fewer than 2,000, but at least 8. Of pictures whose pixels
+    are grouped, windows; if not given what suits the recipe."""
 
     repeats: int = 2
     """Perturbed copies r per image and step."""
@@ -236,6 +239,11 @@ class DataOptions:
             or (len(self.merge) <= 256 and all(0 <= n <= 255 for n in self.merge)),
             "data.merge must be at most 256 classes from 0, or 255 for none",
             merge=self.merge,
+        )
+        require(
+            self.names is None or len(set(self.names)) == len(self.names),
+            "data.names must be different from each other",
+            names=self.names,
         )
         require(
             self.ignore is None or 0 <= self.ignore <= 255,
@@ -289,8 +297,9 @@ class DataOptions:
 
     def batch_for(self, num_images: int) -> int:
         """Images per step: ``batch``, or if not given what suits so many images."""
-        few = max(num_images // 4 // 8 * 8, 2)  # a number that several devices share
-        return self.batch or (500 if num_images >= 2000 else few)
+        few = num_images // 4 // 8 * 8  # a number that several devices share
+        least = min(8, max(num_images // 2 * 2, 2))  # of fewer there is no telling
+        return self.batch or (500 if num_images >= 2000 else max(few, least))
 
 
 @dataclass(frozen=True)
@@ -472,6 +481,31 @@ class TrainOptions:
         return replace(self, **{name: usual[name] for name in names})
 
 
+LONGEST_NAME = 200
+"""Bytes of a run's name; file systems allow 255 for what is written under it."""
+
+
+def check_run_name(name: str) -> None:
+    """Raises UserError unless a run's folder, and no other, can have that name."""
+    require(
+        name not in ("", ".", "..") and not set(name) & set("/\\"),
+        "name must be the name of a folder, without any folder before it; out says "
+        "where it lies",
+        name=name,
+    )
+    printable = all(unicodedata.category(sign) not in ("Cc", "Cs") for sign in name)
+    require(
+        printable,
+        "name must be text, without control codes and bytes that are no UTF-8",
+        name=name,
+    )
+    require(
+        len(name.encode()) <= LONGEST_NAME,
+        f"name must have at most {LONGEST_NAME} bytes",
+        bytes=len(name.encode()),
+    )
+
+
 def check_lambda(name: str, lamb: Lambda) -> None:
     """Raises UserError unless ``lamb`` is a weight or rising points of weights."""
     points = lamb if isinstance(lamb, list) else [(0.0, lamb)]
@@ -622,6 +656,8 @@ class Options:
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
         require(self.k >= 2, "k must be at least 2 clusters", k=self.k)
+        if self.name is not None:
+            check_run_name(self.name)
         require(0 <= self.seed < 2**31, "seed must lie in [0, 2**31)", seed=self.seed)
         require(
             self.time_limit is None or 0 < self.time_limit < float("inf"),

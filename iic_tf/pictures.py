@@ -10,6 +10,38 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from iic_tf.curves import MAIN, MUTED, save_figure
+from iic_tf.names import drawable
+
+MOST_DRAWN = 40
+"""Clusters, and classes, that a picture shows at most."""
+
+
+def summed_up(table: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """A table of counts whose rare columns are one.
+
+    Args:
+        table: Counts, shape ``(rows, len(names))``.
+        names: Names of the columns.
+
+    Returns:
+        The ``MOST_DRAWN`` columns with the largest sums in their order, then the sum of
+        all others, if there are any; and the names.
+    """
+    if len(names) <= MOST_DRAWN:
+        return table, list(names)
+    order = np.argsort(-table.sum(axis=0), kind="stable")
+    most, others = np.sort(order[:MOST_DRAWN]), order[MOST_DRAWN:]
+    summed = np.column_stack((table[:, most], table[:, others].sum(axis=1)))
+    return summed, [*(names[i] for i in most), f"{len(others):,} others"]
+
+
+def _largest(sizes: np.ndarray, title: str) -> tuple[list[int], str]:
+    """The clusters that are drawn, and the title, which says if they are not all."""
+    k = len(sizes)
+    if k <= MOST_DRAWN:
+        return list(range(k)), title
+    drawn = np.sort(np.argsort(-sizes, kind="stable")[:MOST_DRAWN])
+    return drawn.tolist(), f"{title} ({MOST_DRAWN} largest of {k:,})"
 
 
 def _mosaic(images: Sequence[np.ndarray], *, columns: int) -> np.ndarray:
@@ -47,7 +79,7 @@ def _captioned_rows(
 ) -> None:
     """Rows of images in [0, 1], each with a name and a smaller note on its left."""
     figure = Figure(figsize=(columns * 0.46 + 2.2, len(rows) * 0.5 + 0.8), dpi=110)
-    figure.suptitle(title, x=0.02, ha="left", fontsize=11)
+    figure.suptitle(drawable(title), x=0.02, ha="left", fontsize=11)
     grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     figure.subplots_adjust(
         left=1.9 / figure.get_figwidth(), right=0.99,
@@ -56,8 +88,8 @@ def _captioned_rows(
     for axes, (name, note, shown) in zip(grid, rows, strict=True):
         _show(axes, _mosaic(shown, columns=columns))
         axes.text(
-            -0.012, 0.68, name, transform=axes.transAxes, ha="right", va="center",
-            fontsize=10,
+            -0.012, 0.68, drawable(name), transform=axes.transAxes, ha="right",
+            va="center", fontsize=10,
         )  # fmt: skip
         axes.text(
             -0.012, 0.26, note, transform=axes.transAxes, ha="right", va="center",
@@ -88,7 +120,9 @@ def cluster_grid(
     clusters = probabilities.argmax(1)
     confidence = probabilities.max(1)
     rows = []
-    for cluster in range(probabilities.shape[1]):
+    k = probabilities.shape[1]
+    drawn, title = _largest(np.bincount(clusters, minlength=k), title)
+    for cluster in drawn:
         members = np.flatnonzero(clusters == cluster)
         # Many are equally sure, and folders are sorted by what they show.
         mixed = np.random.default_rng(0).permutation(members)
@@ -164,7 +198,9 @@ def cluster_pairs(
     clusters = probabilities.argmax(1)
     white = np.ones(originals.shape[1:])
     rows = []
-    for cluster in range(probabilities.shape[1]):
+    k = probabilities.shape[1]
+    drawn, title = _largest(np.bincount(clusters, minlength=k), title)
+    for cluster in drawn:
         members = np.flatnonzero(clusters == cluster)
         note = f"{len(members):,} images"
         if labels is not None and len(members):
@@ -179,7 +215,10 @@ def cluster_pairs(
 
 def _table_figure(rows: int, columns: int) -> tuple[Figure, Axes]:
     figure = Figure(
-        figsize=(max(columns * 0.5, 4) + 2.2, max(rows * 0.42, 3) + 1.4),
+        figsize=(
+            float(np.clip(columns * 0.5, 4, 24)) + 2.2,
+            float(np.clip(rows * 0.42, 3, 24)) + 1.4,
+        ),
         dpi=110,
         layout="constrained",
     )
@@ -207,8 +246,9 @@ def number_table(
     """
     figure, axes = _table_figure(*table.shape)
     axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    columns = list(map(drawable, columns))
     axes.set_xticks(range(len(columns)), columns, rotation=90 if _long(columns) else 0)
-    axes.set_yticks(range(len(rows)), rows)
+    axes.set_yticks(range(len(rows)), list(map(drawable, rows)))
     axes.tick_params(length=0, labelsize=9)
     axes.set_xlabel(across)
     if table.size <= 900:
@@ -221,7 +261,7 @@ def number_table(
                     color="white" if share > 0.55 else "black",
                 )  # fmt: skip
     axes.spines[:].set_visible(False)
-    axes.set_title(title, loc="left", fontsize=11)
+    axes.set_title(drawable(title), loc="left", fontsize=11)
     save_figure(figure, path)
 
 
@@ -240,21 +280,26 @@ def label_histograms(
         names: Names of the classes.
         title: Heading.
     """
-    across = min(5, len(counts))
-    down = -(-len(counts) // across)
+    shown, title = _largest(counts.sum(axis=1), title)
+    across = min(5, len(shown))
+    down = -(-len(shown) // across)
     figure = Figure(
-        figsize=(2.3 * across + 0.6, 1.7 * down + 0.9), dpi=110, layout="constrained"
+        figsize=(max(2.3, 0.12 * len(names)) * across + 0.6, 1.7 * down + 0.9),
+        dpi=110,
+        layout="constrained",
     )
-    figure.suptitle(title, x=0.02, ha="left", fontsize=11)
+    figure.suptitle(drawable(title), x=0.02, ha="left", fontsize=11)
     panels = figure.subplots(down, across, squeeze=False, sharey=True, sharex=True)
-    for axes, (cluster, row) in zip(panels.ravel(), enumerate(counts), strict=False):
+    labels = list(map(drawable, names))
+    for axes, cluster in zip(panels.ravel(), shown, strict=False):
+        row = counts[cluster]
         axes.bar(range(len(row)), row, color=MAIN, width=0.8)
         axes.set_title(f"cluster {cluster}: {row.sum():,}", fontsize=9, loc="left")
-        turned = 90 if _long(names) else 0
-        axes.set_xticks(range(len(row)), names, rotation=turned, fontsize=7)
+        turned = 90 if _long(labels) else 0
+        axes.set_xticks(range(len(row)), labels, rotation=turned, fontsize=7)
         axes.tick_params(labelsize=7, colors=MUTED, length=2)
         axes.spines[["top", "right"]].set_visible(False)
-    for axes in panels.ravel()[len(counts) :]:
+    for axes in panels.ravel()[len(shown) :]:
         axes.set_axis_off()
     save_figure(figure, path)
 
@@ -373,14 +418,17 @@ def map_rows(
             ]
         for name, of_class, i in zip(names, members, painted, strict=True):
             said = f"cluster {', '.join(map(str, of_class))}"
-            label = f"{name}: {said if len(of_class) else 'no cluster'}"
+            label = drawable(f"{name}: {said if len(of_class) else 'no cluster'}")
             legend.append(Patch(color=map_colours(number)[i] / 255, label=label))
+        if len(legend) > MOST_DRAWN:
+            more = f"{len(legend) - MOST_DRAWN:,} more"
+            legend = [*legend[:MOST_DRAWN], Patch(color="white", label=more)]
     height = 2.6 * min(max(x.shape[0] / x.shape[1] for x in images), 3)
     figure = Figure(
         figsize=(2.7 * len(columns), (height + 0.06) * len(images) + 1.3), dpi=110,
         layout="constrained",
     )  # fmt: skip
-    figure.suptitle(title, x=0.02, ha="left", fontsize=11)
+    figure.suptitle(drawable(title), x=0.02, ha="left", fontsize=11)
     grid = figure.subplots(len(images), len(columns), squeeze=False)
     for axes_of_row, row in zip(grid, shown, strict=True):
         for axes, picture in zip(axes_of_row, row, strict=True):

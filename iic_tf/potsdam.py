@@ -14,6 +14,7 @@ from PIL import Image
 
 from iic_tf.image_file import open_upright, reason
 from iic_tf.map_folder import IGNORE, Item
+from iic_tf.names import read_names
 from iic_tf.options import UserError, require
 
 TILE = 200
@@ -62,7 +63,7 @@ def list_tiles(root: Path, split: str) -> list[Item]:
             root / "imgs" / f"{name}.mat",
             root / "gt" / f"{name}.mat" if labelled else None,
         )
-        for name in path.read_text().split()
+        for name in read_names(path)
     ]
 
 

@@ -5,32 +5,29 @@ there are any, and a sentence that says what was read. Nothing here waits for a 
 that is not there, and a failed download leaves nothing behind.
 """
 
-import gzip
 import logging
 import os
 import tempfile
 import threading
 import urllib.error
 import urllib.request
-import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from iic_tf import coco_stuff, potsdam
 from iic_tf.archives import from_cifar, from_stl
+from iic_tf.arrays import Archive, as_images, as_labels, load_npy, read_idx
 from iic_tf.image_file import Notes, inspect
 from iic_tf.image_folder import (
     choose_range,
     describe_images,
     describe_unreadable,
-    fits_in_memory,
     folder_labels,
     on_all_cores,
     read_folder,
@@ -47,55 +44,8 @@ from iic_tf.map_folder import (
     read_pictures,
 )
 from iic_tf.options import UserError, first_line, require
-from iic_tf.splits import Source, Split
+from iic_tf.splits import Source, Split, renumbered
 from iic_tf.value_range import Range
-
-
-def _as_images(array: np.ndarray, *, what: str) -> np.ndarray:
-    """Adds a channel axis where there is none; checks type and rank."""
-    require(
-        array.ndim in (3, 4) and array.dtype == np.uint8,
-        f"{what} must hold uint8 images of shape (n, height, width[, channels])",
-        shape=array.shape,
-        dtype=str(array.dtype),
-    )
-    return array if array.ndim == 4 else array[..., None]
-
-
-def read_idx(path: Path) -> np.ndarray:
-    """Reads an IDX file of bytes, gzip-compressed or not.
-
-    Args:
-        path: File in the format of the MNIST distribution: two zero bytes, type 8
-            (unsigned byte), the number of axes, their sizes as big-endian 32-bit
-            integers, then the bytes.
-
-    Returns:
-        uint8 array of the shape given in the file.
-
-    Raises:
-        UserError: If the file is damaged, cut short or of another kind.
-    """
-    try:
-        raw = path.read_bytes()
-        data = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"cannot read the IDX file {path}: {error}") from None
-    if len(data) < 4 or data[:3] != b"\x00\x00\x08":
-        raise UserError(f"{path} is not an IDX file of bytes")
-    num_axes = data[3]
-    start = 4 + 4 * num_axes
-    shape = tuple(
-        int.from_bytes(data[4 + 4 * i : 8 + 4 * i], "big") for i in range(num_axes)
-    )
-    expected = int(np.prod(shape, dtype=np.int64))
-    if len(data) - start != expected:
-        raise UserError(
-            f"the IDX file {path} is damaged: its header promises {expected} bytes for "
-            f"the shape {shape}, {max(len(data) - start, 0)} follow"
-        )
-    return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
-
 
 _IDX_NAMES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -129,65 +79,79 @@ def from_idx(folder: Path) -> Source | None:
     for split, (images_name, labels_name) in _IDX_NAMES.items():
         if (images_path := _idx_file(folder, images_name)) is None:
             continue
-        images = _as_images(read_idx(images_path), what=str(images_path))
+        images = read_idx(images_path)
+        require(
+            images.ndim in (3, 4),
+            f"the IDX file {images_path} must hold images",
+            shape=images.shape,
+        )
+        images = images if images.ndim == 4 else images[..., None]
         labels_path = _idx_file(folder, labels_name)
         labels = None if labels_path is None else read_idx(labels_path).astype(np.int64)
         splits[split] = Split(images, labels)
     return Source(splits, f"IDX files in {folder}") if splits else None
 
 
-def from_npz(path: Path) -> Source:
+def from_npz(path: Path, *, shown: tuple[float, float] | None = None) -> Source:
     """Splits from an npz archive.
 
     Args:
         path: Archive with ``x_train`` and ``x_test`` (and ``y_train``, ``y_test``), as
-            Keras distributes them, or with ``images`` (and ``labels``).
+            Keras distributes them, or with ``images`` (and ``labels``); values and
+            classes as in ``from_array``.
+        shown: Values that are black and white; suits them if None.
 
     Raises:
         UserError: If the archive is damaged or holds other names.
     """
-    try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            require(
-                isinstance(archive, np.lib.npyio.NpzFile),
-                "data.dir must be a folder or an npz file",
-                dir=str(path),
-            )
-            with archive:
-                arrays = {name: archive[name] for name in archive.files}
-    except UserError:
-        raise
-    except (
-        OSError,
-        ValueError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise UserError(f"cannot read the npz file {path}: {error}") from None
-    splits = {}
-    for split, x, y in (
-        ("train", "x_train", "y_train"),
-        ("test", "x_test", "y_test"),
-        ("train", "images", "labels"),
-    ):
-        if x in arrays:
-            labels = arrays.get(y)
-            if labels is not None:
-                require(
-                    labels.dtype.kind in "biu",
-                    f"{y} of {path} must hold integers",
-                    dtype=str(labels.dtype),
-                )
-                labels = labels.reshape(-1).astype(np.int64)
-            splits[split] = Split(_as_images(arrays[x], what=f"{x} of {path}"), labels)
+    with path.open("rb") as file:
+        require(
+            file.read(2) == b"PK",
+            "data.dir must be a folder or an npz file",
+            dir=str(path),
+        )
+    archive = Archive(path)
+    named = {
+        split: (x, y if y in archive.names else None)
+        for split, x, y in (
+            ("train", "x_train", "y_train"),
+            ("test", "x_test", "y_test"),
+            ("train", "images", "labels"),
+        )
+        if x in archive.names
+    }
     require(
-        bool(splits),
+        bool(named),
         f"the npz file {path} must hold x_train or images",
-        names=sorted(arrays),
+        names=sorted(archive.names)[:20],
     )
-    return Source(splits, f"npz file {path}")
+    told: list[str | None] = []
+    images: dict[str, np.ndarray] = {}
+    for split, (x, _) in named.items():
+        what = f"{x} of {path}"
+        # the test images are shown as the training images are
+        images[split], said, found = as_images(archive.read(x), what=what, shown=shown)
+        shown = shown or found
+        told.append(said)
+    raw = {split: archive.read(y) for split, (_, y) in named.items() if y is not None}
+    labels: dict[str, np.ndarray] = {}
+    names = None
+    if any(array.dtype.kind in "US" for array in raw.values()):
+        # texts are numbered over all splits
+        joined = np.concatenate([array.reshape(-1) for array in raw.values()])
+        numbers, names = as_labels(joined, what=f"labels of {path}")
+        ends = np.cumsum([array.size for array in raw.values()])[:-1]
+        labels = dict(zip(raw, np.split(numbers, ends), strict=True))
+    else:
+        for split, array in raw.items():
+            labels[split], _ = as_labels(array, what=f"{named[split][1]} of {path}")
+    return Source(
+        {split: Split(array, labels.get(split)) for split, array in images.items()},
+        f"npz file {path}",
+        advice=". ".join(filter(None, told)) or None,
+        class_names=names,
+        shown=shown,
+    )
 
 
 def _tfds() -> Any:
@@ -212,7 +176,7 @@ def _read_builder(builder: Any, origin: str) -> Source:
         if labels is not None and labels.min() < 0:  # STL-10's unlabelled images
             labels = None
         splits[split] = Split(
-            _as_images(columns["image"], what=f"{origin}, split {split}"),
+            as_images(columns["image"], what=f"{origin}, split {split}").pixels,
             None if labels is None else labels.astype(np.int64),
         )
     return Source(splits, origin)
@@ -461,13 +425,16 @@ def from_folder(
     )
 
 
-def from_array(path: Path, *, labels: Path | None) -> Source:
+def from_array(
+    path: Path, *, labels: Path | None, shown: tuple[float, float] | None = None
+) -> Source:
     """Images of a .npy or .npz file, with labels from another .npy file.
 
     Args:
-        path: A .npy file of uint8 images ``(n, height, width[, channels])``, or an npz
-            file, see ``from_npz``.
-        labels: A .npy file of n integer classes, or None.
+        path: A .npy file of images ``(n, height, width[, channels])``, or an npz file,
+            see ``from_npz``. Values may be of any type, see ``arrays.value_range``.
+        labels: A .npy file of n classes, see ``arrays.as_labels``, or None.
+        shown: Values that are black and white; suits them if None.
 
     Raises:
         UserError: If a file is missing, damaged or holds something else.
@@ -481,37 +448,17 @@ def from_array(path: Path, *, labels: Path | None) -> Source:
             "data.labels must not be given with an npz file, which holds its own",
             labels=str(labels),
         )
-        return from_npz(path)
-    images = _as_images(_read_npy(path, "data.array"), what=str(path))
-    require(
-        images.shape[1] > 4 or images.shape[3] <= 4,
-        "data.array must have its channels last",
-        shape=images.shape,
-    )
+        return from_npz(path, shown=shown)
+    array = load_npy(path, what="data.array")
+    images, told, shown = as_images(array, what=str(path), shown=shown)
+    origin = f"the array {path}"
     if labels is None:
-        return Source({"the array": Split(images)}, f"the array {path}")
+        return Source({"the array": Split(images)}, origin, told, shown=shown)
     require(labels.is_file(), "data.labels must be a .npy file", labels=str(labels))
-    classes = _read_npy(labels, "data.labels")
-    require(
-        classes.dtype.kind in "biu",
-        f"data.labels {labels} must hold integers",
-        dtype=str(classes.dtype),
-    )
-    values, numbers = np.unique(classes.reshape(-1), return_inverse=True)
-    require(values[0] >= 0, "data.labels must be at least 0", lowest=int(values[0]))
-    return Source(
-        {"the array": Split(images, numbers)},
-        f"the array {path}",
-        class_names=tuple(str(value) for value in values),
-    )
-
-
-def _read_npy(path: Path, option: str) -> np.ndarray:
-    try:
-        mode: Literal["r"] | None = None if fits_in_memory(path.stat().st_size) else "r"
-        return np.load(path, mmap_mode=mode, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{option} {path} cannot be read: {error}") from None
+    array = load_npy(labels, what="data.labels")
+    numbers, names = as_labels(array, what=f"data.labels {labels}")
+    splits = {"the array": Split(images, numbers)}
+    return renumbered(Source(splits, origin, told, names, shown=shown), names)
 
 
 # ------------------------------------------------------------------------ label maps

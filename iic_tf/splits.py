@@ -1,7 +1,7 @@
 """What a data set is once it is read: splits, and the protocol of a run over them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -191,6 +191,33 @@ def _in_order(splits: Sequence[Split], order: np.ndarray) -> Split:
             begin = ends[i] - len(split.images)
             images[first : first + 1000][mine] = split.images[numbers[mine] - begin]
     return Split(images)
+
+
+def renumbered(source: Source, names: Sequence[str] | None) -> Source:
+    """The same with classes from 0 on, without gaps: those that occur.
+
+    Args:
+        source: Its labels may be any whole numbers from 0, such as years.
+        names: Name of each class by its number; of a class without one its number.
+
+    Returns:
+        The source as it is where no number is missing.
+    """
+    labels = [x.labels for x in source.splits.values() if x.labels is not None]
+    if not labels:
+        return source
+    values = np.unique(np.concatenate([np.unique(of_one) for of_one in labels]))
+    if values[-1] == len(values) - 1:
+        return source
+    known = list(names or ())
+    splits = {
+        name: split
+        if split.labels is None
+        else replace(split, labels=np.searchsorted(values, split.labels))
+        for name, split in source.splits.items()
+    }
+    told = [known[v] if v < len(known) else str(v) for v in values.tolist()]
+    return replace(source, splits=splits, class_names=tuple(told))
 
 
 def concatenate(splits: Sequence[Split]) -> Split:

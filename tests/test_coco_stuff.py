@@ -168,3 +168,23 @@ def test_10k_where_there_are_its_lists(tmp_path):
     found = from_coco_stuff(tmp_path, classes="few", curated=None, scale=1.0)
     assert set(found.splits) == {"train", "test"}
     np.testing.assert_array_equal(found.splits["test"].labels[0], [[0, 1], [2, IGNORE]])
+
+
+@pytest.mark.parametrize("name", ["../../x", "/etc/x", ".."])
+def test_lists_cannot_lead_out_of_the_folder(tmp_path, name):
+    for path in ("images/train2017", "annotations/train2017", "curated/train2017",
+                 "imageLists"):  # fmt: skip
+        (tmp_path / path).mkdir(parents=True)
+    for path in ("curated/train2017/mine.txt", "imageLists/train.txt"):
+        (tmp_path / path).write_text(f"000001\n{name}\n")
+    message = "must hold names of pictures without folders"
+    with pytest.raises(UserError, match=message):
+        coco_stuff.list_164k(tmp_path, "train2017", curated="mine")
+    with pytest.raises(UserError, match=message):
+        coco_stuff.list_10k(tmp_path, "train")
+    (tmp_path / "imageLists" / "train.txt").write_bytes(b"\x00\xff\xfe")
+    with pytest.raises(UserError, match="no UTF-8"):
+        coco_stuff.list_10k(tmp_path, "train")
+    (tmp_path / "imageLists" / "train.txt").write_bytes(b"")
+    with pytest.raises(UserError, match="at least one picture"):
+        coco_stuff.list_10k(tmp_path, "train")

@@ -1,6 +1,6 @@
 import time
 
-from iic_tf.console import Stopwatch, Training, clock
+from iic_tf.console import Stopwatch, Training, attempted, clock, console
 
 
 def test_clock():
@@ -48,3 +48,14 @@ def test_a_pipe_is_not_silent_for_long(capsys, monkeypatch):
     now[0] += 15
     training.advance(11)
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_no_name_steers_the_terminal(capsys):
+    console.print("[bold]:smile: a\x1b[2Jb\rc\nnext")
+    assert capsys.readouterr().out == "[bold]:smile: a\\x1b[2Jb\\rc\nnext\n"
+
+
+def test_a_picture_that_fails_is_told(capsys):
+    with attempted("clusters.png"):
+        raise ValueError("no font\nand more")
+    assert capsys.readouterr().out == "clusters.png could not be drawn: no font\n"

@@ -427,6 +427,72 @@ def test_classes_by_folder_names_and_every_picture(photographs, out, capsys):
     assert len(summary["errors_batch_statistics"]) == 2
 
 
+@pytest.mark.pictures
+@pytest.mark.filterwarnings("error::UserWarning:matplotlib")
+def test_no_name_costs_a_run(digits, out, tmp_path, monkeypatch, capfd):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 $1_$5\x1b[31m"))
+    classes = ["$1_$5", "猫", "=1+1", "[bold]", "a\rb", os.fsdecode(b"\xe9")]
+    try:
+        for name in classes:
+            (folder / name).mkdir(parents=True)
+    except OSError:
+        pytest.skip("this file system has names of its own")
+    for i in range(48):
+        path = folder / classes[i % 6] / f"-{i}.png"
+        Image.fromarray(digits[0][i, ..., 0]).save(path)
+    (folder / "=cmd.txt").write_text("")
+    monkeypatch.setattr(utils, "number_table", lambda *_, **__: 1 / 0)
+    changes = {"data.folder": folder, "data.labels": "folder", "k": 3}
+    assert models_iic.main(own_words(out, **changes)) == 0
+    text = capfd.readouterr().out
+    assert r"caf\xe9 $1_$5\x1b[31m" in text and "\x1b" not in text
+    assert "confusion.png could not be drawn: division by zero" in text
+    [run] = out.iterdir()
+    assert run.name == "caf_ $1_$5_[31m-1" and (run / "histograms.png").is_file()
+    how = {"encoding": "utf-8", "errors": "surrogateescape", "newline": ""}
+    with (run / "assignments.csv").open(**how) as file:
+        rows = list(csv.DictReader(file))
+    said = {row["label"] for row in rows}
+    assert {label.removeprefix("'") for label in said} == set(classes)
+    names = {row["path"].removeprefix("'") for row in rows}
+    assert names == {path.relative_to(folder).as_posix() for path in folder.glob("*/*")}
+    assert not any(cell.startswith(("=", "-")) for cell in said)
+    assert "\n'=cmd.txt," in (run / "unreadable.csv").read_text()
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["class_names"] == sorted(classes)
+    assert models_iic.parse(["--resume", str(run)]).data.folder == str(folder)
+
+
+def test_a_terminal_that_lacks_signs_gets_replacements(tmp_path):
+    folder = tmp_path / "写真"
+    folder.mkdir()
+    for encoding in ("ascii", "cp1252"):
+        done = subprocess.run(
+            [sys.executable, "models_iic.py", f"--data.folder={folder}"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+        )
+        assert done.returncode == 2 and b"data.folder must hold images" in done.stderr
+        assert b"??" in done.stderr and b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("name", ["#recycle", "~", "&a", "a: b", "[x]", "1e3", "true"])
+def test_names_are_no_yaml(name):
+    options = models_iic.parse([f"--data.folder={name}", "--name", name])
+    assert (options.data.folder, options.name) == (name, name)
+    assert models_iic.parse(["--data.folder=null", "--name=null"]) == Options()
+
+
+def test_an_empty_file_of_options_is_told(tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    for content in ("", "# to be written\n"):
+        path.write_text(content)
+        assert models_iic.main(["--config", str(path)]) == 2
+        told = capsys.readouterr().err
+        assert "config must be a YAML file of options" in told and "mine.yaml" in told
+
+
 def test_an_array_with_labels_of_its_own(digits, out, tmp_path):
     np.save(tmp_path / "x.npy", digits[0][:60, ..., 0])
     np.save(tmp_path / "y.npy", digits[1][:60] % 3)

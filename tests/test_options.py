@@ -18,6 +18,14 @@ from iic_tf.options import (
     [
         (lambda: Options(k=1), r"k must be at least 2 clusters\. Received: k=1"),
         (lambda: Options(seed=-1), r"seed must lie in"),
+        (lambda: Options(name="../escaped"), r"name must be the name of a folder"),
+        (lambda: Options(name="/absolute"), r"name must be the name of a folder"),
+        (lambda: Options(name=".."), r"name must be the name of a folder"),
+        (lambda: Options(name=""), r"name must be the name of a folder"),
+        (lambda: Options(name="é" * 101), r"at most 200 bytes\. Received: bytes=202"),
+        (lambda: Options(name="a\x1b"), r"name must be text.*'a\\x1b'"),
+        (lambda: Options(name="caf\udce9"), r"name must be text.*caf\\udce9"),
+        (lambda: DataOptions(names=["a", "a"]), r"data\.names must be different"),
         (lambda: Options(heads=HeadOptions(k_aux=5)), r"k_aux must be at least k"),
         (lambda: DataOptions(batch=1), r"data\.batch must be at least 2"),
         (lambda: DataOptions(repeats=0), r"data\.repeats must be at least 1"),
@@ -109,6 +117,14 @@ def test_arguments_of_the_wrong_kind(name, value):
 def test_k_aux_is_five_times_k_unless_given():
     assert Options(k=4).k_aux == 20
     assert Options(k=4, heads=HeadOptions(k_aux=7)).k_aux == 7
+
+
+@pytest.mark.parametrize(
+    ("images", "batch"),
+    [(20, 8), (31, 8), (32, 8), (40, 8), (64, 16), (8, 8), (5, 4), (1, 2), (2000, 500)],
+)
+def test_few_images_train_in_batches_from_which_something_can_be_learned(images, batch):
+    assert DataOptions().batch_for(images) == batch
 
 
 def test_options_cannot_be_changed():

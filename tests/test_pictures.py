@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from PIL import Image
 
 from iic_tf.pictures import (
@@ -10,6 +11,7 @@ from iic_tf.pictures import (
     mistake_grid,
     number_table,
     pair_grid,
+    summed_up,
 )
 
 
@@ -174,3 +176,64 @@ def test_large_maps_are_drawn_at_a_fraction(tmp_path, monkeypatch):
     )  # fmt: skip
     shapes = [axes.images[0].get_array().shape[:2] for axes in figures[0].axes]
     assert shapes == [(567, 30), (567, 30)]
+
+
+def test_a_table_of_hundreds_of_classes_is_summed_up():
+    counts = np.ones((5, 300), int)
+    counts[:, 250] = 9
+    summed, names = summed_up(counts, [f"n{i}" for i in range(300)])
+    assert summed.shape == (5, 41) and summed.sum() == counts.sum()
+    assert names[39:] == ["n250", "260 others"] and summed[0, 39] == 9
+    whole, names = summed_up(counts[:, :40], list("a" * 40))
+    assert whole.shape == (5, 40) and names == list("a" * 40)
+
+
+def test_pictures_of_a_thousand_clusters_stay_small(tmp_path):
+    number = 1000
+    images = np.full((number + 5, 4, 4, 1), 128, np.uint8)
+    soft = np.eye(number)[np.arange(number + 5) % 7 * 100 + np.arange(number + 5) % 100]
+    table = np.eye(number)
+    cluster_grid(tmp_path / "c.png", images, soft, title="many", columns=3)
+    label_histograms(
+        tmp_path / "h.png", table[:, :3].astype(int), names=list("abc"), title="many"
+    )
+    number_table(
+        tmp_path / "t.png",
+        table,
+        rows=["$_"] * number,
+        columns=["x"] * number,
+        across="",
+        title="",
+    )
+    for path in tmp_path.iterdir():
+        with Image.open(path) as picture:
+            assert max(picture.size) < 3000
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_are_no_formulas_anywhere(tmp_path):
+    names = ["$1_$5", "$x$", "_under", "写真", r"\frac"]
+    images = np.full((10, 8, 8, 3), 99, np.uint8)
+    soft = np.eye(5)[np.arange(10) % 5]
+    classes = np.arange(10) % 5
+    title = "sale_$1_$5 写真"
+    cluster_grid(tmp_path / "c.png", images, soft, names=names, title=title)
+    found = (classes + 1) % 5
+    mistake_grid(tmp_path / "m.png", images, classes, found, names=names, title=title)
+    table = np.eye(5)
+    number_table(
+        tmp_path / "t.png", table, rows=names, columns=names, across="", title=title
+    )
+    label_histograms(tmp_path / "h.png", table.astype(int), names=names, title=title)
+    map_rows(
+        tmp_path / "r.png",
+        images[:1],
+        [np.zeros((8, 8), np.uint8)],
+        num_clusters=5,
+        classes=np.arange(5),
+        truth=[np.zeros((8, 8), np.uint8)],
+        names=names,
+        title=title,
+    )
+    pair_grid(tmp_path / "p.png", [images / 255.0] * 2, title=title)
+    assert len(list(tmp_path.iterdir())) == 6

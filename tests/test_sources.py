@@ -85,10 +85,10 @@ def test_npz_that_is_damaged_or_strange(tmp_path, arrays):
     np.savez(path, pictures=arrays[0])
     with pytest.raises(UserError, match=r"must hold x_train or images.*pictures"):
         sources.from_npz(path)
-    np.savez(path, images=arrays[0].astype(np.float32))
-    with pytest.raises(UserError, match="uint8 images"):
+    np.savez(path, images=arrays[0].astype(str))
+    with pytest.raises(UserError, match="images of numbers"):
         sources.from_npz(path)
-    np.savez(path, images=arrays[0], labels=arrays[1].astype(str))
+    np.savez(path, images=arrays[0], labels=arrays[1] / 2)
     with pytest.raises(UserError, match="must hold integers"):
         sources.from_npz(path)
     np.save(tmp_path / "mine.npy", arrays[0])
@@ -298,15 +298,20 @@ def test_arrays_that_are_something_else(tmp_path, arrays):
     np.save(tmp_path / "few.npy", labels[:3])
     np.savez(tmp_path / "both.npz", images=images)
     np.save(tmp_path / "first.npy", np.zeros((5, 3, 20, 20), np.uint8))
+    (tmp_path / "empty.npy").write_bytes(b"")
+    np.save(tmp_path / "object.npy", labels.astype(object))
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY")
     for name, other, message in (
         ("no.npy", None, "data.array must be a file"),
-        ("real.npy", None, "must hold uint8 images"),
+        ("few.npy", None, "must hold images of numbers"),
         ("bad.npy", None, "cannot be read"),
         ("both.npz", "few.npy", "must not be given with an npz file"),
         ("x.npy", "few.npy", "one label per image"),
         ("x.npy", "real.npy", "must hold integers"),
         ("x.npy", "no.npy", "data.labels must be a .npy file"),
+        ("x.npy", "both.npz", "data.labels .* is an npz file"),
+        ("x.npy", "empty.npy", "data.labels .*empty.npy cannot be read"),
+        ("x.npy", "object.npy", "data.labels .* holds Python objects"),
         ("first.npy", None, "must have its channels last"),
     ):
         with pytest.raises(UserError, match=message):

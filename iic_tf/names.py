@@ -1,0 +1,241 @@
+"""Names of files, folders and classes: as they are shown, drawn, tabled and written.
+
+Any name that a file system allows may occur: with control codes, with signs that a font
+lacks, with bytes that are no text, with what a spreadsheet takes for a formula.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+
+from iic_tf.options import UserError, require
+
+LONGEST_DRAWN = 32
+"""Signs of a name that are drawn at most; of longer ones the middle is left out."""
+
+LONGEST_PART = 200
+"""Bytes of a written file's or folder's name; file systems allow 255, endings apart."""
+
+_DIRECTIONS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+def escaped(text: str, *, keep: str = "") -> str:
+    r"""Text in which whatever could steer a terminal is written out.
+
+    Args:
+        text: Any text; bytes of a file name that are no UTF-8 are surrogates in it.
+        keep: Control codes that stay, such as line ends.
+
+    Returns:
+        Control codes as ``\x1b``, bytes that are no text as ``\xff``, line separators
+        and turns of the writing direction as ``\u202e``.
+    """
+
+    def shown(sign: str) -> str:
+        if sign in keep:
+            return sign
+        if "\udc80" <= sign <= "\udcff":  # see PEP 383
+            return f"\\x{ord(sign) - 0xDC00:02x}"
+        steers = unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp")
+        if steers or sign in _DIRECTIONS:
+            return ascii(sign)[1:-1]
+        return sign
+
+    return text if text.isascii() and text.isprintable() else "".join(map(shown, text))
+
+
+_BYTES = {0xDC00 + byte: 0x10DC00 + byte for byte in range(0x80, 0x100)}
+
+
+def storable(text: str) -> str:
+    """A name as YAML can hold it: bytes that are no text are signs for private use.
+
+    Args:
+        text: Any name; the byte 0xe9 becomes U+10DCE9.
+    """
+    return text.translate(_BYTES)
+
+
+def restored(text: str) -> str:
+    """The name that ``storable`` was given."""
+    return text.translate({stored: byte for byte, stored in _BYTES.items()})
+
+
+def plain(text: str) -> str:
+    """A name for a folder that TensorFlow can write to: no control codes, not long.
+
+    Args:
+        text: The name of a file or folder of the user's.
+    """
+    kept = "".join("_" if escaped(sign) != sign else sign for sign in text)
+    return shortened_part(kept, LONGEST_PART // 2)
+
+
+def shortened_part(text: str, at_most: int) -> str:
+    """The first so many bytes of a name, without half a sign at the end."""
+    data = text.encode("utf-8", "surrogateescape")
+    if len(data) <= at_most:
+        return text
+    cut = data[:at_most]
+    # a byte 10xxxxxx goes on with what was begun before
+    while cut and data[len(cut)] & 0xC0 == 0x80:
+        cut = cut[:-1]
+    return cut.decode("utf-8", "surrogateescape")
+
+
+# ------------------------------------------------------------------------------ tables
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """Rows as CSV, safe to be opened in a spreadsheet.
+
+    A text that begins with one of ``= + - @``, a tab, a line end or an apostrophe is
+    preceded by an apostrophe, which whoever reads the file takes off again. Cells with
+    line ends, commas or quotes are quoted.
+
+    Args:
+        rows: Cells; what is no text is written as ``str`` says.
+    """
+    return "".join(",".join(map(_cell, row)) + "\n" for row in rows)
+
+
+def _cell(value: object) -> str:
+    text = str(value)
+    if isinstance(value, str) and text.startswith(tuple("=+-@\t\r\n'")):
+        text = f"'{text}"
+    if any(sign in text for sign in ',"\r\n'):
+        text = '"' + text.replace('"', '""') + '"'
+    return text
+
+
+# ----------------------------------------------------------------------------- figures
+
+
+@cache
+def _glyphs() -> frozenset[int]:
+    """The signs that the font of figures has."""
+    from matplotlib import font_manager
+
+    path = font_manager.findfont(font_manager.FontProperties())
+    return frozenset(font_manager.get_font(path).get_charmap())
+
+
+def drawable(text: str) -> str:
+    """Text as matplotlib draws it: as it stands, without formulas or warnings.
+
+    Args:
+        text: A heading or the like; signs that the font lacks become squares.
+    """
+    known = _glyphs()
+    text = "".join(c if ord(c) in known else "□" for c in escaped(text))
+    # a legend leaves out what begins with an underscore
+    return (" " * text.startswith("_") + text).replace("$", r"\$")
+
+
+def readable_names(names: Sequence[str]) -> list[str]:
+    """Names of classes that ``drawable`` leaves as they are.
+
+    Args:
+        names: Name of each class.
+
+    Returns:
+        Each as it stands, long ones shortened; its number, as in "class 3", where the
+        font lacks a sign of it.
+    """
+    known = _glyphs()
+
+    def shown(number: int, name: str) -> str:
+        name = escaped(name)
+        if not all(ord(sign) in known for sign in name):
+            return f"class {number}"
+        if len(name) > LONGEST_DRAWN:
+            name = f"{name[: LONGEST_DRAWN // 2]}…{name[1 - LONGEST_DRAWN // 2 :]}"
+        return name
+
+    return [shown(i, name) for i, name in enumerate(names)]
+
+
+# ----------------------------------------------------------------------- written files
+
+
+def read_names(path: Path) -> list[str]:
+    """Names of pictures, without folders, from a list.
+
+    Args:
+        path: Text of names with blanks or line ends between them.
+
+    Raises:
+        UserError: If the list is no text, or a name is none of a file.
+    """
+    try:
+        names = path.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError:
+        raise UserError(
+            f"the list {path} must be text with one name of a picture per line; it "
+            "holds bytes that are no UTF-8"
+        ) from None
+    for name in names:
+        require(
+            name not in (".", "..") and not any(sign in name for sign in "/\\\0"),
+            f"the list {path} must hold names of pictures without folders",
+            name=name,
+        )
+    return names
+
+
+def written_stems(names: Sequence[str]) -> list[str]:
+    """Paths, without endings, under which results of pictures are written.
+
+    Args:
+        names: Relative path of each picture, with "/".
+
+    Returns:
+        For each the path without its ending where no other picture has the same, else
+        with it and if need be a number. No two are alike, none is also a folder once an
+        ending of four signs is added, and no name in them is too long.
+
+    Raises:
+        UserError: If a path leads out of its folder.
+    """
+    for name in names:
+        parts = name.split("/")
+        require(
+            not {"", ".", ".."} & set(parts),
+            "the names of pictures must be paths inside their folder",
+            name=name,
+        )
+    stems = [_without_ending(name) for name in names]
+    number_of = Counter(stem.casefold() for stem in stems)
+    folders = {
+        "/".join(parts[:depth]).casefold()
+        for parts in (name.split("/") for name in names)
+        for depth in range(1, len(parts))
+    }
+
+    def fits(stem: str) -> bool:
+        key = stem.casefold()
+        return key not in taken and not {f"{key}.png", f"{key}.jpg"} & folders
+
+    taken: set[str] = set()
+    written: list[str] = [""] * len(names)
+    # those that keep their own name come first
+    order = sorted(range(len(names)), key=lambda i: number_of[stems[i].casefold()] > 1)
+    for i in order:
+        alone = number_of[stems[i].casefold()] == 1
+        place, slash, last = (stems[i] if alone else names[i]).rpartition("/")
+        wanted = place + slash + shortened_part(last, LONGEST_PART)
+        stem, number = wanted, 1
+        while not fits(stem):
+            number += 1
+            stem = f"{wanted}-{number}"
+        taken.add(stem.casefold())
+        written[i] = stem
+    return written
+
+
+def _without_ending(name: str) -> str:
+    place, slash, last = name.rpartition("/")
+    stem, dot, _ = last.rpartition(".")
+    return place + slash + (stem if dot and stem.strip(".") else last)
