@@ -217,7 +217,8 @@ class ClusterTask:
             model,
             self.images,
             self.views,
-            joined=prepared.joined if prepared else 0,
+            graph=prepared.graph if prepared else None,
+            joined=prepared.joined if prepared else GRAPH_NEIGHBOURS,
             seed=options.seed,
         )
 

@@ -31,15 +31,12 @@ from iic_tf.spectral import (
     neighbour_graph,
     spectral_groups,
 )
-from iic_tf.tuned import AGREEING_SHARE, KEPT_SHARE
+from iic_tf.tuned import AGREEING_SHARE, GRAPH_NEIGHBOURS, KEPT_SHARE
 from iic_tf.warp import warp
 
 MAX_FITTED = 20_000
 """Main sub-heads are fitted to about so many images, or places of label maps: more
 would not change them."""
-
-MAX_JOINED = 10_000
-"""Images whose features are compared with one another: seconds, not a minute."""
 
 BY_GRAPH = -1
 """Stands for an auxiliary sub-head where a grouping is that of the graph."""
@@ -74,7 +71,8 @@ def regroup(
     images: np.ndarray,
     views: Views,
     *,
-    joined: int = 0,
+    graph: sparse.csr_array | None = None,
+    joined: int = GRAPH_NEIGHBOURS,
     seed: int,
 ) -> Regrouped:
     """Groups what the network has found and refits the main sub-heads to it.
@@ -84,21 +82,24 @@ def regroup(
     evenly. If they then know less than before, or use fewer clusters, they stay what
     they were.
 
-    What counts is what pairs of an image and its copy tell. If images are joined with
-    neighbours, it is what images tell that are near in the features of the network, and
-    the spectral groups of the graph of these are another candidate.
+    What counts is what pairs of an image and its copy tell. Where there is a graph,
+    images that are near in the features of the network are joined in another one, whose
+    spectral groups are one more candidate. What neighbours in it tell decides which
+    grouping is taken, and what those in both tell whether it is better than what the
+    main sub-heads have.
 
     Args:
         model: Its main sub-heads are replaced.
         images: Training images, uint8; some evenly spaced ones are evaluated.
         views: ``evaluate`` and ``perturb`` are used.
-        joined: Neighbours in the features that each image is joined with, or none.
+        graph: Who looks like whom among all training images, or None.
+        joined: Neighbours in the features that each image is joined with.
         seed: Decides the perturbed copies, and where searches start.
     """
-    number = min(len(images), MAX_JOINED if joined else MAX_FITTED)
-    chosen = np.linspace(0, len(images) - 1, number).astype(np.int64)
+    chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_FITTED))
+    chosen = chosen.astype(np.int64)
     batches = evaluation_batches(
-        images, views, numbers=chosen, pairs=not joined, batch=1000, seed=seed
+        images, views, numbers=chosen, pairs=graph is None, batch=1000, seed=seed
     )
     features, own, copies = overclusters(model, batches)
     aux = model.banks["aux"]
@@ -108,19 +109,20 @@ def regroup(
             contingency(x, y, num_clusters=number, num_classes=number)
             for x, y in zip(own.T, copies.T, strict=True)
         ]
-    if joined:
-        known = _graph_of_features(features, joined, seed=seed)
-        joints = [graph_joint(known, mine, number) for mine in own.T]
+    if graph is not None:
+        near = _graph_of_features(features, joined, seed=seed)
+        known = graph[chosen][:, chosen] + near
+        joints = [graph_joint(near, mine, number) for mine in own.T]
     groupings = [group_overclusters(joint, k) for joint in joints]
     found = [
         _Candidate(grouping.information, head, grouping.groups[own[:, head]])
         for head, grouping in enumerate(groupings)
     ]
-    if not joined:
+    if graph is None:
         sources = _start_from(model, found, features)
         return Regrouped(np.array([one.information for one in found]), sources)
 
-    groups = spectral_groups(known, k=k, k_aux=number, seed=seed)
+    groups = spectral_groups(near, k=k, k_aux=number, seed=seed)
     found.append(_Candidate(groups.information, BY_GRAPH, groups.clusters))
     before = [weights.numpy() for weights in model.main.weights]
     knew, used_before = _state(model, features, known)

@@ -116,13 +116,12 @@ def pair_losses(
         views: Originals, then r perturbed copies, each ``(n, height, width, c)``.
         lamb: λ of the main and the aux heads, shape ``(2,)``.
         groups: Where groups were found before training, that of each view for the main
-            and for the aux heads, int32, shape ``(n, 1 + r, 2)``. Those of the copies
-            are learned: what is seen as it is would be learned by heart.
+            and for the aux heads, int32, shape ``(n, 1 + r, 2)``.
 
     Returns:
         For each bank of the model ``{"loss": (h,), "joint": (h, k, k)}``; the joint is
         unnormalised and summed over replicas. With ``groups`` also
-        ``"cross_entropy"``, ``(h,)``, the mean over the copies of this replica.
+        ``"cross_entropy"``, ``(h,)``, the mean over the views of this replica.
     """
     originals = model(views[0], training=True)
     copies = model(tf.concat(views[1:], axis=0), training=True)
@@ -136,8 +135,8 @@ def pair_losses(
         if groups is not None:
             entropy = losses.cross_entropy
             results[bank]["cross_entropy"] = entropy(
-                copies[bank],
-                tf.concat(tf.unstack(groups[:, 1:, i], axis=1), axis=0),
+                tf.concat((originals[bank], copies[bank]), axis=0),
+                tf.concat(tf.unstack(groups[..., i], axis=1), axis=0),
             )
     return results
 

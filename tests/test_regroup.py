@@ -6,6 +6,7 @@ import tensorflow as tf
 from iic_tf.inference import compile_predict, overclusters, soft_assignments
 from iic_tf.metrics import matched_errors
 from iic_tf.models import SegmentIIC
+from iic_tf.neighbours import find_neighbours
 from iic_tf.pipeline import evaluation_batches
 from iic_tf.regroup import (
     BY_GRAPH,
@@ -14,6 +15,7 @@ from iic_tf.regroup import (
     regroup,
     regroup_maps,
 )
+from iic_tf.spectral import neighbour_graph
 
 
 def test_overclusters_are_those_of_the_model(tiny_model, digits, views):
@@ -28,6 +30,10 @@ def test_overclusters_are_those_of_the_model(tiny_model, digits, views):
     np.testing.assert_allclose(alone, features, atol=1e-5)
     np.testing.assert_array_equal(same, own)
     assert none is None
+
+
+def graph_of(images):
+    return neighbour_graph(find_neighbours(images, number=10, seed=0))
 
 
 def test_main_sub_heads_name_the_groups(tiny_model, digits, views):
@@ -63,7 +69,7 @@ def test_a_better_clustering_than_at_random(digits, views, tiny_model):
         return matched_errors(soft.argmax(-1), labels, num_clusters=10)
 
     before = errors()
-    found = regroup(model, images, views, joined=10, seed=0)
+    found = regroup(model, images, views, graph=graph_of(images), seed=0)
     assert found.information.shape == (3,) and not found.refused
     # overclusters that have not trained tell less than the groups of the graph
     assert found.sources[0] == BY_GRAPH == -1
@@ -103,7 +109,7 @@ def test_a_regrouping_that_knows_less_is_refused(
     tiny_model, digits, views, monkeypatch
 ):
     model, images = tiny_model(num_main=4), digits[0][:600]
-    arguments = {"joined": 10, "seed": 0}
+    arguments = {"graph": graph_of(images), "seed": 0}
     regroup(model, images, views, **arguments)
     before = [weights.numpy() for weights in model.main.weights]
 
