@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from iic_tf.regroup import Regrouped, regroup
 from iic_tf.spectral import SpectralGroups, join
 from iic_tf.splits import Protocol, Split
 from iic_tf.train import grouped_pair_losses, pair_losses
-from iic_tf.tuned import GRAPH_NEIGHBOURS
+from iic_tf.tuned import BY_HEART, GRAPH_NEIGHBOURS
 
 EVALUATION_BATCH = 1000
 """Images predicted at a time."""
@@ -142,7 +143,12 @@ class ClusterTask:
 
     def losses(self, options: Options) -> Callable[..., dict]:
         """Losses of a batch, for ``Trainer``."""
-        return grouped_pair_losses if self.starts_from_groups(options) else pair_losses
+        if not self.starts_from_groups(options):
+            return pair_losses
+        train, n = options.train, len(self.images)
+        passes = train.epochs or (train.steps or 0) * options.data.batch_for(n) / n
+        alone = (train.start or 0) * passes > BY_HEART
+        return partial(grouped_pair_losses, copies_alone=alone)
 
     def starts_from_groups(self, options: Options) -> bool:
         """Whether the groups of the neighbour graph are learned first."""

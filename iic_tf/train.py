@@ -108,6 +108,7 @@ def pair_losses(
     *,
     lamb: tf.Tensor,
     groups: tf.Tensor | None = None,
+    copies_alone: bool = False,
 ) -> dict[str, dict[str, tf.Tensor]]:
     """Losses and joints of all sub-heads for one batch, over all replicas.
 
@@ -117,6 +118,7 @@ def pair_losses(
         lamb: λ of the main and the aux heads, shape ``(2,)``.
         groups: Where groups were found before training, that of each view for the main
             and for the aux heads, int32, shape ``(n, 1 + r, 2)``.
+        copies_alone: Whether the groups are learned of copies, not of originals.
 
     Returns:
         For each bank of the model ``{"loss": (h,), "joint": (h, k, k)}``; the joint is
@@ -133,20 +135,24 @@ def pair_losses(
         joint = sum_over_replicas(joint)
         results[bank] = {"loss": losses.iic_loss(joint, lamb[i]), "joint": joint}
         if groups is not None:
-            entropy = losses.cross_entropy
-            results[bank]["cross_entropy"] = entropy(
-                tf.concat((originals[bank], copies[bank]), axis=0),
-                tf.concat(tf.unstack(groups[..., i], axis=1), axis=0),
-            )
+            shown, named = copies[bank], tf.unstack(groups[..., i], axis=1)
+            if copies_alone:
+                named = named[1:]
+            else:
+                shown = tf.concat((originals[bank], shown), axis=0)
+            entropy = losses.cross_entropy(shown, tf.concat(named, axis=0))
+            results[bank]["cross_entropy"] = entropy
     return results
 
 
 def grouped_pair_losses(
-    model: ClusterIIC, batch: tuple, *, lamb: tf.Tensor
+    model: ClusterIIC, batch: tuple, *, lamb: tf.Tensor, copies_alone: bool = False
 ) -> dict[str, dict[str, tf.Tensor]]:
     """As ``pair_losses``, of a batch of views and their groups."""
     views, groups = batch
-    return pair_losses(model, views, lamb=lamb, groups=groups)
+    return pair_losses(
+        model, views, lamb=lamb, groups=groups, copies_alone=copies_alone
+    )
 
 
 def map_losses(

@@ -42,6 +42,11 @@ START = 0.25
 """Share of a run that learns the groups of the graph, where the recipe does not say.
 MNIST: a later end of the start leaves too little for the polish."""
 
+BY_HEART = 5
+"""After so many passes images that are shown as they are have been learned by heart,
+with the mistakes of their groups; a start of more passes shows copies alone. Hands (25
+passes), MNIST (1)."""
+
 REGROUP_TO = 0.65
 """Share of a run after which there are no regroupings. MNIST, CIFAR-10."""
 

@@ -145,6 +145,11 @@ def test_cross_entropy_joins_the_losses_of_a_batch(tiny_model, batches):
     named = groups[..., 0].T.reshape(-1)
     expected = -np.log(shown[np.arange(120), :, named]).mean(axis=0)
     np.testing.assert_allclose(both["main"]["cross_entropy"], expected, rtol=1e-3)
+    alone = pair_losses(
+        *(model, views), lamb=lamb, groups=tf.constant(groups), copies_alone=True
+    )
+    expected = -np.log(copies[np.arange(80), :, named[40:]]).mean(axis=0)
+    np.testing.assert_allclose(alone["main"]["cross_entropy"], expected, rtol=1e-3)
 
 
 def test_a_loss_that_is_not_finite_names_head_and_steps(tiny_model, batches):
