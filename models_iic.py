@@ -8,7 +8,6 @@ command line is parsed, so that help and mistakes are answered at once.
 import argparse
 import dataclasses
 import itertools
-import json
 import os
 import sys
 import time
@@ -17,7 +16,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, check_writable, find_run
+import yaml
+
+from iic_tf.folders import (
+    OPTIONS_FILE,
+    check_writable,
+    find_run,
+    read_manifest,
+    read_options,
+)
 from iic_tf.options import (
     Options,
     UserError,
@@ -56,20 +63,71 @@ def parse(words: Sequence[str]) -> Options:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--resume")
     first.add_argument("--out", default=Options().out)
+    first.add_argument("--name")
     known, _ = first.parse_known_args(list(words))
     if known.resume is None:
-        return _parse_words(words)
+        return _parse_words(words, told=True)
     folder = find_run(known.resume, out=Path(known.out))
+    require(
+        known.name in (None, folder.name),
+        f"name must not be given with resume: the run {folder} keeps its name",
+        name=known.name,
+    )
+    if known.resume == "latest":
+        print(f"Latest:   {folder}")
     # The stored options come first, so that what the user says now goes over them.
-    options = _parse_words(["--config", str(folder / OPTIONS_FILE), *words])
+    options = _parse_words(["--config", str(folder / OPTIONS_FILE), *words], told=True)
     return dataclasses.replace(
         options, resume=str(folder), name=folder.name, out=str(folder.parent)
     )
 
 
-def _parse_words(words: Sequence[str]) -> Options:
+def _last_length(words: Sequence[str]) -> tuple[str, str] | None:
+    """Which of train.steps and train.epochs was said last, and which before it.
+
+    Args:
+        words: Of the command line; files of options count where they are named.
+
+    Returns:
+        Both names, or None unless both were said, one after the other. In one file
+        epochs take the place of steps.
+    """
+    said: list[str] = []
+    for word, following in itertools.zip_longest(words, words[1:]):
+        option, equals, value = word.partition("=")
+        value = value if equals else following
+        tree: Any = {}
+        if option == "--config" and value is not None:
+            tree = read_options(value)
+        elif option in ("--train", "--train.steps", "--train.epochs") and value:
+            tree = {option[2:]: yaml.safe_load(value)}
+        train = tree.get("train") or {}
+        here = [
+            name
+            for name in ("steps", "epochs")
+            if tree.get(f"train.{name}") is not None
+            or (isinstance(train, dict) and train.get(name) is not None)
+        ]
+        if here:
+            said.append(here[-1])
+    others = [name for name in said if name != said[-1]]
+    return (said[-1], others[-1]) if others else None
+
+
+def _parse_words(words: Sequence[str], *, told: bool = False) -> Options:
+    """Options from words, see ``parse``.
+
+    Args:
+        words: Of the command line.
+        told: Whether it is printed which of steps and epochs holds, where both are
+            said.
+    """
     import jsonargparse
 
+    files = [b for a, b in itertools.pairwise(words) if a == "--config"]
+    files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
+    for file in files:
+        read_options(file)  # refuses what the parser would expand or ignore
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog="models_iic.py",
@@ -95,14 +153,24 @@ def _parse_words(words: Sequence[str]) -> Options:
     )
     try:
         parsed = parser.instantiate(parser.parse_args(list(words)))
-        return Options(
+        options = Options(
             **{field.name: parsed[field.name] for field in dataclasses.fields(Options)}
         )
     except (jsonargparse.ArgumentError, ValueError, OSError) as error:
-        files = [b for a, b in itertools.pairwise(words) if a == "--config"]
-        files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
         read = f" (options read from {', '.join(files)})" if files else ""
         raise UserError(_one_sentence(error) + read) from None
+    if lengths := _last_length(words):
+        last, before = (f"train.{name}" for name in lengths)
+        values = dataclasses.asdict(options.train)
+        if told:
+            print(
+                f"Length:   {last}={values[lengths[0]]} was said last and takes the "
+                f"place of {before}={values[lengths[1]]}"
+            )
+        without: dict[str, Any] = {lengths[1]: None}
+        train = dataclasses.replace(options.train, **without)
+        options = dataclasses.replace(options, train=train)
+    return options
 
 
 def _one_sentence(error: BaseException) -> str:
@@ -545,7 +613,7 @@ def evaluate(words: Sequence[str]) -> int:
         print(EVALUATE_USAGE)
         return 0
     folder = find_run(words[0], out=Path(Options().out), what="evaluate")
-    facts = json.loads((folder / MANIFEST_FILE).read_text())
+    facts = read_manifest(folder)
     options = _parse_words(
         ["--config", str(folder / OPTIONS_FILE), *_instead(words, facts), *words[1:]]
     )
@@ -638,12 +706,6 @@ def compare(words: Sequence[str]) -> int:
     folders = [
         find_run(run, out=Path(Options().out), what="compare") for run in arguments.runs
     ]
-    for folder in folders:
-        require(
-            (folder / "history.jsonl").is_file(),
-            "compare needs runs that have reported at least once",
-            run=str(folder),
-        )
     with _quiet_start():
         import utils
 

@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,11 @@ class History(tf.train.experimental.PythonState):
         self.seconds = 0.0
         self.remarks: list[dict[str, Any]] = []
         self.pending: dict[str, np.ndarray] = {}
+
+    @property
+    def chosen(self) -> int:
+        """The main sub-head with the lowest loss at the last report, or the first."""
+        return self.rows[-1]["chosen"] if self.rows else 0
 
     def add(self, results: Mapping[str, np.ndarray], *, steps: int) -> None:
         """Adds the results of ``Trainer.run`` over ``steps`` steps to the sums."""
@@ -183,6 +189,7 @@ def manifest(
     """
     shape = [len(images), *(np.max([image.shape for image in images], axis=0).tolist())]
     return {
+        "begun": time.time(),  # or resumed; seconds since 1970
         "python": sys.version.split()[0],
         "tensorflow": tf.__version__,
         "keras": keras.__version__,

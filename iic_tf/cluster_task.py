@@ -113,10 +113,14 @@ class ClusterTask:
             f"k must not exceed the {len(self.images)} images",
             k=options.k,
         )
+        split, where = self.protocol.evaluate, ""
+        if options.data.protocol == "holdout":  # what is held out chooses nothing
+            split, where = self.protocol.train, " on the split train"
+        known = self.protocol.mapping or split
         require(
             options.report.choose == "loss"
-            or self.protocol.evaluate.labels is not None,
-            "report.choose label needs images with labels",
+            or (known.labels is not None and self.protocol.evaluate.labels is not None),
+            f"report.choose label needs images with labels{where}",
             choose=options.report.choose,
         )
 
@@ -283,15 +287,12 @@ class ClusterTask:
         followed = subset(self.protocol.evaluate, progression.MAX_IMAGES)
         shown = subset(followed, EVALUATION_BATCH)
 
-        def chosen() -> int:
-            return history.rows[-1]["chosen"] if history.rows else 0
-
         @watch.time("pictures")
         def snapshot(step: int) -> None:
             batches = evaluation_batches(
                 followed.images, self.views, batch=EVALUATION_BATCH
             )
-            soft = soft_assignments(predict, batches)[:, chosen()]
+            soft = soft_assignments(predict, batches)[:, history.chosen]
             progression.store(folder / "progression", step, soft)
 
         @watch.time("pictures")
@@ -305,7 +306,7 @@ class ClusterTask:
                 folder / "display" / f"step_{step:06}.png",
                 originals.numpy(),
                 copies.numpy(),
-                predict(originals)["main"].numpy()[:, chosen()],
+                predict(originals)["main"].numpy()[:, history.chosen],
                 labels=shown.labels,
                 title=f"{folder.name}: originals and copies of each cluster, "
                 f"step {step:,}",

@@ -1,8 +1,10 @@
 """What a person sees while a run goes on: a progress line, or plain lines in a pipe."""
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 
 from rich.console import Console
@@ -18,7 +20,26 @@ from rich.progress import (
 QUIET_SECONDS = 20
 """Where there is no live line, a plain one is printed after so many seconds."""
 
-console = Console(highlight=False, markup=False, soft_wrap=True)
+
+class _Console(Console):
+    """A console whose reader may leave: what is printed then goes nowhere.
+
+    Attributes:
+        closed: Whether the reader has left, as ``head`` does after some lines.
+    """
+
+    closed = False
+
+    def on_broken_pipe(self) -> None:
+        """Lets the program go on, in silence."""
+        self.closed = self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with suppress(OSError, ValueError):  # standard output that is no file
+            os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+console = _Console(highlight=False, markup=False, soft_wrap=True)
 
 
 def clock(seconds: float) -> str:
@@ -90,18 +111,27 @@ class Training:
         steps: Steps of the whole run.
         start: Steps done before.
         images_per_step: Image passes of one step, for the rate.
+        state: Tells at a step how the run stands, in a few words.
     """
 
-    def __init__(self, *, steps: int, start: int, images_per_step: int):
+    def __init__(
+        self,
+        *,
+        steps: int,
+        start: int,
+        images_per_step: int,
+        state: Callable[[int], str] = lambda step: "",
+    ):
         self._steps = steps
         self._start = start
         self._images_per_step = images_per_step
+        self._state = state
         self._began = self._said = time.perf_counter()
         self._progress = Progress(
             TextColumn("training"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("steps  {task.fields[rate]}"),
+            TextColumn("steps  {task.fields[state]}  {task.fields[rate]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             console=console,
@@ -109,7 +139,7 @@ class Training:
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task(
-            "training", total=steps, completed=start, rate="", left=""
+            "training", total=steps, completed=start, rate="", left="", state=""
         )
 
     def __enter__(self) -> "Training":
@@ -136,20 +166,25 @@ class Training:
 
     def advance(self, step: int) -> None:
         """Shows that ``step`` steps are done."""
-        rate, _, left = self.timing(step)
-        self._progress.update(self._task, completed=step, rate=rate, left=left)
         now = time.perf_counter()
-        if not console.is_terminal and now - self._said > QUIET_SECONDS:
+        due = not console.is_terminal and now - self._said > QUIET_SECONDS
+        if not (due or console.is_terminal):
+            return
+        (rate, _, left), state = self.timing(step), self._state(step)
+        self._progress.update(
+            self._task, completed=step, rate=rate, left=left, state=state
+        )
+        if due:
             self._said = now
-            console.print(f"step {step:,} of {self._steps:,}   {left}   {rate}")
+            parts = (f"step {step:,} of {self._steps:,}", state, left, rate)
+            console.print("   ".join(part for part in parts if part))
 
     def report(self, step: int, sentences: Sequence[str]) -> None:
         """Prints a report above the live line."""
         rate, elapsed, left = self.timing(step)
         self._said = time.perf_counter()
-        console.print(
-            f"step {step:,} of {self._steps:,}   {elapsed} elapsed, {left}   {rate}",
-            style="bold",
-        )
+        done, state = f"step {step:,} of {self._steps:,}", self._state(step)
+        parts = (done, state, f"{elapsed} elapsed, {left}", rate)
+        console.print("   ".join(part for part in parts if part), style="bold")
         for sentence in sentences:
             console.print(f"  {sentence}")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -245,9 +246,11 @@ def _open_window() -> Figure | None:
     import matplotlib.pyplot as plt
 
     try:
-        plt.ion()
-        figure = plt.figure("iic_tf", figsize=(8, 6.4), layout="constrained")
-        figure.show()
+        with warnings.catch_warnings():  # of a display that is no longer there
+            warnings.simplefilter("ignore")
+            plt.ion()
+            figure = plt.figure("iic_tf", figsize=(8, 6.4), layout="constrained")
+            figure.show()
     except Exception:  # each toolkit fails in a way of its own without a display
         return None
     return figure if matplotlib.get_backend().lower() != "agg" else None

@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,13 +19,19 @@ import yaml
 
 from iic_tf import actions
 from iic_tf.checkpoints import Checkpoints, History, manifest, write_atomically
-from iic_tf.console import Stopwatch, Training
+from iic_tf.console import Stopwatch, Training, console
 from iic_tf.curves import LearningCurve
-from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, make_run_folder
+from iic_tf.folders import (
+    HISTORY_FILE,
+    MANIFEST_FILE,
+    OPTIONS_FILE,
+    make_run_folder,
+    read_manifest,
+)
 from iic_tf.health import OFF_TRACK_SHARE
 from iic_tf.inference import check_can_adapt
 from iic_tf.loop import Event, StopSignal, train_loop
-from iic_tf.options import Options, as_plain, require
+from iic_tf.options import Options, as_plain, require, with_absolute_paths
 from iic_tf.pipeline import Passes, plan_passes
 from iic_tf.regroup import Regrouped
 from iic_tf.train import NonFiniteLoss, Trainer, make_optimizer, make_schedule
@@ -160,6 +167,7 @@ def _plan(options: Options, task: Task, *, replicas: int) -> Passes:
         batch=batch,
         steps=options.train.steps or 0,
         epochs=options.train.epochs,
+        shuffle=options.data.shuffle,
     )
 
 
@@ -266,8 +274,8 @@ def _open_run(
         folder = make_run_folder(Path(options.out), name=options.name, prefix=prefix)
     else:
         folder = Path(options.resume)
-        path = folder / MANIFEST_FILE
-        before = json.loads(path.read_text()) if path.is_file() else facts
+        known = (folder / MANIFEST_FILE).exists()
+        before = read_manifest(folder) if known else facts
         require(
             before["data_fingerprint"] == facts["data_fingerprint"],
             f"the run {folder} was trained on other images ({before['data']}); its "
@@ -293,7 +301,8 @@ def _open_run(
             f"{folder} has done",
             steps=steps,
         )
-    stored = {**as_plain(options), "resume": None, "name": folder.name}
+    stored = as_plain(with_absolute_paths(options))
+    stored |= {"resume": None, "name": folder.name}
     write_atomically(folder / OPTIONS_FILE, yaml.safe_dump(stored, sort_keys=False))
     write_atomically(folder / MANIFEST_FILE, json.dumps(facts, indent=2) + "\n")
     return folder, checkpoints
@@ -306,9 +315,8 @@ def _report_actions(
     *,
     model: Any,
     history: History,
-    training: Training,
 ) -> list[actions.Action]:
-    """What happens at each report, in order."""
+    """What happens at each report, in order; it is printed when all is saved."""
     chain: list[actions.Action] = []
     at_most = options.report.images or task.num_reported
     if scorer := task.scorer(model, options, at_most=at_most):
@@ -323,10 +331,20 @@ def _report_actions(
         title=f"{folder.name}: {options.graph.name}, k = {options.k}",
         window=options.report.window == "auto",
     )
-    chain.append(actions.record(history, folder / "history.jsonl"))
+    chain.append(actions.record(history, folder / HISTORY_FILE))
     chain.append(actions.draw_curve(history, curve))
-    chain.append(actions.say(training))
     return chain
+
+
+def _state(step: int, *, history: History, trainer: Trainer, passes: Passes) -> str:
+    """How a run stands: lowest loss since the last report, learning rate, passes."""
+    losses = history.pending.get("main_loss")
+    if losses is not None:
+        loss = losses.min() / history.pending["steps"]
+    else:  # a report has just taken the sums
+        loss = min(history.rows[-1]["main_loss"])
+    rate = float(trainer.optimizer.learning_rate)
+    return f"loss {loss:.2f}, rate {rate:.1e}, pass {passes.done(step):.1f}"
 
 
 def _what_is_kept(folder: Path, checkpoints: Checkpoints) -> str:
@@ -394,10 +412,9 @@ def train(
         steps=steps,
         start=start,
         images_per_step=passes.batch * (1 + options.data.repeats),
+        state=partial(_state, history=history, trainer=trainer, passes=passes),
     )
-    chain = _report_actions(
-        options, task, folder, model=trainer.model, history=history, training=training
-    )
+    chain = _report_actions(options, task, folder, model=trainer.model, history=history)
 
     def start_anew(step: int) -> dict[str, Any]:
         found = task.regroup(trainer.model, options, prepared=prepared)
@@ -452,7 +469,17 @@ def train(
         for action in chain:
             action(row)
 
-    # The order matters: reports see what was regrouped, what is saved includes both.
+    def say(step: int) -> None:
+        actions.say(training, history.rows[-1])
+        if console.closed and not closed:
+            closed.append(step)
+            history.rows[-1]["remarks"].append({"step": step, "output": "closed"})
+            history.write(folder / HISTORY_FILE)
+
+    closed: list[int] = []  # when nobody read any more what is printed
+
+    # The order matters: reports see what was regrouped, what is saved includes both,
+    # and what is printed has been saved.
     events = [
         Event(
             options.train.regroup_every or steps,
@@ -474,6 +501,7 @@ def train(
             at_end=True,
             at_stop=True,
         ),
+        Event(options.report.every, say, at_end=True),
     ]
     try:
         with training, StopSignal() as stop, watch.time("steps"):
@@ -490,7 +518,7 @@ def train(
     except NonFiniteLoss as error:
         raise NonFiniteLoss(f"{error}; {_what_is_kept(folder, checkpoints)}") from None
     step = int(trainer.step.numpy())
-    lowest = history.rows[-1]["chosen"] if history.rows else 0
+    lowest = history.chosen
     return Trained(
         *(trainer.model, folder, step, steps, history.seconds, lowest, watch, prepared)
     )

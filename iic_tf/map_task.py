@@ -232,9 +232,13 @@ class MapTask:
 
     def check(self, options: Options) -> None:
         """Raises UserError if options and pictures clash."""
+        held_out = options.data.protocol == "holdout"  # that chooses nothing
+        known = self.mapping or (self.train if held_out else self.evaluate)
         require(
-            options.report.choose == "loss" or self.evaluate.labels is not None,
-            "report.choose label needs pictures with label maps",
+            options.report.choose == "loss"
+            or (known.labels is not None and self.evaluate.labels is not None),
+            "report.choose label needs pictures with label maps"
+            + " among those that train" * held_out,
             choose=options.report.choose,
         )
         require(
@@ -428,9 +432,8 @@ class MapTask:
 
         @watch.time("pictures")
         def draw(step: int) -> None:
-            chosen = history.rows[-1]["chosen"] if history.rows else 0
             clusters = [
-                found[..., chosen]
+                found[..., history.chosen]
                 for found in clusters_of(predict, shown.images, self.views.finish)
             ]
             (folder / "display").mkdir(exist_ok=True)

@@ -10,6 +10,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from iic_tf.tuned import REGROUP_TO, START
@@ -186,7 +187,8 @@ class DataOptions:
     """Whether the unlabelled images of a data set that has some, STL-10, train too."""
 
     shuffle: bool = True
-    """Whether each pass has an order of its own; the authors' passes are all alike."""
+    """Whether each pass has an order of its own; the authors' passes are all alike.
+    Where they are, the first images fill up the last batch, so that all train."""
 
     batch: int | None = None
     """Distinct images per step, over all devices; if not given 500, or a quarter of the
@@ -644,6 +646,22 @@ class Options:
             "num_aux": self.heads.aux,
             "bias": self.heads.bias,
         }
+
+
+PATHS = ("dir", "folder", "array", "labels", "images", "masks")
+"""Options of ``data`` that are paths; labels may also be the word folder."""
+
+
+def with_absolute_paths(options: Options) -> Options:
+    """The same with paths that hold in any working directory."""
+    data = options.data
+    found = {name: getattr(data, name) for name in PATHS}
+    absolute: dict[str, Any] = {
+        name: str(Path(path).expanduser().absolute())
+        for name, path in found.items()
+        if path is not None and (name, path) != ("labels", "folder")
+    }
+    return replace(options, data=replace(data, **absolute))
 
 
 def as_plain(options: Options) -> dict[str, Any]:

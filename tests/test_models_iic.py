@@ -77,17 +77,30 @@ def test_a_run_with_labels(digits_npz, out, capsys):
     summary = json.loads((folder / "summary.json").read_text())
     errors = [float(error) for _, error in lines]
     np.testing.assert_allclose(summary["errors"], errors, atol=1e-4)
-    assert summary["chosen"] == int(np.argmax(summary["information"]))
+    assert f"sub-head: {summary['chosen']}," in text
     for name in ("learning_curve.png", "clusters.png", "model.keras", "manifest.json"):
         assert (folder / name).stat().st_size > 0
     with (folder / "assignments.csv").open() as file:
         table = list(csv.DictReader(file))
     assert len(table) == 240
-    assert set(table[0]) == {"image", "cluster", "confidence", "runner_up", "label"}
+    assert list(table[0]) == [
+        "image", "cluster", "confidence", "runner_up", "label", "predicted",
+    ]  # fmt: skip
+    # the file is of the sub-head that was chosen, and says what it gets wrong
+    wrong = [row["label"] != row["predicted"] for row in table]
+    assert np.mean(wrong) == pytest.approx(summary["errors"][summary["chosen"]])
+    for row in table:
+        assert row["predicted"] == (summary["classes"][int(row["cluster"])] or "")
+    assert re.search(r"Classes of the clusters: 0 is \d, 1 is \d, .*9 is \d\.", text)
+    assert summary["mapping_errors"] is None  # mapped on what is scored
     stored = yaml.safe_load((folder / "options.yaml").read_text())
     assert stored["train"]["steps"] == 8
     rows = [json.loads(x) for x in (folder / "history.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [4, 8]
+    assert summary["chosen"] == rows[-1]["chosen"]  # one rule for the lowest loss
+    for row in rows:  # every report has the error of every sub-head
+        first, second = (f"{error:.4f}" for error in row["errors"])
+        assert f"Errors of sub-heads 0 to 1: {first} {second}\n" in text
 
 
 @pytest.mark.slow
@@ -135,6 +148,11 @@ def test_holdout_trains_on_one_split_and_scores_the_other(digits_npz, out, capsy
     text = capsys.readouterr().out
     assert "Images:   200 for training" in text
     assert "all 40 images of test, which did not train" in text
+    [folder] = out.iterdir()
+    summary = json.loads((folder / "summary.json").read_text())
+    error = summary["mapping_errors"][summary["chosen"]]
+    assert 0 < error < 1 and len(summary["mapping_errors"]) == 2
+    assert f"mapped on: {error:.4f} (accuracy {1 - error:.4f})" in text
 
 
 def test_the_published_recipe_and_alternating_heads(digits_npz, out):
