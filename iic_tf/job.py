@@ -294,13 +294,15 @@ def _open_run(
     # 1. --resume: the newest readable checkpoint of that run;
     # 2. scratch, from the seed: a new run, or one without a checkpoint yet.
     if checkpoints.last_step is not None:
-        checkpoints.restore()
+        taken = Path(checkpoints.restore()).name
+        done = int(trainer.step.numpy())
         require(
-            checkpoints.last_step <= steps,
-            f"train.steps must be at least the {checkpoints.last_step} steps that "
-            f"{folder} has done",
+            done <= steps,
+            f"train.steps must be at least the {done} steps that {folder} has done",
             steps=steps,
         )
+        for reason in checkpoints.passed_over:
+            console.print(f"Damaged:  {reason}; {taken}, which is older, is taken")
     stored = as_plain(with_absolute_paths(options))
     stored |= {"resume": None, "name": folder.name}
     write_atomically(folder / OPTIONS_FILE, yaml.safe_dump(stored, sort_keys=False))
