@@ -9,15 +9,18 @@ import argparse
 import dataclasses
 import itertools
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 import yaml
 
+from iic_tf.failures import RunError, failure_words
 from iic_tf.folders import (
     OPTIONS_FILE,
     check_writable,
@@ -35,6 +38,7 @@ from iic_tf.options import (
 )
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DEGENERATE, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_TERMINATED = 143
 
 
 def __getattr__(name: str) -> Any:
@@ -843,6 +847,28 @@ COMMANDS = {
 }
 
 
+class _ToldToEnd(BaseException):
+    """SIGTERM has come."""
+
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """Within it SIGTERM raises ``_ToldToEnd``; training handles it in its own way."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        raise _ToldToEnd
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # only the main thread may
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the command line; mistakes become one sentence and an exit status.
 
@@ -850,26 +876,37 @@ def main(words: Sequence[str] | None = None) -> int:
         words: Words of the command line; those of the process if None.
 
     Returns:
-        0; 1 if training broke down or a file could not be used; 2 for a mistake in
-        options or data; 3 if the result is degenerate; 130 if stopped.
+        0; 1 if training broke down, memory was too small or a file could not be used;
+        2 for a mistake in options or data; 3 if the result is degenerate; 130 if
+        stopped, 143 if told to end outside of training.
     """
     words = sys.argv[1:] if words is None else words
     try:
-        if words and words[0] in COMMANDS:
-            return COMMANDS[words[0]](words[1:])
-        return run(parse(words))
+        with _told_to_end():
+            if words and words[0] in COMMANDS:
+                return COMMANDS[words[0]](words[1:])
+            return run(parse(words))
     except UserError as error:
         print(f"models_iic.py: error: {error}", file=sys.stderr)
         return EXIT_USAGE
-    except ArithmeticError as error:
+    except (ArithmeticError, RunError) as error:
         print(f"models_iic.py: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    except OSError as error:  # a full disk, a folder that may not be read
-        print(f"models_iic.py: {first_line(error)}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         print("models_iic.py: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except _ToldToEnd:
+        print(
+            "models_iic.py: told to end (SIGTERM); a run that has trained continues "
+            "with --resume",
+            file=sys.stderr,
+        )
+        return EXIT_TERMINATED
+    except Exception as error:  # a full disk, too little memory
+        if (failure := failure_words(error)) is None:
+            raise
+        print(f"models_iic.py: {failure}", file=sys.stderr)
+        return EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from iic_tf.checkpoints import write_atomically
 from iic_tf.cluster_task import EVALUATION_BATCH, ClusterTask, Found, subset
 from iic_tf.console import clock, console
 from iic_tf.curves import draw_comparison
+from iic_tf.failures import naming
 from iic_tf.folders import (
     OPTIONS_FILE,
     SUMMARY_FILE,
@@ -559,8 +560,13 @@ def tell(groups: Groups, task: ClusterTask, options: Options) -> None:
 def _save_model(trained: Trained) -> None:
     """Writes model.keras into the run folder, whole or not at all."""
     unfinished = trained.folder / ".unfinished.keras"
-    trained.model.save(unfinished)
-    os.replace(unfinished, trained.folder / "model.keras")
+    with naming(trained.folder / "model.keras"):
+        try:
+            trained.model.save(unfinished)
+            os.replace(unfinished, trained.folder / "model.keras")
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
 
 
 def _conclude(
@@ -1070,7 +1076,8 @@ def write_label_map(path: Path, labels: np.ndarray, number: int) -> None:
     palette[:number] = map_colours(number)
     picture = Image.fromarray(labels)
     picture.putpalette(palette.ravel().tolist())
-    picture.save(path)
+    with naming(path):
+        picture.save(path)
 
 
 def write_overlay(
@@ -1086,7 +1093,8 @@ def write_overlay(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     mixed = as_rgb(image) * 0.5 + colour_map(labels, number) * 0.5
-    Image.fromarray(mixed.round().astype(np.uint8)).save(path, quality=90)
+    with naming(path):
+        Image.fromarray(mixed.round().astype(np.uint8)).save(path, quality=90)
 
 
 def hand_over_maps(trained: Trained, task: MapTask, options: Options) -> Health:

@@ -5,7 +5,6 @@ fits together too. TensorFlow writes it under other names and points to it last:
 checkpoint that was being written when the process died is never the one that is read.
 """
 
-import errno
 import hashlib
 import json
 import os
@@ -15,8 +14,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,26 +22,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from iic_tf.failures import naming
 from iic_tf.options import UserError, first_line
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Within it an error of the file system names the file that could not be written.
-
-    Args:
-        path: What is being written.
-
-    Raises:
-        OSError: For whatever the libraries raise that write files.
-    """
-    try:
-        yield
-    except OSError as error:
-        reason = error.strerror or first_line(error)
-        raise OSError(error.errno or errno.EIO, reason, str(path)) from error
-    except tf.errors.OpError as error:
-        raise OSError(errno.EIO, first_line(error), str(path)) from error
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

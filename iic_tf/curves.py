@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from iic_tf.failures import naming
+
 MAIN, AUX, ERROR, MUTED = "#2460a7", "#d08a1d", "#a23b3b", "#6b6b6b"
 _ERROR_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
@@ -259,5 +261,6 @@ def _open_window() -> Figure | None:
 def save_figure(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG in one step, so that viewers never see half of it."""
     temporary = path.with_name(f".{path.name}")
-    figure.savefig(temporary, format="png")
-    os.replace(temporary, path)
+    with naming(path):
+        figure.savefig(temporary, format="png")
+        os.replace(temporary, path)

@@ -21,6 +21,7 @@ from iic_tf import actions
 from iic_tf.checkpoints import Checkpoints, History, manifest, write_atomically
 from iic_tf.console import Stopwatch, Training, console
 from iic_tf.curves import LearningCurve
+from iic_tf.failures import RunError, failure_words
 from iic_tf.folders import (
     HISTORY_FILE,
     MANIFEST_FILE,
@@ -352,10 +353,7 @@ def _state(step: int, *, history: History, trainer: Trainer, passes: Passes) -> 
 def _what_is_kept(folder: Path, checkpoints: Checkpoints) -> str:
     if checkpoints.last_step is None:
         return "no checkpoint had been saved"
-    return (
-        f"--resume {folder} continues from step {checkpoints.last_step}, for example "
-        "with a lower --train.learning_rate"
-    )
+    return f"--resume {folder} continues from step {checkpoints.last_step}"
 
 
 def train(
@@ -385,6 +383,7 @@ def train(
     Raises:
         UserError: If options and data do not fit together, or a resumed run does not
             fit them.
+        RunError: If memory or the disk is full; the last checkpoint stays.
         NonFiniteLoss: If a loss or the gradient is NaN or infinite; the last checkpoint
             stays.
     """
@@ -518,7 +517,15 @@ def train(
                 stop=stop,
             )
     except NonFiniteLoss as error:
-        raise NonFiniteLoss(f"{error}; {_what_is_kept(folder, checkpoints)}") from None
+        kept = _what_is_kept(folder, checkpoints)
+        hint = ", for example with a lower --train.learning_rate"
+        hint *= checkpoints.last_step is not None
+        raise NonFiniteLoss(f"{error}; {kept}{hint}") from None
+    except Exception as error:
+        if (words := failure_words(error)) is None:
+            raise
+        kept = _what_is_kept(folder, checkpoints)
+        raise RunError(f"{words}; {kept}") from error
     step = int(trainer.step.numpy())
     lowest = history.chosen
     return Trained(

@@ -9,9 +9,9 @@ from iic_tf.checkpoints import (
     History,
     fingerprint,
     manifest,
-    naming,
     write_atomically,
 )
+from iic_tf.failures import naming
 from iic_tf.options import UserError
 
 RESULTS = {"main_loss": np.array([-1.1, 0.1]), "main_joint": np.array([[1 / 3, 2.0]])}
