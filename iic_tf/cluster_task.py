@@ -13,6 +13,7 @@ from scipy import sparse
 from iic_tf import progression
 from iic_tf.checkpoints import History
 from iic_tf.console import Stopwatch
+from iic_tf.estimate import memory_of_run, network_size
 from iic_tf.inference import Scorer, compile_predict, soft_assignments
 from iic_tf.loop import Event
 from iic_tf.models import ClusterIIC
@@ -87,7 +88,7 @@ class ClusterTask:
     """Images scored at a report where the user does not say."""
 
     @property
-    def seen_shape(self) -> tuple[int | None, int | None, int]:
+    def seen_shape(self) -> tuple[int, int, int]:
         """Height, width and channels that the network sees."""
         return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
 
@@ -143,6 +144,20 @@ class ClusterTask:
     def make_model(self, backbone: keras.Model, options: Options) -> ClusterIIC:
         """The network of a run."""
         return ClusterIIC.create(backbone, **options.banks)
+
+    def memory(
+        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
+    ) -> dict[str, int]:
+        """Bytes that a run needs at least, see ``memory_of_run``."""
+        network, features = network_size(build_backbone, self.seen_shape)
+        return memory_of_run(
+            options,
+            network=network,
+            shape=self.seen_shape,
+            features=features,
+            batch=batch,
+            evaluated=self.num_evaluated,
+        )
 
     def losses(self, options: Options) -> Callable[..., dict]:
         """Losses of a batch, for ``Trainer``."""

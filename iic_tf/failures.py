@@ -10,7 +10,7 @@ from pathlib import Path
 
 from iic_tf.options import first_line
 
-LOWER = "a lower --data.batch, --heads.k_aux, --heads.main or --graph.args takes less"
+LOWER = "a lower --data.batch, --heads.k_aux or --graph.args takes less of it"
 
 
 class RunError(RuntimeError):

@@ -21,6 +21,7 @@ from iic_tf import actions
 from iic_tf.checkpoints import Checkpoints, History, manifest, write_atomically
 from iic_tf.console import Stopwatch, Training, console
 from iic_tf.curves import LearningCurve
+from iic_tf.estimate import check_memory, machine_memory
 from iic_tf.failures import RunError, failure_words
 from iic_tf.folders import (
     HISTORY_FILE,
@@ -78,6 +79,11 @@ class Task(Protocol):
 
     def make_model(self, backbone: keras.Model, options: Options) -> Any:
         """The network of a run."""
+
+    def memory(
+        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
+    ) -> dict[str, int]:
+        """Bytes that a run needs at least, by what they are for."""
 
     def losses(self, options: Options) -> Callable[..., dict]:
         """Losses of a batch, for ``Trainer``."""
@@ -390,6 +396,10 @@ def train(
     # From here on none of these is None: what follows an "or" is for the type checker.
     given, usual = options.train, task.usual_steps
     options = replace(options, train=given.filled(steps=usual))
+    if "CPU" in strategy.extended.worker_devices[0]:  # GPUs have memory of their own
+        batch = options.data.batch_for(len(task.images))
+        estimate = partial(task.memory, build_backbone, options, batch=batch)
+        check_memory(estimate, machine_memory())
     if options.time_limit and given.steps is None and given.epochs is None:
         steps, seconds = plan_steps(options, task, build_backbone, strategy)
         on_plan(steps, seconds)

@@ -40,6 +40,48 @@ def require(condition: bool, expected: str, **received: object) -> None:
         raise UserError(f"{expected}. Received: {values}")
 
 
+LARGEST_INT, LARGEST_FLOAT = 2**31 - 1, 3.4e38
+"""What devices count and calculate with: int32 and float32."""
+
+
+def check_numbers(name: str, value: Any) -> None:
+    """Checks that all numbers of an option can be calculated with.
+
+    Args:
+        name: Name of the option.
+        value: A number, or lists, dicts or options of some; anything else passes.
+
+    Raises:
+        UserError: If a number is infinite, not a number, or too large.
+    """
+    if dataclasses.is_dataclass(value):
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        for key, part in value.items():
+            check_numbers(f"{name}.{key}" if name else str(key), part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            check_numbers(name, part)
+    elif isinstance(value, int | float):
+        largest = LARGEST_INT if isinstance(value, int) else LARGEST_FLOAT
+        require(
+            -largest <= value <= largest,  # never of what is not a number
+            f"{name} must be at most {largest:,}"
+            if isinstance(value, int)
+            else f"{name} must be a finite number",
+            **{name.rsplit(".", 1)[-1]: value},
+        )
+
+
+def require_at_most(name: str, value: float | None, largest: float) -> None:
+    """Raises UserError if an option is given and larger than what can be served."""
+    require(
+        value is None or value <= largest,
+        f"{name} must be at most {largest:,}",
+        **{name.rsplit(".", 1)[-1]: value},
+    )
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its kind where there is none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
@@ -106,6 +148,19 @@ def check_arguments(
             f"{option}.{name} must be like {default!r}",
             **{name: value},
         )
+
+
+MAX_STEPS = 20_000_000
+"""Steps of a run; the longest published one has 4.8 million."""
+
+MAX_SUB_HEADS = 100
+"""Sub-heads of a bank; the published runs have five."""
+
+MAX_SIDE = 4096
+"""Pixels along a side of an image, view or window."""
+
+MAX_NEIGHBOURS = 1000
+"""Neighbours of an image."""
 
 
 @dataclass(frozen=True)
@@ -209,6 +264,12 @@ class DataOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
+        require_at_most("data.size", self.size, MAX_SIDE)
+        require_at_most("data.neighbours", self.neighbours, MAX_NEIGHBOURS)
+        for name in ("size", "window"):
+            if isinstance(side := self.perturb.get(name), int):
+                require_at_most(f"data.perturb.{name}", side, MAX_SIDE)
+        check_numbers("data", self)
         places = ("dir", "folder", "array", "images", "labels", "masks")
         for name in places:
             require(
@@ -240,8 +301,8 @@ class DataOptions:
             ignore=self.ignore,
         )
         require(
-            self.scale is None or self.scale > 0,
-            "data.scale must be above 0",
+            self.scale is None or 0.01 <= self.scale <= 10,
+            "data.scale must lie between 0.01 and 10",
             scale=self.scale,
         )
         require(
@@ -295,6 +356,10 @@ class GraphOptions:
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the builder, as in fan_out_init: 32."""
 
+    def __post_init__(self) -> None:
+        """Raises UserError for numbers that nothing can be calculated with."""
+        check_numbers("graph", self)
+
 
 @dataclass(frozen=True)
 class HeadOptions:
@@ -315,6 +380,9 @@ class HeadOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
+        require_at_most("heads.main", self.main, MAX_SUB_HEADS)
+        require_at_most("heads.aux", self.aux, MAX_SUB_HEADS)
+        check_numbers("heads", self)
         require(self.main >= 1, "heads.main must be at least 1", main=self.main)
         require(self.aux >= 0, "heads.aux must be at least 0", aux=self.aux)
 
@@ -392,6 +460,10 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
+        require_at_most("train.steps", self.steps, MAX_STEPS)
+        require_at_most("train.epochs", self.epochs, MAX_STEPS)
+        check_numbers("train", self)
+        require_at_most("train.learning_rate", self.learning_rate, 1e6)
         for name in ("steps", "epochs", "steps_per_call", "regroup_every"):
             value = getattr(self, name)
             require(
@@ -471,8 +543,8 @@ def check_lambda(name: str, lamb: Lambda) -> None:
         bool(points)
         and all(0 <= share <= 1 for share in shares)
         and shares == sorted(shares)
-        and all(value >= 0 for _, value in points),
-        f"{name} must be a number of at least 0, or points [share of the run, value] "
+        and all(0 <= value <= 1e6 for _, value in points),
+        f"{name} must be a number from 0 to 1e6, or points [share of the run, value] "
         "with shares rising from 0 to 1",
         **{name: lamb},
     )
@@ -508,6 +580,7 @@ class SegmentOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
+        check_numbers("segment", self)
         require(self.reach >= 0, "segment.reach must be at least 0", reach=self.reach)
         require(
             0 <= self.sparse[0] <= self.sparse[1],
@@ -561,6 +634,7 @@ class ReportOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
+        check_numbers("report", self)
         for name in ("every", "checkpoint_every", "images", "display", "progression"):
             value = getattr(self, name)
             require(
@@ -612,6 +686,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
+        check_numbers("", {"k": self.k, "time_limit": self.time_limit})
         require(self.k >= 2, "k must be at least 2 clusters", k=self.k)
         require(0 <= self.seed < 2**31, "seed must lie in [0, 2**31)", seed=self.seed)
         require(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from iic_tf.options import require
+from iic_tf.options import MAX_STEPS, require
 from iic_tf.perturb import Perturbation
 
 
@@ -91,6 +91,14 @@ def plan_passes(
     """
     lengths = [steps_per_epoch(size, batch, shuffle=shuffle) for size in sizes]
     enough = (steps // sum(lengths) + 1) * len(sizes)
+    if epochs is not None:
+        planned = epochs * sum(lengths) // len(lengths)
+        require(
+            planned <= MAX_STEPS,
+            f"train.epochs must lead to at most {MAX_STEPS:,} steps",
+            epochs=epochs,
+            steps=planned,
+        )
     each = np.resize(lengths, enough if epochs is None else epochs)
     number = np.repeat(np.arange(len(each), dtype=np.int32), each)
     begins = np.repeat(np.cumsum(each) - each, each)

@@ -111,6 +111,12 @@ def test_passes_of_different_lengths():
     assert counted.number.tolist() == [0, 0, 0, 1, 2, 2, 2]
 
 
+def test_passes_that_lead_to_too_many_steps_are_refused_before_they_are_laid_out():
+    message = r"train\.epochs must lead to at most 20,000,000 steps.*steps=300000000"
+    with pytest.raises(UserError, match=message):
+        plan_passes([70, 30], batch=10, steps=9, epochs=6 * 10**7)
+
+
 def test_passes_over_some_of_the_images(numbered, views):
     some = np.arange(40, 100, 2)
     passes = plan_passes([100, 30], batch=30, steps=8)
