@@ -1,6 +1,8 @@
+import contextlib
+import os
 import time
 
-from iic_tf.console import Stopwatch, Training, clock
+from iic_tf.console import Stopwatch, Training, _Console, clock
 
 
 def test_clock():
@@ -33,6 +35,19 @@ def test_plain_lines_in_a_pipe(capsys):
     assert "elapsed" in lines[0] and "left" in lines[0] and "images/s" in lines[0]
     assert lines[1] == "  All is well."
     assert len(lines) == 2  # no remains of the live line
+
+
+def test_a_reader_that_leaves_ends_nothing():
+    read, write = os.pipe()
+    told = _Console(file=os.fdopen(write, "w"), width=80)
+    told.print("heard")
+    assert os.read(read, 100) == b"heard\n" and not told.closed
+    os.close(read)
+    told.print("unheard")
+    told.print("unheard, too")
+    assert told.closed
+    with contextlib.suppress(BrokenPipeError):
+        told.file.close()
 
 
 def test_a_pipe_is_not_silent_for_long(capsys, monkeypatch):
