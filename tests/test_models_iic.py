@@ -128,21 +128,28 @@ def test_the_same_run_without_labels(digits, out, tmp_path, capsys):
 
 
 def test_labels_never_touch_training(digits, out, tmp_path):
+    """True labels, others and none give the same weights, regroupings and choice."""
     images, labels = digits[0][:240], digits[1][:240]
-    np.savez(tmp_path / "right.npz", images=images, labels=labels)
-    np.savez(tmp_path / "wrong.npz", images=images, labels=labels[::-1])
-    for name in ("right", "wrong"):
+    known = {"right": {"labels": labels}, "wrong": {"labels": labels[::-1]}, "none": {}}
+    changes = {"train.steps": 16, "train.regroup_every": 4, "train.regroup_to": 0.8}
+    for name, given in known.items():
+        np.savez(tmp_path / f"{name}.npz", images=images, **given)
         path = tmp_path / f"{name}.npz"
-        assert models_iic.main(words(path, out, name=name)) == 0
-    right, wrong = (weights(out / name) for name in ("right", "wrong"))
-    for a, b in zip(right, wrong, strict=True):
-        np.testing.assert_array_equal(a, b)
-    summaries = [
-        json.loads((out / name / "summary.json").read_text())
-        for name in ("right", "wrong")
-    ]
-    assert summaries[0]["chosen"] == summaries[1]["chosen"]
-    assert summaries[0]["errors"] != summaries[1]["errors"]
+        assert models_iic.main(words(path, out, name=name, **changes)) == 0
+    right, *others = (weights(out / name) for name in known)
+    for other in others:
+        for a, b in zip(right, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+    right, wrong, none = (
+        json.loads((out / name / "summary.json").read_text()) for name in known
+    )
+    assert right["chosen"] == wrong["chosen"] == none["chosen"]
+    assert right["errors"] != wrong["errors"] and none["errors"] is None
+    remarks, *same = (
+        [row["remarks"] for row in without_times(out / name)] for name in known
+    )
+    assert same == [remarks] * 2
+    assert sum("regrouped" in one for row in remarks for one in row) >= 2
 
 
 def test_holdout_trains_on_one_split_and_scores_the_other(digits_npz, out, capsys):
