@@ -8,16 +8,26 @@ command line is parsed, so that help and mistakes are answered at once.
 import argparse
 import dataclasses
 import itertools
-import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
-from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, check_writable, find_run
+import yaml
+
+from iic_tf.failures import RunError, failure_words
+from iic_tf.folders import (
+    OPTIONS_FILE,
+    check_writable,
+    find_run,
+    read_manifest,
+    read_options,
+)
 from iic_tf.names import escaped, restored
 from iic_tf.options import (
     Options,
@@ -29,6 +39,7 @@ from iic_tf.options import (
 )
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DEGENERATE, EXIT_INTERRUPTED = 1, 2, 3, 130
+EXIT_TERMINATED = 143
 
 
 def __getattr__(name: str) -> Any:
@@ -57,20 +68,71 @@ def parse(words: Sequence[str]) -> Options:
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first.add_argument("--resume")
     first.add_argument("--out", default=Options().out)
+    first.add_argument("--name")
     known, _ = first.parse_known_args(list(words))
     if known.resume is None:
-        return _parse_words(words)
+        return _parse_words(words, told=True)
     folder = find_run(known.resume, out=Path(known.out))
+    require(
+        known.name in (None, folder.name),
+        f"name must not be given with resume: the run {folder} keeps its name",
+        name=known.name,
+    )
+    if known.resume == "latest":
+        print(f"Latest:   {folder}")
     # The stored options come first, so that what the user says now goes over them.
-    options = _parse_words(["--config", str(folder / OPTIONS_FILE), *words])
+    options = _parse_words(["--config", str(folder / OPTIONS_FILE), *words], told=True)
     return dataclasses.replace(
         options, resume=str(folder), name=folder.resolve().name, out=str(folder.parent)
     )
 
 
-def _parse_words(words: Sequence[str]) -> Options:
+def _last_length(words: Sequence[str]) -> tuple[str, str] | None:
+    """Which of train.steps and train.epochs was said last, and which before it.
+
+    Args:
+        words: Of the command line; files of options count where they are named.
+
+    Returns:
+        Both names, or None unless both were said, one after the other. In one file
+        epochs take the place of steps.
+    """
+    said: list[str] = []
+    for word, following in itertools.zip_longest(words, words[1:]):
+        option, equals, value = word.partition("=")
+        value = value if equals else following
+        tree: Any = {}
+        if option == "--config" and value is not None:
+            tree = read_options(value)
+        elif option in ("--train", "--train.steps", "--train.epochs") and value:
+            tree = {option[2:]: yaml.safe_load(value)}
+        train = tree.get("train") or {}
+        here = [
+            name
+            for name in ("steps", "epochs")
+            if tree.get(f"train.{name}") is not None
+            or (isinstance(train, dict) and train.get(name) is not None)
+        ]
+        if here:
+            said.append(here[-1])
+    others = [name for name in said if name != said[-1]]
+    return (said[-1], others[-1]) if others else None
+
+
+def _parse_words(words: Sequence[str], *, told: bool = False) -> Options:
+    """Options from words, see ``parse``.
+
+    Args:
+        words: Of the command line.
+        told: Whether it is printed which of steps and epochs holds, where both are
+            said.
+    """
     import jsonargparse
 
+    files = [b for a, b in itertools.pairwise(words) if a == "--config"]
+    files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
+    for file in files:
+        read_options(file)  # refuses what the parser would expand or ignore
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog="models_iic.py",
@@ -110,19 +172,22 @@ def _parse_words(words: Sequence[str]) -> Options:
                 places[place] = _said(words, f"--data.{place}")
         data = dataclasses.replace(options.data, **places)
         run_name = _said(words, "--name") if options.name is None else options.name
-        return dataclasses.replace(options, data=data, name=run_name)
+        options = dataclasses.replace(options, data=data, name=run_name)
     except (jsonargparse.ArgumentError, ValueError, OSError) as error:
-        files = [b for a, b in itertools.pairwise(words) if a == "--config"]
-        files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
-        for file in files:
-            require(
-                not _is_empty(Path(file)),
-                "config must be a YAML file of options, as in train: {steps: 300}",
-                config=file,
-                content="nothing",
-            )
         read = f" (options read from {', '.join(files)})" if files else ""
         raise UserError(_one_sentence(error) + read) from None
+    if lengths := _last_length(words):
+        last, before = (f"train.{name}" for name in lengths)
+        values = dataclasses.asdict(options.train)
+        if told:
+            print(
+                f"Length:   {last}={values[lengths[0]]} was said last and takes the "
+                f"place of {before}={values[lengths[1]]}"
+            )
+        without: dict[str, Any] = {lengths[1]: None}
+        train = dataclasses.replace(options.train, **without)
+        options = dataclasses.replace(options, train=train)
+    return options
 
 
 def _said(words: Sequence[str], option: str) -> str | None:
@@ -134,15 +199,6 @@ def _said(words: Sequence[str], option: str) -> str | None:
         elif word.startswith(f"{option}="):
             said = word.partition("=")[2]
     return None if said == "null" else said
-
-
-def _is_empty(path: Path) -> bool:
-    """Whether a YAML file holds nothing but comments."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return False
-    return all(line.strip() in ("", "---") or line[0] == "#" for line in lines)
 
 
 def _one_sentence(error: BaseException) -> str:
@@ -608,7 +664,7 @@ def evaluate(words: Sequence[str]) -> int:
         print(EVALUATE_USAGE)
         return 0
     folder = find_run(words[0], out=Path(Options().out), what="evaluate")
-    facts = json.loads((folder / MANIFEST_FILE).read_text())
+    facts = read_manifest(folder)
     options = _parse_words(
         ["--config", str(folder / OPTIONS_FILE), *_instead(words, facts), *words[1:]]
     )
@@ -701,12 +757,6 @@ def compare(words: Sequence[str]) -> int:
     folders = [
         find_run(run, out=Path(Options().out), what="compare") for run in arguments.runs
     ]
-    for folder in folders:
-        require(
-            (folder / "history.jsonl").is_file(),
-            "compare needs runs that have reported at least once",
-            run=str(folder),
-        )
     with _quiet_start():
         import utils
 
@@ -849,6 +899,28 @@ COMMANDS = {
 }
 
 
+class _ToldToEnd(BaseException):
+    """SIGTERM has come."""
+
+
+@contextmanager
+def _told_to_end() -> Iterator[None]:
+    """Within it SIGTERM raises ``_ToldToEnd``; training handles it in its own way."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        raise _ToldToEnd
+
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:  # only the main thread may
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the command line; mistakes become one sentence and an exit status.
 
@@ -856,29 +928,40 @@ def main(words: Sequence[str] | None = None) -> int:
         words: Words of the command line; those of the process if None.
 
     Returns:
-        0; 1 if training broke down or a file could not be used; 2 for a mistake in
-        options or data; 3 if the result is degenerate; 130 if stopped.
+        0; 1 if training broke down, memory was too small or a file could not be used;
+        2 for a mistake in options or data; 3 if the result is degenerate; 130 if
+        stopped, 143 if told to end outside of training.
     """
     words = sys.argv[1:] if words is None else words
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # what a terminal cannot show becomes "?"
             stream.reconfigure(errors="replace")
     try:
-        if words and words[0] in COMMANDS:
-            return COMMANDS[words[0]](words[1:])
-        return run(parse(words))
+        with _told_to_end():
+            if words and words[0] in COMMANDS:
+                return COMMANDS[words[0]](words[1:])
+            return run(parse(words))
     except UserError as error:
         print(f"models_iic.py: error: {escaped(str(error))}", file=sys.stderr)
         return EXIT_USAGE
-    except ArithmeticError as error:
+    except (ArithmeticError, RunError) as error:
         print(f"models_iic.py: {escaped(str(error))}", file=sys.stderr)
-        return EXIT_FAILED
-    except OSError as error:  # a full disk, a folder that may not be read
-        print(f"models_iic.py: {escaped(first_line(error))}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         print("models_iic.py: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except _ToldToEnd:
+        print(
+            "models_iic.py: told to end (SIGTERM); a run that has trained continues "
+            "with --resume",
+            file=sys.stderr,
+        )
+        return EXIT_TERMINATED
+    except Exception as error:  # a full disk, too little memory
+        if (failure := failure_words(error)) is None:
+            raise
+        print(f"models_iic.py: {failure}", file=sys.stderr)
+        return EXIT_FAILED
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
-import yaml
 from PIL import Image
 
 from iic_tf import progression
@@ -18,7 +17,15 @@ from iic_tf.checkpoints import write_atomically
 from iic_tf.cluster_task import EVALUATION_BATCH, ClusterTask, Found, subset
 from iic_tf.console import attempted, clock, console
 from iic_tf.curves import draw_comparison
-from iic_tf.folders import OPTIONS_FILE, make_run_folder
+from iic_tf.failures import naming
+from iic_tf.folders import (
+    OPTIONS_FILE,
+    SUMMARY_FILE,
+    make_run_folder,
+    read_history,
+    read_options,
+    read_summary,
+)
 from iic_tf.health import Health, information_words, measure
 from iic_tf.inference import (
     adapt,
@@ -40,6 +47,7 @@ from iic_tf.metrics import (
     class_recall,
     clustering_scores,
     contingency,
+    matched_errors,
 )
 from iic_tf.models import ClusterIIC, SegmentIIC
 from iic_tf.names import csv_text, escaped, readable_names, written_stems
@@ -61,6 +69,8 @@ from iic_tf.pipeline import evaluation_batches, training_batches
 from iic_tf.regroup import clusters_in_use, told
 from iic_tf.spectral import graph_joint
 from iic_tf.tuned import IN_USE_SHARE, WORSE_SHARE
+
+Network = TypeVar("Network", ClusterIIC, SegmentIIC)
 
 UNLIKE = 0.1
 """Of images whose ``unlikeness`` is larger, users are told."""
@@ -87,6 +97,8 @@ class Groups:
         errors_batch_statistics: The same with the statistics of batches, if asked for.
         scores: See ``metrics.clustering_scores``.
         classes: Class of each cluster of the chosen sub-head, -1 for none.
+        mapping_errors: Of every sub-head on the images that clusters are mapped on,
+            shape ``(h,)``; None where these are the images evaluated.
     """
 
     soft: np.ndarray
@@ -97,6 +109,7 @@ class Groups:
     errors_batch_statistics: np.ndarray | None = None
     scores: dict[str, np.ndarray] | None = None
     classes: np.ndarray | None = None
+    mapping_errors: np.ndarray | None = None
 
     @cached_property
     def clusters(self) -> np.ndarray:
@@ -110,6 +123,7 @@ def assess(
     options: Options,
     *,
     settled: tuple[int, str] | None = None,
+    lowest: int | None = None,
 ) -> Groups:
     """Groups all evaluation images and, where they have labels, scores the groups.
 
@@ -118,6 +132,8 @@ def assess(
         task: Images and what is done to them.
         options: ``report`` and ``seed`` are read.
         settled: The sub-head handed over and what chose it, where that is settled.
+        lowest: The sub-head with the lowest loss in training; if None the one that
+            knows most about copies.
     """
     split = task.protocol.evaluate
     scorer = task.scorer(model, options)
@@ -129,29 +145,26 @@ def assess(
     )
     soft, joint = evaluate_pairs(compile_predict(model), pairs)
     health = measure(joint)
+    by_loss = (health.best, BY_COPIES) if lowest is None else (lowest, BY_LOSS)
     if scorer is None or split.labels is None:
-        return Groups(soft, health, *(settled or (health.best, BY_LOSS)))
+        return Groups(soft, health, *(settled or by_loss))
 
-    clusters, k = soft.argmax(-1), health.num_clusters
+    clusters, k, match = soft.argmax(-1), health.num_clusters, options.report.match
     scores = clustering_scores(clusters, split.labels, num_clusters=k, mapping_on=known)
-    errors, doubled = 1 - scores[options.report.match], None
+    errors, doubled, mapping_errors = 1 - scores[match], None, None
     if options.report.double:
         doubled = scorer.errors(compile_predict(model, batch_statistics=True))
+    if known is not None:
+        mapping_errors = matched_errors(*known, num_clusters=k, match=match)
     if settled is None and options.report.choose == "label":
-        settled = int(errors.argmin()), BY_LABEL
-    chosen, by = settled or (health.best, BY_LOSS)
+        # what is held out chooses nothing
+        judged = errors if mapping_errors is None else mapping_errors
+        settled = int(judged.argmin()), BY_LABEL
+    chosen, by = settled or by_loss
     own, classes = known or (clusters, split.labels)
+    classes = match_classes(own[:, chosen], classes, num_clusters=k, match=match)
     return Groups(
-        soft,
-        health,
-        chosen,
-        by,
-        errors,
-        doubled,
-        scores,
-        match_classes(
-            own[:, chosen], classes, num_clusters=k, match=options.report.match
-        ),
+        *(soft, health, chosen, by, errors, doubled, scores, classes, mapping_errors)
     )
 
 
@@ -216,6 +229,62 @@ def name_classes(labels: np.ndarray, names: Sequence[str] | None) -> list[str]:
     return list(names)
 
 
+def _names_of_known(groups: Groups, task: ClusterTask) -> list[str]:
+    """Names of the classes of what is scored and of what clusters are mapped on."""
+    # a class may occur only among the images that clusters were mapped on
+    both = task.protocol.evaluate.labels, groups.classes
+    known = np.concatenate([some for some in both if some is not None])
+    return name_classes(known, task.class_names)
+
+
+def class_of_clusters(groups: Groups, task: ClusterTask) -> list[str | None] | None:
+    """The class that each cluster of the chosen sub-head is matched with.
+
+    Args:
+        groups: See ``assess``.
+        task: Its class names are read.
+
+    Returns:
+        Names, None for clusters without a class; None without labels.
+    """
+    if groups.classes is None:
+        return None
+    names = _names_of_known(groups, task)
+    return [names[i] if i >= 0 else None for i in groups.classes]
+
+
+MAPPED_TOLD = 30
+"""Classes of so many clusters are printed at most; summary.json has all."""
+
+
+def mapping_words(classes: Sequence[str | None]) -> str:
+    """Which class each cluster stands for, in words: "0 is cat, 1 is none"."""
+    told = ", ".join(
+        f"{cluster} is {'none' if name is None else name}"
+        for cluster, name in enumerate(classes[:MAPPED_TOLD])
+    )
+    more = len(classes) - MAPPED_TOLD
+    rest = f", and {more:,} more in summary.json" if more > 0 else ""
+    return f"Classes of the clusters: {told}{rest}."
+
+
+def mapping_error_words(errors: np.ndarray | None, chosen: int) -> list[str]:
+    """The errors on what clusters are mapped on, where that is not what is scored.
+
+    Args:
+        errors: Of every sub-head, shape ``(h,)``, or None.
+        chosen: The sub-head handed over.
+    """
+    if errors is None:
+        return []
+    listed = ", ".join(f"{error:.4f}" for error in errors)
+    return [
+        "Error on the training images that clusters are mapped on: "
+        f"{errors[chosen]:.4f} (accuracy {1 - errors[chosen]:.4f}); of all sub-heads "
+        f"{listed}"
+    ]
+
+
 def class_of_each(task: ClusterTask) -> list[str] | None:
     """The name of the class of each evaluation image, or None without labels."""
     labels = task.protocol.evaluate.labels
@@ -258,28 +327,35 @@ def write_assignments(
     *,
     labels: Sequence[str] | None = None,
     paths: Sequence[str] | None = None,
+    classes: Sequence[str | None] | None = None,
 ) -> None:
     """Writes which image belongs to which cluster, as CSV.
 
     Columns: path (or image, its number in the data), cluster, confidence (probability
-    of that cluster), runner_up (the next likely cluster), and label where there are
-    labels. Names are written as ``names.csv_text`` says.
+    of that cluster), runner_up (the next likely cluster), and where there are labels
+    label and predicted, the class of the cluster, empty for none. Names are written as
+    ``names.csv_text`` says.
 
     Args:
         path: File to write.
         probabilities: Soft assignments of one sub-head, shape ``(n, k)``.
         labels: Name of the class of each image or None.
         paths: Name of each image's file or None.
+        classes: Name of the class of each cluster, with labels.
     """
     order = np.argsort(-probabilities, axis=1, kind="stable")
     confidence = np.take_along_axis(probabilities, order[:, :1], axis=1)[:, 0]
     kind = "image" if paths is None else "path"
     header = [kind, "cluster", "confidence", "runner_up"]
-    rows: list[Sequence[object]] = [header if labels is None else [*header, "label"]]
+    header += [] if labels is None else ["label"]
+    header += [] if classes is None else ["predicted"]
+    rows: list[Sequence[object]] = [header]
     for i in range(len(probabilities)):
         name = i if paths is None else paths[i]
         row = [name, order[i, 0], f"{confidence[i]:.4f}", order[i, 1]]
-        rows.append(row if labels is None else [*row, labels[i]])
+        row += [] if labels is None else [labels[i]]
+        row += [] if classes is None else [classes[order[i, 0]] or ""]
+        rows.append(row)
     write_atomically(path, csv_text(rows))
 
 
@@ -349,9 +425,7 @@ def draw_groups(
                 lines.append(f"{name:20}{shows}")
 
     if split.labels is not None and groups.classes is not None:
-        # a class may occur only among the images that clusters were mapped on
-        known = np.append(split.labels, groups.classes.max())
-        classes = readable_names(name_classes(known, task.class_names))
+        classes = readable_names(_names_of_known(groups, task))
         names = ["none" if c < 0 else classes[c] for c in groups.classes]
     draw(
         "clusters.png",
@@ -444,6 +518,10 @@ def summarise(groups: Groups, task: ClusterTask, options: Options) -> dict[str, 
         "match": options.report.match,
         "errors": plain(groups.errors),
         "errors_batch_statistics": plain(groups.errors_batch_statistics),
+        # on the images that clusters are mapped on, where these are others
+        "mapping_errors": plain(groups.mapping_errors),
+        # of each cluster of the chosen sub-head, or None where it has none
+        "classes": class_of_clusters(groups, task),
         "scores": groups.scores
         and {name: values.tolist() for name, values in groups.scores.items()},
         "recall": recall,
@@ -489,6 +567,10 @@ def tell(groups: Groups, task: ClusterTask, options: Options) -> None:
     if groups.errors_batch_statistics is not None:
         listed = ", ".join(f"{e:.4f}" for e in groups.errors_batch_statistics)
         console.print(f"With the statistics of each batch  errors = {listed}")
+    for line in mapping_error_words(groups.mapping_errors, chosen):
+        console.print(line)
+    if classes := class_of_clusters(groups, task):
+        console.print(mapping_words(classes))
     if groups.scores is not None:
         console.print()
         for line in score_table(groups.scores, chosen=chosen):
@@ -498,8 +580,13 @@ def tell(groups: Groups, task: ClusterTask, options: Options) -> None:
 def _save_model(trained: Trained) -> None:
     """Writes model.keras into the run folder, whole or not at all."""
     unfinished = trained.folder / ".unfinished.keras"
-    trained.model.save(unfinished)
-    os.replace(unfinished, trained.folder / "model.keras")
+    with naming(trained.folder / "model.keras"):
+        try:
+            trained.model.save(unfinished)
+            os.replace(unfinished, trained.folder / "model.keras")
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
 
 
 def _conclude(
@@ -517,7 +604,7 @@ def _conclude(
         "train_seconds": round(trained.seconds, 1),
         "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
     }
-    path = trained.folder / "summary.json"
+    path = trained.folder / SUMMARY_FILE
     write_atomically(path, json.dumps(summary, indent=2) + "\n")
     console.print(f"\nTime:     {trained.watch}.")
     console.print(f"Trained for {clock(trained.seconds)}. Results in {trained.folder}:")
@@ -548,7 +635,7 @@ def hand_over(trained: Trained, task: ClusterTask, options: Options) -> Health:
         _save_model(trained)
         if options.data.protocol == "holdout":
             _tell_if_unlike(trained.model, task, options)
-        groups = assess(trained.model, task, options)
+        groups = assess(trained.model, task, options, lowest=trained.lowest)
         if worse := _worse_than_graph(groups, trained.prepared, task, options):
             groups = _groups_of_graph(trained, task, options)
         write_assignments(
@@ -556,6 +643,7 @@ def hand_over(trained: Trained, task: ClusterTask, options: Options) -> Health:
             groups.soft[:, groups.chosen],
             labels=class_of_each(task),
             paths=split.paths,
+            classes=class_of_clusters(groups, task),
         )
         pictures = draw_groups(folder, groups, task, title=folder.name)
         if options.report.progression:
@@ -608,7 +696,7 @@ def _groups_of_graph(trained: Trained, task: ClusterTask, options: Options) -> G
     heads = trained.model.main.num_heads
     trained.model.main.refit(features, np.repeat(clusters[:, None], heads, axis=1))
     _save_model(trained)
-    groups = assess(trained.model, task, options)
+    groups = assess(trained.model, task, options, lowest=trained.lowest)
     if _worse_than_graph(groups, trained.prepared, task, options):
         return of_clusters(clusters, trained.prepared.graph, task, options)
     return groups
@@ -692,24 +780,26 @@ def hand_over_graph(
         groups.soft[:, 0],
         labels=class_of_each(task),
         paths=task.protocol.evaluate.paths,
+        classes=class_of_clusters(groups, task),
     )
     draw_groups(folder, groups, task, title=f"{folder.name}, neighbour graph")
     summary = summarise(groups, task, options) | {"seconds": {"groups": seconds}}
-    write_atomically(folder / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_atomically(folder / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
     tell(groups, task, options)
 
 
 # ------------------------------------------------------------------------ stored runs
 
 
-def load_model(folder: Path) -> ClusterIIC | SegmentIIC:
+def load_model(folder: Path, kind: type[Network]) -> Network:
     """The network of a finished run.
 
     Args:
         folder: The run.
+        kind: What it must be.
 
     Raises:
-        UserError: If there is none or it cannot be read.
+        UserError: If there is none, or it cannot be read, or is something else.
     """
     path = folder / "model.keras"
     require(
@@ -718,17 +808,29 @@ def load_model(folder: Path) -> ClusterIIC | SegmentIIC:
         run=str(folder),
     )
     try:
-        return keras.models.load_model(path)
+        model = keras.models.load_model(path)
     except Exception as error:  # damage surfaces as any of a dozen kinds
         raise UserError(f"{path} cannot be read: {first_line(error)}") from None
+    if not isinstance(model, kind):
+        raise UserError(
+            f"{path} must hold a network of iic_tf, {kind.__name__}. "
+            f"Received: {type(model).__name__}"
+        )
+    heads, summary = model.main.num_heads, read_summary(folder)
+    require(
+        summary is None or summary["chosen"] < heads,
+        f"{folder / SUMMARY_FILE} is of another network: {path.name} has {heads} main "
+        "sub-heads",
+        chosen=summary and summary["chosen"],
+    )
+    return model
 
 
 def _settled(folder: Path, *, keep: bool) -> tuple[int, str] | None:
     """The sub-head that a run has chosen and why, if it is to be kept."""
-    path = folder / "summary.json"
-    if not (keep and path.is_file()):
+    before = read_summary(folder) if keep else None
+    if before is None:
         return None
-    before = json.loads(path.read_text())
     return before["chosen"], f"in the run, by {before['chosen_by']}"
 
 
@@ -775,7 +877,7 @@ def evaluate(
     Raises:
         UserError: If there is no model or the images are not what it takes.
     """
-    model = load_model(folder)
+    model = load_model(folder, ClusterIIC)
     seen = task.seen_shape
     require(
         tuple(model.backbone.input_shape[1:]) == seen,
@@ -792,10 +894,11 @@ def evaluate(
         groups.soft[:, groups.chosen],
         labels=class_of_each(task),
         paths=task.protocol.evaluate.paths,
+        classes=class_of_clusters(groups, task),
     )
     draw_groups(place, groups, task, title=folder.name)
     summary = summarise(groups, task, options)
-    write_atomically(place / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_atomically(place / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
     tell(groups, task, options)
     return place
 
@@ -810,24 +913,22 @@ def compare(folders: Sequence[Path], *, plot: Path) -> None:
     Raises:
         UserError: If a folder holds no run.
     """
+    courses = {str(folder): read_history(folder) for folder in folders}
     width = max(len(str(folder)) for folder in folders) + 2
     console.print(
         f"{'run':{width}}{'graph':12}{'k':>4}{'steps':>9}{'minutes':>9}{'nats':>7}"
         f"{'chosen':>9}{'mean':>8}{'best':>8}{'worst':>8}  errors on",
         style="bold",
     )
-    courses = {}
     for folder in folders:
-        stored = yaml.safe_load((folder / OPTIONS_FILE).read_text())
-        lines = (folder / "history.jsonl").read_text().splitlines()
-        rows = courses[str(folder)] = [json.loads(line) for line in lines]
-        row = rows[-1]
-        path = folder / "summary.json"
-        done = json.loads(path.read_text()) if path.is_file() else row
+        stored = read_options(folder / OPTIONS_FILE)
+        graph = (stored.get("graph") or {}).get("name") or "-"
+        row = courses[str(folder)][-1]
+        done = read_summary(folder) or row
         chosen = done["chosen"]
         nats = (done.get("information") or row["main_information"])[chosen]
         line = (
-            f"{folder!s:{width}}{stored['graph']['name']:12}{stored['k']:4}"
+            f"{folder!s:{width}}{graph:12}{stored.get('k', '-'):4}"
             f"{row['step']:9,}{row['seconds'] / 60:9.1f}{nats:7.3f}"
         )
         if done.get("errors"):
@@ -925,6 +1026,8 @@ class PixelGroups:
         mappings: Class of each cluster of each sub-head, -1 for none, h × ``(k,)``.
         scores: ``one-to-one`` and ``many-to-one`` accuracy of pixels and ``mean IoU``,
             each of shape ``(h,)``.
+        mapping_errors: Of every sub-head on the pictures that clusters are mapped on,
+            shape ``(h,)``; None where these are the pictures evaluated.
     """
 
     health: Health
@@ -933,6 +1036,7 @@ class PixelGroups:
     counts: np.ndarray | None = None
     mappings: list[np.ndarray] | None = None
     scores: dict[str, np.ndarray] | None = None
+    mapping_errors: np.ndarray | None = None
 
 
 def assess_maps(
@@ -962,7 +1066,7 @@ def assess_maps(
         adapt(model, task.evaluation_views(options))
     if scorer is None:
         return PixelGroups(health, *(settled or by_loss))
-    counts = scorer.scored()
+    counts, others = scorer.scored(), known
     known = counts if known is None else known
     scores: dict[str, np.ndarray] = {
         match: np.array(
@@ -971,13 +1075,15 @@ def assess_maps(
         for match, find in MATCHES.items()
     }
     mappings = [MATCHES[options.report.match](table) for table in known]
-    own = scores[options.report.match]
+    # of what clusters are mapped on: what is held out chooses nothing
+    own = np.array([accuracy(*pair) for pair in zip(known, mappings, strict=True)])
     ious = [class_iou(*pair) for pair in zip(counts, mappings, strict=True)]
     scores["mean IoU"] = np.array([np.nanmean(iou) for iou in ious])
     if settled is None and options.report.choose == "label":
         settled = int(np.argmax(own)), BY_LABEL
     chosen, by = settled or by_loss
-    return PixelGroups(health, chosen, by, counts, mappings, scores)
+    mapping_errors = None if others is None else 1 - own
+    return PixelGroups(health, chosen, by, counts, mappings, scores, mapping_errors)
 
 
 def write_label_map(path: Path, labels: np.ndarray, number: int) -> None:
@@ -993,7 +1099,8 @@ def write_label_map(path: Path, labels: np.ndarray, number: int) -> None:
     palette[:number] = map_colours(number)
     picture = Image.fromarray(labels)
     picture.putpalette(palette.ravel().tolist())
-    picture.save(path)
+    with naming(path):
+        picture.save(path)
 
 
 def write_overlay(
@@ -1009,7 +1116,8 @@ def write_overlay(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     mixed = as_rgb(image) * 0.5 + colour_map(labels, number) * 0.5
-    Image.fromarray(mixed.round().astype(np.uint8)).save(path, quality=90)
+    with naming(path):
+        Image.fromarray(mixed.round().astype(np.uint8)).save(path, quality=90)
 
 
 def hand_over_maps(trained: Trained, task: MapTask, options: Options) -> Health:
@@ -1051,6 +1159,10 @@ def summarise_maps(
         "match": options.report.match,
         "errors": scores and (1 - scores[options.report.match]).tolist(),
         "scores": scores and {name: values.tolist() for name, values in scores.items()},
+        # on the pictures that clusters are mapped on, where these are others
+        "mapping_errors": None
+        if groups.mapping_errors is None
+        else groups.mapping_errors.tolist(),
         "IoU": _iou_of_chosen(groups, task),
         # of each cluster of the chosen sub-head, or None where it has none
         "classes": groups.mappings and _classes_of_chosen(groups, task),
@@ -1077,7 +1189,7 @@ def evaluate_maps(
     Raises:
         UserError: If there is no model or the pictures are not what it takes.
     """
-    model = load_model(folder)
+    model = load_model(folder, SegmentIIC)
     channels = model.backbone.input_shape[-1]
     require(
         task.seen_shape[-1] == channels,
@@ -1090,7 +1202,7 @@ def evaluate_maps(
     place = make_run_folder(folder, name=None, prefix="evaluation")
     draw_maps(place, model, groups, task, options, title=folder.name, overlays=True)
     summary = summarise_maps(groups, task, options)
-    write_atomically(place / "summary.json", json.dumps(summary, indent=2) + "\n")
+    write_atomically(place / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
     tell_of_maps(groups, task, options)
     return place
 
@@ -1220,6 +1332,10 @@ def tell_of_maps(groups: PixelGroups, task: MapTask, options: Options) -> None:
         health.information, chosen=chosen, errors=errors, chosen_by=groups.chosen_by
     ):
         console.print(line)
+    for line in mapping_error_words(groups.mapping_errors, chosen):
+        console.print(line)
+    if groups.mappings:
+        console.print(mapping_words(_classes_of_chosen(groups, task)))
     if groups.scores is not None:
         console.print()
         for line in score_table(groups.scores, chosen=chosen):

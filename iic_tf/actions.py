@@ -5,7 +5,7 @@ an action may add to it (scores) or use it (pictures, words, files). The loop kn
 of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,10 @@ def remark_words(remark: dict[str, Any]) -> str:
     Args:
         remark: ``step``, and ``regrouped``, the information of each grouping, perhaps
             ``refused``, or ``reseeded``, sub-heads, with their ``source``, or
-            ``lamb_at_most``.
+            ``lamb_at_most``, or ``output``, which was closed.
     """
+    if "output" in remark:
+        return f"At step {remark['step']:,} the output was closed; the run went on."
     if "reseeded" in remark:
         heads = ", ".join(map(str, remark["reseeded"]))
         return (
@@ -140,18 +142,48 @@ def draw_curve(history: History, curve: LearningCurve) -> Action:
     return act
 
 
-def say(training: Training) -> Action:
-    """Prints the row in plain words."""
+HEADS_PER_LINE = 10
+"""Errors of so many sub-heads stand in one line of a report."""
 
-    def act(row: dict[str, Any]) -> None:
-        sentences = list(row["words"])
-        if "errors" in row:
-            errors = np.array(row["errors"])
-            sentences.append(
-                f"Error {errors[row['chosen']]:.4f} in the lowest-loss sub-head; "
-                f"{errors.min():.4f} to {errors.max():.4f}, mean {errors.mean():.4f} "
-                f"over all {len(errors)} ({row['scored_on']})."
-            )
-        training.report(row["step"], sentences)
 
-    return act
+def error_words(errors: Sequence[float], *, chosen: int, scored_on: str) -> list[str]:
+    """Errors in words: of the lowest-loss sub-head, then of each.
+
+    Args:
+        errors: Of every main sub-head, shape ``(h,)``.
+        chosen: The sub-head with the lowest loss.
+        scored_on: Which images are scored, in words.
+
+    Returns:
+        A sentence, and where there are several sub-heads lines of up to
+        ``HEADS_PER_LINE`` errors, in their order.
+    """
+    values = np.asarray(errors)
+    first = f"Error {values[chosen]:.4f} in the lowest-loss sub-head, {chosen}"
+    if len(values) == 1:
+        return [f"{first} ({scored_on})."]
+    lines = [
+        f"{first}; mean {values.mean():.4f}, best {values.min():.4f}, worst "
+        f"{values.max():.4f} of {len(values)} ({scored_on})."
+    ]
+    for start in range(0, len(values), HEADS_PER_LINE):
+        some = values[start : start + HEADS_PER_LINE]
+        heads = f"{start} to {start + len(some) - 1}" if len(some) > 1 else f"{start}"
+        listed = " ".join(f"{error:.4f}" for error in some)
+        lines.append(f"Errors of sub-heads {heads}: {listed}")
+    return lines
+
+
+def say(training: Training, row: dict[str, Any]) -> None:
+    """Prints a row in plain words.
+
+    Args:
+        training: Prints it above its progress line.
+        row: See ``make_row``; with ``errors`` where there are labels.
+    """
+    sentences = list(row["words"])
+    if "errors" in row:
+        sentences += error_words(
+            row["errors"], chosen=row["chosen"], scored_on=row["scored_on"]
+        )
+    training.report(row["step"], sentences)

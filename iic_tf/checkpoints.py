@@ -9,8 +9,11 @@ import hashlib
 import json
 import os
 import platform
+import re
+import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from iic_tf.failures import naming
 from iic_tf.options import UserError, first_line
 
 
@@ -35,15 +39,16 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         if isinstance(content, str)
         else content
     )
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with naming(path):
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
 
 class History(tf.train.experimental.PythonState):
@@ -63,6 +68,11 @@ class History(tf.train.experimental.PythonState):
         self.seconds = 0.0
         self.remarks: list[dict[str, Any]] = []
         self.pending: dict[str, np.ndarray] = {}
+
+    @property
+    def chosen(self) -> int:
+        """The main sub-head with the lowest loss at the last report, or the first."""
+        return self.rows[-1]["chosen"] if self.rows else 0
 
     def add(self, results: Mapping[str, np.ndarray], *, steps: int) -> None:
         """Adds the results of ``Trainer.run`` over ``steps`` steps to the sums."""
@@ -115,27 +125,75 @@ class Checkpoints:
     Args:
         folder: Where they are kept; made at the first save.
         **parts: What is saved: model, optimizer, step, history.
+
+    Attributes:
+        passed_over: Newer checkpoints that could not be read, and why.
     """
 
     def __init__(self, folder: Path, **parts: Any):
         self.folder = folder
+        self.passed_over: list[str] = []
         self._checkpoint = tf.train.Checkpoint(**parts)
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(folder), max_to_keep=2
+        self._manager: tf.train.CheckpointManager | None = None  # from the first save
+
+    def _listed(self) -> list[str]:
+        """Checkpoints that TensorFlow's file ``checkpoint`` lists, the oldest first.
+
+        None where that is missing or damaged. A run that was moved has them, too.
+        """
+        try:
+            text = (self.folder / "checkpoint").read_bytes().decode("utf-8", "replace")
+        except OSError:
+            return []
+        kept = re.findall(
+            r'^all_model_checkpoint_paths: "(?:.*/)?(ckpt-\d+)"$', text, re.MULTILINE
         )
+        return [name for name in kept if (self.folder / f"{name}.index").is_file()]
+
+    @property
+    def _names(self) -> list[str]:
+        """Checkpoints, the oldest first: those listed, else all that are complete."""
+        complete = [
+            index.stem
+            for index in self.folder.glob("ckpt-*.index")
+            if list(self.folder.glob(f"{index.stem}.data-?????-of-?????"))
+        ]
+        return self._listed() or sorted(complete, key=_step_of)
 
     def save(self, step: int) -> None:
-        """Saves the state after ``step`` steps."""
-        self._manager.save(checkpoint_number=step)
+        """Saves the state after ``step`` steps, and removes what a kill has left.
+
+        Raises:
+            OSError: If the file system has no room for it; what was saved stays.
+        """
+        for left in self.folder.glob("ckpt-*temp*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+        if self._manager is None:
+            if (names := self._names) and not self._listed():
+                lines = [f'model_checkpoint_path: "{names[-1]}"']
+                lines += [f'all_model_checkpoint_paths: "{name}"' for name in names]
+                now = f"all_model_checkpoint_timestamps: {time.time()}"
+                lines += [now] * len(names)
+                write_atomically(self.folder / "checkpoint", "\n".join(lines) + "\n")
+            self._manager = tf.train.CheckpointManager(
+                self._checkpoint, str(self.folder), max_to_keep=2
+            )
+        with naming(self.folder / f"ckpt-{step}"):
+            self._manager.save(checkpoint_number=step)
 
     @property
     def last_step(self) -> int | None:
         """Step of the newest checkpoint, or None if there is none."""
-        path = self._manager.latest_checkpoint
-        return None if path is None else int(path.rsplit("-", 1)[1])
+        names = self._names
+        return _step_of(names[-1]) if names else None
 
     def restore(self) -> str:
         """Restores the newest checkpoint that can be read.
+
+        Those that cannot are left in ``passed_over``, with the reasons.
 
         Returns:
             Its path.
@@ -143,20 +201,27 @@ class Checkpoints:
         Raises:
             UserError: If there is none, or it belongs to another network.
         """
-        paths = list(reversed(self._manager.checkpoints))
-        if not paths:
+        names = self._names
+        if not names:
             raise UserError(f"there is no checkpoint to resume from in {self.folder}")
-        reasons = []
-        for path in paths:
+        self.passed_over = []
+        for name in reversed(names):
+            path = str(self.folder / name)
             try:
                 self._checkpoint.restore(path).assert_existing_objects_matched()
                 return path
             except Exception as error:  # damage surfaces as any of a dozen kinds
-                reasons.append(f"{Path(path).name}: {first_line(error)}")
+                self.passed_over.append(f"{name}: {first_line(error)}")
         raise UserError(
             f"no checkpoint in {self.folder} can be read into this network "
-            f"({'; '.join(reasons)})"
+            f"({'; '.join(self.passed_over)})"
         )
+
+
+def _step_of(name: str) -> int:
+    """Step of a checkpoint, by its name: 20 for ckpt-20; -1 for other names."""
+    found = re.fullmatch(r"ckpt-(\d+)", name)
+    return int(found[1]) if found else -1
 
 
 def fingerprint(images: np.ndarray | Sequence[np.ndarray]) -> str:
@@ -193,6 +258,7 @@ def manifest(
     """
     shape = [len(images), *(np.max([image.shape for image in images], axis=0).tolist())]
     return {
+        "begun": time.time(),  # or resumed; seconds since 1970
         "python": sys.version.split()[0],
         "tensorflow": tf.__version__,
         "keras": keras.__version__,

@@ -14,6 +14,7 @@ from scipy import sparse
 from iic_tf import progression
 from iic_tf.checkpoints import History
 from iic_tf.console import Stopwatch, attempted
+from iic_tf.estimate import memory_of_run, network_size
 from iic_tf.inference import Scorer, compile_predict, soft_assignments
 from iic_tf.loop import Event
 from iic_tf.models import ClusterIIC
@@ -88,7 +89,7 @@ class ClusterTask:
     """Images scored at a report where the user does not say."""
 
     @property
-    def seen_shape(self) -> tuple[int | None, int | None, int]:
+    def seen_shape(self) -> tuple[int, int, int]:
         """Height, width and channels that the network sees."""
         return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
 
@@ -114,10 +115,14 @@ class ClusterTask:
             f"k must not exceed the {len(self.images)} images",
             k=options.k,
         )
+        split, where = self.protocol.evaluate, ""
+        if options.data.protocol == "holdout":  # what is held out chooses nothing
+            split, where = self.protocol.train, " on the split train"
+        known = self.protocol.mapping or split
         require(
             options.report.choose == "loss"
-            or self.protocol.evaluate.labels is not None,
-            "report.choose label needs images with labels",
+            or (known.labels is not None and self.protocol.evaluate.labels is not None),
+            f"report.choose label needs images with labels{where}",
             choose=options.report.choose,
         )
 
@@ -140,6 +145,20 @@ class ClusterTask:
     def make_model(self, backbone: keras.Model, options: Options) -> ClusterIIC:
         """The network of a run."""
         return ClusterIIC.create(backbone, **options.banks)
+
+    def memory(
+        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
+    ) -> dict[str, int]:
+        """Bytes that a run needs at least, see ``memory_of_run``."""
+        network, features = network_size(build_backbone, self.seen_shape)
+        return memory_of_run(
+            options,
+            network=network,
+            shape=self.seen_shape,
+            features=features,
+            batch=batch,
+            evaluated=self.num_evaluated,
+        )
 
     def losses(self, options: Options) -> Callable[..., dict]:
         """Losses of a batch, for ``Trainer``."""
@@ -290,15 +309,12 @@ class ClusterTask:
         followed = subset(self.protocol.evaluate, progression.MAX_IMAGES)
         shown = subset(followed, EVALUATION_BATCH)
 
-        def chosen() -> int:
-            return history.rows[-1]["chosen"] if history.rows else 0
-
         @watch.time("pictures")
         def snapshot(step: int) -> None:
             batches = evaluation_batches(
                 followed.images, self.views, batch=EVALUATION_BATCH
             )
-            soft = soft_assignments(predict, batches)[:, chosen()]
+            soft = soft_assignments(predict, batches)[:, history.chosen]
             progression.store(folder / "progression", step, soft)
 
         @watch.time("pictures")
@@ -307,7 +323,7 @@ class ClusterTask:
                 shown.images, self.views, pairs=True, batch=EVALUATION_BATCH
             )
             originals, copies = next(iter(pairs))
-            soft = predict(originals)["main"].numpy()[:, chosen()]
+            soft = predict(originals)["main"].numpy()[:, history.chosen]
             name = f"display/step_{step:06}.png"
             with attempted(name):
                 (folder / "display").mkdir(exist_ok=True)

@@ -1,8 +1,10 @@
 """What a person sees while a run goes on: a progress line, or plain lines in a pipe."""
 
+import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -24,12 +26,27 @@ QUIET_SECONDS = 20
 
 
 class _Console(Console):
-    """A console to which no name can send more than its signs."""
+    """A console that names cannot steer, and whose reader may leave.
+
+    Attributes:
+        closed: Whether the reader has left, as ``head`` does after some lines; what is
+            printed then goes nowhere.
+    """
+
+    closed = False
 
     def print(self, *objects: Any, **how: Any) -> None:
         """Prints; control codes in text, which names may hold, are written out."""
         shown = [escaped(o, keep="\n") if isinstance(o, str) else o for o in objects]
         super().print(*shown, **how)
+
+    def on_broken_pipe(self) -> None:
+        """Lets the program go on, in silence."""
+        self.closed = self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with suppress(OSError, ValueError):  # standard output that is no file
+            os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 console = _Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -117,18 +134,27 @@ class Training:
         steps: Steps of the whole run.
         start: Steps done before.
         images_per_step: Image passes of one step, for the rate.
+        state: Tells at a step how the run stands, in a few words.
     """
 
-    def __init__(self, *, steps: int, start: int, images_per_step: int):
+    def __init__(
+        self,
+        *,
+        steps: int,
+        start: int,
+        images_per_step: int,
+        state: Callable[[int], str] = lambda step: "",
+    ):
         self._steps = steps
         self._start = start
         self._images_per_step = images_per_step
+        self._state = state
         self._began = self._said = time.perf_counter()
         self._progress = Progress(
             TextColumn("training"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("steps  {task.fields[rate]}"),
+            TextColumn("steps  {task.fields[state]}  {task.fields[rate]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             console=console,
@@ -136,7 +162,7 @@ class Training:
             disable=not console.is_terminal,
         )
         self._task = self._progress.add_task(
-            "training", total=steps, completed=start, rate="", left=""
+            "training", total=steps, completed=start, rate="", left="", state=""
         )
 
     def __enter__(self) -> "Training":
@@ -163,20 +189,25 @@ class Training:
 
     def advance(self, step: int) -> None:
         """Shows that ``step`` steps are done."""
-        rate, _, left = self.timing(step)
-        self._progress.update(self._task, completed=step, rate=rate, left=left)
         now = time.perf_counter()
-        if not console.is_terminal and now - self._said > QUIET_SECONDS:
+        due = not console.is_terminal and now - self._said > QUIET_SECONDS
+        if not (due or console.is_terminal):
+            return
+        (rate, _, left), state = self.timing(step), self._state(step)
+        self._progress.update(
+            self._task, completed=step, rate=rate, left=left, state=state
+        )
+        if due:
             self._said = now
-            console.print(f"step {step:,} of {self._steps:,}   {left}   {rate}")
+            parts = (f"step {step:,} of {self._steps:,}", state, left, rate)
+            console.print("   ".join(part for part in parts if part))
 
     def report(self, step: int, sentences: Sequence[str]) -> None:
         """Prints a report above the live line."""
         rate, elapsed, left = self.timing(step)
         self._said = time.perf_counter()
-        console.print(
-            f"step {step:,} of {self._steps:,}   {elapsed} elapsed, {left}   {rate}",
-            style="bold",
-        )
+        done, state = f"step {step:,} of {self._steps:,}", self._state(step)
+        parts = (done, state, f"{elapsed} elapsed, {left}", rate)
+        console.print("   ".join(part for part in parts if part), style="bold")
         for sentence in sentences:
             console.print(f"  {sentence}")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from iic_tf.failures import naming
 from iic_tf.names import drawable
 
 MAIN, AUX, ERROR, MUTED = "#2460a7", "#d08a1d", "#a23b3b", "#6b6b6b"
@@ -248,9 +250,11 @@ def _open_window() -> Figure | None:
     import matplotlib.pyplot as plt
 
     try:
-        plt.ion()
-        figure = plt.figure("iic_tf", figsize=(8, 6.4), layout="constrained")
-        figure.show()
+        with warnings.catch_warnings():  # of a display that is no longer there
+            warnings.simplefilter("ignore")
+            plt.ion()
+            figure = plt.figure("iic_tf", figsize=(8, 6.4), layout="constrained")
+            figure.show()
     except Exception:  # each toolkit fails in a way of its own without a display
         return None
     return figure if matplotlib.get_backend().lower() != "agg" else None
@@ -259,8 +263,9 @@ def _open_window() -> Figure | None:
 def save_figure(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG in one step, so that viewers never see half of it."""
     temporary = path.with_name(f".{path.name}")
-    try:
-        figure.savefig(temporary, format="png")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with naming(path):
+        try:
+            figure.savefig(temporary, format="png")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -20,6 +20,10 @@ if keras.backend.backend() != "tensorflow":
     )
 
 
+MAX_CPUS = 64
+"""The CPU is split into so many logical devices at most."""
+
+
 def sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
     """Sums a tensor over all replicas; differentiable, and free on one device.
 
@@ -83,7 +87,13 @@ def _choose_gpus(devices: str, num_gpus: int) -> list[int]:
     if devices.lower() in ("cpu", "cpu:0"):
         return []
     if devices.isdecimal():
-        require(int(devices) >= 1, "devices must be at least 1", devices=devices)
+        require(
+            1 <= int(devices[:9]) and int(devices) <= max(num_gpus, MAX_CPUS),
+            "devices must be at least 1"
+            if not int(devices)
+            else f"devices must be at most {max(num_gpus, MAX_CPUS)}",
+            devices=devices,
+        )
         require(
             num_gpus == 0 or int(devices) <= num_gpus,
             f"devices must not exceed the {num_gpus} GPUs of this machine",

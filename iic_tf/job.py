@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,14 +19,22 @@ import yaml
 
 from iic_tf import actions
 from iic_tf.checkpoints import Checkpoints, History, manifest, write_atomically
-from iic_tf.console import Stopwatch, Training
+from iic_tf.console import Stopwatch, Training, console
 from iic_tf.curves import LearningCurve
-from iic_tf.folders import MANIFEST_FILE, OPTIONS_FILE, make_run_folder
+from iic_tf.estimate import check_memory, machine_memory
+from iic_tf.failures import RunError, failure_words
+from iic_tf.folders import (
+    HISTORY_FILE,
+    MANIFEST_FILE,
+    OPTIONS_FILE,
+    make_run_folder,
+    read_manifest,
+)
 from iic_tf.health import OFF_TRACK_SHARE
 from iic_tf.inference import check_can_adapt
 from iic_tf.loop import Event, StopSignal, train_loop
 from iic_tf.names import plain, storable
-from iic_tf.options import Options, as_plain, require
+from iic_tf.options import Options, as_plain, require, with_absolute_paths
 from iic_tf.pipeline import Passes, plan_passes
 from iic_tf.regroup import Regrouped
 from iic_tf.train import NonFiniteLoss, Trainer, make_optimizer, make_schedule
@@ -71,6 +80,11 @@ class Task(Protocol):
 
     def make_model(self, backbone: keras.Model, options: Options) -> Any:
         """The network of a run."""
+
+    def memory(
+        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
+    ) -> dict[str, int]:
+        """Bytes that a run needs at least, by what they are for."""
 
     def losses(self, options: Options) -> Callable[..., dict]:
         """Losses of a batch, for ``Trainer``."""
@@ -161,6 +175,7 @@ def _plan(options: Options, task: Task, *, replicas: int) -> Passes:
         batch=batch,
         steps=options.train.steps or 0,
         epochs=options.train.epochs,
+        shuffle=options.data.shuffle,
     )
 
 
@@ -267,8 +282,8 @@ def _open_run(
         folder = make_run_folder(Path(options.out), name=options.name, prefix=prefix)
     else:
         folder = Path(options.resume)
-        path = folder / MANIFEST_FILE
-        before = json.loads(path.read_text()) if path.is_file() else facts
+        known = (folder / MANIFEST_FILE).exists()
+        before = read_manifest(folder) if known else facts
         require(
             before["data_fingerprint"] == facts["data_fingerprint"],
             f"the run {folder} was trained on other images ({before['data']}); its "
@@ -287,14 +302,17 @@ def _open_run(
     # 1. --resume: the newest readable checkpoint of that run;
     # 2. scratch, from the seed: a new run, or one without a checkpoint yet.
     if checkpoints.last_step is not None:
-        checkpoints.restore()
+        taken = Path(checkpoints.restore()).name
+        done = int(trainer.step.numpy())
         require(
-            checkpoints.last_step <= steps,
-            f"train.steps must be at least the {checkpoints.last_step} steps that "
-            f"{folder} has done",
+            done <= steps,
+            f"train.steps must be at least the {done} steps that {folder} has done",
             steps=steps,
         )
-    stored = {**as_plain(options), "resume": None, "name": folder.name}
+        for reason in checkpoints.passed_over:
+            console.print(f"Damaged:  {reason}; {taken}, which is older, is taken")
+    stored = as_plain(with_absolute_paths(options))
+    stored |= {"resume": None, "name": folder.name}
     stored["data"] = {
         name: storable(value) if isinstance(value, str) else value
         for name, value in stored["data"].items()
@@ -311,9 +329,8 @@ def _report_actions(
     *,
     model: Any,
     history: History,
-    training: Training,
 ) -> list[actions.Action]:
-    """What happens at each report, in order."""
+    """What happens at each report, in order; it is printed when all is saved."""
     chain: list[actions.Action] = []
     at_most = options.report.images or task.num_reported
     if scorer := task.scorer(model, options, at_most=at_most):
@@ -328,19 +345,26 @@ def _report_actions(
         title=f"{folder.name}: {options.graph.name}, k = {options.k}",
         window=options.report.window == "auto",
     )
-    chain.append(actions.record(history, folder / "history.jsonl"))
+    chain.append(actions.record(history, folder / HISTORY_FILE))
     chain.append(actions.draw_curve(history, curve))
-    chain.append(actions.say(training))
     return chain
+
+
+def _state(step: int, *, history: History, trainer: Trainer, passes: Passes) -> str:
+    """How a run stands: lowest loss since the last report, learning rate, passes."""
+    losses = history.pending.get("main_loss")
+    if losses is not None:
+        loss = losses.min() / history.pending["steps"]
+    else:  # a report has just taken the sums
+        loss = min(history.rows[-1]["main_loss"])
+    rate = float(trainer.optimizer.learning_rate)
+    return f"loss {loss:.2f}, rate {rate:.1e}, pass {passes.done(step):.1f}"
 
 
 def _what_is_kept(folder: Path, checkpoints: Checkpoints) -> str:
     if checkpoints.last_step is None:
         return "no checkpoint had been saved"
-    return (
-        f"--resume {folder} continues from step {checkpoints.last_step}, for example "
-        "with a lower --train.learning_rate"
-    )
+    return f"--resume {folder} continues from step {checkpoints.last_step}"
 
 
 def train(
@@ -370,12 +394,17 @@ def train(
     Raises:
         UserError: If options and data do not fit together, or a resumed run does not
             fit them.
+        RunError: If memory or the disk is full; the last checkpoint stays.
         NonFiniteLoss: If a loss or the gradient is NaN or infinite; the last checkpoint
             stays.
     """
     # From here on none of these is None: what follows an "or" is for the type checker.
     given, usual = options.train, task.usual_steps
     options = replace(options, train=given.filled(steps=usual))
+    if "CPU" in strategy.extended.worker_devices[0]:  # GPUs have memory of their own
+        batch = options.data.batch_for(len(task.images))
+        estimate = partial(task.memory, build_backbone, options, batch=batch)
+        check_memory(estimate, machine_memory())
     if options.time_limit and given.steps is None and given.epochs is None:
         steps, seconds = plan_steps(options, task, build_backbone, strategy)
         on_plan(steps, seconds)
@@ -399,10 +428,9 @@ def train(
         steps=steps,
         start=start,
         images_per_step=passes.batch * (1 + options.data.repeats),
+        state=partial(_state, history=history, trainer=trainer, passes=passes),
     )
-    chain = _report_actions(
-        options, task, folder, model=trainer.model, history=history, training=training
-    )
+    chain = _report_actions(options, task, folder, model=trainer.model, history=history)
 
     def start_anew(step: int) -> dict[str, Any]:
         found = task.regroup(trainer.model, options, prepared=prepared)
@@ -457,7 +485,17 @@ def train(
         for action in chain:
             action(row)
 
-    # The order matters: reports see what was regrouped, what is saved includes both.
+    def say(step: int) -> None:
+        actions.say(training, history.rows[-1])
+        if console.closed and not closed:
+            closed.append(step)
+            history.rows[-1]["remarks"].append({"step": step, "output": "closed"})
+            history.write(folder / HISTORY_FILE)
+
+    closed: list[int] = []  # when nobody read any more what is printed
+
+    # The order matters: reports see what was regrouped, what is saved includes both,
+    # and what is printed has been saved.
     events = [
         Event(
             options.train.regroup_every or steps,
@@ -479,6 +517,7 @@ def train(
             at_end=True,
             at_stop=True,
         ),
+        Event(options.report.every, say, at_end=True),
     ]
     try:
         with training, StopSignal() as stop, watch.time("steps"):
@@ -493,9 +532,17 @@ def train(
                 stop=stop,
             )
     except NonFiniteLoss as error:
-        raise NonFiniteLoss(f"{error}; {_what_is_kept(folder, checkpoints)}") from None
+        kept = _what_is_kept(folder, checkpoints)
+        hint = ", for example with a lower --train.learning_rate"
+        hint *= checkpoints.last_step is not None
+        raise NonFiniteLoss(f"{error}; {kept}{hint}") from None
+    except Exception as error:
+        if (words := failure_words(error)) is None:
+            raise
+        kept = _what_is_kept(folder, checkpoints)
+        raise RunError(f"{words}; {kept}") from error
     step = int(trainer.step.numpy())
-    lowest = history.rows[-1]["chosen"] if history.rows else 0
+    lowest = history.chosen
     return Trained(
         *(trainer.model, folder, step, steps, history.seconds, lowest, watch, prepared)
     )

@@ -257,7 +257,7 @@ def training_map_batches(
     """
     if passes is None:
         size = windows_per_pass(len(pictures), batch)
-        passes = plan_passes([size], batch=batch, steps=steps)
+        passes = plan_passes([size], batch=batch, steps=steps, shuffle=shuffle)
     channels = pictures[0].shape[2]
     sizes = tf.constant(passes.sizes, tf.int64)
     reach = views.reach

@@ -13,6 +13,7 @@ import tensorflow as tf
 from iic_tf.cells import Cells, find_cells
 from iic_tf.checkpoints import History
 from iic_tf.console import Stopwatch, attempted
+from iic_tf.estimate import memory_of_run, network_size
 from iic_tf.health import Health, measure
 from iic_tf.inference import kept_statistics
 from iic_tf.loop import Event
@@ -21,7 +22,7 @@ from iic_tf.map_inference import MapScorer, clusters_of
 from iic_tf.map_pipeline import MapViews, training_map_batches, windows_per_pass
 from iic_tf.models import SegmentIIC
 from iic_tf.names import written_stems
-from iic_tf.options import Options, require
+from iic_tf.options import Options, SegmentOptions, require
 from iic_tf.pictures import map_rows
 from iic_tf.pipeline import Passes
 from iic_tf.regroup import Regrouped, regroup_maps
@@ -233,9 +234,13 @@ class MapTask:
 
     def check(self, options: Options) -> None:
         """Raises UserError if options and pictures clash."""
+        held_out = options.data.protocol == "holdout"  # that chooses nothing
+        known = self.mapping or (self.train if held_out else self.evaluate)
         require(
-            options.report.choose == "loss" or self.evaluate.labels is not None,
-            "report.choose label needs pictures with label maps",
+            options.report.choose == "loss"
+            or (known.labels is not None and self.evaluate.labels is not None),
+            "report.choose label needs pictures with label maps"
+            + " among those that train" * held_out,
             choose=options.report.choose,
         )
         require(
@@ -276,7 +281,31 @@ class MapTask:
             f"{model.least}, for this network",
             window=side,
         )
+        reach = options.segment.reach
+        places = side if options.segment.at == "pixels" else side // stride
+        require(
+            reach < places or reach <= SegmentOptions().reach,
+            f"segment.reach must be less than the {places} places along the side of a "
+            "window",
+            reach=reach,
+        )
         return model
+
+    def memory(
+        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
+    ) -> dict[str, int]:
+        """Bytes that a run needs at least, see ``memory_of_run``."""
+        _, _, channels = self.seen_shape
+        shape = (self.views.side, self.views.side, channels)
+        network, features = network_size(build_backbone, shape)
+        return memory_of_run(
+            options,
+            network=network,
+            shape=shape,
+            features=features,
+            batch=batch,
+            displacements=(2 * options.segment.reach + 1) ** 2,
+        )
 
     def losses(self, options: Options) -> Callable[..., dict]:
         """Losses of a batch, for ``Trainer``."""
@@ -430,9 +459,8 @@ class MapTask:
 
         @watch.time("pictures")
         def draw(step: int) -> None:
-            chosen = history.rows[-1]["chosen"] if history.rows else 0
             clusters = [
-                found[..., chosen]
+                found[..., history.chosen]
                 for found in clusters_of(predict, shown.images, self.views.finish)
             ]
             name = f"display/step_{step:06}.png"

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from iic_tf import blocks  # noqa: F401  (registers what a saved network is made of)
 from iic_tf.heads import SubHeads
-from iic_tf.options import require
+from iic_tf.options import UserError, first_line, require
 
 Network = TypeVar("Network", bound="_BackboneWithBanks")
 
@@ -158,8 +158,16 @@ class SegmentIIC(_BackboneWithBanks):
     )
 
     def __init__(self, backbone: keras.Model, *args: Any, **kwargs: Any):
+        if None not in backbone.input_shape[1:]:
+            backbone = _of_any_size(backbone)
         super().__init__(backbone, *args, **kwargs)
-        self.stride = round(64 / self._places(64))
+        places = self._places(64)
+        require(
+            places > 0,
+            "a backbone for segmentation must find features in images of 64×64 pixels",
+            backbone=backbone.name,
+        )
+        self.stride = round(64 / places)
         sides = range(self.stride, 65, self.stride)
         self.least = next(side for side in sides if self._places(side) > 0)
 
@@ -219,6 +227,24 @@ class SegmentIIC(_BackboneWithBanks):
             name: self.to_pixels(bank(features), images)
             for name, bank in self.banks.items()
         }
+
+
+def _of_any_size(backbone: keras.Model) -> keras.Model:
+    """The same layers, with the same weights, for images of any height and width.
+
+    Raises:
+        UserError: If they only take the size that they were built for.
+    """
+    images = keras.Input((None, None, backbone.input_shape[-1]), name="images")
+    try:
+        return keras.models.clone_model(
+            backbone, input_tensors=images, clone_function=lambda layer: layer
+        )
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            "a backbone for segmentation must take images of any height and width: "
+            f"{first_line(error)}. Received: input_shape={backbone.input_shape}"
+        ) from None
 
 
 def at_features(mask: tf.Tensor, features: tf.Tensor) -> tf.Tensor:

@@ -11,6 +11,7 @@ import json
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from iic_tf.tuned import REGROUP_TO, START
@@ -38,6 +39,48 @@ def require(condition: bool, expected: str, **received: object) -> None:
     if not condition:
         values = ", ".join(f"{name}={value!r}" for name, value in received.items())
         raise UserError(f"{expected}. Received: {values}")
+
+
+LARGEST_INT, LARGEST_FLOAT = 2**31 - 1, 3.4e38
+"""What devices count and calculate with: int32 and float32."""
+
+
+def check_numbers(name: str, value: Any) -> None:
+    """Checks that all numbers of an option can be calculated with.
+
+    Args:
+        name: Name of the option.
+        value: A number, or lists, dicts or options of some; anything else passes.
+
+    Raises:
+        UserError: If a number is infinite, not a number, or too large.
+    """
+    if dataclasses.is_dataclass(value):
+        value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        for key, part in value.items():
+            check_numbers(f"{name}.{key}" if name else str(key), part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            check_numbers(name, part)
+    elif isinstance(value, int | float):
+        largest = LARGEST_INT if isinstance(value, int) else LARGEST_FLOAT
+        require(
+            -largest <= value <= largest,  # never of what is not a number
+            f"{name} must be at most {largest:,}"
+            if isinstance(value, int)
+            else f"{name} must be a finite number",
+            **{name.rsplit(".", 1)[-1]: value},
+        )
+
+
+def require_at_most(name: str, value: float | None, largest: float) -> None:
+    """Raises UserError if an option is given and larger than what can be served."""
+    require(
+        value is None or value <= largest,
+        f"{name} must be at most {largest:,}",
+        **{name.rsplit(".", 1)[-1]: value},
+    )
 
 
 def first_line(error: BaseException) -> str:
@@ -106,6 +149,19 @@ def check_arguments(
             f"{option}.{name} must be like {default!r}",
             **{name: value},
         )
+
+
+MAX_STEPS = 20_000_000
+"""Steps of a run; the longest published one has 4.8 million."""
+
+MAX_SUB_HEADS = 100
+"""Sub-heads of a bank; the published runs have five."""
+
+MAX_SIDE = 4096
+"""Pixels along a side of an image, view or window."""
+
+MAX_NEIGHBOURS = 1000
+"""Neighbours of an image."""
 
 
 @dataclass(frozen=True)
@@ -194,7 +250,8 @@ class DataOptions:
     """Whether the unlabelled images of a data set that has some, STL-10, train too."""
 
     shuffle: bool = True
-    """Whether each pass has an order of its own; the authors' passes are all alike."""
+    """Whether each pass has an order of its own; the authors' passes are all alike.
+    Where they are, the first images fill up the last batch, so that all train."""
 
     batch: int | None = None
     """Distinct images per step, over all devices; if not given 500, or a quarter of the
@@ -215,6 +272,12 @@ class DataOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
+        require_at_most("data.size", self.size, MAX_SIDE)
+        require_at_most("data.neighbours", self.neighbours, MAX_NEIGHBOURS)
+        for name in ("size", "window"):
+            if isinstance(side := self.perturb.get(name), int):
+                require_at_most(f"data.perturb.{name}", side, MAX_SIDE)
+        check_numbers("data", self)
         places = ("dir", "folder", "array", "images", "labels", "masks")
         for name in places:
             require(
@@ -251,8 +314,8 @@ class DataOptions:
             ignore=self.ignore,
         )
         require(
-            self.scale is None or self.scale > 0,
-            "data.scale must be above 0",
+            self.scale is None or 0.01 <= self.scale <= 10,
+            "data.scale must lie between 0.01 and 10",
             scale=self.scale,
         )
         require(
@@ -313,6 +376,10 @@ class GraphOptions:
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the builder, as in fan_out_init: 32."""
 
+    def __post_init__(self) -> None:
+        """Raises UserError for numbers that nothing can be calculated with."""
+        check_numbers("graph", self)
+
 
 @dataclass(frozen=True)
 class HeadOptions:
@@ -333,6 +400,9 @@ class HeadOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
+        require_at_most("heads.main", self.main, MAX_SUB_HEADS)
+        require_at_most("heads.aux", self.aux, MAX_SUB_HEADS)
+        check_numbers("heads", self)
         require(self.main >= 1, "heads.main must be at least 1", main=self.main)
         require(self.aux >= 0, "heads.aux must be at least 0", aux=self.aux)
 
@@ -410,6 +480,10 @@ class TrainOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
+        require_at_most("train.steps", self.steps, MAX_STEPS)
+        require_at_most("train.epochs", self.epochs, MAX_STEPS)
+        check_numbers("train", self)
+        require_at_most("train.learning_rate", self.learning_rate, 1e6)
         for name in ("steps", "epochs", "steps_per_call", "regroup_every"):
             value = getattr(self, name)
             require(
@@ -514,8 +588,8 @@ def check_lambda(name: str, lamb: Lambda) -> None:
         bool(points)
         and all(0 <= share <= 1 for share in shares)
         and shares == sorted(shares)
-        and all(value >= 0 for _, value in points),
-        f"{name} must be a number of at least 0, or points [share of the run, value] "
+        and all(0 <= value <= 1e6 for _, value in points),
+        f"{name} must be a number from 0 to 1e6, or points [share of the run, value] "
         "with shares rising from 0 to 1",
         **{name: lamb},
     )
@@ -551,6 +625,7 @@ class SegmentOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
+        check_numbers("segment", self)
         require(self.reach >= 0, "segment.reach must be at least 0", reach=self.reach)
         require(
             0 <= self.sparse[0] <= self.sparse[1],
@@ -604,6 +679,7 @@ class ReportOptions:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
+        check_numbers("report", self)
         for name in ("every", "checkpoint_every", "images", "display", "progression"):
             value = getattr(self, name)
             require(
@@ -655,6 +731,7 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raises UserError for figures out of range."""
+        check_numbers("", {"k": self.k, "time_limit": self.time_limit})
         require(self.k >= 2, "k must be at least 2 clusters", k=self.k)
         if self.name is not None:
             check_run_name(self.name)
@@ -691,6 +768,22 @@ class Options:
             "num_aux": self.heads.aux,
             "bias": self.heads.bias,
         }
+
+
+PATHS = ("dir", "folder", "array", "labels", "images", "masks")
+"""Options of ``data`` that are paths; labels may also be the word folder."""
+
+
+def with_absolute_paths(options: Options) -> Options:
+    """The same with paths that hold in any working directory."""
+    data = options.data
+    found = {name: getattr(data, name) for name in PATHS}
+    absolute: dict[str, Any] = {
+        name: str(Path(path).expanduser().absolute())
+        for name, path in found.items()
+        if path is not None and (name, path) != ("labels", "folder")
+    }
+    return replace(options, data=replace(data, **absolute))
 
 
 def as_plain(options: Options) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from iic_tf.options import require
+from iic_tf.options import MAX_STEPS, require
 from iic_tf.perturb import Perturbation
 
 
@@ -48,12 +48,14 @@ class Passes:
         position: Number of the step within its pass, int64, shape ``(steps,)``.
         sizes: Images gone over in each kind of pass.
         batch: Images per step.
+        lengths: Steps in each kind of pass.
     """
 
     number: np.ndarray
     position: np.ndarray
     sizes: tuple[int, ...]
     batch: int
+    lengths: tuple[int, ...]
 
     @property
     def kind(self) -> np.ndarray:
@@ -62,8 +64,8 @@ class Passes:
 
     def done(self, steps: int) -> float:
         """Passes done after so many steps."""
-        size = self.sizes[self.kind[steps - 1]]
-        share = (self.position[steps - 1] + 1) / (size // self.batch)
+        length = self.lengths[self.kind[steps - 1]]
+        share = (self.position[steps - 1] + 1) / length
         return float(self.number[steps - 1] + share)
 
 
@@ -73,6 +75,7 @@ def plan_passes(
     batch: int,
     steps: int,
     epochs: int | None = None,
+    shuffle: bool = True,
 ) -> Passes:
     """Lays out the passes of a run.
 
@@ -81,22 +84,39 @@ def plan_passes(
         batch: Images per step.
         steps: Steps of the run.
         epochs: Passes of the run; if given they take the place of steps.
+        shuffle: Whether each pass has an order of its own, see ``steps_per_epoch``.
 
     Raises:
         UserError: If a batch is larger than a pass.
     """
-    lengths = [steps_per_epoch(size, batch) for size in sizes]
+    lengths = [steps_per_epoch(size, batch, shuffle=shuffle) for size in sizes]
     enough = (steps // sum(lengths) + 1) * len(sizes)
+    if epochs is not None:
+        planned = epochs * sum(lengths) // len(lengths)
+        require(
+            planned <= MAX_STEPS,
+            f"train.epochs must lead to at most {MAX_STEPS:,} steps",
+            epochs=epochs,
+            steps=planned,
+        )
     each = np.resize(lengths, enough if epochs is None else epochs)
     number = np.repeat(np.arange(len(each), dtype=np.int32), each)
     begins = np.repeat(np.cumsum(each) - each, each)
     position = np.arange(len(number), dtype=np.int64) - begins
     until = steps if epochs is None else None
-    return Passes(number[:until], position[:until], tuple(sizes), batch)
+    return Passes(number[:until], position[:until], tuple(sizes), batch, tuple(lengths))
 
 
-def steps_per_epoch(num_images: int, batch: int) -> int:
-    """Full batches in one pass; what does not fill a batch waits for the next pass.
+def steps_per_epoch(num_images: int, batch: int, *, shuffle: bool = True) -> int:
+    """Batches in one pass, all of them full.
+
+    Args:
+        num_images: Images gone over.
+        batch: Images per step.
+        shuffle: Whether each pass has an order of its own. Then what does not fill a
+            batch waits for the next pass, which has others at its end. In passes that
+            are all alike the last images would never train: there, the first images
+            fill up the last batch.
 
     Raises:
         UserError: If there are fewer images than a batch needs.
@@ -107,7 +127,7 @@ def steps_per_epoch(num_images: int, batch: int) -> int:
         batch=batch,
         images=num_images,
     )
-    return num_images // batch
+    return num_images // batch if shuffle else -(-num_images // batch)
 
 
 def _on_host(images: np.ndarray) -> tf.Tensor:
@@ -200,7 +220,9 @@ def training_batches(
     Raises:
         UserError: If a batch is larger than the data.
     """
-    passes = passes or plan_passes([len(images)], batch=batch, steps=steps)
+    passes = passes or plan_passes(
+        [len(images)], batch=batch, steps=steps, shuffle=shuffle
+    )
     pick = _picker(images)
     near = None if neighbours is None else _on_host(neighbours)
     sizes = tf.constant(passes.sizes, tf.int64)
@@ -216,6 +238,8 @@ def training_batches(
             index = tf.random.experimental.index_shuffle(
                 index, seed=tf.stack((seed, number)), max_index=sizes[kind] - 1
             )
+        else:  # the first images fill up the last batch
+            index %= sizes[kind]
         if listed is not None:
             index = tf.gather(listed, begins[kind] + index)
         x = _to_float(pick(index))

@@ -97,6 +97,25 @@ def test_scores_are_added_to_the_row(tiny_model, digits, views):
     assert (other.errors() >= expected - 1e-9).all()
 
 
+def test_errors_of_every_sub_head_are_readable_with_ten_and_more():
+    errors = [0.5, *(0.0101 + i / 1000 for i in range(11))]
+    words = actions.error_words(errors, chosen=3, scored_on="test")
+    assert words[0] == (
+        "Error 0.0121 in the lowest-loss sub-head, 3; mean 0.0555, best 0.0101, worst "
+        "0.5000 of 12 (test)."
+    )
+    assert words[1].startswith("Errors of sub-heads 0 to 9: 0.5000 0.0101 0.0111 ")
+    assert words[2] == "Errors of sub-heads 10 to 11: 0.0191 0.0201"
+    assert len(words) == 3 and max(map(len, words)) < 105
+    alone = actions.error_words([0.25], chosen=0, scored_on="test")
+    assert alone == ["Error 0.2500 in the lowest-loss sub-head, 0 (test)."]
+
+
+def test_an_output_that_was_closed_is_told():
+    words = actions.remark_words({"step": 30, "output": "closed"})
+    assert words == "At step 30 the output was closed; the run went on."
+
+
 def test_a_refused_regrouping_is_told():
     done = {"step": 50, "regrouped": [1.2, 1.3], "sources": [0], "refused": False}
     assert "started anew" in actions.remark_words(done)

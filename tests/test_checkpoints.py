@@ -11,6 +11,7 @@ from iic_tf.checkpoints import (
     manifest,
     write_atomically,
 )
+from iic_tf.failures import naming
 from iic_tf.options import UserError
 
 RESULTS = {"main_loss": np.array([-1.1, 0.1]), "main_joint": np.array([[1 / 3, 2.0]])}
@@ -128,3 +129,58 @@ def test_manifest_says_what_a_run_depends_on(digits):
     assert facts["tensorflow"] == tf.__version__
     assert facts["data_shape"] == [10, 28, 28, 1]
     json.dumps(facts)
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"\x00\xff\x93 not text", b"a: ["])
+def test_checkpoints_are_found_without_the_file_that_lists_them(
+    tmp_path, parts, damage, capfd
+):
+    folder = tmp_path / "c"
+    checkpoints = Checkpoints(folder, **parts)
+    for step in (8, 20, 100):
+        parts["step"].assign(step)
+        checkpoints.save(step)
+    pointer = folder / "checkpoint"
+    pointer.unlink() if damage is None else pointer.write_bytes(damage)
+    again = Checkpoints(folder, **parts)
+    parts["step"].assign(0)
+    assert again.last_step == 100  # by number, not by name
+    assert again.restore().endswith("ckpt-100") and int(parts["step"]) == 100
+    again.save(120)  # the list is mended, and the oldest goes
+    names = {path.name.split(".")[0] for path in folder.iterdir()}
+    assert names == {"checkpoint", "ckpt-100", "ckpt-120"}
+    assert Checkpoints(folder, **parts).last_step == 120
+    assert capfd.readouterr().err == ""
+
+
+def test_what_was_passed_over_is_known(tmp_path, parts):
+    checkpoints = Checkpoints(tmp_path / "c", **parts)
+    for step in (10, 20):
+        checkpoints.save(step)
+    (tmp_path / "c" / "ckpt-20.index").write_bytes(b"garbage")
+    again = Checkpoints(tmp_path / "c", **parts)
+    again.restore()
+    [reason] = again.passed_over
+    assert reason.startswith("ckpt-20: ")
+
+
+def test_what_a_kill_has_left_is_removed_at_the_next_save(tmp_path, parts):
+    folder = tmp_path / "c"
+    checkpoints = Checkpoints(folder, **parts)
+    checkpoints.save(10)
+    (folder / "ckpt-20_temp").mkdir()
+    (folder / "ckpt-20_temp" / "part-00000-of-00001.index").write_bytes(b"half")
+    (folder / "ckpt-20.data-00000-of-00001.tempstate1").write_bytes(b"half")
+    checkpoints.save(20)
+    names = {path.name.split(".")[0] for path in folder.iterdir()}
+    assert names == {"checkpoint", "ckpt-10", "ckpt-20"}
+    assert not list(folder.glob("*temp*"))
+
+
+def test_an_error_of_the_file_system_names_the_file(tmp_path, parts):
+    with pytest.raises(OSError, match=r"No space left on device.*/summary\.json"):
+        with naming(tmp_path / "summary.json"):
+            raise OSError(28, "No space left on device")
+    (tmp_path / "c").write_text("where the folder should be")
+    with pytest.raises(OSError, match="ckpt-1'"):
+        Checkpoints(tmp_path / "c", **parts).save(1)

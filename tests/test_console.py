@@ -1,6 +1,8 @@
+import contextlib
+import os
 import time
 
-from iic_tf.console import Stopwatch, Training, attempted, clock, console
+from iic_tf.console import Stopwatch, Training, _Console, attempted, clock, console
 
 
 def test_clock():
@@ -35,15 +37,32 @@ def test_plain_lines_in_a_pipe(capsys):
     assert len(lines) == 2  # no remains of the live line
 
 
+def test_a_reader_that_leaves_ends_nothing():
+    read, write = os.pipe()
+    told = _Console(file=os.fdopen(write, "w"), width=80)
+    told.print("heard")
+    assert os.read(read, 100) == b"heard\n" and not told.closed
+    os.close(read)
+    told.print("unheard")
+    told.print("unheard, too")
+    assert told.closed
+    with contextlib.suppress(BrokenPipeError):
+        told.file.close()
+
+
 def test_a_pipe_is_not_silent_for_long(capsys, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "perf_counter", lambda: now[0])
-    training = Training(steps=100, start=0, images_per_step=30)
+    training = Training(
+        steps=100, start=0, images_per_step=30, state=lambda step: f"loss -{step}.00"
+    )
     for step in range(1, 10):
         now[0] = 5.0 * step
         training.advance(step)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("   ")[0] for line in lines] == ["step 5 of 100"]
+    assert [line.split("   ")[:2] for line in lines] == [
+        ["step 5 of 100", "loss -5.00"]
+    ]
     training.report(10, [])  # a report is no silence either
     now[0] += 15
     training.advance(11)

@@ -194,6 +194,7 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu():
     ("devices", "message"),
     [
         ("0", "devices must be at least 1"),
+        ("100000000000", "devices must be at most 64"),
         ("GPU:99", "Received: devices='GPU:99'"),
         ("GPU:0,GPU:0", "different GPUs"),
         ("gpu", "devices must be auto, cpu, a number, or different GPUs"),

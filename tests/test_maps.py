@@ -235,7 +235,14 @@ def test_processes_agree_bit_for_bit(folders, out):
     ],
 )  # fmt: skip
 def test_other_ways_to_compare_maps(folders, out, changes):
-    assert models_iic.main(words(folders, out, **changes)) in (0, 3)
+    assert models_iic.main(words(folders, out, name="so", **changes)) in (0, 3)
+    plain = {
+        name: value for name, value in changes.items() if not name.startswith("segment")
+    }
+    plain.pop("data.perturb.zoom", None)
+    assert models_iic.main(words(folders, out, name="plain", **plain)) in (0, 3)
+    so, usual = (rows_of(out / name)[-1]["main_loss"] for name in ("so", "plain"))
+    assert np.isfinite(so).all() and not np.allclose(so, usual, rtol=1e-4)
 
 
 def test_new_pictures_are_labelled_by_a_stored_run(folders, out, capsys):
@@ -398,6 +405,7 @@ def test_pairs_are_shown(folders, out, capsys):
         ({"data.ignore": 300}, "data.ignore must lie between 0 and 255"),
         ({"data.recipe": "cifar10"}, "data.recipe must be one of pictures"),
         ({"data.perturb.window": 18}, "data.perturb.window must be a multiple of 4"),
+        ({"segment.reach": 500}, "segment.reach must be less than the 4 places along"),
         ({"data.perturb.channels": "sobel"}, "data.perturb.channels must be one of"),
         ({"data.size": 32}, "data.size is for data.folder"),
         ({"data.classes": "few"}, "data.classes is for recipes of COCO-Stuff"),

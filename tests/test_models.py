@@ -25,6 +25,37 @@ def test_shapes_of_both_banks(tiny_model):
     assert z["aux"].shape == (5, 2, 20)
 
 
+@pytest.mark.parametrize("sides", [(128, 128), (50, 70)])
+def test_a_backbone_of_one_size_groups_pixels_of_pictures_of_any(sides, tmp_path):
+    backbone = graphs.small_maps((*sides, 3), fan_out_init=4)
+    model = SegmentIIC.create(backbone, k=3, k_aux=6, num_main=2, num_aux=1)
+    free = graphs.small_maps((None, None, 3), fan_out_init=4)
+    same = SegmentIIC.create(free, k=3, k_aux=6, num_main=2, num_aux=1)
+    assert (model.stride, model.least) == (same.stride, same.least)
+    same.set_weights(model.get_weights())  # as many weights, of the same shapes
+    images = tf.random.normal((2, 36, 52, 3))
+    found = model(images)["main"]
+    assert found.shape == (2, 36, 52, 2, 3)
+    np.testing.assert_allclose(found, same(images)["main"], atol=1e-6)
+    assert model.backbone.layers[-1] is backbone.layers[-1]  # the very same weights
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(again(images)["main"], found, atol=1e-6)
+
+
+def test_the_published_backbone_may_have_a_size():
+    backbone = graphs.network_10a((128, 128, 5))
+    assert SegmentIIC.create(backbone, k=3, k_aux=6).stride == 2
+
+
+def test_a_backbone_that_takes_one_size_only_is_refused():
+    images = keras.Input((32, 32, 3))
+    x = keras.layers.Reshape((32, 96))(images)
+    backbone = keras.Model(images, keras.layers.Reshape((32, 32, 3))(x))
+    with pytest.raises(UserError, match="a backbone for segmentation must"):
+        SegmentIIC.create(backbone, k=3, k_aux=6)
+
+
 def test_a_network_of_one_bank(tiny_model, tmp_path):
     model = tiny_model(num_aux=0)
     images = tf.random.normal((5, 12, 12, 1))

@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import yaml
 from PIL import Image
 from test_archives import write_stl10
@@ -21,6 +22,7 @@ from test_archives import write_stl10
 import graphs
 import models_iic
 import utils
+from iic_tf.checkpoints import History
 from iic_tf.options import Options, UserError
 
 ROOT = Path(__file__).parents[1]
@@ -77,17 +79,30 @@ def test_a_run_with_labels(digits_npz, out, capsys):
     summary = json.loads((folder / "summary.json").read_text())
     errors = [float(error) for _, error in lines]
     np.testing.assert_allclose(summary["errors"], errors, atol=1e-4)
-    assert summary["chosen"] == int(np.argmax(summary["information"]))
+    assert f"sub-head: {summary['chosen']}," in text
     for name in ("learning_curve.png", "clusters.png", "model.keras", "manifest.json"):
         assert (folder / name).stat().st_size > 0
     with (folder / "assignments.csv").open() as file:
         table = list(csv.DictReader(file))
     assert len(table) == 240
-    assert set(table[0]) == {"image", "cluster", "confidence", "runner_up", "label"}
+    assert list(table[0]) == [
+        "image", "cluster", "confidence", "runner_up", "label", "predicted",
+    ]  # fmt: skip
+    # the file is of the sub-head that was chosen, and says what it gets wrong
+    wrong = [row["label"] != row["predicted"] for row in table]
+    assert np.mean(wrong) == pytest.approx(summary["errors"][summary["chosen"]])
+    for row in table:
+        assert row["predicted"] == (summary["classes"][int(row["cluster"])] or "")
+    assert re.search(r"Classes of the clusters: 0 is \d, 1 is \d, .*9 is \d\.", text)
+    assert summary["mapping_errors"] is None  # mapped on what is scored
     stored = yaml.safe_load((folder / "options.yaml").read_text())
     assert stored["train"]["steps"] == 8
     rows = [json.loads(x) for x in (folder / "history.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == [4, 8]
+    assert summary["chosen"] == rows[-1]["chosen"]  # one rule for the lowest loss
+    for row in rows:  # every report has the error of every sub-head
+        first, second = (f"{error:.4f}" for error in row["errors"])
+        assert f"Errors of sub-heads 0 to 1: {first} {second}\n" in text
 
 
 @pytest.mark.slow
@@ -113,21 +128,28 @@ def test_the_same_run_without_labels(digits, out, tmp_path, capsys):
 
 
 def test_labels_never_touch_training(digits, out, tmp_path):
+    """True labels, others and none give the same weights, regroupings and choice."""
     images, labels = digits[0][:240], digits[1][:240]
-    np.savez(tmp_path / "right.npz", images=images, labels=labels)
-    np.savez(tmp_path / "wrong.npz", images=images, labels=labels[::-1])
-    for name in ("right", "wrong"):
+    known = {"right": {"labels": labels}, "wrong": {"labels": labels[::-1]}, "none": {}}
+    changes = {"train.steps": 16, "train.regroup_every": 4, "train.regroup_to": 0.8}
+    for name, given in known.items():
+        np.savez(tmp_path / f"{name}.npz", images=images, **given)
         path = tmp_path / f"{name}.npz"
-        assert models_iic.main(words(path, out, name=name)) == 0
-    right, wrong = (weights(out / name) for name in ("right", "wrong"))
-    for a, b in zip(right, wrong, strict=True):
-        np.testing.assert_array_equal(a, b)
-    summaries = [
-        json.loads((out / name / "summary.json").read_text())
-        for name in ("right", "wrong")
-    ]
-    assert summaries[0]["chosen"] == summaries[1]["chosen"]
-    assert summaries[0]["errors"] != summaries[1]["errors"]
+        assert models_iic.main(words(path, out, name=name, **changes)) == 0
+    right, *others = (weights(out / name) for name in known)
+    for other in others:
+        for a, b in zip(right, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+    right, wrong, none = (
+        json.loads((out / name / "summary.json").read_text()) for name in known
+    )
+    assert right["chosen"] == wrong["chosen"] == none["chosen"]
+    assert right["errors"] != wrong["errors"] and none["errors"] is None
+    remarks, *same = (
+        [row["remarks"] for row in without_times(out / name)] for name in known
+    )
+    assert same == [remarks] * 2
+    assert sum("regrouped" in one for row in remarks for one in row) >= 2
 
 
 def test_holdout_trains_on_one_split_and_scores_the_other(digits_npz, out, capsys):
@@ -135,6 +157,11 @@ def test_holdout_trains_on_one_split_and_scores_the_other(digits_npz, out, capsy
     text = capsys.readouterr().out
     assert "Images:   200 for training" in text
     assert "all 40 images of test, which did not train" in text
+    [folder] = out.iterdir()
+    summary = json.loads((folder / "summary.json").read_text())
+    error = summary["mapping_errors"][summary["chosen"]]
+    assert 0 < error < 1 and len(summary["mapping_errors"]) == 2
+    assert f"mapped on: {error:.4f} (accuracy {1 - error:.4f})" in text
 
 
 def test_the_published_recipe_and_alternating_heads(digits_npz, out):
@@ -490,7 +517,7 @@ def test_an_empty_file_of_options_is_told(tmp_path, capsys):
         path.write_text(content)
         assert models_iic.main(["--config", str(path)]) == 2
         told = capsys.readouterr().err
-        assert "config must be a YAML file of options" in told and "mine.yaml" in told
+        assert "must be a YAML file that names options" in told and "mine.yaml" in told
 
 
 def test_an_array_with_labels_of_its_own(digits, out, tmp_path):
@@ -926,6 +953,143 @@ def test_defaults_then_yaml_then_command_line(tmp_path):
     )
     assert options.train.warmup_steps == Options().train.warmup_steps
     assert models_iic.parse([]) == Options()
+
+
+@pytest.mark.parametrize(
+    ("said", "steps", "epochs"),
+    [
+        (["--config=e"], None, 3),
+        (["--config=e", "--train.steps=20"], 20, None),
+        (["--config", "e", "--train.steps", "20"], 20, None),
+        (["--config=s", "--train.epochs=2"], None, 2),
+        (["--config=s", "--config=e"], None, 3),
+        (["--config=e", "--config=s"], 40, None),
+        (["--train.epochs=2", "--train.steps=20"], 20, None),
+        (["--train.steps=20", "--train.epochs=2"], None, 2),
+        (["--config=e", "--train.epochs=null", "--train.steps=20"], 20, None),
+        (["--config=both"], 40, 3),  # in one file epochs take the place of steps
+        (["--config=both", "--train.steps=20"], 20, None),
+    ],
+)
+def test_of_steps_and_epochs_the_one_said_last_holds(
+    tmp_path, monkeypatch, capsys, said, steps, epochs
+):
+    monkeypatch.chdir(tmp_path)
+    Path("e").write_text("train:\n  epochs: 3\n")
+    Path("s").write_text("train: {steps: 40}\n")
+    Path("both").write_text("train: {steps: 40, epochs: 3}\n")
+    options = models_iic.parse(said)
+    assert (options.train.steps, options.train.epochs) == (steps, epochs)
+    told = capsys.readouterr().out
+    if len(said) > 1:
+        name, value = ("steps", steps) if steps else ("epochs", epochs)
+        assert f"train.{name}={value} was said last and takes the place of" in told
+    else:
+        assert told == ""
+
+
+def test_steps_over_the_stored_epochs_of_a_run(tmp_path, capsys):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "options.yaml").write_text("train: {epochs: 200, steps: 1600}\n")
+    options = models_iic.parse(["--resume", str(folder), "--train.steps=20"])
+    assert (options.train.steps, options.train.epochs) == (20, None)
+    assert "takes the place of train.epochs=200" in capsys.readouterr().out
+
+
+def test_a_resumed_run_keeps_its_name_and_the_latest_is_named(tmp_path, capsys):
+    folder = tmp_path / "a"
+    folder.mkdir()
+    (folder / "options.yaml").write_text("k: 4\n")
+    assert models_iic.main(["--resume", str(folder), "--name=b"]) == 2
+    assert "name must not be given with resume" in capsys.readouterr().err
+    options = models_iic.parse(["--resume=latest", f"--out={tmp_path}", "--name=a"])
+    assert options.resume == str(folder)
+    assert f"Latest:   {folder}\n" in capsys.readouterr().out
+
+
+FAILURES = {
+    "memory": (MemoryError("Unable to allocate 9 TiB"), "not enough memory (Unable to"),
+    "device": (
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
+        "not enough memory (OOM when allocating tensor); a lower --data.batch",
+    ),
+    "disk": (
+        OSError(28, "No space left on device", "runs/a/summary.json"),
+        "runs/a/summary.json: No space left on device",
+    ),
+    "file": (tf.errors.OutOfRangeError(None, None, "ckpt-3"), "a file cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_failure_of_the_machine_is_one_sentence(name, monkeypatch, capsys):
+    failure, expected = FAILURES[name]
+
+    def fail(options):
+        raise failure
+
+    monkeypatch.setattr(models_iic, "run", fail)
+    assert models_iic.main([]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"models_iic.py: {expected}") and told.count("\n") == 1
+
+    def err(options):
+        raise KeyError("a mistake of ours")
+
+    monkeypatch.setattr(models_iic, "run", err)
+    with pytest.raises(KeyError):  # not hidden
+        models_iic.main([])
+
+
+def test_a_signal_outside_of_training_ends_with_a_sentence(monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def terminated(options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
+
+    monkeypatch.setattr(models_iic, "run", terminated)
+    assert models_iic.main([]) == 143
+    assert "told to end (SIGTERM)" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(digits_npz, out, monkeypatch, capsys):
+    write = History.write
+
+    def full(self, path):
+        if len(self.rows) > 1:
+            raise OSError(28, "No space left on device", str(path))
+        write(self, path)
+
+    monkeypatch.setattr(History, "write", full)
+    assert models_iic.main(words(digits_npz, out, name="full")) == 1
+    told = capsys.readouterr().err
+    folder = out / "full"
+    assert told == (
+        f"models_iic.py: {folder / 'history.jsonl'}: No space left on device; "
+        f"--resume {folder} continues from step 4\n"
+    )
+
+
+def test_a_reader_that_leaves_ends_no_run(digits_npz, out):
+    arguments = words(digits_npz, out, name="unread", **{"data.neighbours": 0})
+    process = subprocess.Popen(
+        command(*arguments), env=environment(), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    process.stdout.readline()
+    process.stdout.close()  # as head does
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait() == 0
+    folder = out / "unread"
+    assert (folder / "checkpoints" / "ckpt-8.index").is_file()
+    assert (folder / "summary.json").is_file()
+    lines = (folder / "history.jsonl").read_text().splitlines()
+    remarks = [remark for line in lines for remark in json.loads(line)["remarks"]]
+    assert {"step": 4, "output": "closed"} in remarks
 
 
 def test_help_answers_without_tensorflow():

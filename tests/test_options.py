@@ -1,15 +1,19 @@
 import dataclasses
+import os
 
 import pytest
 
 from iic_tf.options import (
     DataOptions,
+    GraphOptions,
     HeadOptions,
     Options,
     ReportOptions,
+    SegmentOptions,
     TrainOptions,
     UserError,
     check_arguments,
+    with_absolute_paths,
 )
 
 
@@ -61,12 +65,70 @@ from iic_tf.options import (
         (lambda: TrainOptions(lamb_aux=[]), r"train\.lamb_aux must be a number"),
         (lambda: TrainOptions(lamb=[(0.5, 1.0), (0.1, 1.0)]), r"shares rising"),
         (lambda: ReportOptions(every=0), r"report\.every must be at least 1"),
+        # numbers too large to serve
+        (
+            lambda: TrainOptions(steps=10**12),
+            r"train\.steps must be at most 20,000,",
+        ),
+        (lambda: TrainOptions(epochs=10**9), r"train\.epochs must be at most"),
+        (lambda: TrainOptions(learning_rate=1e9), r"train\.learning_rate must be at"),
+        (lambda: TrainOptions(lamb=1e9), r"train\.lamb must be a number from 0 to"),
+        (lambda: TrainOptions(warmup_steps=10**11), r"train\.warmup_steps must be at"),
+        (lambda: TrainOptions(lr_drops=[10**11]), r"train\.lr_drops must be at most"),
+        (lambda: HeadOptions(main=10**9), r"heads\.main must be at most 100"),
+        (lambda: HeadOptions(aux=101), r"heads\.aux must be at most 100"),
+        (lambda: HeadOptions(k_aux=2**31), r"heads\.k_aux must be at most 2,147,483"),
+        (lambda: DataOptions(perturb={"size": 10**5}), r"data\.perturb\.size must be"),
+        (
+            lambda: DataOptions(perturb={"window": 5000}),
+            r"window must be at most 4,09",
+        ),
+        (lambda: DataOptions(size=10**6), r"data\.size must be at most 4,096"),
+        (lambda: DataOptions(neighbours=10**9), r"data\.neighbours must be at most"),
+        (lambda: DataOptions(scale=1e4), r"data\.scale must lie between 0\.01 and 10"),
+        (lambda: DataOptions(scale=1e-9), r"data\.scale must lie between"),
+        (lambda: GraphOptions(args={"a": 10**14}), r"graph\.args\.a must be at most"),
+        (lambda: ReportOptions(every=2**40), r"report\.every must be at most"),
+        (lambda: Options(k=2**40), r"k must be at most"),
+        (lambda: SegmentOptions(reach=2**40), r"segment\.reach must be at most"),
     ],
 )
 def test_figures_out_of_range_are_one_sentence(make, message):
     with pytest.raises(UserError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), 1e39])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda x: TrainOptions(learning_rate=x), r"train\.learning_rate"),
+        (lambda x: TrainOptions(lamb=x), r"train\.lamb"),
+        (lambda x: TrainOptions(lamb_aux=[(0.0, 1.0), (0.5, x)]), r"train\.lamb_aux"),
+        (lambda x: TrainOptions(lr_drop_factor=x), r"train\.lr_drop_factor"),
+        (lambda x: TrainOptions(start=x), r"train\.start"),
+        (lambda x: DataOptions(scale=x), r"data\.scale"),
+        (lambda x: DataOptions(perturb={"rotation": x}), r"data\.perturb\.rotation"),
+        (lambda x: DataOptions(perturb={"crop": [0.5, x]}), r"data\.perturb\.crop"),
+        (lambda x: GraphOptions(args={"share": x}), r"graph\.args\.share"),
+        (lambda x: Options(time_limit=x), r"time_limit"),
+    ],
+)
+def test_what_is_no_finite_number_is_refused_by_name(make, name, value):
+    with pytest.raises(UserError, match=f"^{name} must be a finite number. Received"):
+        make(value)
+
+
+def test_paths_are_stored_for_any_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    relative = Options(data=DataOptions(folder="../photos", labels="folder"))
+    stored = with_absolute_paths(relative).data
+    assert stored.folder == str(tmp_path / ".." / "photos")
+    assert (stored.labels, stored.dir) == ("folder", None)
+    maps = with_absolute_paths(Options(data=DataOptions(images="~/a", masks="b")))
+    assert maps.data.images == os.path.expanduser("~/a")
+    assert maps.data.masks == str(tmp_path / "b")
 
 
 def some_builder(

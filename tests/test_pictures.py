@@ -54,7 +54,20 @@ def test_cluster_grid_in_colour(tmp_path):
     assert ((pixels[:, 0] == 255) & (pixels[:, 1] < 200)).mean() > 0.1
 
 
-def test_pair_grid(digits, tmp_path):
+def test_pair_grid(digits, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "iic_tf.pictures._captioned_rows", lambda path, rows, **_: drawn.extend(rows)
+    )
+    originals = digits[0][:6] / 255.0
+    views = [originals, 1 - originals, originals / 2]
+    pair_grid(tmp_path / "pairs.png", views, title="pairs")
+    assert [name for name, *_ in drawn] == ["original", "copy 1", "copy 2"]
+    for (_, _, shown), view in zip(drawn, views, strict=True):
+        np.testing.assert_array_equal(shown, view)
+
+
+def test_pair_grid_of_what_leaves_the_range(digits, tmp_path):
     views = [digits[0][:6] / 255.0, digits[0][:6] / 128.0 - 0.5]
     pair_grid(tmp_path / "pairs.png", views, title="pairs")
     with Image.open(tmp_path / "pairs.png") as picture:
@@ -111,17 +124,46 @@ def test_originals_and_copies_of_each_cluster(digits, monkeypatch, tmp_path):
     np.testing.assert_array_equal(shown[3:], 1 - originals[:2])
 
 
-def test_tables_and_histograms(tmp_path):
-    counts = np.array([[30, 2, 0], [1, 20, 0]])
+def test_tables_and_histograms(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(
+        "iic_tf.pictures.save_figure", lambda figure, path: figures.append(figure)
+    )
+    counts = np.array([[30, 0, 5], [1, 20, 0]])
     number_table(
         tmp_path / "t.png", counts / 30, rows=["a", "b"],
         columns=["x", "yy", "long one"], across="class", title="a table",
     )  # fmt: skip
     label_histograms(tmp_path / "h.png", counts, names=["x", "y", "z"], title="counts")
-    for name in ("t.png", "h.png"):
-        with Image.open(tmp_path / name) as picture:
-            pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
-        assert ((pixels[:, 2] - pixels[:, 0]) > 60).mean() > 0.005  # there is blue
+    table, histograms = figures
+    [axes] = table.axes
+    np.testing.assert_array_equal(axes.images[0].get_array(), counts / 30)
+    written = {text.get_position(): text.get_text() for text in axes.texts}
+    assert written == {  # column and row; nothing where there is nothing
+        (0, 0): "100.0", (2, 0): "16.7", (0, 1): "3.3", (1, 1): "66.7",
+    }  # fmt: skip
+    ticks = [
+        [t.get_text() for t in a.get_ticklabels()] for a in (axes.xaxis, axes.yaxis)
+    ]
+    assert ticks == [["x", "yy", "long one"], ["a", "b"]]
+    assert axes.get_xlabel() == "class" and axes.get_title(loc="left") == "a table"
+    for panel, row, number in zip(histograms.axes, counts, (35, 21), strict=True):
+        assert [bar.get_height() for bar in panel.patches] == row.tolist()
+        assert panel.get_title(loc="left").endswith(f": {number}")
+        assert [t.get_text() for t in panel.get_xticklabels()] == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize("draw", ["table", "histograms"])
+def test_tables_and_histograms_are_written(tmp_path, draw):
+    counts = np.array([[30, 0, 5], [1, 20, 0]])
+    path = tmp_path / "t.png"
+    if draw == "table":
+        number_table(path, counts / 30, rows="ab", columns="xyz", across="", title="t")
+    else:
+        label_histograms(path, counts, names="xyz", title="counts")
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
+    assert ((pixels[:, 2] - pixels[:, 0]) > 60).mean() > 0.005  # there is blue
 
 
 def test_maps_are_drawn_beside_the_truth_in_the_colours_of_their_clusters(

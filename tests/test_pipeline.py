@@ -111,6 +111,12 @@ def test_passes_of_different_lengths():
     assert counted.number.tolist() == [0, 0, 0, 1, 2, 2, 2]
 
 
+def test_passes_that_lead_to_too_many_steps_are_refused_before_they_are_laid_out():
+    message = r"train\.epochs must lead to at most 20,000,000 steps.*steps=300000000"
+    with pytest.raises(UserError, match=message):
+        plan_passes([70, 30], batch=10, steps=9, epochs=6 * 10**7)
+
+
 def test_passes_over_some_of_the_images(numbered, views):
     some = np.arange(40, 100, 2)
     passes = plan_passes([100, 30], batch=30, steps=8)
@@ -129,8 +135,28 @@ def test_without_shuffling_all_passes_are_alike(numbered, views):
     seen = numbers(
         training_batches(numbered, views, start=0, shuffle=False, **ARGUMENTS)
     )
-    np.testing.assert_array_equal(np.concatenate(seen[:3]), np.arange(90))
-    np.testing.assert_array_equal(seen[:3], seen[3:6])
+    # the first images fill up the last batch, so that the last ones train as well
+    expected = np.arange(120) % 100
+    np.testing.assert_array_equal(np.concatenate(seen[:4]), expected)
+    np.testing.assert_array_equal(seen[:4], seen[4:8])
+
+
+def test_without_shuffling_passes_over_some_images_wrap_around_within_these(
+    numbered, views
+):
+    some = np.arange(40, 80, 2)
+    passes = plan_passes([100, 20], batch=15, steps=11, shuffle=False)
+    assert passes.lengths == (7, 2) and passes.done(9) == 2
+    seen = numbers(
+        training_batches(
+            numbered, views, repeats=1, batch=15, seed=0, steps=11, start=0,
+            passes=passes, subsets=[None, some], shuffle=False,
+        )
+    )  # fmt: skip
+    np.testing.assert_array_equal(np.concatenate(seen[:7]), np.arange(105) % 100)
+    np.testing.assert_array_equal(
+        np.concatenate(seen[7:9]), some[np.arange(30) % len(some)]
+    )
 
 
 def test_images_mapped_from_a_file_give_the_same_batches(digits, views, tmp_path):
@@ -170,3 +196,5 @@ def test_a_batch_larger_than_the_data_is_refused():
 
 def test_steps_per_epoch_counts_full_batches():
     assert steps_per_epoch(100, 30) == 3
+    assert steps_per_epoch(100, 30, shuffle=False) == 4
+    assert steps_per_epoch(90, 30, shuffle=False) == 3

@@ -101,17 +101,3 @@ def test_every_picture_is_there():
     assert pictures
     for picture in pictures:
         assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
-
-
-def test_what_capabilities_name_is_there():
-    """Every test and every YAML file that docs/capabilities.md points to exists."""
-    text = (ROOT / "docs" / "capabilities.md").read_text()
-    named = None
-    found = re.findall(r"`(test_\w+\.py)?(?:::(test_\w+))?`", text)
-    assert len(found) > 50
-    for file, test in found:
-        named = file or named
-        source = (ROOT / "tests" / named).read_text()
-        assert not test or f"def {test}(" in source, f"{named}::{test}"
-    for config in re.findall(r"configs/(\w+\.yaml)", text):
-        assert (ROOT / "configs" / config).is_file(), config

@@ -11,11 +11,14 @@ from iic_tf.pipeline import evaluation_batches
 from iic_tf.regroup import (
     BY_GRAPH,
     _agree,
+    _Candidate,
+    _start_from,
     clusters_in_use,
     regroup,
     regroup_maps,
 )
 from iic_tf.spectral import neighbour_graph
+from iic_tf.tuned import KEPT_SHARE
 
 
 def test_overclusters_are_those_of_the_model(tiny_model, digits, views):
@@ -121,6 +124,26 @@ def test_a_regrouping_that_knows_less_is_refused(
     assert regroup(model, images, views, **arguments).refused
     for old, weights in zip(before, model.main.weights, strict=True):
         np.testing.assert_array_equal(old, weights.numpy())
+
+
+@pytest.mark.parametrize(
+    ("agreeing", "expected"), [(False, [1, 2, 1, 2, 1]), (True, [1, 1, 1, 1, 1])]
+)
+def test_groupings_that_lag_behind_the_best_are_left_out(
+    tiny_model, monkeypatch, agreeing, expected
+):
+    model, fitted = tiny_model(num_main=5), []
+    monkeypatch.setattr(
+        model.main, "refit", lambda _, clusters: fitted.append(clusters)
+    )
+    clusters = {head: (np.arange(40) * (head + 1)) % 10 for head in range(4)}
+    best, lag = 2.0, KEPT_SHARE * np.log(10)
+    known = {0: best - 1.01 * lag, 1: best, 2: best - 0.99 * lag, 3: 0.1}
+    found = [_Candidate(known[head], head, clusters[head]) for head in range(4)]
+    features = np.zeros((40, 3), np.float32)
+    sources = _start_from(model, found, features, agreeing=agreeing)
+    assert sources.tolist() == expected
+    np.testing.assert_array_equal(fitted[0].T, [clusters[head] for head in expected])
 
 
 def test_clusters_in_use():

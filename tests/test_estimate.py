@@ -1,0 +1,90 @@
+import keras
+import pytest
+
+import graphs
+from iic_tf.estimate import (
+    Network,
+    check_memory,
+    machine_memory,
+    memory_of_run,
+    network_size,
+)
+from iic_tf.options import DataOptions, HeadOptions, Options, TrainOptions, UserError
+
+
+def test_a_network_is_measured_without_being_made():
+    def build():
+        return graphs.small((8, 8, 1), fan_out_init=10**6, kernel=3, stages=2)
+
+    network, features = network_size(build, (8, 8, 1))
+    first, second, sums = 9 * 10**6, 9 * 2 * 10**12, 4 * 3 * 10**6
+    assert network.weights == first + second + sums  # kernels; four of each norm
+    # of each stage what the convolution and the normalisation say
+    assert network.kept == 2 * 64 * 10**6 + 2 * 16 * 2 * 10**6
+    assert (network.places, features) == (1, 16 * 2 * 10**6)
+
+
+def test_what_stands_behind_a_sobel_layer_is_measured_at_the_size_of_windows():
+    def build():
+        return graphs.on_views(
+            graphs.small_maps, (None, None, 4), sobel=True, fan_out_init=4
+        )
+
+    network, features = network_size(build, (32, 32, 4))
+    alone, same = network_size(
+        lambda: graphs.small_maps((32, 32, 5), fan_out_init=4), (32, 32, 5)
+    )
+    assert network == alone and features == same and network.places == 64
+    assert network.weights == build().count_params()
+
+
+def test_measuring_leaves_no_trace_in_the_network_that_is_made():
+    def made():
+        keras.utils.set_random_seed(3)
+        return graphs.small((12, 12, 1), fan_out_init=2, stages=2).get_weights()
+
+    before = made()
+    network_size(lambda: graphs.small((12, 12, 1), fan_out_init=2), (12, 12, 1))
+    for a, b in zip(before, made(), strict=True):
+        assert (a == b).all()
+
+
+def test_memory_by_hand():
+    options = Options(
+        k=3,
+        data=DataOptions(repeats=3),
+        heads=HeadOptions(main=2, aux=1, k_aux=10),
+        train=TrainOptions(precision="mixed_bfloat16"),
+    )
+    needed = memory_of_run(
+        options,
+        network=Network(weights=1000, kept=50, places=4),
+        shape=(6, 6, 2),
+        features=7,
+        batch=5,
+        evaluated=100,
+        displacements=9,
+    )
+    assert needed == {
+        "the network": 16_000,
+        "the sub-heads": 16 * 7 * 16,
+        "the images of a step": 4 * 20 * 72,
+        "what the network makes of them": 2 * 20 * 50,
+        "their soft assignments": 8 * 20 * 4 * 16,
+        "joint distributions": 8 * 9 * (2 * 9 + 100),
+        "the assignments of all images": 4 * 100 * 6,
+    }
+
+
+def test_a_run_that_cannot_fit_is_refused_by_its_numbers():
+    needed = {"the network": 2 * 10**9, "joint distributions": 415 * 10**9}
+    with pytest.raises(UserError) as caught:
+        check_memory(lambda: needed, 24 * 10**9)
+    assert str(caught.value) == (
+        "the run needs at least 417.0 GB of memory, 415.0 GB of it for joint "
+        "distributions; this machine has 24.0 GB. Lower --heads.k_aux, --k or "
+        "--segment.reach"
+    )
+    check_memory(lambda: needed, 417 * 10**9)
+    check_memory(lambda: {}[0], 0)  # of what cannot be estimated nothing is said
+    assert 10**8 < machine_memory() < 10**15

@@ -1,0 +1,219 @@
+"""What is handed over is of the sub-head that was chosen, and of no other."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import data
+import graphs
+import utils
+from iic_tf.checkpoints import History
+from iic_tf.cluster_task import ClusterTask
+from iic_tf.console import Stopwatch
+from iic_tf.inference import compile_predict, soft_assignments
+from iic_tf.job import Trained, _build_trainer, _open_run, _plan
+from iic_tf.map_folder import Pictures
+from iic_tf.map_task import MapTask
+from iic_tf.models import SegmentIIC
+from iic_tf.options import (
+    DataOptions,
+    HeadOptions,
+    Options,
+    ReportOptions,
+    TrainOptions,
+    UserError,
+)
+from iic_tf.pipeline import evaluation_batches
+from iic_tf.splits import Protocol, Split
+
+OPTIONS = Options(data=DataOptions(batch=20, neighbours=0))
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    monkeypatch.setattr(utils, "draw_groups", lambda *_, **__: [])
+
+
+def clusters_of_heads(model, images, views):
+    batches = evaluation_batches(images, views, batch=100)
+    return soft_assignments(compile_predict(model), batches).argmax(-1)
+
+
+def left_behind(model, folder, *, lowest):
+    """What a run has left in memory."""
+    return Trained(model, folder, 8, 8, 1.0, lowest, Stopwatch())
+
+
+def table(folder):
+    with (folder / "assignments.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def summary_of(folder):
+    return json.loads((folder / "summary.json").read_text())
+
+
+@pytest.mark.parametrize("lowest", [0, 1, 2])
+def test_assignments_are_of_the_sub_head_that_training_ranks_lowest(
+    tmp_path, tiny_model, digits, views, lowest, capsys
+):
+    images, labels = digits[0][:60], digits[1][:60]
+    split = Split(images, labels)
+    task = ClusterTask(Protocol(split, split, "these"), views, "here")
+    model = tiny_model()
+    found = clusters_of_heads(model, images, views)
+    assert all((found[:, i] != found[:, j]).any() for i, j in ((0, 1), (0, 2), (1, 2)))
+
+    utils.hand_over(left_behind(model, tmp_path, lowest=lowest), task, OPTIONS)
+    rows = table(tmp_path)
+    assert [int(row["cluster"]) for row in rows] == found[:, lowest].tolist()
+    summary = summary_of(tmp_path)
+    assert (summary["chosen"], summary["chosen_by"]) == (lowest, "lowest loss")
+    expected = utils.match_classes(found[:, lowest], labels, num_clusters=10)
+    classes = [None if i < 0 else str(i) for i in expected]
+    assert summary["classes"] == classes
+    assert [row["predicted"] for row in rows] == [
+        classes[cluster] or "" for cluster in found[:, lowest]
+    ]
+    assert f"Lowest-loss sub-head: {lowest}," in capsys.readouterr().out
+
+    # evaluated again, the run keeps its choice, so that clusters keep their numbers
+    place = utils.evaluate(tmp_path, task, OPTIONS)
+    assert [int(row["cluster"]) for row in table(place)] == found[:, lowest].tolist()
+    again = summary_of(place)
+    assert (again["chosen"], again["classes"]) == (lowest, classes)
+    assert again["chosen_by"] == "in the run, by lowest loss"
+    anew = summary_of(utils.evaluate(tmp_path, task, OPTIONS, keep_choice=False))
+    assert anew["chosen"] == int(np.argmax(anew["information"]))
+    assert anew["chosen_by"] == "most information about copies"
+
+
+def test_labels_choose_by_the_images_that_clusters_are_mapped_on(
+    tmp_path, tiny_model, digits, views, capsys
+):
+    model = tiny_model()
+    trained, held_out = digits[0][:60], digits[0][60:120]
+    seen, unseen = (clusters_of_heads(model, x, views) for x in (trained, held_out))
+    # sub-head 1 is perfect where clusters are mapped, sub-head 2 on what is held out
+    train, test = Split(trained, seen[:, 1]), Split(held_out, unseen[:, 2])
+    task = ClusterTask(Protocol(train, test, "test", mapping=train), views, "here")
+    options = Options(
+        data=DataOptions(protocol="holdout", batch=20, neighbours=0),
+        report=ReportOptions(choose="label"),
+    )
+    task.check(options)
+    utils.hand_over(left_behind(model, tmp_path, lowest=0), task, options)
+    summary = summary_of(tmp_path)
+    assert summary["chosen"] == 1 and "labels" in summary["chosen_by"]
+    assert summary["mapping_errors"][1] == 0
+    assert summary["errors"][1] > 0 and min(summary["errors"]) < summary["errors"][1]
+    told = "Error on the training images that clusters are mapped on: 0.0000"
+    assert told in capsys.readouterr().out
+    unknown = Split(trained)
+    blind = ClusterTask(Protocol(unknown, test, "test"), views, "here")
+    with pytest.raises(UserError, match="images with labels on the split train"):
+        blind.check(options)
+
+
+@pytest.fixture
+def map_task():
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (24, 32, 3), dtype=np.uint8) for _ in range(4)]
+    labels = [rng.integers(0, 3, (24, 32), dtype=np.uint8) for _ in range(4)]
+    names = tuple(f"{i}.png" for i in range(4))
+    pictures = Pictures(images, labels, names, ((24, 32),) * 4)
+    views = data.MAP_RECIPES["pictures"].views(3, {"window": 16})
+    return MapTask(pictures, pictures, views, "here", "these")
+
+
+def a_model_of_maps():
+    backbone = graphs.small_maps((None, None, 3), fan_out_init=4)
+    return SegmentIIC.create(backbone, k=3, k_aux=6, num_main=3, num_aux=1)
+
+
+@pytest.mark.parametrize("lowest", [1, 2])
+def test_label_maps_are_of_the_sub_head_that_was_chosen(tmp_path, map_task, lowest):
+    model = a_model_of_maps()
+    options = Options(k=3, data=DataOptions(images="here", batch=4, neighbours=0))
+    predict = map_task.predict(model)
+
+    def found(head):
+        soft = [predict(x[None] / np.float32(255))[0] for x in map_task.images]
+        return [part[..., head, :].numpy().argmax(-1) for part in soft]
+
+    def written(folder):
+        return [np.asarray(Image.open(folder / f"{i}.png")) for i in range(4)]
+
+    mine, others = found(lowest), found(0)
+    assert any((a != b).any() for a, b in zip(mine, others, strict=True))
+    utils.hand_over_maps(left_behind(model, tmp_path, lowest=lowest), map_task, options)
+    np.testing.assert_array_equal(written(tmp_path / "labels"), mine)
+    summary = summary_of(tmp_path)
+    assert summary["chosen"] == lowest and len(summary["classes"]) == 3
+    place = utils.evaluate_maps(tmp_path, map_task, options)
+    np.testing.assert_array_equal(written(place / "labels"), mine)
+
+
+def test_the_bound_on_lambda_outlives_a_run(tmp_path, views):
+    split = Split(np.zeros((40, 28, 28, 1), np.uint8))
+    task = ClusterTask(Protocol(split, split, "these"), views, "here")
+    options = Options(
+        k=3,
+        out=str(tmp_path),
+        name="a",
+        heads=HeadOptions(main=1, aux=0),
+        data=DataOptions(batch=10, neighbours=0),
+        train=TrainOptions(precision="float32", order=["main"]).filled(steps=20),
+    )
+
+    def opened(options):
+        passes = _plan(options, task, replicas=1)
+        trainer = _build_trainer(
+            options,
+            task,
+            lambda: graphs.small((12, 12, 1), fan_out_init=2, kernel=3, stages=2),
+            tf.distribute.OneDeviceStrategy("CPU:0"),
+            passes=passes,
+        )
+        folder, checkpoints = _open_run(options, task, trainer, History(), steps=20)
+        return trainer, folder, checkpoints
+
+    trainer, folder, checkpoints = opened(options)
+    assert np.isinf(trainer.lamb_at_most.numpy())
+    trainer.lamb_at_most.assign(1.0)
+    trainer.step.assign(4)
+    checkpoints.save(4)
+    again, *_ = opened(Options(**{**vars(options), "resume": str(folder)}))
+    assert int(again.step) == 4
+    assert float(again.lamb_at_most.numpy()) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot be read"),
+        (b"not a network", "cannot be read"),
+        (None, "must hold a network of iic_tf, ClusterIIC. Received: Functional"),
+    ],
+)
+def test_a_model_that_is_not_ours(tmp_path, content, message):
+    path = tmp_path / "model.keras"
+    if content is None:
+        graphs.small((12, 12, 1), fan_out_init=2, stages=2).save(path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=message) as caught:
+        utils.load_model(tmp_path, utils.ClusterIIC)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_choice_that_the_network_does_not_have(tmp_path, tiny_model):
+    tiny_model(num_main=2).save(tmp_path / "model.keras")
+    summary = {"chosen": 3, "chosen_by": "it", "information": [1.0] * 5}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(UserError, match=r"summary\.json is of another network"):
+        utils.load_model(tmp_path, utils.ClusterIIC)
