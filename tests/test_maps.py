@@ -166,6 +166,7 @@ def test_holdout(folders, out, capsys, monkeypatch):
     assert "with --report.adapt true adapt" in " ".join(text.split())
 
 
+@pytest.mark.slow
 def test_a_network_is_adapted_to_the_pictures_scored(folders, out, capsys):
     plain = words(folders, out, **{"data.protocol": "holdout", "name": "plain"})
     assert models_iic.main(plain) in (0, 3)

@@ -810,7 +810,7 @@ MISTAKES = {
     ),
     "IDX file cut short": (
         lambda d: {"data.dir": cut_short(d)},
-        "its header promises 7056 bytes for the shape (9, 28, 28), 100 follow",
+        "its header promises 7056 bytes for the shape (9, 28, 28), far fewer follow",
     ),
     "corrupt npz": (lambda d: {"data.dir": corrupt(d)}, "cannot read the npz file"),
     "images of another size": (
@@ -821,11 +821,11 @@ MISTAKES = {
         lambda d: {
             "data.dir": npz_with(d, np.zeros((60, 28, 28), np.uint8), np.full(60, -1))
         },
-        "labels must be classes from 0",
+        "must hold labels of at least 0",
     ),
     "no images at all": (
         lambda d: {"data.dir": npz_with(d, np.zeros((0, 28, 28), np.uint8))},
-        "there must be at least one image",
+        "must hold images. Received: shape=(0, 28, 28, 1)",
     ),
     "one cluster": (lambda d: {"k": 1}, "k must be at least 2 clusters"),
     "more clusters than images": (
