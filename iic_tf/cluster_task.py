@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ from iic_tf.regroup import Regrouped, regroup
 from iic_tf.spectral import SpectralGroups, join
 from iic_tf.splits import Protocol, Split
 from iic_tf.train import grouped_pair_losses, pair_losses
-from iic_tf.tuned import BY_HEART, GRAPH_NEIGHBOURS
+from iic_tf.tuned import BY_HEART, GRAPH_NEIGHBOURS, TRUSTED
 
 EVALUATION_BATCH = 1000
 """Images predicted at a time."""
@@ -238,14 +238,12 @@ class ClusterTask:
         self, model: ClusterIIC, options: Options, *, prepared: Found | None
     ) -> Regrouped:
         """Lets main sub-heads start anew from what the network has found."""
-        return regroup(
-            model,
-            self.images,
-            self.views,
-            graph=prepared.graph if prepared else None,
-            joined=prepared.joined if prepared else GRAPH_NEIGHBOURS,
-            seed=options.seed,
-        )
+        how: dict[str, Any] = {}
+        if prepared is not None:
+            tells = prepared.groups.information / np.log(options.k)
+            how = {"graph": prepared.graph, "joined": prepared.joined}
+            how["trusted"] = tells >= TRUSTED
+        return regroup(model, self.images, self.views, **how, seed=options.seed)
 
     def evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
         """Batches of views of some evaluation images, in random order."""

@@ -73,6 +73,7 @@ def regroup(
     *,
     graph: sparse.csr_array | None = None,
     joined: int = GRAPH_NEIGHBOURS,
+    trusted: bool = False,
     seed: int,
 ) -> Regrouped:
     """Groups what the network has found and refits the main sub-heads to it.
@@ -94,6 +95,7 @@ def regroup(
         views: ``evaluate`` and ``perturb`` are used.
         graph: Who looks like whom among all training images, or None.
         joined: Neighbours in the features that each image is joined with.
+        trusted: Whether the graph is part of the other one.
         seed: Decides the perturbed copies, and where searches start.
     """
     chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_FITTED))
@@ -112,6 +114,7 @@ def regroup(
     if graph is not None:
         near = _graph_of_features(features, joined, seed=seed)
         known = graph[chosen][:, chosen] + near
+        near = known if trusted else near
         joints = [graph_joint(near, mine, number) for mine in own.T]
     groupings = [group_overclusters(joint, k) for joint in joints]
     found = [
