@@ -39,7 +39,6 @@ from iic_tf.perturb import (
 from iic_tf.pipeline import Views
 from iic_tf.spectral import choose_kind
 from iic_tf.splits import Source, Split, renumbered
-from iic_tf.tuned import START
 
 FEW = 10_000
 """Of fewer images there is little left to gain after some hundreds of steps."""
@@ -64,8 +63,6 @@ class Recipe:
         neighbour_share: Share of the copies that show one.
         steps: Steps of a run where the user does not say.
         few_steps: The same on fewer than ``FEW`` images.
-        start: Share of the run that learns the groups of the neighbour graph, where the
-            user does not say.
         batch: Images per step where the user does not say; what suits them if None.
         class_names: Names of the classes, for pictures.
     """
@@ -80,7 +77,6 @@ class Recipe:
     neighbour_share: float = 0.5
     steps: int = 1600
     few_steps: int = 400
-    start: float = START
     batch: int | None = None
     class_names: tuple[str, ...] | None = None
 

@@ -288,9 +288,7 @@ def _suit(
     limit = options.time_limit
     if limit is None and recipe.find is None and shape[0] <= OWN_IMAGES:
         limit = OWN_TIME_LIMIT
-    start = recipe.start if options.train.start is None else options.train.start
-    train = dataclasses.replace(options.train, start=start)
-    return dataclasses.replace(options, data=filled, train=train, time_limit=limit)
+    return dataclasses.replace(options, data=filled, time_limit=limit)
 
 
 def _advise(source: Any) -> None:

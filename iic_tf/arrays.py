@@ -6,7 +6,6 @@ room is made for it.
 
 import gzip
 import math
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +15,9 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from iic_tf.image_folder import fits_in_memory, on_all_cores
+from iic_tf import value_range
+from iic_tf.image_folder import fits_in_memory, make_room, on_all_cores
 from iic_tf.options import UserError, first_line, require
-from iic_tf.value_range import robust_range
 
 AT_ONCE = 1000
 """Images that are converted at a time."""
@@ -28,6 +27,8 @@ MANY = 200_000
 
 FEW_SHARE = 0.01
 """So few values outside of a range are overshoot or faults, and are cut off."""
+
+TOO_LARGE = "the array is too large"
 
 # ----------------------------------------------------------------------------- reading
 
@@ -243,7 +244,7 @@ def _parts(array: np.ndarray) -> Iterator[slice]:
         yield slice(start, start + AT_ONCE)
 
 
-def value_range(
+def choose_range(
     array: np.ndarray, *, what: str, shown: tuple[float, float] | None = None
 ) -> Range | None:
     """Which values of an array are black and white; None for bytes as they are.
@@ -294,26 +295,9 @@ def value_range(
         return Range(-1, 1, f"{told}, read as -1 to 1")
     if outside(0, 255) <= few:
         return Range(0, 255, f"{told}, read as 0 to 255")
-    low, high = robust_range([some.astype(array.dtype)])
+    low, high = value_range.robust_range([some.astype(array.dtype)])
     said = f"{told}; {low:.4g} to {high:.4g} become black to white"
     return Range(low, high, said, stated=False)
-
-
-def _room(shape: tuple[int, ...]) -> np.ndarray:
-    """Room for images: in memory, or in a file that is gone when the process ends."""
-    needed = math.prod(shape)
-    if fits_in_memory(needed):
-        return np.empty(shape, np.uint8)
-    disk = psutil.disk_usage(tempfile.gettempdir()).free
-    require(
-        needed < 0.9 * disk,
-        f"the images would take {needed / 1e9:,.1f} GB, more than there is room for "
-        f"in memory and in {tempfile.gettempdir()}",
-        shape=shape,
-    )
-    with tempfile.NamedTemporaryFile(prefix="iic_tf-") as file:
-        file.truncate(needed)
-        return np.memmap(file.name, np.uint8, "r+", shape=shape)
 
 
 def to_bytes(array: np.ndarray, found: Range) -> tuple[np.ndarray, int]:
@@ -321,20 +305,16 @@ def to_bytes(array: np.ndarray, found: Range) -> tuple[np.ndarray, int]:
 
     Args:
         array: Numbers of any type.
-        found: See ``value_range``; what lies outside is cut off.
+        found: See ``choose_range``; what lies outside is cut off.
 
     Returns:
         uint8 of the same shape, and how many values were not finite and became 0.
     """
-    result, lost = _room(array.shape), 0
-    span = max(found.high - found.low, 1e-30)
+    result, _ = make_room(array.shape, too_large=TOO_LARGE)
+    lost = 0
     for part in _parts(array):
-        values = array[part].astype(np.float64)
-        finite = np.isfinite(values)
-        lost += int(values.size - finite.sum())
-        values = np.where(finite, values, found.low)
-        scaled = (np.clip(values, found.low, found.high) - found.low) * (255 / span)
-        result[part] = np.round(scaled)
+        lost += int(np.count_nonzero(~np.isfinite(array[part])))
+        result[part], _ = value_range.to_bytes(array[part], (found.low, found.high))
     return result, lost
 
 
@@ -382,7 +362,7 @@ def as_images(
         shape=array.shape,
     )
     require(math.prod(array.shape) > 0, f"{what} must hold images", shape=array.shape)
-    found = value_range(array, what=what, shown=shown)
+    found = choose_range(array, what=what, shown=shown)
     if found is None:
         return Images(array)
     images, lost = to_bytes(array, found)
@@ -417,7 +397,7 @@ def squared(images: np.ndarray) -> np.ndarray:
         ]
         return np.stack([np.asarray(band) for band in bands], axis=-1)
 
-    result = _room((number, side, side, channels))
+    result, _ = make_room((number, side, side, channels), too_large=TOO_LARGE)
     for part in _parts(images):
         result[part] = list(on_all_cores(fit, list(images[part])))
     return result

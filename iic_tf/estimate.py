@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import keras
 import psutil
-from keras.src.backend.common import global_state
 
 from iic_tf.options import Options, UserError
 
@@ -60,6 +59,9 @@ def network_size(
     Returns:
         The network, and the features that sub-heads see of an image or a place of it.
     """
+    # Keras has no public way to forget variables; without it nothing is estimated
+    from keras.src.backend.common import global_state
+
     kept = []
 
     def look_into(model: keras.Model, seen: tuple[int, ...]) -> keras.Model:

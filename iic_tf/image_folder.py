@@ -4,6 +4,7 @@ Files are told by their content, not by their name; what cannot be read is skipp
 named. The images stay in memory where they fit, otherwise in a file that is mapped.
 """
 
+import math
 import os
 import tempfile
 from collections import Counter
@@ -162,25 +163,35 @@ def choose_side(sides: Iterable[int]) -> int:
     return int(np.clip(np.median(list(sides)), 16, LARGEST_SIDE))
 
 
-def _room(number: int, side: int, channels: int) -> tuple[np.ndarray, str]:
-    """Room for images: in memory, or in a file that is gone when the process ends."""
-    shape = (number, side, side, channels)
-    needed, free = int(np.prod(shape)), psutil.virtual_memory().available
+def make_room(shape: tuple[int, ...], *, too_large: str) -> tuple[np.ndarray, str]:
+    """Room for images: in memory, or in a file that is gone when the process ends.
+
+    Args:
+        shape: Number, height, width and channels.
+        too_large: What is at fault if there is no room, as in "data.size is too large".
+
+    Returns:
+        uint8 of that shape, and where it is, in words.
+
+    Raises:
+        UserError: If there is no room.
+    """
+    needed, free = math.prod(shape), psutil.virtual_memory().available
     size = f"{needed / 1e6:,.0f} MB"
     if fits_in_memory(needed):
         return np.empty(shape, np.uint8), f"in memory, {size} of {free / 1e6:,.0f} free"
-    disk = psutil.disk_usage(tempfile.gettempdir()).free
+    place = tempfile.gettempdir()
+    disk = psutil.disk_usage(place).free
     require(
         needed < 0.9 * disk,
-        f"data.size is too large: the images would take {size}, with "
-        f"{free / 1e6:,.0f} MB of memory and {disk / 1e6:,.0f} MB in "
-        f"{tempfile.gettempdir()} free",
-        size=side,
+        f"{too_large}: the images would take {size}, with {free / 1e6:,.0f} MB of "
+        f"memory and {disk / 1e6:,.0f} MB in {place} free",
+        shape=shape,
     )
     with tempfile.NamedTemporaryFile(prefix="iic_tf-") as file:
         file.truncate(needed)
         room = np.memmap(file.name, np.uint8, "r+", shape=shape)
-    return room, f"in a file in {tempfile.gettempdir()}, {size}"
+    return room, f"in a file in {place}, {size}"
 
 
 def read_folder(
@@ -230,7 +241,8 @@ def read_folder(
     if shown is None:
         shown = choose_range(headers)
 
-    images, kept = _room(len(headers), side, channels)
+    shape = (len(headers), side, side, channels)
+    images, kept = make_room(shape, too_large="data.size is too large")
     notes = Notes()
 
     def read(path: Path) -> np.ndarray | str:

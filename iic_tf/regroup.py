@@ -106,25 +106,27 @@ def regroup(
     features, own, copies = overclusters(model, batches)
     aux = model.banks["aux"]
     k, number = model.main.num_clusters, aux.num_clusters
-    if copies is not None:
-        joints = [
-            contingency(x, y, num_clusters=number, num_classes=number)
-            for x, y in zip(own.T, copies.T, strict=True)
+
+    def grouped(joints: list[np.ndarray]) -> list[_Candidate]:
+        groupings = [group_overclusters(joint, k) for joint in joints]
+        return [
+            _Candidate(grouping.information, head, grouping.groups[own[:, head]])
+            for head, grouping in enumerate(groupings)
         ]
-    if graph is not None:
-        near = _graph_of_features(features, joined, seed=seed)
-        known = graph[chosen][:, chosen] + near
-        near = known if trusted else near
-        joints = [graph_joint(near, mine, number) for mine in own.T]
-    groupings = [group_overclusters(joint, k) for joint in joints]
-    found = [
-        _Candidate(grouping.information, head, grouping.groups[own[:, head]])
-        for head, grouping in enumerate(groupings)
-    ]
+
     if graph is None:
+        pairs = () if copies is None else zip(own.T, copies.T, strict=True)
+        joints = [
+            contingency(x, y, num_clusters=number, num_classes=number) for x, y in pairs
+        ]
+        found = grouped(joints)
         sources = _start_from(model, found, features)
         return Regrouped(np.array([one.information for one in found]), sources)
 
+    near = _graph_of_features(features, joined, seed=seed)
+    known = graph[chosen][:, chosen] + near
+    near = known if trusted else near
+    found = grouped([graph_joint(near, mine, number) for mine in own.T])
     groups = spectral_groups(near, k=k, k_aux=number, seed=seed)
     found.append(_Candidate(groups.information, BY_GRAPH, groups.clusters))
     before = [weights.numpy() for weights in model.main.weights]

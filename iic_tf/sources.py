@@ -432,7 +432,7 @@ def from_array(
 
     Args:
         path: A .npy file of images ``(n, height, width[, channels])``, or an npz file,
-            see ``from_npz``. Values may be of any type, see ``arrays.value_range``.
+            see ``from_npz``. Values may be of any type, see ``arrays.choose_range``.
         labels: A .npy file of n classes, see ``arrays.as_labels``, or None.
         shown: Values that are black and white; suits them if None.
 

@@ -44,7 +44,7 @@ ROW_WEIGHT = 0.35
 # --------------------------------------------------------------------- course of a run
 
 START = 0.25
-"""Share of a run that learns the groups of the graph, where the recipe does not say.
+"""Share of a run that learns the groups of the graph, where nothing is said.
 MNIST: a later end of the start leaves too little for the polish."""
 
 BY_HEART = 5
