@@ -272,8 +272,11 @@ def _suit(
         shown: Values that are black and white in images of more than 8 bits.
     """
     chosen = options.data
-    # what the run is applied to later is brought to the same
-    own = {"size": shape[1], "channels": shape[3]} if chosen.folder else {}
+    own: dict[str, Any] = {}  # what the run is applied to later is brought to the same
+    if chosen.folder or chosen.array:
+        own["range"] = chosen.range or shown
+    if chosen.folder:
+        own |= {"size": shape[1], "channels": shape[3]}
     few = recipe.batch and shape[0] >= 4 * recipe.batch
     filled = dataclasses.replace(
         chosen,
@@ -282,7 +285,6 @@ def _suit(
         neighbours=(
             recipe.neighbours if chosen.neighbours is None else chosen.neighbours
         ),
-        range=chosen.range or shown,
         **own,
     )
     limit = options.time_limit

@@ -4,8 +4,9 @@ import tensorflow as tf
 from PIL import Image
 
 import data
+import models_iic
 from iic_tf import sources
-from iic_tf.options import DataOptions, UserError
+from iic_tf.options import DataOptions, Options, UserError
 from iic_tf.splits import Source, Split
 
 SEEN = {
@@ -184,3 +185,16 @@ def test_a_recipe_of_ones_choice_for_ones_own_images(photos):
         data.find(DataOptions(recipe="mnits"))
     with pytest.raises(UserError, match=r"data\.size is for data\.folder"):
         data.find(DataOptions(size=32))
+
+
+@pytest.mark.parametrize(
+    ("place", "kept"), [("folder", (1.0, 9.0)), ("array", (1.0, 9.0)), ("dir", None)]
+)
+def test_the_range_is_kept_where_it_may_be_said(place, kept):
+    """A run that stored a range which its images refuse could not be resumed."""
+    options = Options(data=DataOptions(**{place: "x"}))
+    shape = (100, 8, 8, 1)
+    suited = models_iic._suit(
+        options, "grey", data.RECIPES["grey"], shape=shape, shown=(1.0, 9.0)
+    )
+    assert suited.data.range == kept
