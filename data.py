@@ -13,15 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from iic_tf import sources
-from iic_tf.arrays import squared
-from iic_tf.coco_stuff import curated_list, is_10k
-from iic_tf.console import console, counted
-from iic_tf.map_folder import MapSource
-from iic_tf.map_pipeline import MapViews
-from iic_tf.neighbours import Kind
-from iic_tf.options import DataOptions, UserError, check_arguments, require
-from iic_tf.perturb import (
+from iic_tf.augment.crops import MapViews
+from iic_tf.augment.pairs import Views
+from iic_tf.augment.transforms import (
     Perturbation,
     affine,
     colour_jitter,
@@ -36,9 +30,16 @@ from iic_tf.perturb import (
     shift_tone,
     to_grey,
 )
-from iic_tf.pipeline import Views
-from iic_tf.spectral import choose_kind
-from iic_tf.splits import Source, Split, renumbered
+from iic_tf.datasets import sources
+from iic_tf.datasets.arrays import squared
+from iic_tf.datasets.coco_stuff import curated_list, is_10k
+from iic_tf.datasets.masks import MapSource
+from iic_tf.datasets.splits import Source, Split, renumbered
+from iic_tf.errors import UserError, require
+from iic_tf.neighbours.nearest import Kind
+from iic_tf.neighbours.spectral import choose_kind
+from iic_tf.options import DataOptions, check_arguments
+from iic_tf.report.console import console, counted
 
 FEW = 10_000
 """Of fewer images there is little left to gain after some hundreds of steps."""
@@ -59,7 +60,7 @@ class Recipe:
             the views, grey, is for.
         neighbours: Nearest neighbours of each image used in training where the user
             does not say.
-        kind: By what images are compared to find them (``iic_tf/neighbours.py``).
+        kind: By what images are compared to find them (``neighbours.nearest``).
         neighbour_share: Share of the copies that show one.
         steps: Steps of a run where the user does not say.
         few_steps: The same on fewer than ``FEW`` images.
@@ -706,7 +707,7 @@ class MapRecipe:
         figures: Figures given to ``maps`` where they differ from its defaults.
         scale: Factor of both sides where the user does not say.
         neighbours: Places like each place that are used in training where the user does
-            not say (``iic_tf/cells.py``).
+            not say (``iic_tf/neighbours/similar_patches.py``).
         batch: Windows per step where the user does not say.
         least_k_aux: Clusters of each auxiliary sub-head at least, where the user does
             not say.

@@ -16,7 +16,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from iic_tf.blocks import (
+from iic_tf.errors import UserError, first_line, require
+from iic_tf.models.blocks import (
     BatchNorm,
     Conv2D,
     Sobel,
@@ -26,8 +27,7 @@ from iic_tf.blocks import (
     he_normal,
     pad_conv,
 )
-from iic_tf.options import UserError, first_line, require
-from iic_tf.tokens import build_layers
+from iic_tf.models.tokens import build_layers
 
 
 def small(

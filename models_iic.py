@@ -20,22 +20,15 @@ from typing import Any, NoReturn
 
 import yaml
 
-from iic_tf.failures import RunError, failure_words
-from iic_tf.folders import (
+from iic_tf.errors import RunError, UserError, failure_words, first_line, require
+from iic_tf.names import escaped, restored
+from iic_tf.options import Options, as_plain, check_arguments
+from iic_tf.run_folder import (
     OPTIONS_FILE,
     check_writable,
     find_run,
     read_manifest,
     read_options,
-)
-from iic_tf.names import escaped, restored
-from iic_tf.options import (
-    Options,
-    UserError,
-    as_plain,
-    check_arguments,
-    first_line,
-    require,
 )
 
 EXIT_FAILED, EXIT_USAGE, EXIT_DEGENERATE, EXIT_INTERRUPTED = 1, 2, 3, 130
@@ -45,7 +38,7 @@ EXIT_TERMINATED = 143
 def __getattr__(name: str) -> Any:
     """Lets one import ClusterIIC from here, at no cost to the command line."""
     if name == "ClusterIIC":
-        from iic_tf.models import ClusterIIC
+        from iic_tf.models.networks import ClusterIIC
 
         return ClusterIIC
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -295,7 +288,7 @@ def _suit(
 
 def _advise(source: Any) -> None:
     """Prints what there is to say of the images, below where they were read."""
-    from iic_tf.console import console
+    from iic_tf.report.console import console
 
     for line in (source.advice or "").splitlines():
         console.print(f"          {line}")
@@ -315,9 +308,9 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
         UserError: For what the user can mend.
     """
     import data
-    from iic_tf.cluster_task import ClusterTask
-    from iic_tf.console import console
-    from iic_tf.splits import apply_protocol
+    from iic_tf.datasets.splits import apply_protocol
+    from iic_tf.report.console import console
+    from iic_tf.tasks.cluster import ClusterTask
 
     if data.is_of_maps(options.data):
         return _load_maps(options, train=train)
@@ -378,8 +371,8 @@ def _load_maps(
 ) -> tuple[Options, Any, Any, Any]:
     """Reads pictures whose pixels are to be grouped, see ``_load``."""
     import data
-    from iic_tf.console import console
-    from iic_tf.map_task import MapTask, apply_map_protocol
+    from iic_tf.report.console import console
+    from iic_tf.tasks.segment import MapTask, apply_map_protocol
 
     require(
         options.method == "iic",
@@ -443,9 +436,10 @@ def run(options: Options) -> int:
         import data
         import graphs
         import utils
-        from iic_tf import health, job
-        from iic_tf.console import clock, console
         from iic_tf.distribute import choose_precision, choose_strategy
+        from iic_tf.evaluation import health
+        from iic_tf.report.console import clock, console
+        from iic_tf.training import run
         from iic_tf.tuned import GRAPH_NEIGHBOURS
 
         strategy = choose_strategy(options.devices)
@@ -547,7 +541,7 @@ def run(options: Options) -> int:
                 f"{first_line(error)}"
             ) from None
 
-    trained = job.train(
+    trained = run.train(
         options,
         task,
         build_backbone=build_backbone,
@@ -581,9 +575,9 @@ def run(options: Options) -> int:
 def _look(options: Options, task: Any, source: Any) -> int:
     """The quick look: groups of the neighbour graph, without a network."""
     import utils
-    from iic_tf.console import console
-    from iic_tf.folders import make_run_folder
-    from iic_tf.job import run_prefix
+    from iic_tf.report.console import console
+    from iic_tf.run_folder import make_run_folder
+    from iic_tf.training.run import run_prefix
 
     require(
         bool(options.data.neighbours),
@@ -672,8 +666,8 @@ def evaluate(words: Sequence[str]) -> int:
     with _quiet_start():
         import data
         import utils
-        from iic_tf.checkpoints import fingerprint
-        from iic_tf.console import console
+        from iic_tf.report.console import console
+        from iic_tf.training.checkpoints import fingerprint
 
     options, _, source, task = _load(options, train=False)
     of_maps = data.is_of_maps(options.data)
@@ -781,8 +775,8 @@ def prepare_potsdam(words: Sequence[str]) -> int:
     parser.add_argument("out", type=Path, help="folder that is made")
     parser.add_argument("--seed", type=int, default=0, help="decides the test tiles")
     arguments = parser.parse_args(list(words))
-    from iic_tf import potsdam
-    from iic_tf.console import console, counted
+    from iic_tf.datasets import potsdam
+    from iic_tf.report.console import console, counted
 
     with counted("cutting pictures") as progress:
         counts = potsdam.prepare(
@@ -818,8 +812,8 @@ def curate(words: Sequence[str]) -> int:
         "--name must be a name without folders",
         name=arguments.name,
     )
-    from iic_tf import coco_stuff
-    from iic_tf.console import console, counted
+    from iic_tf.datasets import coco_stuff
+    from iic_tf.report.console import console, counted
 
     lists = {
         split: arguments.root / "curated" / split / f"{arguments.name}.txt"
@@ -870,9 +864,9 @@ def mosaic(words: Sequence[str]) -> int:
     )
     with _quiet_start():
         import utils
-    from iic_tf import potsdam
-    from iic_tf.console import console
-    from iic_tf.map_folder import IGNORE, decode_labels
+    from iic_tf.datasets import potsdam
+    from iic_tf.datasets.masks import IGNORE, decode_labels
+    from iic_tf.report.console import console
 
     files = sorted(arguments.labels.glob("*.png"))
     require(bool(files), "there must be label maps", labels=str(arguments.labels))

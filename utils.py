@@ -12,34 +12,19 @@ import keras
 import numpy as np
 from PIL import Image
 
-from iic_tf import progression
-from iic_tf.checkpoints import write_atomically
-from iic_tf.cluster_task import EVALUATION_BATCH, ClusterTask, Found, subset
-from iic_tf.console import attempted, clock, console
-from iic_tf.curves import draw_comparison
-from iic_tf.failures import naming
-from iic_tf.folders import (
-    OPTIONS_FILE,
-    SUMMARY_FILE,
-    make_run_folder,
-    read_history,
-    read_options,
-    read_summary,
-)
-from iic_tf.health import Health, information_words, measure
-from iic_tf.inference import (
+from iic_tf.augment.crops import training_map_batches
+from iic_tf.augment.pairs import evaluation_batches, training_batches
+from iic_tf.datasets.masks import to_size
+from iic_tf.errors import UserError, first_line, naming, require
+from iic_tf.evaluation.health import Health, information_words, measure
+from iic_tf.evaluation.inference import (
     adapt,
     compile_predict,
     evaluate_pairs,
     features_of,
     unlikeness,
 )
-from iic_tf.job import Trained, run_prefix
-from iic_tf.map_folder import to_size
-from iic_tf.map_inference import clusters_of
-from iic_tf.map_pipeline import training_map_batches
-from iic_tf.map_task import NUM_SHOWN, MapTask
-from iic_tf.metrics import (
+from iic_tf.evaluation.metrics import (
     MATCHES,
     accuracy,
     agreement,
@@ -49,10 +34,15 @@ from iic_tf.metrics import (
     contingency,
     matched_errors,
 )
-from iic_tf.models import ClusterIIC, SegmentIIC
+from iic_tf.evaluation.segment_inference import clusters_of
+from iic_tf.models.networks import ClusterIIC, SegmentIIC
 from iic_tf.names import csv_text, escaped, readable_names, written_stems
-from iic_tf.options import Options, UserError, first_line, require
-from iic_tf.pictures import (
+from iic_tf.neighbours.spectral import graph_joint
+from iic_tf.options import Options
+from iic_tf.report import progression
+from iic_tf.report.console import attempted, clock, console
+from iic_tf.report.curves import draw_comparison
+from iic_tf.report.plots import (
     MOST_DRAWN,
     as_rgb,
     cluster_grid,
@@ -65,9 +55,19 @@ from iic_tf.pictures import (
     pair_grid,
     summed_up,
 )
-from iic_tf.pipeline import evaluation_batches, training_batches
-from iic_tf.regroup import clusters_in_use, told
-from iic_tf.spectral import graph_joint
+from iic_tf.run_folder import (
+    OPTIONS_FILE,
+    SUMMARY_FILE,
+    make_run_folder,
+    read_history,
+    read_options,
+    read_summary,
+    write_atomically,
+)
+from iic_tf.tasks.cluster import EVALUATION_BATCH, ClusterTask, Found, subset
+from iic_tf.tasks.regroup import clusters_in_use, told
+from iic_tf.tasks.segment import NUM_SHOWN, MapTask
+from iic_tf.training.run import Trained, run_prefix
 from iic_tf.tuned import IN_USE_SHARE, WORSE_SHARE
 
 Network = TypeVar("Network", ClusterIIC, SegmentIIC)

@@ -28,9 +28,9 @@ from rich.console import Console
 from rich.table import Table
 
 import data
-from iic_tf.pipeline import training_batches
-from iic_tf.sources import embedded_digits
-from iic_tf.splits import concatenate
+from iic_tf.augment.pairs import training_batches
+from iic_tf.datasets.sources import embedded_digits
+from iic_tf.datasets.splits import concatenate
 
 IMAGES, COPIES, HEADS, K = 140, 5, 5, 10
 WIDTHS = (64, 128, 256, 512)
@@ -134,9 +134,10 @@ def ours(parts: dict[str, np.ndarray], precision: str):
     import tensorflow as tf
 
     import graphs
-    from iic_tf.models import ClusterIIC
+    from iic_tf.models.networks import ClusterIIC
     from iic_tf.options import TrainOptions
-    from iic_tf.train import Trainer, make_optimizer, make_schedule
+    from iic_tf.tasks.objectives import pair_losses
+    from iic_tf.training.trainer import Trainer, make_optimizer, make_schedule
 
     keras.mixed_precision.set_global_policy(precision)
     steps = 1000
@@ -153,6 +154,7 @@ def ours(parts: dict[str, np.ndarray], precision: str):
         make_optimizer(options, steps=steps),
         tf.distribute.get_strategy(),
         schedule=make_schedule(options, kind=np.zeros(steps, int)),
+        losses=pair_losses,
     )
     views = (parts["originals"], *parts["copies"])
     batches = iter(tf.data.Dataset.from_tensors(views).repeat())

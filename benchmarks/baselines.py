@@ -23,22 +23,18 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
-from iic_tf.image_folder import read_folder
-from iic_tf.metrics import clustering_scores
-from iic_tf.neighbours import (
-    describe,
-    find_neighbours,
-    orientation_histograms,
-)
-from iic_tf.options import UserError
-from iic_tf.sources import from_dir
-from iic_tf.spectral import (
+from iic_tf.datasets.image_folder import read_folder
+from iic_tf.datasets.sources import from_dir
+from iic_tf.datasets.splits import apply_protocol
+from iic_tf.errors import UserError
+from iic_tf.evaluation.metrics import clustering_scores
+from iic_tf.neighbours.nearest import describe, find_neighbours, orientation_histograms
+from iic_tf.neighbours.spectral import (
     choose_kind,
     embed,
     neighbour_graph,
     spectral_groups,
 )
-from iic_tf.splits import apply_protocol
 from iic_tf.tuned import GRAPH_NEIGHBOURS
 
 COMPONENTS, PART = 50, 500

@@ -23,7 +23,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from iic_tf.image_folder import read_folder
+from iic_tf.datasets.image_folder import read_folder
 
 
 def write_photographs(folder: Path, number: int) -> float:

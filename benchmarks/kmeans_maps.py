@@ -20,10 +20,10 @@ import numpy as np
 from scipy import ndimage
 from sklearn.cluster import MiniBatchKMeans
 
-from iic_tf.map_folder import IGNORE, Pictures, all_of
-from iic_tf.metrics import accuracy, class_iou, contingency, match_one_to_one
-from iic_tf.options import UserError
-from iic_tf.sources import from_pictures
+from iic_tf.datasets.masks import IGNORE, Pictures, all_of
+from iic_tf.datasets.sources import from_pictures
+from iic_tf.errors import UserError
+from iic_tf.evaluation.metrics import accuracy, class_iou, contingency, match_one_to_one
 
 PIXELS = 400_000
 """Centres are found on so many pixels."""

@@ -16,14 +16,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from iic_tf.cells import SPACING, find_cells, square_about
-from iic_tf.losses import mutual_information
-from iic_tf.map_folder import IGNORE, Pictures
-from iic_tf.metrics import contingency
-from iic_tf.neighbours import find_neighbours
-from iic_tf.options import UserError
-from iic_tf.sources import from_dir, from_pictures
-from iic_tf.splits import Split, apply_protocol
+from iic_tf.datasets.masks import IGNORE, Pictures
+from iic_tf.datasets.sources import from_dir, from_pictures
+from iic_tf.datasets.splits import Split, apply_protocol
+from iic_tf.errors import UserError
+from iic_tf.evaluation.metrics import contingency
+from iic_tf.losses.iic import mutual_information
+from iic_tf.neighbours.nearest import find_neighbours
+from iic_tf.neighbours.similar_patches import SPACING, find_cells, square_about
 
 
 def of_images(split: Split, number: int) -> None:

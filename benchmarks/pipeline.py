@@ -23,9 +23,9 @@ from rich.table import Table
 from train_step import make_step
 
 import data
-from iic_tf.pipeline import training_batches
-from iic_tf.sources import embedded_digits
-from iic_tf.splits import concatenate
+from iic_tf.augment.pairs import training_batches
+from iic_tf.datasets.sources import embedded_digits
+from iic_tf.datasets.splits import concatenate
 
 
 def rate(batches: tf.data.Dataset, *, images: int, count: int = 30) -> float:

@@ -43,7 +43,7 @@ def ours(maps: tuple[np.ndarray, ...], reach: int, collapsed: bool) -> Callable:
     """A function that computes the loss and its gradient and returns the loss."""
     import tensorflow as tf
 
-    from iic_tf.losses import segmentation_joint, segmentation_loss
+    from iic_tf.losses.iic import segmentation_joint, segmentation_loss
 
     @tf.function(autograph=False)
     def step(one: tf.Tensor, other: tf.Tensor) -> tuple:
@@ -64,7 +64,7 @@ def published_tensorflow(
     """The convolution form in TensorFlow."""
     import tensorflow as tf
 
-    from iic_tf.losses import iic_loss
+    from iic_tf.losses.iic import iic_loss
 
     around = (reach, reach)
 

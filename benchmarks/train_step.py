@@ -30,10 +30,11 @@ from rich.console import Console
 from rich.table import Table
 
 import graphs
-from iic_tf import blocks
-from iic_tf.models import ClusterIIC
+from iic_tf.models import blocks
+from iic_tf.models.networks import ClusterIIC
 from iic_tf.options import TrainOptions
-from iic_tf.train import Trainer, make_optimizer, make_schedule
+from iic_tf.tasks.objectives import pair_losses
+from iic_tf.training.trainer import Trainer, make_optimizer, make_schedule
 
 STRATEGY = tf.distribute.get_strategy()
 
@@ -95,6 +96,7 @@ def make_step(arguments, *, graph, plain=None):
         make_optimizer(options, steps=10_000),
         STRATEGY,
         schedule=make_schedule(options, kind=np.zeros(10_000, int)),
+        losses=pair_losses,
     )
     shape = (arguments.batch, 24, 24, 1)
     views = tuple(tf.random.uniform(shape) for _ in range(1 + arguments.repeats))

@@ -11,7 +11,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from iic_tf.options import UserError, require
+from iic_tf.errors import UserError, require
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(

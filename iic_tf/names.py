@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from iic_tf.options import UserError, require
+from iic_tf.errors import UserError, require
 
 LONGEST_DRAWN = 32
 """Signs of a name that are drawn at most; of longer ones the middle is left out."""

@@ -14,32 +14,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from iic_tf.errors import require
 from iic_tf.tuned import REGROUP_TO, START
-
-
-class UserError(ValueError):
-    """A mistake of the user: one sentence naming the parameter and what came.
-
-    The command line prints the sentence without a traceback and exits with status 2.
-    """
-
-
-def require(condition: bool, expected: str, **received: object) -> None:
-    """Raises a ``UserError`` unless ``condition`` holds.
-
-    Args:
-        condition: What must be true.
-        expected: A sentence without full stop that names the parameter and says what
-            it must be.
-        **received: The offending values by name.
-
-    Raises:
-        UserError: "<expected>. Received: name=value".
-    """
-    if not condition:
-        values = ", ".join(f"{name}={value!r}" for name, value in received.items())
-        raise UserError(f"{expected}. Received: {values}")
-
 
 LARGEST_INT, LARGEST_FLOAT = 2**31 - 1, 3.4e38
 """What devices count and calculate with: int32 and float32."""
@@ -81,11 +57,6 @@ def require_at_most(name: str, value: float | None, largest: float) -> None:
         f"{name} must be at most {largest:,}",
         **{name.rsplit(".", 1)[-1]: value},
     )
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its kind where there is none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _is_kind(value: Any, kind: type) -> bool:

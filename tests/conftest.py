@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from iic_tf.augment.pairs import Views
+from iic_tf.augment.transforms import affine, compose, crop_resize, shift_tone
 from iic_tf.distribute import split_cpu
-from iic_tf.perturb import affine, compose, crop_resize, shift_tone
-from iic_tf.pipeline import Views
 
 split_cpu(2)
 
@@ -47,8 +47,8 @@ def fresh_seed():
 @pytest.fixture(scope="session")
 def digits():
     """The embedded 5,000 digits, shuffled: images and labels."""
-    from iic_tf.sources import embedded_digits
-    from iic_tf.splits import concatenate
+    from iic_tf.datasets.sources import embedded_digits
+    from iic_tf.datasets.splits import concatenate
 
     split = concatenate(list(embedded_digits().splits.values()))
     order = np.random.default_rng(0).permutation(len(split.images))
@@ -93,7 +93,7 @@ def views():
 def tiny_model():
     """Builds a small ClusterIIC on 12×12 images."""
     import graphs
-    from iic_tf.models import ClusterIIC
+    from iic_tf.models.networks import ClusterIIC
 
     def build(*, k=10, k_aux=20, num_main=3, num_aux=2):
         return ClusterIIC.create(

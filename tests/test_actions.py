@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 
-from iic_tf import actions
-from iic_tf.checkpoints import History
-from iic_tf.inference import Scorer, compile_predict
-from iic_tf.metrics import matched_errors
-from iic_tf.pipeline import evaluation_batches
-from iic_tf.splits import Split
+from iic_tf.augment.pairs import evaluation_batches
+from iic_tf.datasets.splits import Split
+from iic_tf.evaluation.inference import Scorer, compile_predict
+from iic_tf.evaluation.metrics import matched_errors
+from iic_tf.training import actions
+from iic_tf.training.checkpoints import History
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pickle
 import numpy as np
 import pytest
 
-from iic_tf import sources
-from iic_tf.archives import from_cifar, from_stl
-from iic_tf.options import UserError
+from iic_tf.datasets import sources
+from iic_tf.datasets.archives import from_cifar, from_stl
+from iic_tf.errors import UserError
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from iic_tf import arrays, sources
-from iic_tf.arrays import as_images, as_labels, load_npy, read_idx, squared
-from iic_tf.options import UserError
-from iic_tf.splits import Source, Split, renumbered
+from iic_tf.datasets import arrays, sources
+from iic_tf.datasets.arrays import as_images, as_labels, load_npy, read_idx, squared
+from iic_tf.datasets.splits import Source, Split, renumbered
+from iic_tf.errors import UserError
 
 
 @pytest.fixture

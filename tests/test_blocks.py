@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from iic_tf.blocks import (
+from iic_tf.models.blocks import (
     BatchNorm,
     Conv2D,
     Sobel,

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from iic_tf import cells, patches
-from iic_tf.cells import SIDE, SPACING, find_cells
-from iic_tf.map_pipeline import _cut_pairs
+from iic_tf.augment.crops import _cut_pairs
+from iic_tf.neighbours import patches, similar_patches
+from iic_tf.neighbours.similar_patches import SIDE, SPACING, find_cells
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +15,7 @@ def fewer_kinds(monkeypatch):
 @pytest.fixture
 def many(monkeypatch):
     """Eight pictures count as many."""
-    monkeypatch.setattr(cells, "FEW", 2)
+    monkeypatch.setattr(similar_patches, "FEW", 2)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def pictures():
 
 def test_places_are_compared_a_part_at_a_time(pictures, monkeypatch):
     whole = find_cells(pictures, number=4, seed=0)
-    monkeypatch.setattr(cells, "AT_ONCE", 1000)
+    monkeypatch.setattr(similar_patches, "AT_ONCE", 1000)
     parts = find_cells(pictures, number=4, seed=0)
     np.testing.assert_array_equal(parts.nearest, whole.nearest)
 
@@ -116,7 +116,7 @@ def test_places_cover_each_picture(pictures):
 
 
 def test_many_places_are_drawn_from(pictures, monkeypatch):
-    monkeypatch.setattr(cells, "MAX_CELLS", 40)
+    monkeypatch.setattr(similar_patches, "MAX_CELLS", 40)
     found = find_cells(pictures, number=3, seed=1)
     assert len(found.picture) == 40 and found.nearest.max() < 40
 

@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from iic_tf.checkpoints import (
-    Checkpoints,
-    History,
-    fingerprint,
-    manifest,
-    write_atomically,
-)
-from iic_tf.failures import naming
-from iic_tf.options import UserError
+from iic_tf.errors import UserError, naming
+from iic_tf.run_folder import write_atomically
+from iic_tf.training.checkpoints import Checkpoints, History, fingerprint, manifest
 
 RESULTS = {"main_loss": np.array([-1.1, 0.1]), "main_joint": np.array([[1 / 3, 2.0]])}
 

@@ -5,10 +5,10 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from iic_tf import coco_stuff
-from iic_tf.map_folder import IGNORE, read_pictures
-from iic_tf.options import UserError
-from iic_tf.sources import from_coco_stuff
+from iic_tf.datasets import coco_stuff
+from iic_tf.datasets.masks import IGNORE, read_pictures
+from iic_tf.datasets.sources import from_coco_stuff
+from iic_tf.errors import UserError
 
 
 def test_every_fine_class_has_one_coarse_class():

@@ -2,7 +2,14 @@ import contextlib
 import os
 import time
 
-from iic_tf.console import Stopwatch, Training, _Console, attempted, clock, console
+from iic_tf.report.console import (
+    Stopwatch,
+    Training,
+    _Console,
+    attempted,
+    clock,
+    console,
+)
 
 
 def test_clock():

@@ -5,8 +5,8 @@ import pytest
 import reference
 import tensorflow as tf
 
-from iic_tf import correlation
-from iic_tf.correlation import displaced_joints, summed_joint
+from iic_tf.losses import correlation
+from iic_tf.losses.correlation import displaced_joints, summed_joint
 
 CASES = [
     # images, height, width, sub-heads, clusters, reach

@@ -3,7 +3,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from iic_tf.curves import LearningCurve, draw, has_display
+from iic_tf.report.curves import LearningCurve, draw, has_display
 
 
 def rows(labels=True):
@@ -72,7 +72,7 @@ def test_a_display_is_found_by_its_variable(monkeypatch, display, expected):
 
 def test_a_display_that_cannot_be_opened_is_no_reason_to_stop(monkeypatch, tmp_path):
     # that of a session which has ended; pytest turns any warning into an error
-    monkeypatch.setattr("iic_tf.curves.has_display", lambda: True)
+    monkeypatch.setattr("iic_tf.report.curves.has_display", lambda: True)
     monkeypatch.setenv("DISPLAY", ":987")
     curve = LearningCurve(tmp_path / "curve.png", title="a run", window=True)
     curve.update(rows())

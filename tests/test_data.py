@@ -5,9 +5,10 @@ from PIL import Image
 
 import data
 import models_iic
-from iic_tf import sources
-from iic_tf.options import DataOptions, Options, UserError
-from iic_tf.splits import Source, Split
+from iic_tf.datasets import sources
+from iic_tf.datasets.splits import Source, Split
+from iic_tf.errors import UserError
+from iic_tf.options import DataOptions, Options
 
 SEEN = {
     "mnist": (24, 24, 1),
@@ -133,8 +134,8 @@ def test_mnist_is_found_without_a_network(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "cifar100_20", "stl10"])
 def test_images_that_are_not_there_are_asked_for(name, monkeypatch):
-    monkeypatch.setattr("iic_tf.sources.reachable", lambda url: False)
-    monkeypatch.setattr("iic_tf.sources.from_tfds", lambda name: None)
+    monkeypatch.setattr("iic_tf.datasets.sources.reachable", lambda url: False)
+    monkeypatch.setattr("iic_tf.datasets.sources.from_tfds", lambda name: None)
     with pytest.raises(UserError, match=r"--data\.dir FOLDER, which was not given"):
         data.find(DataOptions(recipe=name))
 

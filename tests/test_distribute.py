@@ -10,21 +10,17 @@ import tensorflow as tf
 
 import graphs
 from iic_tf import distribute
+from iic_tf.augment.crops import MapViews, training_map_batches
+from iic_tf.augment.pairs import training_batches
+from iic_tf.augment.transforms import colour_jitter, compose, move
+from iic_tf.datasets.masks import IGNORE
 from iic_tf.distribute import choose_precision
-from iic_tf.inference import adapt
-from iic_tf.map_folder import IGNORE
-from iic_tf.map_pipeline import MapViews, training_map_batches
-from iic_tf.models import SegmentIIC
-from iic_tf.options import TrainOptions, UserError
-from iic_tf.perturb import colour_jitter, compose, move
-from iic_tf.pipeline import training_batches
-from iic_tf.train import (
-    Trainer,
-    make_optimizer,
-    make_schedule,
-    map_losses,
-    pair_losses,
-)
+from iic_tf.errors import UserError
+from iic_tf.evaluation.inference import adapt
+from iic_tf.models.networks import SegmentIIC
+from iic_tf.options import TrainOptions
+from iic_tf.tasks.objectives import map_losses, pair_losses
+from iic_tf.training.trainer import Trainer, make_optimizer, make_schedule
 
 STEPS = 20
 
@@ -45,7 +41,7 @@ def train(strategy, make_model, batches, start_weights=None, **arguments):
             optimizer,
             strategy,
             schedule=make_schedule(options, kind=np.zeros(STEPS, int)),
-            **arguments,
+            **{"losses": pair_losses, **arguments},
         )
     start = model.get_weights()
     iterator = iter(strategy.experimental_distribute_dataset(batches))

@@ -2,14 +2,15 @@ import keras
 import pytest
 
 import graphs
-from iic_tf.estimate import (
+from iic_tf.errors import UserError
+from iic_tf.options import DataOptions, HeadOptions, Options, TrainOptions
+from iic_tf.training.estimate import (
     Network,
     check_memory,
     machine_memory,
     memory_of_run,
     network_size,
 )
-from iic_tf.options import DataOptions, HeadOptions, Options, TrainOptions, UserError
 
 
 def test_a_network_is_measured_without_being_made():

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from iic_tf.file_tree import find_files
+from iic_tf.datasets.file_tree import find_files
 
 
 def touch(*paths):

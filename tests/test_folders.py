@@ -4,14 +4,14 @@ import os
 import pytest
 import yaml
 
-from iic_tf.folders import (
+from iic_tf.errors import UserError
+from iic_tf.run_folder import (
     find_run,
     read_history,
     read_manifest,
     read_options,
     read_summary,
 )
-from iic_tf.options import UserError
 
 SUMMARY = {"chosen": 1, "chosen_by": "lowest loss", "information": [1.0, 1.5]}
 MANIFEST = {"data": "a", "data_fingerprint": "f", "data_shape": [9, 8, 8, 1]}

@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 import graphs
-from iic_tf.models import ClusterIIC
-from iic_tf.options import UserError
+from iic_tf.errors import UserError
+from iic_tf.models.networks import ClusterIIC
 
 # name: image shape, features, parameters
 SIZES = {

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from iic_tf.grouping import group_overclusters, move_gains
+from iic_tf.neighbours.grouping import group_overclusters, move_gains
 
 
 def information(joint, groups, k):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from iic_tf.heads import SubHeads
+from iic_tf.models.heads import SubHeads
 
 
 def test_a_bank_equals_separate_dense_layers():

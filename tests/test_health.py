@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from iic_tf import losses
-from iic_tf.health import describe, information_words, is_degenerate, measure
+from iic_tf.evaluation.health import describe, information_words, is_degenerate, measure
+from iic_tf.losses import iic
 
 PERFECT = np.eye(10) * 50
 UNIFORM = np.ones((10, 10))
@@ -23,7 +23,7 @@ def test_perfect_uniform_and_collapsed_by_hand():
 
 def test_information_is_minus_the_loss():
     joint = np.random.default_rng(0).random((4, 6, 6))
-    expected = -losses.iic_loss(tf.constant(joint)).numpy()
+    expected = -iic.iic_loss(tf.constant(joint)).numpy()
     np.testing.assert_allclose(measure(joint).information, expected, atol=1e-12)
 
 

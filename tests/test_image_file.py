@@ -8,8 +8,15 @@ import pytest
 import tifffile
 from PIL import Image
 
-from iic_tf import image_file
-from iic_tf.image_file import Notes, decode, find_range, inspect, open_upright, reason
+from iic_tf.datasets import image_file
+from iic_tf.datasets.image_file import (
+    Notes,
+    decode,
+    find_range,
+    inspect,
+    open_upright,
+    reason,
+)
 
 
 def save(path, shape, *, kind=None, seed=0):

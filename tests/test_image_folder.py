@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iic_tf import image_folder
-from iic_tf.image_folder import (
+from iic_tf.datasets import image_folder
+from iic_tf.datasets.image_folder import (
     choose_side,
     describe_unreadable,
     folder_labels,
     read_folder,
 )
-from iic_tf.options import UserError
+from iic_tf.errors import UserError
 
 
 def save(path, shape, *, kind=None, seed=0):

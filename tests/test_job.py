@@ -3,17 +3,17 @@ import pytest
 import tensorflow as tf
 
 import graphs
-from iic_tf.cluster_task import ClusterTask, subset
-from iic_tf.job import FEWEST_STEPS, _plan, plan_steps, start_steps
+from iic_tf.datasets.splits import Protocol, Split
+from iic_tf.errors import UserError
 from iic_tf.options import (
     DataOptions,
     HeadOptions,
     Options,
     ReportOptions,
     TrainOptions,
-    UserError,
 )
-from iic_tf.splits import Protocol, Split
+from iic_tf.tasks.cluster import ClusterTask, subset
+from iic_tf.training.run import FEWEST_STEPS, _plan, plan_steps, start_steps
 
 
 def task(views, *, number=40, main=None, labels=None):

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from iic_tf.checkpoints import History
-from iic_tf.loop import Event, StopSignal, next_stop, train_loop
+from iic_tf.training.checkpoints import History
+from iic_tf.training.loop import Event, StopSignal, next_stop, train_loop
 
 
 class Steps:

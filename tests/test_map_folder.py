@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iic_tf import image_folder
-from iic_tf.map_folder import (
+from iic_tf.datasets import image_folder
+from iic_tf.datasets.masks import (
     IGNORE,
     are_binary,
     decode_labels,
@@ -16,7 +16,7 @@ from iic_tf.map_folder import (
     shrink_picture,
     to_size,
 )
-from iic_tf.options import UserError
+from iic_tf.errors import UserError
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from iic_tf import map_inference
-from iic_tf.map_folder import IGNORE, Pictures
-from iic_tf.map_inference import MapScorer, clusters_of
-from iic_tf.perturb import compose
+from iic_tf.augment.transforms import compose
+from iic_tf.datasets.masks import IGNORE, Pictures
+from iic_tf.evaluation import segment_inference
+from iic_tf.evaluation.segment_inference import MapScorer, clusters_of
 
 
 def of_values(images):
@@ -18,8 +18,8 @@ def of_values(images):
 
 @pytest.mark.parametrize("sides", [(16, 16), (17, 40), (50, 33), (40, 9), (40, 3)])
 def test_tiles_give_what_the_whole_picture_gives(sides, monkeypatch):
-    monkeypatch.setattr(map_inference, "TILE", 16)
-    monkeypatch.setattr(map_inference, "OVERLAP", 6)
+    monkeypatch.setattr(segment_inference, "TILE", 16)
+    monkeypatch.setattr(segment_inference, "OVERLAP", 6)
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (*sides, 3), dtype=np.uint8) for _ in range(3)]
     sizes = []
@@ -35,8 +35,8 @@ def test_tiles_give_what_the_whole_picture_gives(sides, monkeypatch):
 
 
 def test_where_tiles_disagree_the_nearer_one_counts_more(monkeypatch):
-    monkeypatch.setattr(map_inference, "TILE", 16)
-    monkeypatch.setattr(map_inference, "OVERLAP", 8)
+    monkeypatch.setattr(segment_inference, "TILE", 16)
+    monkeypatch.setattr(segment_inference, "OVERLAP", 8)
     calls = []
 
     def predict(images):

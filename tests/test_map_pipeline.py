@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from iic_tf.map_pipeline import IGNORE, MapViews, cut_windows, training_map_batches
-from iic_tf.perturb import compose, move, to_grey
-from iic_tf.warp import warp
+from iic_tf.augment.crops import IGNORE, MapViews, cut_windows, training_map_batches
+from iic_tf.augment.transforms import compose, move, to_grey
+from iic_tf.losses.warp import warp
 
 STEPS = 5
 

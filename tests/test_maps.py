@@ -19,8 +19,9 @@ import data
 import graphs
 import models_iic
 import utils
-from iic_tf import map_task, patches
-from iic_tf.map_folder import IGNORE, decode_labels, decode_picture
+from iic_tf.datasets.masks import IGNORE, decode_labels, decode_picture
+from iic_tf.neighbours import patches
+from iic_tf.tasks import segment
 
 TINY = {
     "k": 3,
@@ -283,12 +284,12 @@ def test_a_single_large_picture_in_tiles(folders, out, monkeypatch):
     for folder in folders:
         for path in sorted(folder.glob("*/*.png"))[1:]:
             path.unlink()
-    monkeypatch.setattr("iic_tf.map_inference.TILE", 16)
-    monkeypatch.setattr("iic_tf.map_inference.OVERLAP", 8)
+    monkeypatch.setattr("iic_tf.evaluation.segment_inference.TILE", 16)
+    monkeypatch.setattr("iic_tf.evaluation.segment_inference.OVERLAP", 8)
     assert models_iic.main(words(folders, out, name="first")) in (0, 3)
     [path] = (out / "first" / "labels").glob("*/*.png")
     [picture] = folders[0].glob("*/*.png")
-    monkeypatch.setattr("iic_tf.map_inference.TILE", 512)
+    monkeypatch.setattr("iic_tf.evaluation.segment_inference.TILE", 512)
     assert models_iic.main(["predict", str(out / "first"), str(folders[0])]) == 0
     again = next((out / "first" / "evaluation-1" / "labels").glob("**/*.png"))
     tiled, whole = decode_labels(path), decode_labels(again)
@@ -334,7 +335,7 @@ def test_the_borders_of_windows_say_nothing_of_health(folders, margin, counted):
     model = task.make_model(graphs.small_maps((None, None, 3)), options)
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(map_task, "measure", lambda joint: seen.append(joint))
+        patch.setattr(segment, "measure", lambda joint: seen.append(joint))
         task.health(model, options)
     per_window = seen[0].sum(axis=(1, 2)) / 4
     np.testing.assert_allclose(per_window, counted**2, rtol=1e-4)  # of places of 4 × 4

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import reference
 
-from iic_tf import metrics
+from iic_tf.evaluation import metrics
 
 
 def table_of(clusters, labels, k, classes):

@@ -5,18 +5,18 @@ import tensorflow as tf
 
 import graphs
 import models_iic
-from iic_tf.inference import (
+from iic_tf.augment.pairs import evaluation_batches
+from iic_tf.errors import UserError
+from iic_tf.evaluation.inference import (
     adapt,
     compile_predict,
     evaluate_pairs,
     soft_assignments,
     unlikeness,
 )
-from iic_tf.losses import joint_distribution
-from iic_tf.map_task import compile_maps
-from iic_tf.models import ClusterIIC, SegmentIIC
-from iic_tf.options import UserError
-from iic_tf.pipeline import evaluation_batches
+from iic_tf.losses.iic import joint_distribution
+from iic_tf.models.networks import ClusterIIC, SegmentIIC
+from iic_tf.tasks.segment import compile_maps
 
 
 def test_shapes_of_both_banks(tiny_model):

@@ -22,8 +22,9 @@ from test_archives import write_stl10
 import graphs
 import models_iic
 import utils
-from iic_tf.checkpoints import History
-from iic_tf.options import Options, UserError
+from iic_tf.errors import UserError
+from iic_tf.options import Options
+from iic_tf.training.checkpoints import History
 
 ROOT = Path(__file__).parents[1]
 
@@ -280,13 +281,13 @@ def test_lambda_is_lowered_where_it_holds_sub_heads_at_uniform(digits_npz, out, 
 def test_sub_heads_far_behind_overclusters_start_anew(digits_npz, out, monkeypatch):
     # as if no main sub-head had ever found anything
     monkeypatch.setattr(
-        "iic_tf.actions.is_degenerate", lambda health, *, steps: steps == 10
+        "iic_tf.training.actions.is_degenerate", lambda health, *, steps: steps == 10
     )
     changes = {"train.steps": 20, "report.every": 5, "train.learning_rate": 3e-3}
     changes |= {"train.regroup_to": 0.01, "name": "behind"}
     changes |= {"data.batch": 40, "heads.k_aux": 20}
-    monkeypatch.setattr("iic_tf.job.OFF_TRACK_SHARE", 0.0)
-    monkeypatch.setattr("iic_tf.train.Trainer.lamb", 1.0)
+    monkeypatch.setattr("iic_tf.training.run.OFF_TRACK_SHARE", 0.0)
+    monkeypatch.setattr("iic_tf.training.trainer.Trainer.lamb", 1.0)
     assert models_iic.main(words(digits_npz, out, **changes)) == 0
     lines = (out / "behind" / "history.jsonl").read_text().splitlines()
     remarks = [json.loads(line)["remarks"] for line in lines]
@@ -299,7 +300,7 @@ def test_sub_heads_that_lag_at_the_end_take_over_the_best(
     digits_npz, out, monkeypatch, capsys
 ):
     # as if all but the best always lagged
-    monkeypatch.setattr("iic_tf.health.LAGGING_SHARE", 0.0)
+    monkeypatch.setattr("iic_tf.evaluation.health.LAGGING_SHARE", 0.0)
     changes = {"train.steps": 20, "report.every": 5, "name": "late", "heads.main": 3}
     changes |= {"train.regroup_to": 0.5, "train.regroup_every": 10, "data.batch": 40}
     changes |= {"heads.k_aux": 20}
@@ -695,7 +696,7 @@ def _text(path):
 def test_stopped_by_a_signal_then_resumed_from_the_latest(
     digits_npz, out, capsys, monkeypatch
 ):
-    from iic_tf.console import Training
+    from iic_tf.report.console import Training
 
     def stop_at_four(self, step):
         if step == 4:

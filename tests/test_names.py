@@ -9,6 +9,7 @@ import pytest
 import yaml
 from matplotlib.figure import Figure
 
+from iic_tf.errors import UserError
 from iic_tf.names import (
     csv_text,
     drawable,
@@ -20,7 +21,6 @@ from iic_tf.names import (
     storable,
     written_stems,
 )
-from iic_tf.options import UserError
 
 NO_TEXT = os.fsdecode(b"caf\xe9.png")
 

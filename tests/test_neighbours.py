@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from iic_tf import neighbours, patches
-from iic_tf.neighbours import (
+from iic_tf.neighbours import nearest, patches
+from iic_tf.neighbours.nearest import (
     CELLS,
     ORIENTATIONS,
     find_neighbours,
@@ -37,7 +37,7 @@ def test_they_are_the_nearest_by_angle(n, number, mirrored):
 
 
 def test_many_images_share_a_few_candidates(digits, monkeypatch):
-    monkeypatch.setattr(neighbours, "MAX_CANDIDATES", 50)
+    monkeypatch.setattr(nearest, "MAX_CANDIDATES", 50)
     images = digits[0][:300]
     found = find_neighbours(images, number=4, seed=1)
     assert len(np.unique(found)) == 50

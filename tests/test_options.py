@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from iic_tf.errors import UserError
 from iic_tf.options import (
     DataOptions,
     GraphOptions,
@@ -11,7 +12,6 @@ from iic_tf.options import (
     ReportOptions,
     SegmentOptions,
     TrainOptions,
-    UserError,
     check_arguments,
     with_absolute_paths,
 )

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from iic_tf import patches as module
-from iic_tf.patches import (
+from iic_tf.neighbours import patches as module
+from iic_tf.neighbours.patches import (
     CONTRAST_FLOOR,
     REGIONS,
     SIDE,

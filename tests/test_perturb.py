@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 import data
-from iic_tf import perturb
+from iic_tf.augment import transforms
 
 SEED = (3, 4)
 
@@ -17,11 +17,11 @@ def images(digits):
 
 
 FACTORIES = {
-    "rotate": lambda: perturb.rotate(25.0),
-    "crop_resize": lambda: perturb.crop_resize((16, 20, 24), size=24),
-    "jitter": lambda: perturb.jitter(0.4, 0.4),
-    "shift_tone": lambda: perturb.shift_tone(0.4, 0.4),
-    "affine": lambda: perturb.affine(
+    "rotate": lambda: transforms.rotate(25.0),
+    "crop_resize": lambda: transforms.crop_resize((16, 20, 24), size=24),
+    "jitter": lambda: transforms.jitter(0.4, 0.4),
+    "shift_tone": lambda: transforms.shift_tone(0.4, 0.4),
+    "affine": lambda: transforms.affine(
         size=24, rotation=25.0, crop=(0.6, 1.0), shift=0.1, shear=0.2
     ),
     "published": lambda: data.published_digits((28, 28, 1)).perturb,
@@ -58,7 +58,7 @@ def test_the_seed_decides_everything(images, name):
 def test_rotation_keeps_the_middle_and_turns_by_a_known_angle(images):
     square = np.zeros((1, 29, 29, 1), np.float32)
     square[0, 14, 14:29] = 1  # a ray from the middle to the right
-    turned = perturb.rotate(90.0)(tf.constant(square), SEED).numpy()[0, ..., 0]
+    turned = transforms.rotate(90.0)(tf.constant(square), SEED).numpy()[0, ..., 0]
     assert turned[14, 14] == 1
     rows, columns = np.nonzero(turned)
     angles = np.degrees(np.arctan2(rows - 14, columns - 14))[rows + columns != 28]
@@ -68,13 +68,13 @@ def test_rotation_keeps_the_middle_and_turns_by_a_known_angle(images):
 
 
 def test_rotation_with_probability_zero_changes_nothing(images):
-    same = perturb.rotate(25.0, probability=0.0)(images, SEED)
+    same = transforms.rotate(25.0, probability=0.0)(images, SEED)
     np.testing.assert_array_equal(same, images)
 
 
 def test_rotation_with_probability_one_half_leaves_about_half(images):
     one = tf.tile(images[:1], (400, 1, 1, 1))
-    turned = perturb.rotate(25.0, probability=0.5)(one, SEED).numpy()
+    turned = transforms.rotate(25.0, probability=0.5)(one, SEED).numpy()
     same = (np.abs(turned - one).max((1, 2, 3)) < 1e-6).mean()
     assert 0.4 < same < 0.6
 
@@ -82,7 +82,7 @@ def test_rotation_with_probability_one_half_leaves_about_half(images):
 @pytest.mark.parametrize("side", [16, 20, 24])
 def test_centre_crop_and_resize_equal_pillow(digits, side):
     offset = (28 - side) // 2
-    result = perturb.crop_resize((side,), size=24, where="centre")(
+    result = transforms.crop_resize((side,), size=24, where="centre")(
         tf.cast(digits[0][:4], tf.float32), SEED
     ).numpy()
     for ours, image in zip(result, digits[0][:4, ..., 0], strict=True):
@@ -95,7 +95,7 @@ def test_centre_crop_and_resize_equal_pillow(digits, side):
 
 def test_random_crop_reaches_every_offset_and_no_other():
     ramp = tf.tile(tf.range(28.0)[None, None, :, None], (600, 28, 1, 1))
-    cropped = perturb.crop_resize((24,), size=24)(ramp, SEED).numpy()
+    cropped = transforms.crop_resize((24,), size=24)(ramp, SEED).numpy()
     left = cropped[:, 0, 0, 0]
     np.testing.assert_array_equal(np.unique(left.round(4)), np.arange(5))
     np.testing.assert_allclose(np.diff(cropped[:, 0, :, 0]), 1, atol=1e-4)
@@ -103,25 +103,25 @@ def test_random_crop_reaches_every_offset_and_no_other():
 
 def test_centre_half_mixes_centre_and_random():
     ramp = tf.tile(tf.range(28.0)[None, None, :, None], (600, 28, 1, 1))
-    left = perturb.crop_resize((20,), size=20, where="centre_half")(ramp, SEED)
+    left = transforms.crop_resize((20,), size=20, where="centre_half")(ramp, SEED)
     share = float(np.mean(np.abs(left.numpy()[:, 0, 0, 0] - 4) < 1e-4))
     assert 0.5 < share < 0.65  # one half, and one in nine of the random ones
 
 
 def test_crop_refuses_other_words():
     with pytest.raises(ValueError, match="Received: where='corner'"):
-        perturb.crop_resize((20,), size=24, where="corner")
+        transforms.crop_resize((20,), size=24, where="corner")
 
 
 def test_affine_without_ranges_is_a_plain_resize(images):
-    apply = perturb.affine(size=28, rotation=0, crop=(1.0, 1.0), shift=0, shear=0)
+    apply = transforms.affine(size=28, rotation=0, crop=(1.0, 1.0), shift=0, shear=0)
     np.testing.assert_allclose(apply(images, SEED), images, atol=1e-6)
 
 
 def test_affine_shifts_by_at_most_its_range():
     dot = np.zeros((200, 29, 29, 1), np.float32)
     dot[:, 14, 14] = 1
-    apply = perturb.affine(size=29, rotation=0, crop=(1.0, 1.0), shift=0.2, shear=0)
+    apply = transforms.affine(size=29, rotation=0, crop=(1.0, 1.0), shift=0.2, shear=0)
     moved = apply(tf.constant(dot), SEED).numpy()[..., 0]
     grid = np.arange(29)
     mass = moved.sum((1, 2))
@@ -132,13 +132,13 @@ def test_affine_shifts_by_at_most_its_range():
 
 
 def test_jitter_stays_in_range_and_keeps_black_black(images):
-    result = perturb.jitter(0.4, 0.0)(images, SEED).numpy()
+    result = transforms.jitter(0.4, 0.0)(images, SEED).numpy()
     assert result.min() >= 0 and result.max() <= 1
     np.testing.assert_array_equal(result[images.numpy() == 0], 0)
 
 
 def test_shift_tone_adds_and_stretches(images):
-    result = perturb.shift_tone(0.3, 0.0)(images, SEED).numpy()
+    result = transforms.shift_tone(0.3, 0.0)(images, SEED).numpy()
     shift = (result - images.numpy()).reshape(16, -1)
     assert np.ptp(shift, axis=1).max() < 1e-5
     assert np.abs(shift).max() <= 0.3 + 1e-6
@@ -150,7 +150,7 @@ def colours():
 
 
 def test_half_of_the_images_are_mirrored(colours):
-    flipped = perturb.flip()(colours, (0, 1)).numpy()
+    flipped = transforms.flip()(colours, (0, 1)).numpy()
     mirrored = colours.numpy()[:, :, ::-1]
     whole = (flipped == mirrored).all(axis=(1, 2, 3))
     assert 10 < whole.sum() < 40
@@ -159,7 +159,7 @@ def test_half_of_the_images_are_mirrored(colours):
 
 def slow_jitter(image, operations):
     """Brightness, contrast, saturation and hue, one after the other, unclipped."""
-    luma = np.array(perturb.LUMA)
+    luma = np.array(transforms.LUMA)
     for name, amount in operations:
         grey = image @ luma
         if name == "brightness":
@@ -169,7 +169,7 @@ def slow_jitter(image, operations):
         elif name == "saturation":
             image = amount * image + (1 - amount) * grey[..., None]
         else:
-            to_yiq = perturb._TO_YIQ
+            to_yiq = transforms._TO_YIQ
             y, i, q = np.moveaxis(image @ to_yiq.T, -1, 0)
             turned = (i + 1j * q) * np.exp(2j * np.pi * amount)
             image = (
@@ -182,9 +182,9 @@ def test_colour_jitter_is_its_four_parts_in_some_order(colours):
     # moderate figures on moderate colours, so that nothing is clipped
     images = 0.3 + 0.2 * colours[:30]
     figures = {"brightness": 0.2, "contrast": 0.3, "saturation": 0.4, "hue": 0.1}
-    found = perturb.colour_jitter(**figures)(images, (3, 4)).numpy()
+    found = transforms.colour_jitter(**figures)(images, (3, 4)).numpy()
     draws = [
-        perturb._uniform(images, tf.constant((3, 4)), number).numpy()
+        transforms._uniform(images, tf.constant((3, 4)), number).numpy()
         for number in range(4)
     ]
     orders = set()
@@ -206,26 +206,26 @@ def test_colour_jitter_is_its_four_parts_in_some_order(colours):
 
 
 def test_colour_jitter_of_nothing_changes_nothing_and_greys_stay_grey(colours):
-    still = perturb.colour_jitter(0, 0, 0, 0)(colours, (0, 1))
+    still = transforms.colour_jitter(0, 0, 0, 0)(colours, (0, 1))
     np.testing.assert_allclose(still, colours, atol=1e-5)
     grey = tf.repeat(colours[..., :1], 3, axis=-1)
-    jittered = perturb.colour_jitter()(grey, (0, 1)).numpy()
+    jittered = transforms.colour_jitter()(grey, (0, 1)).numpy()
     assert np.ptp(jittered, axis=-1).max() < 2e-3
     assert jittered.min() >= 0 and jittered.max() <= 1
 
 
 def test_grey_by_luma_with_or_without_the_colours(colours):
-    grey = perturb.to_grey()(colours, (0, 1)).numpy()
+    grey = transforms.to_grey()(colours, (0, 1)).numpy()
     expected = colours.numpy() @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(grey[..., 0], expected, atol=1e-6)
-    both = perturb.to_grey(keep_colour=True)(colours, (0, 1)).numpy()
+    both = transforms.to_grey(keep_colour=True)(colours, (0, 1)).numpy()
     np.testing.assert_array_equal(both[..., :3], colours)
     np.testing.assert_allclose(both[..., 3:], grey)
 
 
 def test_cutout_blackens_one_square_inside():
     images = tf.ones((200, 20, 30, 1))
-    cut = perturb.cutout(0.5, (0.2, 0.7))(images, (0, 1)).numpy()[..., 0]
+    cut = transforms.cutout(0.5, (0.2, 0.7))(images, (0, 1)).numpy()[..., 0]
     black = (cut == 0).sum(axis=(1, 2))
     assert 60 < (black > 0).sum() < 140
     for image in cut[black > 0]:
@@ -236,9 +236,9 @@ def test_cutout_blackens_one_square_inside():
 
 def test_affine_maps_can_mirror_and_leave_some_images_alone(images):
     still = {"size": 28, "rotation": 0.0, "crop": (1.0, 1.0), "shift": 0.0}
-    mirrored = perturb.affine(**still, shear=0.0, flip=1.0)(images, SEED)
+    mirrored = transforms.affine(**still, shear=0.0, flip=1.0)(images, SEED)
     np.testing.assert_allclose(mirrored, images[:, :, ::-1], atol=1e-5)
-    some = perturb.affine(**still | {"rotation": 40.0}, shear=0.0, probability=0.5)
+    some = transforms.affine(**still | {"rotation": 40.0}, shear=0.0, probability=0.5)
     copies = some(tf.tile(images[:1], (200, 1, 1, 1)), SEED)
     same = np.abs(copies - images[:1]).max(axis=(1, 2, 3)) < 1e-5
     assert 0.35 < same.mean() < 0.65
@@ -247,6 +247,6 @@ def test_affine_maps_can_mirror_and_leave_some_images_alone(images):
 def test_what_lies_outside_is_mirrored_on_request():
     white = tf.ones((1, 20, 20, 1))
     far = {"size": 20, "rotation": 45.0, "crop": (1.6, 1.6), "shift": 0.0, "shear": 0}
-    assert perturb.affine(**far)(white, SEED).numpy().min() == 0
-    inside = perturb.affine(**far, fill_mode="REFLECT")(white, SEED).numpy()
+    assert transforms.affine(**far)(white, SEED).numpy().min() == 0
+    inside = transforms.affine(**far, fill_mode="REFLECT")(white, SEED).numpy()
     np.testing.assert_allclose(inside, 1, atol=1e-5)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iic_tf.pictures import (
+from iic_tf.report.plots import (
     cluster_grid,
     cluster_pairs,
     label_histograms,
@@ -32,7 +32,8 @@ def test_cluster_grid_also_with_empty_clusters(digits, tmp_path):
 def test_equally_sure_images_are_not_shown_in_order(digits, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "iic_tf.pictures._captioned_rows", lambda path, rows, **_: drawn.extend(rows)
+        "iic_tf.report.plots._captioned_rows",
+        lambda path, rows, **_: drawn.extend(rows),
     )
     images = digits[0][:200]
     probabilities = np.tile([0.9, 0.1], (200, 1))
@@ -57,7 +58,8 @@ def test_cluster_grid_in_colour(tmp_path):
 def test_pair_grid(digits, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "iic_tf.pictures._captioned_rows", lambda path, rows, **_: drawn.extend(rows)
+        "iic_tf.report.plots._captioned_rows",
+        lambda path, rows, **_: drawn.extend(rows),
     )
     originals = digits[0][:6] / 255.0
     views = [originals, 1 - originals, originals / 2]
@@ -77,7 +79,8 @@ def test_pair_grid_of_what_leaves_the_range(digits, tmp_path):
 def test_mistakes_are_drawn_the_most_frequent_first(digits, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "iic_tf.pictures._captioned_rows", lambda path, rows, **_: drawn.extend(rows)
+        "iic_tf.report.plots._captioned_rows",
+        lambda path, rows, **_: drawn.extend(rows),
     )
     classes = np.repeat([0, 1, 2], 10)
     found = classes.copy()
@@ -106,7 +109,8 @@ def test_no_mistakes_no_picture(digits, tmp_path):
 def test_originals_and_copies_of_each_cluster(digits, monkeypatch, tmp_path):
     drawn = []
     monkeypatch.setattr(
-        "iic_tf.pictures._captioned_rows", lambda path, rows, **_: drawn.extend(rows)
+        "iic_tf.report.plots._captioned_rows",
+        lambda path, rows, **_: drawn.extend(rows),
     )
     originals = digits[0][:5] / 255.0
     probabilities = np.eye(3)[[0, 0, 1, 0, 1]]
@@ -127,7 +131,7 @@ def test_originals_and_copies_of_each_cluster(digits, monkeypatch, tmp_path):
 def test_tables_and_histograms(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(
-        "iic_tf.pictures.save_figure", lambda figure, path: figures.append(figure)
+        "iic_tf.report.plots.save_figure", lambda figure, path: figures.append(figure)
     )
     counts = np.array([[30, 0, 5], [1, 20, 0]])
     number_table(
@@ -171,7 +175,7 @@ def test_maps_are_drawn_beside_the_truth_in_the_colours_of_their_clusters(
 ):
     figures = []
     monkeypatch.setattr(
-        "iic_tf.pictures.save_figure", lambda figure, path: figures.append(figure)
+        "iic_tf.report.plots.save_figure", lambda figure, path: figures.append(figure)
     )
     image = np.full((4, 6, 3), 7, np.uint8)
     clusters = np.tile([0, 1, 2], (4, 2))
@@ -209,7 +213,7 @@ def test_maps_are_drawn_beside_the_truth_in_the_colours_of_their_clusters(
 def test_large_maps_are_drawn_at_a_fraction(tmp_path, monkeypatch):
     figures = []
     monkeypatch.setattr(
-        "iic_tf.pictures.save_figure", lambda figure, path: figures.append(figure)
+        "iic_tf.report.plots.save_figure", lambda figure, path: figures.append(figure)
     )
     clusters = np.zeros((1700, 90), np.uint8)
     map_rows(

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from iic_tf.options import UserError
-from iic_tf.pipeline import (
+from iic_tf.augment.pairs import (
     Views,
     evaluation_batches,
     plan_passes,
     steps_per_epoch,
     training_batches,
 )
+from iic_tf.errors import UserError
 
 ARGUMENTS = {"repeats": 2, "batch": 30, "seed": 5, "steps": 9}
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iic_tf import potsdam
-from iic_tf.map_folder import IGNORE, read_pictures
-from iic_tf.options import UserError
+from iic_tf.datasets import potsdam
+from iic_tf.datasets.masks import IGNORE, read_pictures
+from iic_tf.errors import UserError
 
 
 @pytest.fixture

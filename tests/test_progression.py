@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iic_tf import progression
+from iic_tf.report import progression
 
 
 @pytest.fixture

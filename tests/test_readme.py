@@ -13,7 +13,7 @@ import pytest
 import data
 import graphs
 import models_iic
-from iic_tf.map_folder import find_items
+from iic_tf.datasets.masks import find_items
 from iic_tf.options import check_arguments
 
 ROOT = Path(__file__).parents[1]

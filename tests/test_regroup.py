@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from iic_tf.inference import compile_predict, overclusters, soft_assignments
-from iic_tf.metrics import matched_errors
-from iic_tf.models import SegmentIIC
-from iic_tf.neighbours import find_neighbours
-from iic_tf.pipeline import evaluation_batches
-from iic_tf.regroup import (
+from iic_tf.augment.pairs import evaluation_batches
+from iic_tf.evaluation.inference import compile_predict, overclusters, soft_assignments
+from iic_tf.evaluation.metrics import matched_errors
+from iic_tf.models.networks import SegmentIIC
+from iic_tf.neighbours.nearest import find_neighbours
+from iic_tf.neighbours.spectral import neighbour_graph
+from iic_tf.tasks.regroup import (
     BY_GRAPH,
     _agree,
     _Candidate,
@@ -17,7 +18,6 @@ from iic_tf.regroup import (
     regroup,
     regroup_maps,
 )
-from iic_tf.spectral import neighbour_graph
 from iic_tf.tuned import KEPT_SHARE
 
 

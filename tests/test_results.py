@@ -11,24 +11,24 @@ from PIL import Image
 import data
 import graphs
 import utils
-from iic_tf.checkpoints import History
-from iic_tf.cluster_task import ClusterTask
-from iic_tf.console import Stopwatch
-from iic_tf.inference import compile_predict, soft_assignments
-from iic_tf.job import Trained, _build_trainer, _open_run, _plan
-from iic_tf.map_folder import Pictures
-from iic_tf.map_task import MapTask
-from iic_tf.models import SegmentIIC
+from iic_tf.augment.pairs import evaluation_batches
+from iic_tf.datasets.masks import Pictures
+from iic_tf.datasets.splits import Protocol, Split
+from iic_tf.errors import UserError
+from iic_tf.evaluation.inference import compile_predict, soft_assignments
+from iic_tf.models.networks import SegmentIIC
 from iic_tf.options import (
     DataOptions,
     HeadOptions,
     Options,
     ReportOptions,
     TrainOptions,
-    UserError,
 )
-from iic_tf.pipeline import evaluation_batches
-from iic_tf.splits import Protocol, Split
+from iic_tf.report.console import Stopwatch
+from iic_tf.tasks.cluster import ClusterTask
+from iic_tf.tasks.segment import MapTask
+from iic_tf.training.checkpoints import History
+from iic_tf.training.run import Trained, _build_trainer, _open_run, _plan
 
 OPTIONS = Options(data=DataOptions(batch=20, neighbours=0))
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from iic_tf import sources
-from iic_tf.options import UserError
-from iic_tf.splits import Source, Split, apply_protocol
+from iic_tf.datasets import sources
+from iic_tf.datasets.splits import Source, Split, apply_protocol
+from iic_tf.errors import UserError
 
 
 def idx_bytes(array):

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
-from iic_tf import neighbours, spectral
-from iic_tf.grouping import grouped_information
-from iic_tf.image_folder import read_folder
-from iic_tf.metrics import matched_errors
-from iic_tf.neighbours import find_neighbours, nearest_by_angle
-from iic_tf.spectral import (
+from iic_tf.datasets.image_folder import read_folder
+from iic_tf.evaluation.metrics import matched_errors
+from iic_tf.neighbours import nearest, spectral
+from iic_tf.neighbours.grouping import grouped_information
+from iic_tf.neighbours.nearest import find_neighbours, nearest_by_angle
+from iic_tf.neighbours.spectral import (
     choose_kind,
     embed,
     graph_joint,
@@ -129,6 +129,6 @@ def test_colours_count_where_they_tell_more(name, k, expected):
 def test_neighbours_of_features_are_those_by_angle():
     points, labels = blobs(kinds=3)
     shifted = 5 + 3 * points  # neither place nor scale of the whole matters
-    found = neighbours.feature_neighbours(shifted, number=4, seed=0)
+    found = nearest.feature_neighbours(shifted, number=4, seed=0)
     assert (found != np.arange(len(points))[:, None]).all()
     assert (labels[found] == labels[:, None]).mean() > 0.98

@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from iic_tf.options import UserError
-from iic_tf.splits import Source, Split, apply_protocol, concatenate, mixed_order
+from iic_tf.datasets.splits import (
+    Source,
+    Split,
+    apply_protocol,
+    concatenate,
+    mixed_order,
+)
+from iic_tf.errors import UserError
 
 
 def numbered(start, stop, *, labels=True):

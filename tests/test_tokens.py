@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from iic_tf.options import UserError
-from iic_tf.tokens import KINDS, EdgePad, build_layers
+from iic_tf.errors import UserError
+from iic_tf.models.tokens import KINDS, EdgePad, build_layers
 
 
 def network(shape, tokens, **options):

@@ -5,20 +5,18 @@ import reference
 import tensorflow as tf
 
 import graphs
-from iic_tf import losses
-from iic_tf.map_pipeline import MapViews, training_map_batches
-from iic_tf.models import SegmentIIC
+from iic_tf.augment.crops import MapViews, training_map_batches
+from iic_tf.augment.pairs import training_batches
+from iic_tf.augment.transforms import compose, move
+from iic_tf.losses import iic
+from iic_tf.models.networks import SegmentIIC
 from iic_tf.options import TrainOptions
-from iic_tf.perturb import compose, move
-from iic_tf.pipeline import training_batches
-from iic_tf.train import (
+from iic_tf.tasks.objectives import grouped_pair_losses, map_losses, pair_losses
+from iic_tf.training.trainer import (
     NonFiniteLoss,
     Trainer,
-    grouped_pair_losses,
     make_optimizer,
     make_schedule,
-    map_losses,
-    pair_losses,
 )
 
 ONE = tf.distribute.OneDeviceStrategy("CPU:0")
@@ -34,6 +32,7 @@ def build(tiny_model, steps=12, **options):
             schedule=make_schedule(
                 options, kind=np.arange(steps) // 2 % len(options.order)
             ),
+            losses=pair_losses,
         )
 
 
@@ -84,7 +83,7 @@ def test_losses_of_a_batch_equal_the_formula(tiny_model, batches):
     copies = model(tf.concat(views[1:], axis=0), training=True)["main"]
     repeated = np.concatenate([z] * (len(views) - 1))
     joint = np.einsum("nhi,nhj->hij", repeated, copies)
-    expected = losses.iic_loss(tf.constant(joint), 1.2)
+    expected = iic.iic_loss(tf.constant(joint), 1.2)
     np.testing.assert_allclose(results["main"]["loss"], expected, rtol=1e-4)
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import graphs
 import utils
-from iic_tf.spectral import neighbour_graph
+from iic_tf.neighbours.spectral import neighbour_graph
 
 
 def test_table_of_sub_heads_with_and_without_labels():

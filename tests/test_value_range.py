@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from iic_tf.value_range import describe, robust_range, sample_pixels, to_bytes
+from iic_tf.datasets.value_range import describe, robust_range, sample_pixels, to_bytes
 
 
 def samples(*levels, spread=300, number=1000, kind=np.uint16):

@@ -5,8 +5,8 @@ import pytest
 import reference
 import tensorflow as tf
 
-from iic_tf.perturb import move
-from iic_tf.warp import warp
+from iic_tf.augment.transforms import move
+from iic_tf.losses.warp import warp
 
 TURN = 0.5
 MATRICES = {

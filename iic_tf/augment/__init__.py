@@ -1,0 +1,1 @@
+"""Augmented views: transforms of images, and the tf.data pipelines that pair them."""

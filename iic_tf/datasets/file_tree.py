@@ -1,0 +1,124 @@
+"""All files below a folder: links followed, loops cut, what is left out named."""
+
+import os
+import stat
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from iic_tf.errors import first_line
+
+RUN_FILES = ("options.yaml", "manifest.json")
+"""A folder that holds both is that of a run."""
+
+
+@dataclass
+class FileTree:
+    """What lies below a folder.
+
+    Attributes:
+        files: All regular files that are not left out, in a fixed order.
+        left_out: Path relative to the folder, with "/" and for folders one at the end,
+            and reason of everything that is left out.
+        linked: How many symbolic links, to files or folders, were followed.
+    """
+
+    files: list[Path] = field(default_factory=list)
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    linked: int = 0
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is that of a run, whose pictures are nobody's photographs."""
+    return all((folder / name).is_file() for name in RUN_FILES)
+
+
+def _is_drawn(path: Path) -> bool:
+    """Whether a file is a picture that is drawn beside the folders of runs."""
+    drawn = path.match("pairs_*.png") or path.name == "comparison.png"
+    return drawn and (
+        path.parent.name == "runs" or any(map(is_run, path.parent.glob("*/")))
+    )
+
+
+def find_files(folder: Path) -> FileTree:
+    """Finds all files below a folder.
+
+    Symbolic links are followed, and every real folder is entered once: at its own place
+    where that lies below ``folder``, otherwise by the first link in alphabetical order.
+    Left out are hidden files and folders, folders of runs, what is no regular file,
+    and what cannot be entered or leads nowhere.
+
+    Args:
+        folder: Any tree of folders and files.
+    """
+    tree = FileTree()
+    entered: set[tuple[int, int]] = set()
+    above = {_identity(place) for place in folder.resolve().parents}
+    linked: deque[Path] = deque()
+
+    def leave_out(path: Path, reason: str, *, end: str = "") -> None:
+        tree.left_out.append((path.relative_to(folder).as_posix() + end, reason))
+
+    def look_at(path: Path) -> list[Path]:
+        """Takes or leaves a file; returns a folder that is to be entered."""
+        try:
+            kind = path.stat().st_mode
+        except OSError:  # also a link to itself
+            leave_out(path, "a link that leads nowhere")
+            return []
+        is_folder = stat.S_ISDIR(kind)
+        if path.name.startswith("."):
+            leave_out(path, "hidden", end="/" * is_folder)
+        elif is_folder and path.is_symlink():
+            linked.append(path)
+        elif is_folder:
+            return [path]
+        elif not stat.S_ISREG(kind):
+            leave_out(path, "not a regular file")
+        elif _is_drawn(path):
+            leave_out(path, "drawn beside runs")
+        else:
+            tree.files.append(path)
+            tree.linked += path.is_symlink()
+        return []
+
+    def enter(top: Path) -> None:
+        places = [top]
+        while places:
+            place = places.pop()
+            try:
+                names = sorted(os.listdir(place))
+                identity = _identity(place)
+            except OSError as error:
+                leave_out(place, f"cannot be opened ({first_line(error)})", end="/")
+                continue
+            if identity in entered:
+                leave_out(place, "a folder that is read at another place", end="/")
+            elif place != folder and is_run(place):
+                leave_out(place, "a run", end="/")
+            else:
+                entered.add(identity)
+                for name in names:
+                    places += look_at(place / name)
+
+    enter(folder)
+    while linked:  # after all that lies here
+        link = linked.popleft()
+        identity = _identity(link)
+        if identity in above:
+            leave_out(link, "a link to a folder above", end="/")
+        elif identity in entered:
+            leave_out(link, "a link to a folder that is read", end="/")
+        else:
+            enter(link)
+            tree.linked += identity in entered
+    tree.files.sort()
+    tree.left_out.sort()
+    return tree
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What tells a file or folder from all others, whatever its path."""
+    status = path.stat()
+    return status.st_dev, status.st_ino

@@ -1,0 +1,469 @@
+"""Pictures of any size with label maps, decoded in parallel and kept as uint8.
+
+They stay in memory where they fit, otherwise in a file that is mapped. What cannot be
+read is skipped and named.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from iic_tf.datasets.file_tree import find_files
+from iic_tf.datasets.image_file import (
+    FORMATS,
+    Notes,
+    check_size,
+    note_tone,
+    open_upright,
+    reason,
+)
+from iic_tf.datasets.image_folder import fits_in_memory, on_all_cores, require_images
+from iic_tf.datasets.value_range import Range
+from iic_tf.errors import require
+
+IGNORE = 255
+"""Label of a pixel that counts nowhere."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture that is to be read.
+
+    Attributes:
+        name: What it is called in results.
+        image: Its file.
+        labels: The file of its label map, or None.
+    """
+
+    name: str
+    image: Path
+    labels: Path | None = None
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What was read.
+
+    Attributes:
+        images: Each uint8, shape ``(height, width, channels)``.
+        labels: Class of each pixel or ``IGNORE``, uint8, each ``(height, width)``; None
+            where there are no label maps at all.
+        names: Name of each picture.
+        sizes: Height and width of each file, of which images may be a fraction.
+        unreadable: Name and reason of each that was skipped.
+        kept: Where they are kept, in words.
+    """
+
+    images: Sequence[np.ndarray]
+    labels: Sequence[np.ndarray] | None
+    names: tuple[str, ...]
+    sizes: tuple[tuple[int, int], ...]
+    unreadable: tuple[tuple[str, str], ...] = ()
+    kept: str = ""
+
+
+@dataclass(frozen=True)
+class MapSource:
+    """A data set of pictures.
+
+    Attributes:
+        splits: Pictures by the name of their split; all together train.
+        origin: Where they were read, for the reader of the console.
+        advice: What else there is to say.
+        class_names: Names of the classes, where they have any.
+        shown: Values that are black and white in images of more than 8 bits, if there
+            are any.
+        left_out: Name and reason of each file or folder that is no picture.
+    """
+
+    splits: dict[str, Pictures]
+    origin: str
+    advice: str | None = None
+    class_names: tuple[str, ...] | None = None
+    shown: Range | None = None
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def unreadable(self) -> tuple[tuple[str, str], ...]:
+        """Name and reason of each picture, or file, that was skipped."""
+        skipped = (part.unreadable for part in self.splits.values())
+        return tuple(chain(self.left_out, *skipped))
+
+
+def all_of(parts: Sequence[Pictures]) -> Pictures:
+    """All pictures, in order; label maps only if all have them."""
+    labels = [part.labels for part in parts if part.labels is not None]
+    return Pictures(
+        list(chain(*(part.images for part in parts))),
+        list(chain(*labels)) if len(labels) == len(parts) else None,
+        tuple(chain(*(part.names for part in parts))),
+        tuple(chain(*(part.sizes for part in parts))),
+        tuple(chain(*(part.unreadable for part in parts))),
+        " and ".join(sorted({part.kept for part in parts})),
+    )
+
+
+def describe_kept(parts: Collection[Pictures]) -> str:
+    """Where pictures are kept and how much they take, in words."""
+    whole = all_of(list(parts))
+    size = sum(image.nbytes for image in whole.images)
+    return f"{whole.kept}, {size / 1e6:,.0f} MB"
+
+
+class _Shelf:
+    """Arrays of bytes, in memory as long as they fit, then in a file."""
+
+    def __init__(self) -> None:
+        self._arrays: list[np.ndarray] = []
+        self._shapes: list[tuple[int, ...]] = []
+        self._file: IO[bytes] | None = None
+        self.size = 0
+
+    def add(self, array: np.ndarray) -> None:
+        self._shapes.append(array.shape)
+        self.size += array.size
+        if self._file is None and not fits_in_memory(self.size):
+            self._file = file = tempfile.NamedTemporaryFile(prefix="iic_tf-")
+            for kept in self._arrays:
+                file.write(kept.tobytes())
+            self._arrays = []
+        if self._file is None:
+            self._arrays.append(array)
+        else:
+            self._file.write(array.tobytes())
+
+    def arrays(self) -> tuple[list[np.ndarray], str]:
+        """All arrays in order, and where they are in words."""
+        if self._file is None:
+            return self._arrays, "in memory"
+        self._file.flush()
+        flat = np.memmap(self._file.name, np.uint8, "r")
+        self._file.close()  # gone from the folder; mapped until the process ends
+        ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
+        parts = np.split(flat, ends[:-1])
+        found = [
+            part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)
+        ]
+        return found, f"in a file in {tempfile.gettempdir()}"
+
+
+def decode_picture(
+    path: Path,
+    *,
+    channels: int = 3,
+    bgr: bool = False,
+    shown: Range | None = None,
+    notes: Notes | None = None,
+) -> np.ndarray:
+    """Reads a picture, turned upright.
+
+    Args:
+        path: Image file.
+        channels: 1 for grey, 3 for colour, 4 with infrared.
+        bgr: Whether red and blue change places.
+        shown: See ``open_upright``.
+        notes: Takes what there is to tell.
+
+    Returns:
+        uint8, shape ``(height, width, channels)``.
+    """
+    opened = open_upright(path, channels=channels, shown=shown, notes=notes)
+    picture = np.array(opened, np.uint8)
+    picture = picture.reshape(*picture.shape[:2], channels)
+    note_tone(picture, path, notes)
+    return picture[..., [2, 1, 0, 3][:channels]] if bgr and channels > 1 else picture
+
+
+def decode_labels(path: Path) -> np.ndarray:
+    """Reads a label map: a grey or palette image whose values are classes.
+
+    Args:
+        path: Image file.
+
+    Returns:
+        uint8, shape ``(height, width)``.
+
+    Raises:
+        ValueError: If it is an image of colours or of more than 256 classes, or of a
+            kind that does not keep values as they are.
+    """
+    with Image.open(path, formats=FORMATS) as file:
+        if file.format == "JPEG":
+            raise ValueError("a label map must not be a JPEG, which changes values")
+        if file.mode not in ("L", "P", "1"):
+            raise ValueError(
+                f"a label map must be a grey or palette image, this one is {file.mode}"
+            )
+        check_size(file.size)
+        return np.array(file, np.uint8)
+
+
+def are_binary(paths: Sequence[Path]) -> bool:
+    """Whether label maps hold 0 and 255 and no other value.
+
+    Args:
+        paths: Files of label maps; those that cannot be read do not count.
+    """
+    found: set[int] = set()
+    for path in paths:
+        try:
+            found |= set(np.unique(decode_labels(path)).tolist())
+        except Exception:  # reading it for its labels will say why
+            continue
+        if not found <= {0, 255}:
+            return False
+    return found == {0, 255}
+
+
+def _scaled(side: int, scale: float) -> int:
+    return max(round(side * scale), 1)
+
+
+def shrink_picture(picture: np.ndarray, scale: float) -> np.ndarray:
+    """A picture at a fraction of its size, bilinear.
+
+    Args:
+        picture: uint8, shape ``(height, width, channels)``.
+        scale: Factor of both sides.
+    """
+    height, width = (_scaled(side, scale) for side in picture.shape[:2])
+    # one by one: of four bands the last would be taken for how opaque the others are
+    bands = [
+        Image.fromarray(band).resize((width, height), Image.Resampling.BILINEAR)
+        for band in np.moveaxis(picture, -1, 0)
+    ]
+    return np.stack([np.asarray(band) for band in bands], axis=-1)
+
+
+def to_size(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A label map at another size: the nearest pixels.
+
+    Args:
+        labels: Shape ``(height, width)``.
+        size: Height and width wanted.
+    """
+    rows, columns = (
+        ((np.arange(wanted) + 0.5) * side / wanted).astype(int)
+        for side, wanted in zip(labels.shape, size, strict=True)
+    )
+    return labels[np.ix_(rows, columns)]
+
+
+class _Read(NamedTuple):
+    """A picture, its label map or what is wrong with it, and the size of its file."""
+
+    image: np.ndarray
+    labels: np.ndarray | str | None
+    size: tuple[int, int]
+
+
+def read_pictures(
+    items: Sequence[Item],
+    *,
+    read_image: Callable[[Path], np.ndarray] = decode_picture,
+    read_labels: Callable[[Path], np.ndarray] = decode_labels,
+    classes: np.ndarray | None = None,
+    scale: float = 1.0,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Pictures:
+    """Reads pictures and label maps.
+
+    Args:
+        items: What is to be read. Where some have label maps, those of the others, or
+            that cannot be read, are all ``IGNORE``.
+        read_image: Decodes a picture.
+        read_labels: Decodes a label map.
+        classes: Class, or ``IGNORE``, of each value of a label map, uint8, shape
+            ``(256,)``; values are classes if None.
+        scale: Factor of both sides that pictures and label maps are brought to.
+        progress: Called now and then with the pictures done and their number.
+
+    Raises:
+        UserError: If there is none that can be read.
+    """
+    labelled = any(item.labels is not None for item in items)
+
+    def read_map(path: Path, size: tuple[int, int]) -> np.ndarray | str:
+        try:
+            labels = read_labels(path)
+        except Exception as error:  # damage surfaces as any of a dozen kinds
+            return f"its label map: {reason(error)}"
+        if labels.shape != size:
+            sizes = ["×".join(map(str, x[::-1])) for x in (labels.shape, size)]
+            return f"its label map has {sizes[0]} pixels, it {sizes[1]}"
+        return labels if classes is None else classes[labels]
+
+    def read(item: Item) -> _Read | str:
+        try:
+            image = read_image(item.image)
+        except Exception as error:
+            return reason(error)
+        size = image.shape[:2]
+        labels = None if item.labels is None else read_map(item.labels, size)
+        if scale != 1:
+            image = shrink_picture(image, scale)
+            if isinstance(labels, np.ndarray):
+                labels = to_size(labels, image.shape[:2])
+        return _Read(image, labels, size)
+
+    images, maps = _Shelf(), _Shelf()
+    names, sizes, unreadable = [], [], []
+    for i, (item, found) in enumerate(
+        zip(items, on_all_cores(read, list(items)), strict=True)
+    ):
+        if isinstance(found, str):
+            unreadable.append((item.name, found))
+        else:
+            labels = found.labels
+            if isinstance(labels, str):
+                unreadable.append((item.name, labels))
+            names.append(item.name)
+            sizes.append(found.size)
+            images.add(found.image)
+            if labelled:
+                nothing = np.full(found.image.shape[:2], IGNORE, np.uint8)
+                maps.add(labels if isinstance(labels, np.ndarray) else nothing)
+        if i % 100 == 99 or i == len(items) - 1:
+            progress(i + 1, len(items))
+    require(
+        bool(names),
+        "there must be pictures that can be read"
+        + (f" ({unreadable[0][0]}: {unreadable[0][1]})" if unreadable else ""),
+        files=len(items),
+    )
+    arrays, kept = images.arrays()
+    return Pictures(
+        arrays,
+        maps.arrays()[0] if labelled else None,
+        tuple(names),
+        tuple(sizes),
+        tuple(unreadable),
+        kept,
+    )
+
+
+@dataclass(frozen=True)
+class Found:
+    """The pictures below a folder.
+
+    Attributes:
+        items: The pictures.
+        left_out: Name and reason of each file or folder that is none.
+        linked: How many symbolic links were followed.
+        unmatched: Files of label maps that belong to no picture.
+    """
+
+    items: list[Item]
+    left_out: tuple[tuple[str, str], ...]
+    linked: int
+    unmatched: tuple[Path, ...] = ()
+
+
+def find_items(images: Path, masks: Path | None) -> list[Item]:
+    """The pictures below a folder, see ``find_pictures``."""
+    return find_pictures(images, masks).items
+
+
+def find_pictures(images: Path, masks: Path | None) -> Found:
+    """The pictures below a folder, with the label maps of the same names.
+
+    Args:
+        images: Folder of pictures, with or without sub-folders.
+        masks: Folder of label maps, laid out alike; only the ending may differ, and not
+            every picture needs one. It may be, or lie in, ``images``: label maps are
+            no pictures.
+
+    Raises:
+        UserError: If a folder is none or has no file, or no picture has a label map, or
+            it cannot be told which of two files is the label map.
+    """
+    require_images(images, "data.images")
+    tree = find_files(images)
+    files = tree.files
+    maps: dict[str, Path] = {}
+    of_masks: list[Path] = []
+    if masks is not None:
+        require(masks.is_dir(), "data.masks must be a folder", masks=str(masks))
+        maps = _find_maps(masks, beside=masks.resolve() == images.resolve())
+        if images.resolve().is_relative_to(masks.resolve()):
+            stems = (os.path.splitext(path.relative_to(images))[0] for path in files)
+            mapped = [maps.get(Path(stem).as_posix()) for stem in stems]
+            no_pictures = {
+                label_map.resolve()
+                for path, label_map in zip(files, mapped, strict=True)
+                if label_map is not None and label_map.resolve() != path.resolve()
+            }
+        else:
+            no_pictures = {path.resolve() for path in find_files(masks).files}
+        of_masks = [path for path in files if path.resolve() in no_pictures]
+        files = [path for path in files if path.resolve() not in no_pictures]
+    require(bool(files), "data.images must hold pictures", images=str(images))
+    names = [path.relative_to(images).as_posix() for path in files]
+    left_out = tuple(tree.left_out)
+    if masks is None:
+        items = [Item(*pair) for pair in zip(names, files, strict=True)]
+        return Found(items, left_out, tree.linked)
+    left_out += tuple(
+        (path.relative_to(images).as_posix(), "in data.masks") for path in of_masks
+    )
+    items = [
+        Item(name, path, maps.get(os.path.splitext(name)[0]))
+        for name, path in zip(names, files, strict=True)
+    ]
+    require(
+        any(item.labels is not None for item in items),
+        "data.masks must hold label maps named as the pictures of data.images",
+        masks=str(masks),
+        pictures=len(files),
+    )
+    used = {item.labels for item in items}
+    unmatched = tuple(path for path in maps.values() if path not in used)
+    return Found(items, left_out, tree.linked, unmatched)
+
+
+def _find_maps(masks: Path, *, beside: bool) -> dict[str, Path]:
+    """Label maps by their path in a folder without the ending.
+
+    Args:
+        masks: The folder.
+        beside: Whether each lies beside its picture.
+
+    Raises:
+        UserError: If it cannot be told which of several files is the label map.
+    """
+    known = Image.registered_extensions()
+    by_stem: dict[str, list[Path]] = {}
+    for path in find_files(masks).files:
+        if known.get(path.suffix.lower()) in FORMATS:
+            stem = os.path.splitext(path.relative_to(masks).as_posix())[0]
+            by_stem.setdefault(stem, []).append(path)
+    maps = {}
+    for stem, paths in by_stem.items():
+        if len(paths) > 1:
+            possible = [path for path in paths if _may_be_map(path)]
+            require(
+                len(possible) == 1,
+                "data.masks must hold one label map for each name, grey or of a "
+                f"palette and not JPEG; {'these' if possible else 'none'} of the files "
+                f"named {stem} can be it",
+                files=[path.name for path in possible or paths],
+            )
+            maps[stem] = possible[0]
+        elif not beside:
+            maps[stem] = paths[0]
+    return maps
+
+
+def _may_be_map(path: Path) -> bool:
+    try:
+        with Image.open(path, formats=FORMATS) as file:
+            return file.format != "JPEG" and file.mode in ("L", "P", "1")
+    except Exception:  # damage surfaces as any of a dozen kinds
+        return False

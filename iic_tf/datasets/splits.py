@@ -1,0 +1,233 @@
+"""What a data set is once it is read: splits, and the protocol of a run over them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import numpy as np
+
+from iic_tf.errors import require
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and, where known, their labels.
+
+    Attributes:
+        images: uint8, shape ``(n, height, width, channels)``.
+        labels: Integer classes from 0, shape ``(n,)``, or None. Only scores use them.
+        paths: Name of each image's file, or None.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+    paths: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UserError if images and labels do not fit together."""
+        require(
+            self.images.ndim == 4 and self.images.dtype == np.uint8,
+            "images must be uint8 of shape (n, height, width, channels)",
+            shape=self.images.shape,
+            dtype=str(self.images.dtype),
+        )
+        require(
+            self.labels is None or self.labels.shape == self.images.shape[:1],
+            "there must be one label per image",
+            images=self.images.shape,
+            labels=getattr(self.labels, "shape", None),
+        )
+        require(len(self.images) > 0, "there must be at least one image", images=0)
+        if self.labels is not None:
+            lowest = int(self.labels.min())
+            require(lowest >= 0, "labels must be classes from 0", lowest=lowest)
+
+    def part(self, start: int, stop: int | None) -> "Split":
+        """The images from ``start`` to before ``stop``; nothing is copied."""
+        chosen = slice(start, stop)
+        return Split(
+            self.images[chosen],
+            None if self.labels is None else self.labels[chosen],
+            None if self.paths is None else self.paths[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set in memory.
+
+    Attributes:
+        splits: Splits by name in their published order, such as train and test; one
+            named unlabelled joins in training and is never evaluated.
+        origin: Where it was read, for the reader of the console.
+        advice: How to get more or better data, where there is something to say.
+        class_names: Names of the classes, where the images came with them.
+        unreadable: Name and reason of each file that was skipped.
+        nearest: Neighbours of the images of the only split, if they were looked for.
+        shown: Values that are black and white in images of more than 8 bits, if there
+            are any.
+    """
+
+    splits: dict[str, Split]
+    origin: str
+    advice: str | None = None
+    class_names: tuple[str, ...] | None = None
+    unreadable: tuple[tuple[str, str], ...] = ()
+    nearest: np.ndarray | None = None
+    shown: tuple[float, float] | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Height, width and channels of the images of the first split."""
+        return next(iter(self.splits.values())).images.shape[1:]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The images of a run and what its scores mean.
+
+    Attributes:
+        train: Images that train; their labels are never used.
+        evaluate: Images that are grouped and, where labelled, scored.
+        words: Which images are scored, for every print-out of a score.
+        main: Numbers of the training images that main sub-heads see in passes of their
+            own, shape ``(m,)``; None if they see all.
+        mapping: Labelled images on which clusters are mapped to classes; None if these
+            are the ones evaluated.
+    """
+
+    train: Split
+    evaluate: Split
+    words: str
+    main: np.ndarray | None = None
+    mapping: Split | None = None
+
+
+def apply_protocol(
+    source: Source, protocol: str, *, unlabelled: bool = True
+) -> Protocol:
+    """Chooses the training and the evaluation images.
+
+    Args:
+        source: All splits.
+        protocol: ``"all"`` trains and evaluates on all images but unlabelled ones
+            (published for unsupervised clustering), ``"holdout"`` on train and on test,
+            with clusters mapped to classes on train (published for overclustering).
+        unlabelled: Whether a split of that name trains too. Under ``"all"`` the main
+            sub-heads see none of it in passes of their own.
+
+    Raises:
+        UserError: If a holdout is asked of a source without a train and a test split.
+    """
+    splits = dict(source.splits)
+    pool = splits.pop("unlabelled", None)
+    names = list(splits)
+    if protocol == "all":
+        labelled = concatenate(list(splits.values()))
+        words = f"{' + '.join(names)}, which also trained"
+        if pool is None or not unlabelled:
+            return Protocol(labelled, labelled, words)
+        first, *others = splits.values()
+        order, is_labelled = mixed_order(len(first.images), len(pool.images))
+        rest = len(order) + np.arange(sum(len(split.images) for split in others))
+        return Protocol(
+            _in_order([first, pool, *others], np.concatenate((order, rest))),
+            labelled,
+            words,
+            main=np.concatenate((np.flatnonzero(is_labelled), rest)),
+        )
+    require(
+        {"train", "test"} <= set(names),
+        "data.protocol holdout needs a train and a test split",
+        splits=names,
+    )
+    train, test = splits["train"], splits["test"]
+    words = "test, which did not train"
+    mapping = None
+    if train.labels is not None:
+        words += ", with clusters mapped to classes on train"
+        mapping = train
+    if pool is not None and unlabelled:
+        order, _ = mixed_order(len(train.images), len(pool.images))
+        train = _in_order([train, pool], order)
+    return Protocol(train, test, words, mapping=mapping)
+
+
+def mixed_order(labelled: int, unlabelled: int) -> tuple[np.ndarray, np.ndarray]:
+    """One labelled image, then its share of unlabelled ones, and so on.
+
+    In the authors' code STL-10 is in this order (1 to 20), so that unshuffled batches
+    hold some of both.
+
+    Args:
+        labelled: Number of labelled images, which come first.
+        unlabelled: Number of unlabelled images, which follow.
+
+    Returns:
+        Numbers of all images in the new order, and whether each is labelled.
+    """
+    each = unlabelled // labelled
+    block = 1 + each
+    order = np.empty(labelled * block, np.int64).reshape(labelled, block)
+    order[:, 0] = np.arange(labelled)
+    order[:, 1:] = labelled + np.arange(labelled * each).reshape(labelled, each)
+    rest = labelled + np.arange(labelled * each, unlabelled)
+    order = np.concatenate((order.ravel(), rest))
+    return order, order < labelled
+
+
+def _in_order(splits: Sequence[Split], order: np.ndarray) -> Split:
+    """Images of several splits in a new order, without labels and paths: to train on.
+
+    Filled in part by part, for such data sets are large.
+    """
+    ends = np.cumsum([len(split.images) for split in splits])
+    images = np.empty((len(order), *splits[0].images.shape[1:]), np.uint8)
+    for first in range(0, len(order), 1000):
+        numbers = order[first : first + 1000]
+        which = np.searchsorted(ends, numbers, side="right")
+        for i, split in enumerate(splits):
+            mine = which == i
+            begin = ends[i] - len(split.images)
+            images[first : first + 1000][mine] = split.images[numbers[mine] - begin]
+    return Split(images)
+
+
+def renumbered(source: Source, names: Sequence[str] | None) -> Source:
+    """The same with classes from 0 on, without gaps: those that occur.
+
+    Args:
+        source: Its labels may be any whole numbers from 0, such as years.
+        names: Name of each class by its number; of a class without one its number.
+
+    Returns:
+        The source as it is where no number is missing.
+    """
+    labels = [x.labels for x in source.splits.values() if x.labels is not None]
+    if not labels:
+        return source
+    values = np.unique(np.concatenate([np.unique(of_one) for of_one in labels]))
+    if values[-1] == len(values) - 1:
+        return source
+    known = list(names or ())
+    splits = {
+        name: split
+        if split.labels is None
+        else replace(split, labels=np.searchsorted(values, split.labels))
+        for name, split in source.splits.items()
+    }
+    told = [known[v] if v < len(known) else str(v) for v in values.tolist()]
+    return replace(source, splits=splits, class_names=tuple(told))
+
+
+def concatenate(splits: Sequence[Split]) -> Split:
+    """One split of several, in order; labels and paths only if all of them have any."""
+    if len(splits) == 1:
+        return splits[0]  # images may lie in a file that does not fit into memory
+    labels = [split.labels for split in splits if split.labels is not None]
+    paths = [split.paths for split in splits if split.paths is not None]
+    return Split(
+        np.concatenate([split.images for split in splits]),
+        np.concatenate(labels) if len(labels) == len(splits) else None,
+        tuple(chain(*paths)) if len(paths) == len(splits) else None,
+    )

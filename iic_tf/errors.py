@@ -1,0 +1,101 @@
+"""Failures that are nobody's mistake, in words: too little memory, a full disk.
+
+This module imports neither TensorFlow nor NumPy; TensorFlow's errors are told by name.
+"""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class UserError(ValueError):
+    """A mistake of the user: one sentence naming the parameter and what came.
+
+    The command line prints the sentence without a traceback and exits with status 2.
+    """
+
+
+def require(condition: bool, expected: str, **received: object) -> None:
+    """Raises a ``UserError`` unless ``condition`` holds.
+
+    Args:
+        condition: What must be true.
+        expected: A sentence without full stop that names the parameter and says what
+            it must be.
+        **received: The offending values by name.
+
+    Raises:
+        UserError: "<expected>. Received: name=value".
+    """
+    if not condition:
+        values = ", ".join(f"{name}={value!r}" for name, value in received.items())
+        raise UserError(f"{expected}. Received: {values}")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its kind where there is none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+LOWER = "a lower --data.batch, --heads.k_aux or --graph.args takes less of it"
+
+
+class RunError(RuntimeError):
+    """A run that cannot go on: one sentence that says why and what is kept.
+
+    The command line prints the sentence without a traceback and exits with status 1.
+    """
+
+
+def _is_of_tensorflow(error: BaseException) -> bool:
+    return type(error).__module__ == "tensorflow.python.framework.errors_impl"
+
+
+def failure_words(error: BaseException) -> str | None:
+    """A failure of the machine in one sentence without full stop.
+
+    Args:
+        error: Whatever was raised.
+
+    Returns:
+        What happened and what helps, naming the file where there is one; None if the
+        error is of another kind.
+    """
+    told, kind = first_line(error), type(error).__name__
+    if isinstance(error, OSError):
+        reason = error.strerror or told
+        return f"{error.filename}: {reason}" if error.filename else reason
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({told}); {LOWER}"
+    if not _is_of_tensorflow(error):
+        return None
+    if kind == "ResourceExhaustedError" and ("space" in told or "large" in told):
+        return f"a file cannot be written: {told}"
+    if kind == "ResourceExhaustedError" or "out of memory" in told.lower():
+        return f"not enough memory ({told}); {LOWER}"
+    if kind in ("OutOfRangeError", "DataLossError"):
+        return f"a file cannot be read or written: {told}"
+    return None
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Within it an error of the file system names the file that could not be written.
+
+    Args:
+        path: What is being written.
+
+    Raises:
+        OSError: For whatever the libraries raise that write files.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError):
+            number, reason = error.errno or errno.EIO, error.strerror
+        elif _is_of_tensorflow(error):
+            number, reason = errno.EIO, None
+        else:
+            raise
+        raise OSError(number, reason or first_line(error), str(path)) from error

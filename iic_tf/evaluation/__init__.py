@@ -1,0 +1,1 @@
+"""What a network makes of images, and how good that is: inference, health, scores."""

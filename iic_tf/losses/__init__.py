@@ -1,0 +1,1 @@
+"""The objective as pure functions: joints, mutual information, maps moved back."""

@@ -1,0 +1,245 @@
+"""The objective of Invariant Information Clustering, as pure functions.
+
+Source: Ji, Henriques, Vedaldi, "Invariant Information Clustering for Unsupervised
+Image Classification and Segmentation", arXiv 1807.06653, equations 2 to 4 (clustering)
+and section 3.3 (segmentation).
+
+Where we differ from the authors' code: the joint of all sub-heads comes from one
+batched product instead of an outer product per image, and the copies of an image are
+summed before that product, which is exact because the joint is linear in them. The
+numbers are the same; see ``tests/test_losses.py`` for the golden vectors.
+
+Every table here has shape ``(..., k, k)``: leading axes (sub-heads) are independent.
+Entropies are in nats unless ``base`` says otherwise.
+"""
+
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from iic_tf.losses.correlation import displaced_joints, summed_joint
+
+FLOOR = 2.220446049250313e-16
+"""Probabilities below this are replaced by it inside logarithms (no gradient)."""
+
+
+def joint_distribution(
+    originals: tf.Tensor, copies: tf.Tensor | Sequence[tf.Tensor]
+) -> tf.Tensor:
+    """Sums the outer products of paired assignments, for every sub-head at once.
+
+    Args:
+        originals: Assignments of the original images, shape ``(n, h, k)``; for each
+            of the h sub-heads the rows sum to one.
+        copies: Assignments of the perturbed copies in the same order, shape
+            ``(n, h, k)``, or a sequence of r such tensors, one per repeat.
+
+    Returns:
+        Unnormalised joint, shape ``(h, k, k)``, which sums to ``n * r`` per sub-head.
+        It is a plain sum so that it may be added up over replicas and over steps.
+    """
+    if not tf.is_tensor(copies):
+        copies = tf.add_n(list(copies))
+    return tf.matmul(
+        tf.transpose(originals, (1, 2, 0)), tf.transpose(copies, (1, 0, 2))
+    )
+
+
+def symmetrise(joint: tf.Tensor, *, detached: bool = False) -> tf.Tensor:
+    """Makes a joint symmetric and lets it sum to one (paper, section 3.1).
+
+    Args:
+        joint: Non-negative table, shape ``(..., k, k)``. One that sums to 0 stays 0.
+        detached: Whether the sum that is divided by is a constant for the gradient.
+
+    Returns:
+        Table of the same shape.
+    """
+    joint = joint + tf.linalg.matrix_transpose(joint)
+    total = tf.reduce_sum(joint, axis=(-2, -1), keepdims=True)
+    return tf.math.divide_no_nan(joint, tf.stop_gradient(total) if detached else total)
+
+
+def _at_least_floor(p: tf.Tensor) -> tf.Tensor:
+    return tf.where(p < FLOOR, tf.constant(FLOOR, p.dtype), p)
+
+
+def _log(p: tf.Tensor) -> tf.Tensor:
+    return tf.math.log(_at_least_floor(p))
+
+
+def iic_loss(
+    joint: tf.Tensor, lamb: float | tf.Tensor = 1.0, *, detached: bool = False
+) -> tf.Tensor:
+    """The IIC loss of each sub-head, to be minimised (paper, equation 3).
+
+    Formula::
+
+        P = symmetrise(joint),  p_i = sum_j P_ij,  p_j = sum_i P_ij
+        L = - sum_ij P_ij (log P_ij - lamb log p_i - lamb log p_j)
+
+    With ``lamb`` 1 it is minus the mutual information. Values above 1 reward balanced
+    clusters. P is replaced by ``FLOOR`` where it is smaller, after the marginals are
+    taken, as in the authors' code.
+
+    Args:
+        joint: Unnormalised joint, shape ``(..., k, k)``, float.
+        lamb: Weight of the marginal entropies, at least 0.
+        detached: See ``symmetrise``.
+
+    Returns:
+        Loss in nats, shape ``(...)``. For ``lamb`` 1 it lies in ``[-ln k, 0]``;
+        perfect balanced clusters give ``-(2 lamb - 1) ln k``.
+    """
+    # No tensor is used more than twice. The gradients of three uses TensorFlow adds in
+    # an order that depends on which is there first, and two runs of a seed would part.
+    p = symmetrise(joint, detached=detached)
+    log_rows = _log(tf.reduce_sum(p, axis=-1, keepdims=True))
+    log_marginals = log_rows + tf.linalg.matrix_transpose(log_rows)
+    p = _at_least_floor(p)
+    return -tf.reduce_sum(p * (tf.math.log(p) - lamb * log_marginals), axis=(-2, -1))
+
+
+EMPTY = 1e-5
+"""A displacement with a smaller share of the pairs than the fullest one has none."""
+
+
+def segmentation_joint(
+    first: tf.Tensor,
+    second: tf.Tensor,
+    *,
+    mask: tf.Tensor | None = None,
+    reach: int = 0,
+    collapsed: bool = False,
+) -> tf.Tensor:
+    """Joints of aligned label maps at every small displacement (paper, equation 5).
+
+    Args:
+        first: Assignments of the pixels of the originals, shape
+            ``(n, height, width, h, k)``; for each pixel and sub-head they sum to one.
+        second: Those of the copies, warped back to lie on the originals.
+        mask: 1 where a pixel counts and 0 where it does not, in both maps, shape
+            ``(n, height, width)``; all count if None.
+        reach: T, the largest displacement along each axis in pixels.
+        collapsed: Whether the joints of all displacements are added up.
+
+    Returns:
+        Unnormalised joints, shape ``(h, (2 T + 1)², k, k)``, or ``(h, 1, k, k)``. They
+        are plain sums, so they may be added up over replicas and over steps.
+    """
+    if mask is not None:
+        shown = tf.cast(mask, first.dtype)[..., None, None]
+        first, second = first * shown, second * shown
+    if collapsed:
+        return summed_joint(first, second, reach=reach)[:, None]
+    return displaced_joints(first, second, reach=reach)
+
+
+def segmentation_loss(
+    joints: tf.Tensor, lamb: float | tf.Tensor = 1.0, *, detached: bool = False
+) -> tf.Tensor:
+    """The segmentation loss of each sub-head, to be minimised.
+
+    The mean over displacements of ``iic_loss``. A displacement at which no two pixels
+    meet, because maps or masks are small, adds 0.
+
+    Args:
+        joints: From ``segmentation_joint``, shape ``(h, displacements, k, k)``.
+        lamb: Weight of the marginal entropies, at least 0.
+        detached: Whether the gradient goes around the normaliser, as in the authors'
+            code where joints are collapsed. The gradient is then not that of the loss.
+
+    Returns:
+        Loss in nats, shape ``(h,)``, within the bounds of ``iic_loss``.
+    """
+    pairs = tf.reduce_sum(joints, axis=(-2, -1), keepdims=True)
+    most = tf.reduce_max(pairs, axis=-3, keepdims=True)
+    empty = pairs <= EMPTY * most  # what is there is rounding
+    joints = tf.where(empty, tf.zeros_like(joints), joints)
+    return tf.reduce_mean(iic_loss(joints, lamb, detached=detached), axis=-1)
+
+
+def entropy(p: tf.Tensor, *, axis: int = -1, base: float = math.e) -> tf.Tensor:
+    """Entropy of distributions along an axis; ``base=2`` gives bits.
+
+    Args:
+        p: Probabilities summing to one along ``axis``.
+        axis: The axis that holds the distribution.
+        base: Base of the logarithm.
+
+    Returns:
+        Entropy, at least 0, without the reduced axis.
+    """
+    return -tf.reduce_sum(p * _log(p), axis=axis) / math.log(base)
+
+
+def joint_entropy(joint: tf.Tensor, *, base: float = math.e) -> tf.Tensor:
+    """Entropy H(X, Y) of tables of shape ``(..., rows, columns)`` that sum to one."""
+    return -tf.reduce_sum(joint * _log(joint), axis=(-2, -1)) / math.log(base)
+
+
+def marginal(joint: tf.Tensor, *, of: str = "rows") -> tf.Tensor:
+    """Marginal of the row variable X or the column variable Y.
+
+    Args:
+        joint: Table, shape ``(..., rows, columns)``, summing to one.
+        of: ``"rows"`` (X) or ``"columns"`` (Y).
+
+    Returns:
+        Shape ``(..., rows)`` or ``(..., columns)``.
+
+    Raises:
+        ValueError: For any other ``of``.
+    """
+    if of not in ("rows", "columns"):
+        raise ValueError(f'of must be "rows" or "columns". Received: of={of!r}')
+    return tf.reduce_sum(joint, axis=-1 if of == "rows" else -2)
+
+
+def conditional_entropy(
+    joint: tf.Tensor, *, given: str = "columns", base: float = math.e
+) -> tf.Tensor:
+    """Entropy left in one variable once the other is known.
+
+    Args:
+        joint: Table, shape ``(..., rows, columns)``, summing to one.
+        given: The known variable: ``"columns"`` gives H(X|Y), ``"rows"`` H(Y|X).
+        base: Base of the logarithm.
+
+    Returns:
+        Conditional entropy, shape ``(...)``.
+    """
+    known = entropy(marginal(joint, of=given), base=base)
+    return joint_entropy(joint, base=base) - known
+
+
+def mutual_information(joint: tf.Tensor, *, base: float = math.e) -> tf.Tensor:
+    """Mutual information I(X; Y) = H(X) + H(Y) - H(X, Y), of shape ``(...)``.
+
+    Args:
+        joint: Table, shape ``(..., rows, columns)``, summing to one; it is not
+            symmetrised here.
+        base: Base of the logarithm; 2 gives bits.
+    """
+    return (
+        entropy(marginal(joint, of="rows"), base=base)
+        + entropy(marginal(joint, of="columns"), base=base)
+        - joint_entropy(joint, base=base)
+    )
+
+
+def cross_entropy(assignments: tf.Tensor, groups: tf.Tensor) -> tf.Tensor:
+    """How surprising given groups are to each sub-head, in nats.
+
+    Args:
+        assignments: Soft assignments, shape ``(n, h, k)``.
+        groups: Integers in ``[0, k)``, shape ``(n,)``, the same for all sub-heads.
+
+    Returns:
+        Mean over the images, shape ``(h,)``.
+    """
+    h = tf.shape(assignments)[1]
+    numbers = tf.repeat(groups[:, None], h, axis=1)
+    given = tf.gather(assignments, numbers, axis=2, batch_dims=2)
+    return -tf.reduce_mean(tf.math.log(tf.maximum(given, FLOOR)), axis=0)

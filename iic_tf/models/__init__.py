@@ -1,0 +1,1 @@
+"""Networks: blocks, lists of tokens, banks of sub-heads, a backbone with its banks."""

@@ -1,0 +1,312 @@
+"""Nearest neighbours of images, found once before training from pixels alone.
+
+Two images with the same strokes in the same places show the same thing more often than
+a network in its first hundred steps can know. Pairing an image with a neighbour instead
+of with itself goes beyond plain IIC; like plain IIC it uses no label
+(``docs/convergence.md``).
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+from sklearn.utils.extmath import randomized_svd
+
+from iic_tf.neighbours.patches import learn_patches, patch_histograms, triangles
+from iic_tf.tuned import COMPONENTS
+
+MAX_CANDIDATES = 70_000
+"""Neighbours are looked for among at most so many images: time grows with n, not n²."""
+
+FEATURE_COMPONENTS = 64
+"""The features of a network likewise."""
+
+PART = 500
+"""Images worked on at a time."""
+
+MAX_PIXELS = 100_000_000
+"""Components are found from images of so many pixels together, or from 500 images."""
+
+MAX_SIMILARITIES = 50_000_000
+"""Pairs of images compared at a time: 200 MB."""
+
+BLOCK = 64
+"""Candidates whose best one is found first."""
+
+CELLS, ORIENTATIONS = 7, 8
+"""Cells along each side of an image, and directions told apart in each cell."""
+
+
+def orientation_histograms(images: np.ndarray) -> np.ndarray:
+    """Where in an image grey values rise, in which direction and by how much.
+
+    Histograms of oriented gradients (Dalal and Triggs, 2005) without their
+    normalisation of blocks, which made neighbours of digits, clothes and photographs
+    worse, and with square roots: the scalar product of two results is the overlap of
+    the histograms (Bhattacharyya's coefficient), in which no single edge dominates.
+
+    Args:
+        images: uint8, shape ``(n, height, width, channels)``; channels are averaged.
+
+    Returns:
+        float32, shape ``(n, CELLS * CELLS * ORIENTATIONS)``.
+    """
+    grey = images.mean(axis=3, dtype=np.float32) / 255.0
+    edged = np.pad(grey, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    down = edged[:, 2:, 1:-1] - edged[:, :-2, 1:-1]
+    right = edged[:, 1:-1, 2:] - edged[:, 1:-1, :-2]
+    rise = np.hypot(right, down)
+    turns = np.arctan2(down, right) / (2 * np.pi) * ORIENTATIONS  # in [-4, 4]
+    rows, columns = (triangles(side, CELLS) for side in images.shape[1:3])
+    histograms = []
+    for i in range(ORIENTATIONS):
+        apart = np.abs(turns - i)
+        apart = np.minimum(apart, ORIENTATIONS - apart)
+        weighted = rise * np.maximum(0, 1 - np.abs(apart))
+        histograms.append(rows.T @ weighted @ columns)
+    return np.sqrt(np.stack(histograms, axis=-1)).reshape(len(images), -1)
+
+
+def pixel_values(images: np.ndarray) -> np.ndarray:
+    """Pixels in [0, 1], float32, shape ``(n, height * width * channels)``."""
+    return images.reshape(len(images), -1).astype(np.float32) / 255.0
+
+
+def _unit(points: np.ndarray) -> np.ndarray:
+    """Rows brought to length 1."""
+    return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-6)
+
+
+Describe = Callable[[np.ndarray], np.ndarray]
+"""From images to their points, one row each."""
+
+Kind = Literal["drawings", "photographs", "tones"]
+"""By what images are compared: drawings by the directions of their edges, photographs
+by edges and small patches, tones by small patches and by colour and brightness."""
+
+PARTS: dict[Kind, tuple[str, ...]] = {
+    "drawings": ("edges",),
+    "photographs": ("edges", "patches"),
+    "tones": ("patches", "pixels"),
+}
+"""The descriptions that stand side by side."""
+
+
+def _some(images: np.ndarray, candidates: np.ndarray, *, seed: int) -> np.ndarray:
+    """Candidates enough to tell in which directions images differ, in their order."""
+    number = min(5_000, max(MAX_PIXELS // images[0].size, 500))
+    chosen = np.random.default_rng(seed).permutation(candidates)[:number]
+    return images[np.sort(chosen)]
+
+
+def _half_whitened(describe: Describe, some: np.ndarray, *, seed: int) -> Describe:
+    """Components of a description's direction, seen from the mean image, at length 1.
+
+    Each is divided by the root of its standard deviation: what few images have tells
+    more than what many have.
+    """
+    fitted = _unit(_points(describe, some))
+    mean = fitted.mean(axis=0)
+    # of few images many components, scaled, would tell each image from all others
+    components = min(COMPONENTS, -(-len(fitted) // 10), fitted.shape[1])
+    _, scales, axes = randomized_svd(fitted - mean, components, random_state=seed)
+    # noise is not amplified, and images all alike have no direction at all
+    axes = axes.T / np.sqrt(np.maximum(scales, max(1e-3 * scales[0], 1e-6)))
+    return lambda images: _unit((_unit(describe(images)) - mean) @ axes)
+
+
+def _points(describe: Describe, images: np.ndarray) -> np.ndarray:
+    parts = np.array_split(images, -(-len(images) // PART))
+    return np.concatenate([describe(part) for part in parts])
+
+
+def _fit(part: str, some: np.ndarray, *, seed: int) -> Describe:
+    """One of the descriptions that ``PARTS`` names."""
+    if part == "edges":
+        found: Describe = orientation_histograms
+    elif part == "patches":
+        found = partial(patch_histograms, patches=learn_patches(some, seed=seed))
+    else:
+        found = pixel_values
+    return _half_whitened(found, some, seed=seed)
+
+
+def _alike(some: tf.Tensor, spaces: list[tf.Tensor], part: slice) -> tf.Tensor:
+    """Scalar products with a part of the candidates, or with their mirror images."""
+    products = [tf.matmul(some, space[part], transpose_b=True) for space in spaces]
+    return tf.maximum(*products) if len(products) == 2 else products[0]
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _nearest_of(some: tf.Tensor, spaces: list[tf.Tensor], number: tf.Tensor) -> Any:
+    """The candidates that are nearest to some points, the nearest first.
+
+    Sorting all candidates of every image would take ten times as long as comparing
+    them. The nearest lie in those blocks of candidates whose best ones are the best.
+
+    Args:
+        some: Points, shape ``(b, d)``.
+        spaces: Points of the candidates, shape ``(m, d)``, and perhaps those of their
+            mirror images.
+        number: How many are wanted, at most m.
+
+    Returns:
+        int32, shape ``(b, number)``.
+    """
+    m = tf.shape(spaces[0])[0]
+    whole = m - m % BLOCK
+    blocks = _alike(some, spaces, slice(None, whole))
+    blocks = tf.reshape(blocks, (tf.shape(some)[0], whole // BLOCK, BLOCK))
+    _, best = tf.math.top_k(
+        tf.reduce_max(blocks, axis=2), tf.minimum(number, whole // BLOCK)
+    )
+    inside = tf.gather(blocks, best, batch_dims=1)
+    numbers = best[..., None] * BLOCK + tf.range(BLOCK)
+    rest = _alike(some, spaces, slice(whole, None))
+    flat = (tf.shape(some)[0], -1)
+    values = tf.concat((tf.reshape(inside, flat), rest), axis=1)
+    rest_numbers = tf.broadcast_to(tf.range(whole, m), tf.shape(rest))
+    numbers = tf.concat((tf.reshape(numbers, flat), rest_numbers), axis=1)
+    return tf.gather(numbers, tf.math.top_k(values, number)[1], batch_dims=1)
+
+
+def nearest_by_angle(
+    points: np.ndarray,
+    candidates: np.ndarray,
+    *,
+    number: int,
+    mirrored: np.ndarray | None = None,
+) -> np.ndarray:
+    """The candidates at the smallest angles to each image.
+
+    Args:
+        points: Of all images, at one length, float32, shape ``(n, d)``.
+        candidates: Numbers of those that may be neighbours, ascending, ``(m,)``.
+        number: Neighbours wanted, less than m.
+        mirrored: Points of the mirrored images, shape ``(n, d)``: who resembles the
+            mirrored image is near, too.
+
+    Returns:
+        int32, shape ``(n, number)``.
+    """
+    spaces = [
+        tf.constant(space[candidates])
+        for space in (points, mirrored)
+        if space is not None
+    ]
+    rows = max(MAX_SIMILARITIES // len(candidates), 1)
+    parts = [
+        _nearest_of(
+            tf.constant(points[i : i + rows]), spaces, tf.constant(number + 1)
+        ).numpy()
+        for i in range(0, len(points), rows)
+    ]
+    found = candidates[np.concatenate(parts)]
+    # an image is its own nearest one, unless others are just like it
+    itself = found == np.arange(len(points))[:, None]
+    itself[~itself.any(axis=1), -1] = True
+    return found[~itself].reshape(len(points), number).astype(np.int32)
+
+
+def feature_neighbours(features: np.ndarray, *, number: int, seed: int) -> np.ndarray:
+    """Who is near whom in the features of a network.
+
+    Args:
+        features: Shape ``(n, d)``.
+        number: Neighbours wanted, less than n.
+        seed: Decides how the directions are found in which features differ.
+
+    Returns:
+        int32, shape ``(n, number)``.
+    """
+    centred = features - features.mean(axis=0)
+    components = min(FEATURE_COMPONENTS, *centred.shape)
+    axes = randomized_svd(centred, components, random_state=seed)[2].T
+    points = _unit(centred @ axes).astype(np.float32)
+    return nearest_by_angle(points, np.arange(len(points)), number=number)
+
+
+def describe(some: np.ndarray, *, seed: int, kind: Kind = "photographs") -> Describe:
+    """What images are compared by: one description, or two side by side.
+
+    Args:
+        some: Images that tell what distinguishes them, uint8, shape
+            ``(n, height, width, channels)``; some hundreds or thousands.
+        seed: Decides which patches are told apart.
+        kind: By what images are compared.
+
+    Returns:
+        Function of such images, giving points of one length, float32, shape
+        ``(n, d)``.
+    """
+    fitted = [_fit(part, some, seed=seed) for part in PARTS[kind]]
+    return lambda images: np.concatenate([part(images) for part in fitted], axis=1)
+
+
+def find_neighbours(
+    images: np.ndarray,
+    *,
+    number: int,
+    seed: int,
+    kind: Kind = "drawings",
+    mirrored: bool = False,
+) -> np.ndarray:
+    """Finds who looks like whom.
+
+    Drawings are compared by orientation histograms: where edges run, and in which
+    direction. Photographs also by the small patches that they are made of
+    (``patches.py``); of pairs in CIFAR-10 64 % show the same class then, compared as
+    drawings 46 %, a tenth by chance. Tones, where colour and brightness tell more than
+    edges do, by patches and pixels. All are seen from the mean image.
+
+    Args:
+        images: uint8, shape ``(n, height, width, channels)``.
+        number: Neighbours of each image, at least 1; n - 1 if there are no more.
+        seed: Decides which images are candidates where there are many, and which tell
+            the directions in which images differ.
+        kind: By what images are compared.
+        mirrored: Whether an image is near also to what resembles its mirror image.
+
+    Returns:
+        For each image the numbers of its neighbours, the nearest first and never the
+        image itself, int32, shape ``(n, number)``.
+    """
+    kinds = [kind]
+    return find_by_kinds(images, kinds, number=number, seed=seed, mirrored=mirrored)[
+        kind
+    ]
+
+
+def find_by_kinds(
+    images: np.ndarray,
+    kinds: Sequence[Kind],
+    *,
+    number: int,
+    seed: int,
+    mirrored: bool = False,
+) -> dict[Kind, np.ndarray]:
+    """As ``find_neighbours``, by several kinds; what they share is worked out once."""
+    rng = np.random.default_rng(seed)
+    candidates = np.sort(rng.permutation(len(images))[:MAX_CANDIDATES])
+    some = _some(images, candidates, seed=seed)
+    points, reflected = {}, {}
+    for part in sorted({part for kind in kinds for part in PARTS[kind]}):
+        fitted = _fit(part, some, seed=seed)
+        points[part] = _points(fitted, images)
+        if mirrored:
+            reflected[part] = _points(fitted, images[:, :, ::-1])
+
+    def beside(of: dict[str, np.ndarray], kind: Kind) -> np.ndarray:
+        return np.concatenate([of[part] for part in PARTS[kind]], axis=1)
+
+    return {
+        kind: nearest_by_angle(
+            beside(points, kind),
+            candidates,
+            number=min(number, len(candidates) - 1),
+            mirrored=beside(reflected, kind) if mirrored else None,
+        )
+        for kind in kinds
+    }

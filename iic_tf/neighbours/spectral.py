@@ -1,0 +1,223 @@
+"""Groups of the neighbour graph: a clustering before there is a network.
+
+Images are the nodes of a graph, neighbours its edges. The leading eigenvectors of the
+normalised graph are nearly constant within well connected parts (Ng, Jordan and Weiss,
+NIPS 2001), so k-means on them finds such parts: more of them than are wanted, which are
+then merged into k as overclusters are, so that mutual information about the neighbours
+is largest. No label is read.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+
+from iic_tf.neighbours.grouping import group_overclusters
+from iic_tf.neighbours.nearest import Kind, find_by_kinds
+from iic_tf.tuned import (
+    CLEARLY_MORE,
+    FALLS_APART,
+    GRAPH_NEIGHBOURS,
+    MOST_NEIGHBOURS,
+)
+
+DENSE = 500
+"""Graphs of at most so many images are solved as dense matrices."""
+
+MAX_ALL, MAX_COMPARED = 10_000, 2_000
+"""By what images are to be compared is found out from all of so many, of more from so
+few of them."""
+
+STARTS = 3
+"""Starts of k-means; the one with the least spread counts."""
+
+
+class SpectralGroups(NamedTuple):
+    """Groups of images, and a finer partition.
+
+    Attributes:
+        clusters: Group of each image, integers in ``[0, k)``, shape ``(n,)``.
+        overclusters: The finer partition, integers in ``[0, k_aux)``, shape ``(n,)``.
+        information: What the group of an image tells about that of a neighbour, nats.
+        apart: Eigenvalue number 2 k: near 1 if the graph has so many separate parts.
+    """
+
+    clusters: np.ndarray
+    overclusters: np.ndarray
+    information: float
+    apart: float
+
+
+class Joined(NamedTuple):
+    """Images joined with their neighbours.
+
+    Attributes:
+        nearest: Neighbours of each image, shape ``(n, number)``.
+        graph: See ``neighbour_graph``.
+        groups: Its groups.
+    """
+
+    nearest: np.ndarray
+    graph: sparse.csr_array
+    groups: SpectralGroups
+
+
+def neighbour_graph(nearest: np.ndarray) -> sparse.csr_array:
+    """The symmetric graph of who is near whom.
+
+    Args:
+        nearest: Numbers of the neighbours of each image, shape ``(n, number)``.
+
+    Returns:
+        Sparse, shape ``(n, n)``: 1 between images of which either is a neighbour of the
+        other, 2 where both are.
+    """
+    n, number = nearest.shape
+    rows = np.repeat(np.arange(n), number)
+    ones = np.ones(n * number)
+    directed = sparse.csr_array((ones, (rows, nearest.ravel())), shape=(n, n))
+    return directed + directed.T
+
+
+def embed(
+    graph: sparse.csr_array, number: int, *, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leading eigenvectors of the normalised graph, rows brought to length 1.
+
+    Args:
+        graph: Symmetric, without isolated images, shape ``(n, n)``.
+        number: Eigenvectors wanted; n if there are no more.
+        seed: Where the search for them starts.
+
+    Returns:
+        Eigenvectors, float64, shape ``(n, number)``, and eigenvalues, at most 1, the
+        largest first.
+    """
+    n = graph.shape[0]
+    scale = 1 / np.sqrt(graph.sum(axis=1))
+    normalised = sparse.csr_array(
+        sparse.diags_array(scale) @ graph @ sparse.diags_array(scale)
+    )
+    if n <= max(DENSE, number + 1):
+        values, vectors = np.linalg.eigh(normalised.toarray())
+        values, vectors = values[-number:], vectors[:, -number:]
+    else:
+        start = np.random.default_rng(seed).uniform(0.5, 1.0, n)
+        try:
+            values, vectors = eigsh(normalised, number, which="LA", v0=start, tol=1e-4)
+        except ArpackNoConvergence as error:  # what it has is good enough to start from
+            values, vectors = error.eigenvalues, error.eigenvectors
+    order = np.argsort(-values)
+    vectors = vectors[:, order]
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(lengths, 1e-9), values[order]
+
+
+def spectral_groups(
+    graph: sparse.csr_array, *, k: int, k_aux: int, seed: int
+) -> SpectralGroups:
+    """Partitions the images of a neighbour graph.
+
+    Args:
+        graph: See ``neighbour_graph``.
+        k: Groups.
+        k_aux: Groups of the finer partition, at least k; as many as images at most.
+        seed: Where eigenvectors and k-means start.
+    """
+    k_aux = min(k_aux, graph.shape[0])
+    vectors, values = embed(graph, 2 * k, seed=seed)
+    found = []
+    # More eigenvectors tell more and are noisier; which are better the objective tells.
+    for number in (k, 2 * k):
+        means = KMeans(k_aux, n_init=STARTS, random_state=seed)
+        with warnings.catch_warnings():  # of parts that are alike to the last digit
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            parts = means.fit_predict(vectors[:, :number])
+        grouping = group_overclusters(graph_joint(graph, parts, k_aux), k)
+        clusters = grouping.groups[parts]
+        found.append(
+            SpectralGroups(clusters, parts, grouping.information, float(values[-1]))
+        )
+    return max(found, key=lambda groups: groups.information)
+
+
+def join(
+    find: Callable[[int], np.ndarray], *, at_least: int, k: int, k_aux: int, seed: int
+) -> Joined:
+    """Joins images with so many neighbours that the graph does not fall apart.
+
+    Args:
+        find: Takes a number, gives so many neighbours of each image, or all there are.
+        at_least: Neighbours that are taken at first.
+        k: Groups.
+        k_aux: Groups of the finer partition.
+        seed: See ``spectral_groups``.
+    """
+    number = at_least
+    while True:
+        nearest = find(number)
+        graph = neighbour_graph(nearest)
+        groups = spectral_groups(graph, k=k, k_aux=k_aux, seed=seed)
+        more = 2 * number <= min(MOST_NEIGHBOURS, len(nearest) // (2 * k))
+        if groups.apart <= FALLS_APART or not more:
+            return Joined(nearest, graph, groups)
+        number *= 2
+
+
+def graph_joint(
+    graph: sparse.csr_array, clusters: np.ndarray, number: int
+) -> np.ndarray:
+    """How often neighbours are in each two clusters, shape ``(number, number)``."""
+    edges = graph.tocoo()
+    pairs = clusters[edges.row].astype(np.int64) * number + clusters[edges.col]
+    counts = np.bincount(pairs, weights=edges.data, minlength=number**2)
+    return counts.reshape(number, number) / counts.sum()
+
+
+class Chosen(NamedTuple):
+    """By what images are to be compared.
+
+    Attributes:
+        kind: Of ``neighbours.PARTS``.
+        shares: What groups tell about neighbours by each kind, as a share of the most
+            there can be.
+        nearest: Neighbours by that kind, shape ``(n, GRAPH_NEIGHBOURS)``, if all images
+            were looked at.
+    """
+
+    kind: Kind
+    shares: dict[Kind, float]
+    nearest: np.ndarray | None
+
+
+def choose_kind(images: np.ndarray, *, k: int, mirrored: bool, seed: int) -> Chosen:
+    """Finds out by what images are to be compared: where groups tell more, no label.
+
+    Args:
+        images: uint8, shape ``(n, height, width, channels)``; of many some are looked
+            at.
+        k: Groups.
+        mirrored: See ``find_neighbours``.
+        seed: Decides which ones.
+    """
+    some, everyone = images, len(images) <= MAX_ALL
+    if not everyone:
+        order = np.random.default_rng(seed).permutation(len(images))[:MAX_COMPARED]
+        some = images[np.sort(order)]
+    kinds: tuple[Kind, ...] = ("photographs", "tones")
+    found = find_by_kinds(
+        some, kinds, number=GRAPH_NEIGHBOURS, seed=seed, mirrored=mirrored
+    )
+    shares: dict[Kind, float] = {}
+    for kind, nearest in found.items():
+        graph = neighbour_graph(nearest)
+        groups = spectral_groups(graph, k=k, k_aux=5 * k, seed=seed)
+        shares[kind] = groups.information / np.log(k)
+    more = shares["tones"] > CLEARLY_MORE * shares["photographs"]
+    best: Kind = "tones" if more else "photographs"
+    return Chosen(best, shares, found[best] if everyone else None)

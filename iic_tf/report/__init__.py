@@ -1,0 +1,1 @@
+"""What a person sees: console, learning curve, plots."""

@@ -1,0 +1,444 @@
+"""Pictures of clusters and of pairs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from iic_tf.names import drawable
+from iic_tf.report.curves import MAIN, MUTED, save_figure
+
+MOST_DRAWN = 40
+"""Clusters, and classes, that a picture shows at most."""
+
+
+def summed_up(table: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """A table of counts whose rare columns are one.
+
+    Args:
+        table: Counts, shape ``(rows, len(names))``.
+        names: Names of the columns.
+
+    Returns:
+        The ``MOST_DRAWN`` columns with the largest sums in their order, then the sum of
+        all others, if there are any; and the names.
+    """
+    if len(names) <= MOST_DRAWN:
+        return table, list(names)
+    order = np.argsort(-table.sum(axis=0), kind="stable")
+    most, others = np.sort(order[:MOST_DRAWN]), order[MOST_DRAWN:]
+    summed = np.column_stack((table[:, most], table[:, others].sum(axis=1)))
+    return summed, [*(names[i] for i in most), f"{len(others):,} others"]
+
+
+def _largest(sizes: np.ndarray, title: str) -> tuple[list[int], str]:
+    """The clusters that are drawn, and the title, which says if they are not all."""
+    k = len(sizes)
+    if k <= MOST_DRAWN:
+        return list(range(k)), title
+    drawn = np.sort(np.argsort(-sizes, kind="stable")[:MOST_DRAWN])
+    return drawn.tolist(), f"{title} ({MOST_DRAWN} largest of {k:,})"
+
+
+def _mosaic(images: Sequence[np.ndarray], *, columns: int) -> np.ndarray:
+    """One row of images of equal shape ``(height, width, c)``, padded with white."""
+    height, width, channels = images[0].shape if len(images) else (1, 1, 1)
+    gap = 2
+    row = np.ones((height, columns * (width + gap) - gap, channels))
+    for i, image in enumerate(images[:columns]):
+        row[:, i * (width + gap) : i * (width + gap) + width] = image
+    return row
+
+
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """Three channels to look at: the first three, or the first one three times.
+
+    Args:
+        image: Shape ``(..., channels)``.
+    """
+    if image.shape[-1] >= 3:
+        return image[..., :3]
+    return np.repeat(image[..., :1], 3, axis=-1)
+
+
+def _show(axes: Axes, picture: np.ndarray) -> None:
+    axes.imshow(np.clip(as_rgb(picture), 0, 1), interpolation="nearest")
+    axes.set_axis_off()
+
+
+def _captioned_rows(
+    path: Path,
+    rows: Sequence[tuple[str, str, Sequence[np.ndarray]]],
+    *,
+    title: str,
+    columns: int,
+) -> None:
+    """Rows of images in [0, 1], each with a name and a smaller note on its left."""
+    figure = Figure(figsize=(columns * 0.46 + 2.2, len(rows) * 0.5 + 0.8), dpi=110)
+    figure.suptitle(drawable(title), x=0.02, ha="left", fontsize=11)
+    grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
+    figure.subplots_adjust(
+        left=1.9 / figure.get_figwidth(), right=0.99,
+        top=1 - 0.55 / figure.get_figheight(), bottom=0.01, hspace=0.06,
+    )  # fmt: skip
+    for axes, (name, note, shown) in zip(grid, rows, strict=True):
+        _show(axes, _mosaic(shown, columns=columns))
+        axes.text(
+            -0.012, 0.68, drawable(name), transform=axes.transAxes, ha="right",
+            va="center", fontsize=10,
+        )  # fmt: skip
+        axes.text(
+            -0.012, 0.26, note, transform=axes.transAxes, ha="right", va="center",
+            fontsize=7, color=MUTED,
+        )  # fmt: skip
+    save_figure(figure, path)
+
+
+def cluster_grid(
+    path: Path,
+    images: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    names: Sequence[str] | None = None,
+    title: str,
+    columns: int = 20,
+) -> None:
+    """One row per cluster: its size and its most confident images.
+
+    Args:
+        path: PNG file to write.
+        images: uint8 images, shape ``(n, height, width, channels)``.
+        probabilities: Soft assignments of one sub-head, shape ``(n, k)``.
+        names: A name per cluster, where classes are known.
+        title: Heading.
+        columns: Images per row.
+    """
+    clusters = probabilities.argmax(1)
+    confidence = probabilities.max(1)
+    rows = []
+    k = probabilities.shape[1]
+    drawn, title = _largest(np.bincount(clusters, minlength=k), title)
+    for cluster in drawn:
+        members = np.flatnonzero(clusters == cluster)
+        # Many are equally sure, and folders are sorted by what they show.
+        mixed = np.random.default_rng(0).permutation(members)
+        best = mixed[np.argsort(-confidence[mixed], kind="stable")[:columns]]
+        shown = [images[i] / 255.0 for i in best] or [np.ones(images.shape[1:])]
+        name = f"cluster {cluster}" + (f" = {names[cluster]}" if names else "")
+        mean = confidence[members].mean() if len(members) else 0.0
+        rows.append((name, f"{len(members):,} images, confidence {mean:.2f}", shown))
+    _captioned_rows(path, rows, title=title, columns=columns)
+
+
+def mistake_grid(
+    path: Path,
+    images: np.ndarray,
+    classes: np.ndarray,
+    found: np.ndarray,
+    *,
+    names: Sequence[str],
+    title: str,
+    kinds: int = 10,
+    columns: int = 20,
+) -> None:
+    """One row per kind of mistake, the most frequent first; nothing without mistakes.
+
+    Args:
+        path: PNG file to write.
+        images: uint8 images, shape ``(n, height, width, channels)``.
+        classes: Class of each image, shape ``(n,)``.
+        found: Class of the cluster that each image was put in, -1 for none, ``(n,)``.
+        names: Names of the classes.
+        title: Heading.
+        kinds: Rows at most.
+        columns: Images per row, evenly spaced over all of that kind.
+    """
+    pairs = np.stack((classes, found), axis=1)[classes != found]
+    if not len(pairs):
+        return
+    which, counts = np.unique(pairs, axis=0, return_counts=True)
+    rows = []
+    for i in np.argsort(-counts, kind="stable")[:kinds]:
+        truth, put = which[i]
+        members = np.flatnonzero((classes == truth) & (found == put))
+        spread = np.linspace(0, len(members) - 1, min(columns, len(members)))
+        shown = [images[members[round(j)]] / 255.0 for j in spread]
+        among = "no class" if put < 0 else names[put]
+        share = f"{counts[i]:,} ({100 * counts[i] / len(images):.2f} %)"
+        rows.append((f"{names[truth]} in {among}", share, shown))
+    _captioned_rows(path, rows, title=title, columns=columns)
+
+
+def cluster_pairs(
+    path: Path,
+    originals: np.ndarray,
+    copies: np.ndarray,
+    probabilities: np.ndarray,
+    *,
+    labels: np.ndarray | None,
+    title: str,
+    columns: int = 10,
+) -> None:
+    """One row per cluster: how many images, some originals, then their copies.
+
+    Args:
+        path: PNG file to write.
+        originals: Views of images in [0, 1], shape ``(n, height, width, channels)``.
+        copies: A perturbed copy of each, same shape.
+        probabilities: Soft assignments of the originals, shape ``(n, k)``.
+        labels: Classes of at least n images, or None; give each row its most frequent
+            class and that class's share.
+        title: Heading.
+        columns: Originals per row, and as many copies.
+    """
+    clusters = probabilities.argmax(1)
+    white = np.ones(originals.shape[1:])
+    rows = []
+    k = probabilities.shape[1]
+    drawn, title = _largest(np.bincount(clusters, minlength=k), title)
+    for cluster in drawn:
+        members = np.flatnonzero(clusters == cluster)
+        note = f"{len(members):,} images"
+        if labels is not None and len(members):
+            counts = np.bincount(labels[: len(clusters)][members])
+            note += f", {counts.max():,} of class {counts.argmax()}"
+        shown = [originals[i] for i in members[:columns]]
+        shown += [white] * (columns - len(shown) + 1)
+        shown += [copies[i] for i in members[:columns]]
+        rows.append((f"cluster {cluster}", note, shown))
+    _captioned_rows(path, rows, title=title, columns=2 * columns + 1)
+
+
+def _table_figure(rows: int, columns: int) -> tuple[Figure, Axes]:
+    figure = Figure(
+        figsize=(
+            float(np.clip(columns * 0.5, 4, 24)) + 2.2,
+            float(np.clip(rows * 0.42, 3, 24)) + 1.4,
+        ),
+        dpi=110,
+        layout="constrained",
+    )
+    return figure, figure.subplots()
+
+
+def number_table(
+    path: Path,
+    table: np.ndarray,
+    *,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    across: str,
+    title: str,
+) -> None:
+    """A table of shares, written into its cells and shown as shades.
+
+    Args:
+        path: PNG file to write.
+        table: Numbers in [0, 1], shape ``(len(rows), len(columns))``.
+        rows: Names of the rows.
+        columns: Names of the columns.
+        across: What the columns are.
+        title: Heading.
+    """
+    figure, axes = _table_figure(*table.shape)
+    axes.imshow(table, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    columns = list(map(drawable, columns))
+    axes.set_xticks(range(len(columns)), columns, rotation=90 if _long(columns) else 0)
+    axes.set_yticks(range(len(rows)), list(map(drawable, rows)))
+    axes.tick_params(length=0, labelsize=9)
+    axes.set_xlabel(across)
+    if table.size <= 900:
+        digits = 1 if table.shape[1] <= 15 else 0
+        for (i, j), share in np.ndenumerate(table):
+            text = f"{100 * share:.{digits}f}"
+            if float(text) > 0:
+                axes.text(
+                    j, i, text, ha="center", va="center", fontsize=8,
+                    color="white" if share > 0.55 else "black",
+                )  # fmt: skip
+    axes.spines[:].set_visible(False)
+    axes.set_title(drawable(title), loc="left", fontsize=11)
+    save_figure(figure, path)
+
+
+def _long(names: Sequence[str]) -> bool:
+    return max(map(len, names)) > 4
+
+
+def label_histograms(
+    path: Path, counts: np.ndarray, *, names: Sequence[str], title: str
+) -> None:
+    """How many images of each class are in each cluster, one panel per cluster.
+
+    Args:
+        path: PNG file to write.
+        counts: Contingency table, shape ``(clusters, classes)``.
+        names: Names of the classes.
+        title: Heading.
+    """
+    shown, title = _largest(counts.sum(axis=1), title)
+    across = min(5, len(shown))
+    down = -(-len(shown) // across)
+    figure = Figure(
+        figsize=(max(2.3, 0.12 * len(names)) * across + 0.6, 1.7 * down + 0.9),
+        dpi=110,
+        layout="constrained",
+    )
+    figure.suptitle(drawable(title), x=0.02, ha="left", fontsize=11)
+    panels = figure.subplots(down, across, squeeze=False, sharey=True, sharex=True)
+    labels = list(map(drawable, names))
+    for axes, cluster in zip(panels.ravel(), shown, strict=False):
+        row = counts[cluster]
+        axes.bar(range(len(row)), row, color=MAIN, width=0.8)
+        axes.set_title(f"cluster {cluster}: {row.sum():,}", fontsize=9, loc="left")
+        turned = 90 if _long(labels) else 0
+        axes.set_xticks(range(len(row)), labels, rotation=turned, fontsize=7)
+        axes.tick_params(labelsize=7, colors=MUTED, length=2)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels.ravel()[len(shown) :]:
+        axes.set_axis_off()
+    save_figure(figure, path)
+
+
+def pair_grid(path: Path, views: Sequence[np.ndarray], *, title: str) -> None:
+    """Originals in the first row, their perturbed copies below.
+
+    Args:
+        path: PNG file to write.
+        views: Originals, then r copies, each float ``(n, height, width, channels)`` in
+            [0, 1] (clipped where a perturbation leaves that range).
+        title: Heading.
+    """
+    names = ["original", *(f"copy {i}" for i in range(1, len(views)))]
+    rows = [(name, "", list(view)) for name, view in zip(names, views, strict=True)]
+    _captioned_rows(path, rows, title=title, columns=len(views[0]))
+
+
+def map_colours(number: int) -> np.ndarray:
+    """Colours that tell clusters or classes of label maps apart.
+
+    Args:
+        number: Colours, at least 1.
+
+    Returns:
+        uint8, shape ``(number, 3)``; the first ones are the same for any number.
+    """
+    first = matplotlib.colormaps["tab10"](np.arange(10))[:, :3]
+    lighter = matplotlib.colormaps["tab20"](np.arange(1, 20, 2))[:, :3]
+    # turns of the golden ratio never come near to one another
+    hues = np.arange(max(number - 20, 0)) * 0.618 % 1
+    rest = matplotlib.colormaps["hsv"](hues)[:, :3]
+    colours = np.concatenate((first, lighter, 0.75 * rest))[:number]
+    return (255 * colours).round().astype(np.uint8)
+
+
+def colour_map(labels: np.ndarray, number: int) -> np.ndarray:
+    """A label map in colours, black where a pixel has none.
+
+    Args:
+        labels: Integers, shape ``(height, width)``; those outside of ``[0, number)``
+            have no colour.
+        number: Clusters or classes.
+
+    Returns:
+        uint8, shape ``(height, width, 3)``.
+    """
+    colours = np.concatenate((map_colours(number), np.zeros((1, 3), np.uint8)))
+    inside = (labels >= 0) & (labels < number)
+    return colours[np.where(inside, labels, number)]
+
+
+DRAWN = 800
+"""Pixels of a side that are drawn at most."""
+
+MOST_IN_LEGEND = 20
+"""Clusters that a legend names at most."""
+
+
+def map_rows(
+    path: Path,
+    images: Sequence[np.ndarray],
+    clusters: Sequence[np.ndarray],
+    *,
+    num_clusters: int,
+    classes: np.ndarray | None = None,
+    truth: Sequence[np.ndarray] | None = None,
+    names: Sequence[str] | None = None,
+    title: str,
+) -> None:
+    """One row per picture: itself, its clusters and, with labels, prediction and truth.
+
+    Clusters have the colours of ``map_colours``, and a class that of its first cluster.
+    Of large pictures only every other pixel, or fewer, are drawn.
+
+    Args:
+        path: PNG file to write.
+        images: uint8, each ``(height, width, channels)``.
+        clusters: Cluster of each pixel, each ``(height, width)``.
+        num_clusters: Number of clusters.
+        classes: Class of each cluster, -1 for none, shape ``(k,)``; None without
+            labels.
+        truth: Class of each pixel, 255 for none; None without labels.
+        names: Names of the classes, for the legend.
+        title: Heading.
+    """
+
+    def fewer(maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+        steps = [-(-max(x.shape[:2]) // DRAWN) for x in maps]
+        return [x[::step, ::step] for x, step in zip(maps, steps, strict=True)]
+
+    images, clusters = fewer(images), fewer(clusters)
+    columns = ["picture", "clusters"]
+    legend = [
+        Patch(color=colour / 255, label=f"cluster {i}")
+        for i, colour in enumerate(map_colours(num_clusters)[:MOST_IN_LEGEND])
+    ]
+    shown = [
+        [as_rgb(image), colour_map(found, num_clusters)]
+        for image, found in zip(images, clusters, strict=True)
+    ]
+    if classes is not None and truth is not None and names is not None:
+        truth, legend = fewer(truth), []
+        columns += ["clusters as classes", "truth"]
+        number = num_clusters + len(names)
+        members = [np.flatnonzero(classes == i) for i in range(len(names))]
+        painted = [
+            of_class[0] if len(of_class) else num_clusters + i
+            for i, of_class in enumerate(members)
+        ]
+        index = np.array([*painted, number])  # the last for pixels without a class
+        for row, found, true in zip(shown, clusters, truth, strict=True):
+            row += [
+                colour_map(index[np.clip(labels, -1, len(names))], number)
+                for labels in (classes[found], true)
+            ]
+        for name, of_class, i in zip(names, members, painted, strict=True):
+            said = f"cluster {', '.join(map(str, of_class))}"
+            label = drawable(f"{name}: {said if len(of_class) else 'no cluster'}")
+            legend.append(Patch(color=map_colours(number)[i] / 255, label=label))
+        if len(legend) > MOST_DRAWN:
+            more = f"{len(legend) - MOST_DRAWN:,} more"
+            legend = [*legend[:MOST_DRAWN], Patch(color="white", label=more)]
+    height = 2.6 * min(max(x.shape[0] / x.shape[1] for x in images), 3)
+    figure = Figure(
+        figsize=(2.7 * len(columns), (height + 0.06) * len(images) + 1.3), dpi=110,
+        layout="constrained",
+    )  # fmt: skip
+    figure.suptitle(drawable(title), x=0.02, ha="left", fontsize=11)
+    grid = figure.subplots(len(images), len(columns), squeeze=False)
+    for axes_of_row, row in zip(grid, shown, strict=True):
+        for axes, picture in zip(axes_of_row, row, strict=True):
+            axes.imshow(picture, interpolation="nearest")
+            axes.set_axis_off()
+    for axes, heading in zip(grid[0], columns, strict=True):
+        axes.set_title(heading, fontsize=10)
+    if legend:
+        figure.legend(
+            handles=legend, loc="outside lower center", ncols=min(len(legend), 4),
+            frameon=False, fontsize=9,
+        )  # fmt: skip
+    save_figure(figure, path)

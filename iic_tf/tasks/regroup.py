@@ -1,0 +1,273 @@
+"""Regrouping: main sub-heads start anew from the best grouping that there is.
+
+Sub-heads on one backbone settle in different optima and stay there for thousands of
+steps, while its overclusters and features know more than they say. So every so often
+the overclusters of each auxiliary sub-head are grouped by search, where neighbours are
+used so are the spectral parts of the graph of the features, and the main sub-heads are
+fitted to these groupings. Nothing else of the network changes, and no label is read.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import cycle, islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from scipy import sparse
+from scipy.optimize import linear_sum_assignment
+
+from iic_tf.augment.pairs import Views, evaluation_batches
+from iic_tf.errors import require
+from iic_tf.evaluation.health import DEAD_SHARE
+from iic_tf.evaluation.inference import overclusters
+from iic_tf.evaluation.metrics import contingency
+from iic_tf.losses.iic import segmentation_joint
+from iic_tf.losses.warp import warp
+from iic_tf.models.networks import ClusterIIC, SegmentIIC, at_features
+from iic_tf.neighbours.grouping import group_overclusters, grouped_information
+from iic_tf.neighbours.nearest import feature_neighbours
+from iic_tf.neighbours.spectral import graph_joint, neighbour_graph, spectral_groups
+from iic_tf.tuned import AGREEING_SHARE, GRAPH_NEIGHBOURS, KEPT_SHARE
+
+MAX_FITTED = 20_000
+"""Main sub-heads are fitted to about so many images, or places of label maps: more
+would not change them."""
+
+BY_GRAPH = -1
+"""Stands for an auxiliary sub-head where a grouping is that of the graph."""
+
+
+class Regrouped(NamedTuple):
+    """What a regrouping found.
+
+    Attributes:
+        information: What the best grouping of each auxiliary sub-head knows about
+            pairs, in nats, shape ``(h_aux,)``; that of the graph's groups comes last.
+        sources: Auxiliary sub-head that each main sub-head started from, ``(h,)``;
+            ``BY_GRAPH`` for the graph.
+        refused: Whether the main sub-heads knew more before, and stay as they are.
+    """
+
+    information: np.ndarray
+    sources: np.ndarray
+    refused: bool = False
+
+
+class _Candidate(NamedTuple):
+    """A grouping: what it knows in nats, where it is from, and the cluster of each."""
+
+    information: float
+    source: int
+    clusters: np.ndarray
+
+
+def regroup(
+    model: ClusterIIC,
+    images: np.ndarray,
+    views: Views,
+    *,
+    graph: sparse.csr_array | None = None,
+    joined: int = GRAPH_NEIGHBOURS,
+    trusted: bool = False,
+    seed: int,
+) -> Regrouped:
+    """Groups what the network has found and refits the main sub-heads to it.
+
+    The overclusters of every auxiliary sub-head are grouped. Candidates that lag behind
+    the best, or that differ from it, are left out; the main sub-heads share the others
+    evenly. If they then know less than before, or use fewer clusters, they stay what
+    they were.
+
+    What counts is what pairs of an image and its copy tell. Where there is a graph,
+    images that are near in the features of the network are joined in another one, whose
+    spectral groups are one more candidate. What neighbours in it tell decides which
+    grouping is taken, and what those in both tell whether it is better than what the
+    main sub-heads have.
+
+    Args:
+        model: Its main sub-heads are replaced.
+        images: Training images, uint8; some evenly spaced ones are evaluated.
+        views: ``evaluate`` and ``perturb`` are used.
+        graph: Who looks like whom among all training images, or None.
+        joined: Neighbours in the features that each image is joined with.
+        trusted: Whether the graph is part of the other one.
+        seed: Decides the perturbed copies, and where searches start.
+    """
+    chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_FITTED))
+    chosen = chosen.astype(np.int64)
+    batches = evaluation_batches(
+        images, views, numbers=chosen, pairs=graph is None, batch=1000, seed=seed
+    )
+    features, own, copies = overclusters(model, batches)
+    aux = model.banks["aux"]
+    k, number = model.main.num_clusters, aux.num_clusters
+
+    def grouped(joints: list[np.ndarray]) -> list[_Candidate]:
+        groupings = [group_overclusters(joint, k) for joint in joints]
+        return [
+            _Candidate(grouping.information, head, grouping.groups[own[:, head]])
+            for head, grouping in enumerate(groupings)
+        ]
+
+    if graph is None:
+        pairs = () if copies is None else zip(own.T, copies.T, strict=True)
+        joints = [
+            contingency(x, y, num_clusters=number, num_classes=number) for x, y in pairs
+        ]
+        found = grouped(joints)
+        sources = _start_from(model, found, features)
+        return Regrouped(np.array([one.information for one in found]), sources)
+
+    near = _graph_of_features(features, joined, seed=seed)
+    known = graph[chosen][:, chosen] + near
+    near = known if trusted else near
+    found = grouped([graph_joint(near, mine, number) for mine in own.T])
+    groups = spectral_groups(near, k=k, k_aux=number, seed=seed)
+    found.append(_Candidate(groups.information, BY_GRAPH, groups.clusters))
+    before = [weights.numpy() for weights in model.main.weights]
+    knew, used_before = _state(model, features, known)
+    sources = _start_from(model, found, features, agreeing=True)
+    knows, used = _state(model, features, known)
+    if refused := knows < knew or used < used_before:
+        for weights, value in zip(model.main.weights, before, strict=True):
+            weights.assign(value)
+    return Regrouped(np.array([one.information for one in found]), sources, refused)
+
+
+def _graph_of_features(
+    features: np.ndarray, number: int, *, seed: int
+) -> sparse.csr_array:
+    """Who is near whom in the features ``(m, d)`` of a network, ``(m, m)``."""
+    number = min(number, len(features) - 1)
+    return neighbour_graph(feature_neighbours(features, number=number, seed=seed))
+
+
+def told(graph: sparse.csr_array, clusters: np.ndarray, k: int) -> float:
+    """What the cluster of an image tells about that of a neighbour, in nats."""
+    return grouped_information(graph_joint(graph, clusters, k), np.arange(k), k)
+
+
+def _state(
+    model: ClusterIIC, features: np.ndarray, graph: sparse.csr_array
+) -> tuple[float, int]:
+    """The most that a main sub-head knows about neighbours, and its clusters in use."""
+    k = model.main.num_clusters
+    clusters = model.main(features).numpy().argmax(-1)
+    known = [told(graph, clusters[:, head], k) for head in range(clusters.shape[1])]
+    best = int(np.argmax(known))
+    return known[best], clusters_in_use(clusters[:, best], k)
+
+
+def _agree(clusters: np.ndarray, others: np.ndarray, k: int) -> bool:
+    """Whether two groupings are the same of nearly all images, by whatever numbers."""
+    table = contingency(clusters, others, num_clusters=k, num_classes=k)
+    same = table[linear_sum_assignment(table, maximize=True)].sum()
+    return bool(same >= AGREEING_SHARE * len(clusters))
+
+
+def clusters_in_use(clusters: np.ndarray, k: int) -> int:
+    """Clusters with at least a tenth of an even share of the images.
+
+    Args:
+        clusters: Cluster of each image, shape ``(n,)``.
+        k: Number of clusters.
+    """
+    counts = np.bincount(clusters, minlength=k)
+    return int((counts >= DEAD_SHARE * len(clusters) / k).sum())
+
+
+def _start_from(
+    model: ClusterIIC | SegmentIIC,
+    found: list[_Candidate],
+    features: np.ndarray,
+    *,
+    agreeing: bool = False,
+) -> np.ndarray:
+    """Fits the main sub-heads to the best groupings; returns the heads these are of.
+
+    Args:
+        model: Its main sub-heads are replaced.
+        found: Groupings.
+        features: Shape ``(m, d)``.
+        agreeing: Whether groupings other than the best are left out, however good.
+    """
+    k = model.main.num_clusters
+    found = sorted(found, key=lambda candidate: -candidate.information)
+    needed = found[0].information - KEPT_SHARE * np.log(k)
+    kept = [
+        candidate
+        for candidate in found
+        if candidate.information >= needed
+        and (not agreeing or _agree(candidate.clusters, found[0].clusters, k))
+    ]
+    used = list(islice(cycle(kept), model.main.num_heads))
+    model.main.refit(features, np.stack([one.clusters for one in used], axis=1))
+    return np.array([candidate.source for candidate in used])
+
+
+@lru_cache(maxsize=1)
+def _compile_count(model: SegmentIIC, reach: int) -> Callable:
+    """Compiles once what a regrouping does with a batch."""
+    aux = model.banks["aux"]
+
+    @tf.function(autograph=False)
+    def count(
+        originals: tf.Tensor, copies: tuple, matrices: tuple, mask: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        def one_hot(images: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            features = model.features(images, training=False)
+            named = tf.argmax(aux(features), axis=-1)
+            return features, named, tf.one_hot(named, aux.num_clusters)
+
+        features, named, first = one_hot(originals)
+        joint = tf.zeros(())
+        shown = at_features(mask, features)
+        for copy, matrix in zip(copies, matrices, strict=True):
+            second = warp(one_hot(copy)[2], matrix)
+            joint += segmentation_joint(
+                first, second, mask=shown, reach=reach, collapsed=True
+            )[:, 0]
+        return tf.cast(features, tf.float32), named, shown, joint
+
+    return count
+
+
+def regroup_maps(
+    model: SegmentIIC, batches: tf.data.Dataset, *, reach: int
+) -> Regrouped:
+    """As ``regroup``, for label maps: pairs are pixels of originals and of copies.
+
+    Args:
+        model: Its main sub-heads are replaced.
+        batches: As in ``map_pipeline.training_map_batches``.
+        reach: T, the largest displacement along each axis, in places of features.
+
+    Raises:
+        UserError: If no pixel trains.
+    """
+    count = _compile_count(model, reach)
+    joints: Any = 0.0
+    kept = []
+    share = MAX_FITTED // int(batches.cardinality())
+    for batch in batches:
+        features, named, shown, joint = (part.numpy() for part in count(*batch))
+        joints = joints + joint.astype(np.float64)
+        counts = np.flatnonzero(shown)
+        counts = counts[:: max(len(counts) // share, 1)]
+        places = features.reshape(-1, features.shape[-1]), named.reshape(-1, len(joint))
+        kept.append(tuple(part[counts] for part in places))
+    features, named = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    require(
+        len(features) > 0,
+        "there must be pixels that train",
+        pixels_with_a_class=len(features),
+    )
+    k = model.main.num_clusters
+    groupings = [group_overclusters(joint, k) for joint in joints]
+    found = [
+        _Candidate(grouping.information, head, grouping.groups[named[:, head]])
+        for head, grouping in enumerate(groupings)
+    ]
+    sources = _start_from(model, found, features)
+    return Regrouped(np.array([one.information for one in found]), sources)
