@@ -664,6 +664,10 @@ class ReportOptions:
 class Options:
     """All options of a run."""
 
+    task: Literal["cluster", "segment"] | None = None
+    """What is trained: cluster groups whole images, segment their pixels; if not given
+    what the recipe and the data are for."""
+
     k: int = 10
     """Number of clusters."""
 
@@ -739,6 +743,43 @@ class Options:
             "num_aux": self.heads.aux,
             "bias": self.heads.bias,
         }
+
+
+UNUSED: dict[str, tuple[str, ...]] = {
+    "cluster": (
+        *("data.images", "data.ignore", "data.merge", "data.names", "data.scale"),
+        *("data.classes", "data.curated", "data.repeat_mistakes", "segment"),
+    ),
+    "segment": ("data.unlabelled", "train.start"),
+}
+"""Options, and groups of options, that a task does not use."""
+
+
+def refuse_unused(options: Options, task: str) -> None:
+    """Raises UserError if an option is given that a task does not use.
+
+    Args:
+        options: As given.
+        task: Name of the task.
+    """
+    for name in UNUSED[task]:
+        given, usual = options, Options()
+        for part in name.split("."):
+            given, usual = getattr(given, part), getattr(usual, part)
+        if given == usual:
+            continue
+        if dataclasses.is_dataclass(given):
+            [name, *_] = (
+                f"{name}.{field.name}"
+                for field in dataclasses.fields(given)
+                if getattr(given, field.name) != getattr(usual, field.name)
+            )
+            given = getattr(given, name.rsplit(".", 1)[1])
+        require(
+            False,
+            f"the task {task} does not use {name}",
+            **{name.rsplit(".", 1)[-1]: given},
+        )
 
 
 PATHS = ("dir", "folder", "array", "labels", "images", "masks")

@@ -19,6 +19,13 @@ OPTIONS_FILE = "options.yaml"
 MANIFEST_FILE = "manifest.json"
 SUMMARY_FILE = "summary.json"
 HISTORY_FILE = "history.jsonl"
+CURVE_FILE = "learning_curve.png"
+MODEL_FILE = "model.keras"
+ASSIGNMENTS_FILE = "assignments.csv"
+UNREADABLE_FILE = "unreadable.csv"
+NETWORK_FILE = "network.txt"
+FIRST_GROUPS_FILE = "first_groups.png"
+CHECKPOINTS = "checkpoints"
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

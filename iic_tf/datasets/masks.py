@@ -110,6 +110,64 @@ def all_of(parts: Sequence[Pictures]) -> Pictures:
     )
 
 
+def some_of(pictures: Pictures, at_most: int) -> Pictures:
+    """At most so many pictures, evenly spaced."""
+    number = len(pictures.images)
+    index = np.linspace(0, number - 1, min(at_most, number)).astype(int)
+    labels = pictures.labels
+    return Pictures(
+        [pictures.images[i] for i in index],
+        None if labels is None else [labels[i] for i in index],
+        tuple(pictures.names[i] for i in index),
+        tuple(pictures.sizes[i] for i in index),
+    )
+
+
+def apply_map_protocol(
+    source: MapSource, protocol: str
+) -> tuple[Pictures, Pictures, str, Pictures | None]:
+    """Chooses the training and the evaluation pictures.
+
+    Args:
+        source: All splits.
+        protocol: ``"all"`` trains on all pictures and evaluates all that are labelled,
+            or if none is all; ``"holdout"`` keeps the split test, or labelled_test,
+            for evaluation, with clusters mapped to classes on the other labelled ones.
+
+    Returns:
+        Pictures that train, those evaluated, which these are in words, and those on
+        which clusters are mapped if they are others.
+
+    Raises:
+        UserError: If a holdout is asked of a source without a test split.
+    """
+    splits = source.splits
+    labelled = {name: part for name, part in splits.items() if part.labels is not None}
+    everything = all_of(list(splits.values()))
+    if protocol == "all":
+        if not labelled:
+            return everything, everything, "all pictures, which also trained", None
+        words = f"{' + '.join(labelled)}, which also trained"
+        return everything, all_of(list(labelled.values())), words, None
+    test = {name: part for name, part in splits.items() if "test" in name.split("_")}
+    require(
+        0 < len(test) < len(splits),
+        "data.protocol holdout needs a train and a test split",
+        splits=list(splits),
+    )
+    train = [part for name, part in splits.items() if name not in test]
+    mapped = [part for name, part in labelled.items() if name not in test]
+    words = f"{' + '.join(test)}, which did not train"
+    if mapped:
+        words += ", with clusters mapped to classes on the training pictures"
+    return (
+        all_of(train),
+        all_of(list(test.values())),
+        words,
+        all_of(mapped) if mapped else None,
+    )
+
+
 def describe_kept(parts: Collection[Pictures]) -> str:
     """Where pictures are kept and how much they take, in words."""
     whole = all_of(list(parts))

@@ -139,3 +139,14 @@ def describe(health: Health, *, steps: int) -> list[str]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def clusters_in_use(clusters: np.ndarray, k: int) -> int:
+    """Clusters with at least a tenth of an even share of the images.
+
+    Args:
+        clusters: Cluster of each image, shape ``(n,)``.
+        k: Number of clusters.
+    """
+    counts = np.bincount(clusters, minlength=k)
+    return int((counts >= DEAD_SHARE * len(clusters) / k).sum())

@@ -9,9 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from iic_tf.augment.pairs import Views, evaluation_batches
-from iic_tf.datasets.splits import Split
 from iic_tf.errors import require
-from iic_tf.evaluation.metrics import matched_errors
 from iic_tf.losses.iic import joint_distribution
 from iic_tf.models.networks import ClusterIIC, SegmentIIC
 
@@ -154,68 +152,6 @@ def soft_assignments(predict: Callable, batches: tf.data.Dataset) -> np.ndarray:
         float32, shape ``(n, h, k)``, in the order of the data set.
     """
     return np.concatenate([predict(views[0])["main"].numpy() for views in batches])
-
-
-class Scorer:
-    """Errors of all main sub-heads on labelled images, by one protocol.
-
-    Args:
-        predict: From ``compile_predict``.
-        images: Images to score, uint8.
-        labels: Their classes.
-        mapping: Images on which clusters are mapped to classes; those scored if None.
-        make_batches: Makes evaluation batches of images.
-        num_clusters: k.
-        match: One of ``metrics.MATCHES``.
-    """
-
-    def __init__(
-        self,
-        predict: Callable,
-        images: np.ndarray,
-        labels: np.ndarray,
-        *,
-        mapping: Split | None,
-        make_batches: Callable[[np.ndarray], tf.data.Dataset],
-        num_clusters: int,
-        match: str,
-    ):
-        self._predict = predict
-        self._batches = make_batches(images)
-        self._labels = labels
-        self._mapping = None
-        if mapping is not None and mapping.labels is not None:
-            self._mapping = (make_batches(mapping.images), mapping.labels)
-        self._num_clusters = num_clusters
-        self.match = match
-
-    def errors(self, predict: Callable | None = None) -> np.ndarray:
-        """Errors after the match, shape ``(h,)``; 0 to 1, lower better.
-
-        Args:
-            predict: Takes the place of the usual one.
-        """
-        predict = predict or self._predict
-        return matched_errors(
-            soft_assignments(predict, self._batches).argmax(-1),
-            self._labels,
-            num_clusters=self._num_clusters,
-            match=self.match,
-            mapping_on=self.mapping_on(predict),
-        )
-
-    def mapping_on(
-        self, predict: Callable | None = None
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Clusters ``(m, h)`` and classes ``(m,)`` of the images mapped on, if others.
-
-        Args:
-            predict: Takes the place of the usual one.
-        """
-        if self._mapping is None:
-            return None
-        batches, labels = self._mapping
-        return soft_assignments(predict or self._predict, batches).argmax(-1), labels
 
 
 def evaluate_pairs(

@@ -5,7 +5,7 @@ All functions are NumPy; each score says its range and which direction is better
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from sklearn.metrics import adjusted_rand_score, homogeneity_completeness_v_measure
+from scipy.special import entr
 
 
 def contingency(
@@ -76,35 +76,41 @@ MATCHES = {"one-to-one": match_one_to_one, "many-to-one": match_many_to_one}
 """How clusters are mapped to classes, by the name of the option."""
 
 
-def matched_errors(
-    clusters: np.ndarray,
-    labels: np.ndarray,
-    *,
-    num_clusters: int,
-    match: str = "one-to-one",
-    mapping_on: tuple[np.ndarray, np.ndarray] | None = None,
+def contingencies(
+    clusters: np.ndarray, labels: np.ndarray, *, num_clusters: int, num_classes: int
 ) -> np.ndarray:
-    """Error of each sub-head after its best match with classes; 0 to 1, lower better.
+    """Contingency tables of several sub-heads: what all scores follow from.
 
     Args:
         clusters: Cluster of each image in each sub-head, shape ``(n, h)``.
         labels: Class of each image, shape ``(n,)``.
         num_clusters: Number of clusters k.
+        num_classes: Number of classes.
+
+    Returns:
+        int64, shape ``(h, num_clusters, num_classes)``.
+    """
+    sizes = {"num_clusters": num_clusters, "num_classes": num_classes}
+    return np.stack([contingency(column, labels, **sizes) for column in clusters.T])
+
+
+def matched_errors(
+    tables: np.ndarray, *, match: str = "one-to-one", mapping: np.ndarray | None = None
+) -> np.ndarray:
+    """Error of each sub-head after its best match with classes; 0 to 1, lower better.
+
+    Args:
+        tables: Contingency tables, shape ``(h, clusters, classes)``.
         match: One of ``MATCHES``.
-        mapping_on: Clusters ``(m, h)`` and labels ``(m,)`` of the images on which
-            clusters are mapped to classes; those scored if None.
+        mapping: Tables of what clusters are mapped to classes on, of the same shape;
+            those scored if None.
 
     Returns:
         Errors, shape ``(h,)``.
     """
-    own, known = mapping_on or (clusters, labels)
-    num_classes = int(max(labels.max(), known.max())) + 1
-    errors = []
-    for scored, mapped in zip(clusters.T, own.T, strict=True):
-        sizes = {"num_clusters": num_clusters, "num_classes": num_classes}
-        mapping = MATCHES[match](contingency(mapped, known, **sizes))
-        errors.append(1.0 - accuracy(contingency(scored, labels, **sizes), mapping))
-    return np.array(errors)
+    known = tables if mapping is None else mapping
+    pairs = zip(tables, known, strict=True)
+    return np.array([1 - accuracy(own, MATCHES[match](seen)) for own, seen in pairs])
 
 
 def class_recall(table: np.ndarray, mapping: np.ndarray) -> np.ndarray:
@@ -138,20 +144,32 @@ def class_iou(table: np.ndarray, mapping: np.ndarray) -> np.ndarray:
     return np.where(pixels > 0, both / np.maximum(union, 1), np.nan)
 
 
+def adjusted_rand(table: np.ndarray) -> float:
+    """Adjusted Rand index; at most 1, 0 by chance, higher better.
+
+    Hubert and Arabie, 1985: pairs together in both groupings, adjusted for chance.
+
+    Args:
+        table: Contingency table, shape ``(clusters, classes)``.
+    """
+    both, rows, columns = (
+        float((counts * (counts - 1.0)).sum() / 2)
+        for counts in (table, table.sum(axis=1), table.sum(axis=0))
+    )
+    number = float(table.sum())
+    expected = rows * columns / max(number * (number - 1) / 2, 1.0)
+    most = (rows + columns) / 2
+    return 1.0 if most == expected else (both - expected) / (most - expected)
+
+
 def clustering_scores(
-    clusters: np.ndarray,
-    labels: np.ndarray,
-    *,
-    num_clusters: int,
-    mapping_on: tuple[np.ndarray, np.ndarray] | None = None,
+    tables: np.ndarray, *, mapping: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """All scores of every sub-head, each at most 1, higher better.
 
     Args:
-        clusters: Cluster of each image in each sub-head, shape ``(n, h)``.
-        labels: Class of each image, shape ``(n,)``.
-        num_clusters: Number of clusters k.
-        mapping_on: As in ``matched_errors``; only the accuracies depend on it.
+        tables: Contingency tables, shape ``(h, clusters, classes)``.
+        mapping: As in ``matched_errors``; only the accuracies depend on it.
 
     Returns:
         ``one-to-one`` and ``many-to-one`` accuracy, ``NMI`` (normalised mutual
@@ -159,22 +177,23 @@ def clustering_scores(
         and ``completeness``, each of shape ``(h,)``.
     """
     scores = {
-        match: 1
-        - matched_errors(
-            clusters,
-            labels,
-            num_clusters=num_clusters,
-            match=match,
-            mapping_on=mapping_on,
-        )
+        match: 1 - matched_errors(tables, match=match, mapping=mapping)
         for match in MATCHES
     }
-    shared = np.array(
-        [homogeneity_completeness_v_measure(labels, column) for column in clusters.T]
+    p = tables / np.maximum(tables.sum(axis=(1, 2), keepdims=True), 1)
+    of_clusters, of_classes = (entr(p.sum(axis=axis)).sum(axis=1) for axis in (2, 1))
+    shared = of_clusters + of_classes - entr(p).sum(axis=(1, 2))
+
+    def share(whole: np.ndarray) -> np.ndarray:
+        # one cluster, or one class, tells all that there is to tell
+        return np.divide(shared, whole, out=np.ones_like(whole), where=whole > 1e-12)
+
+    scores["NMI"] = share((of_clusters + of_classes) / 2)
+    scores["ARI"] = np.array([adjusted_rand(table) for table in tables])
+    scores["homogeneity"], scores["completeness"] = (
+        share(of_classes),
+        share(of_clusters),
     )
-    scores["NMI"] = shared[:, 2]
-    scores["ARI"] = np.array([adjusted_rand_score(labels, c) for c in clusters.T])
-    scores["homogeneity"], scores["completeness"] = shared[:, 0], shared[:, 1]
     return scores
 
 

@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from iic_tf.augment.transforms import Perturbation
 from iic_tf.datasets.masks import IGNORE, Pictures
-from iic_tf.evaluation.metrics import MATCHES, accuracy, contingency
+from iic_tf.evaluation.inference import kept_statistics
+from iic_tf.evaluation.metrics import contingencies
+from iic_tf.models.networks import SegmentIIC
 
 TILE, OVERLAP = 512, 64
 """Larger pictures are predicted in squares of so many pixels that share a margin."""
@@ -55,6 +57,56 @@ def _clusters_of_large(predict: Callable, image: np.ndarray) -> np.ndarray:
     return np.concatenate(result)
 
 
+def compile_segments(
+    model: SegmentIIC,
+    *,
+    margin: int = 0,
+    batch_statistics: bool = False,
+    head: int | None = None,
+) -> Callable:
+    """Compiles the main sub-heads' inference once, for pictures of any size.
+
+    Args:
+        model: The network; later changes of its weights are seen.
+        margin: Pixels of their mirror image around pictures, so that the network finds
+            at their borders what it finds within.
+        batch_statistics: Whether batch normalisation uses the statistics of the
+            pictures that are given; its running ones stay as they are.
+        head: The only sub-head wanted, for less work and memory; all if None.
+
+    Returns:
+        Function of images ``(n, height, width, channels)`` to soft maps ``(n, height,
+        width, h, k)``.
+    """
+    channels = model.backbone.input_shape[-1]
+    shape = tf.TensorSpec((None, None, None, channels), tf.float32)
+
+    @tf.function(input_signature=[shape], autograph=False)
+    def predict(images: tf.Tensor) -> tf.Tensor:
+        height, width = tf.shape(images)[1], tf.shape(images)[2]
+        around = tf.minimum(margin, (height, width))[:, None]
+        none = ((0, 0),)
+        padding = tf.concat((none, tf.tile(around, (1, 2)), none), axis=0)
+        larger = tf.pad(images, padding, "SYMMETRIC")
+        larger = tf.ensure_shape(larger, (None, None, None, channels))
+        features = model.features(larger, training=batch_statistics)
+        found = model.main(features)
+        if head is not None:
+            found = found[..., head : head + 1, :]
+        pixels = model.to_pixels(found, larger)
+        top, left = around[0, 0], around[1, 0]
+        return pixels[:, top : top + height, left : left + width]
+
+    if not batch_statistics:
+        return predict
+
+    def predict_and_restore(images: tf.Tensor) -> tf.Tensor:
+        with kept_statistics(model):
+            return predict(images)
+
+    return predict_and_restore
+
+
 def clusters_of(
     predict: Callable, pictures: Sequence[np.ndarray], finish: Perturbation
 ) -> Iterator[np.ndarray]:
@@ -88,80 +140,34 @@ def clusters_of(
         first = last
 
 
-class MapScorer:
-    """Errors of all main sub-heads on the pixels of labelled pictures.
+def pixel_tables(
+    predict: Callable,
+    pictures: Pictures,
+    finish: Perturbation,
+    *,
+    num_clusters: int,
+    num_classes: int,
+) -> np.ndarray:
+    """Contingency tables of all pixels that have a class.
 
     Args:
         predict: See ``clusters_of``.
-        scored: Pictures to score, with label maps.
-        finish: Brings pictures to the channels that the network sees.
-        mapping: Pictures on which clusters are mapped to classes; those scored if None.
+        pictures: With label maps.
+        finish: See ``clusters_of``.
         num_clusters: k.
         num_classes: Number of classes.
-        match: One of ``metrics.MATCHES``.
+
+    Returns:
+        int64, shape ``(h, k, classes)``.
     """
-
-    def __init__(
-        self,
-        predict: Callable,
-        scored: Pictures,
-        finish: Perturbation,
-        *,
-        mapping: Pictures | None,
-        num_clusters: int,
-        num_classes: int,
-        match: str,
-    ):
-        self._predict = predict
-        self._scored = scored
-        self._finish = finish
-        self._mapping = mapping
-        self._sizes = {"num_clusters": num_clusters, "num_classes": num_classes}
-        self.match = match
-
-    def counts(self, pictures: Pictures, predict: Callable | None = None) -> np.ndarray:
-        """Pixels per cluster and class, int64, shape ``(h, k, classes)``."""
-        tables: np.ndarray | int = 0
-        found = clusters_of(predict or self._predict, pictures.images, self._finish)
-        for clusters, labels in zip(found, pictures.labels or (), strict=True):
-            known = labels != IGNORE
-            tables = tables + np.stack(
-                [
-                    contingency(of_one, labels[known], **self._sizes)
-                    for of_one in clusters[known].T
-                ]
-            )
-        return np.asarray(tables)
-
-    def mapped_on(self, predict: Callable | None = None) -> np.ndarray | None:
-        """Pixels that clusters are mapped on, if others: ``(h, k, classes)``.
-
-        Args:
-            predict: Takes the place of the usual one.
-        """
-        if self._mapping is None:
-            return None
-        return self.counts(self._mapping, predict)
-
-    def scored(self, predict: Callable | None = None) -> np.ndarray:
-        """Pixels scored, ``(h, k, classes)``.
-
-        Args:
-            predict: Takes the place of the usual one.
-        """
-        return self.counts(self._scored, predict)
-
-    def errors(self, predict: Callable | None = None) -> np.ndarray:
-        """Share of wrong pixels after the match, shape ``(h,)``; lower better.
-
-        Args:
-            predict: Takes the place of the usual one.
-        """
-        tables, known = self.scored(predict), self.mapped_on(predict)
-        known = tables if known is None else known
-        return np.array(
-            [
-                1.0 - accuracy(table, MATCHES[self.match](seen))
-                for table, seen in zip(tables, known, strict=True)
-            ]
+    tables: np.ndarray | int = 0
+    found = clusters_of(predict, pictures.images, finish)
+    for clusters, labels in zip(found, pictures.labels or (), strict=True):
+        known = labels != IGNORE
+        tables = tables + contingencies(
+            clusters[known],
+            labels[known],
+            num_clusters=num_clusters,
+            num_classes=num_classes,
         )
+    return np.asarray(tables)

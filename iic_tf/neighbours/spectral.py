@@ -17,7 +17,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
-from iic_tf.neighbours.grouping import group_overclusters
+from iic_tf.neighbours.grouping import group_overclusters, grouped_information
 from iic_tf.neighbours.nearest import Kind, find_by_kinds
 from iic_tf.tuned import (
     CLEARLY_MORE,
@@ -221,3 +221,25 @@ def choose_kind(images: np.ndarray, *, k: int, mirrored: bool, seed: int) -> Cho
     more = shares["tones"] > CLEARLY_MORE * shares["photographs"]
     best: Kind = "tones" if more else "photographs"
     return Chosen(best, shares, found[best] if everyone else None)
+
+
+def told(graph: sparse.csr_array, clusters: np.ndarray, k: int) -> float:
+    """What the cluster of an image tells about that of a neighbour, in nats."""
+    return grouped_information(graph_joint(graph, clusters, k), np.arange(k), k)
+
+
+def typical(graph: sparse.csr_array, clusters: np.ndarray, k: int) -> np.ndarray:
+    """How typical images are of groups: the share of their neighbours in each.
+
+    Args:
+        graph: Who is near whom.
+        clusters: Group of each image, shape ``(n,)``.
+        k: Groups.
+
+    Returns:
+        float32, shape ``(n, k)``; an image's own group is its largest entry.
+    """
+    member = np.eye(k, dtype=np.float32)[clusters]
+    shares = graph @ member / graph.sum(axis=1)[:, None]
+    # its own group counts as a whole neighbourhood: sums to one, and never a tie
+    return ((shares + member) / 2).astype(np.float32)

@@ -1,7 +1,7 @@
-"""Clustering: whole images are grouped. What a run of it needs of its images."""
+"""Clustering: whole images are grouped."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,26 +11,51 @@ import numpy as np
 import tensorflow as tf
 from scipy import sparse
 
-from iic_tf.augment.pairs import Passes, Views, evaluation_batches, training_batches
+from iic_tf.augment.pairs import (
+    Passes,
+    Views,
+    evaluation_batches,
+    plan_passes,
+    training_batches,
+)
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import require
-from iic_tf.evaluation.inference import Scorer, compile_predict, soft_assignments
+from iic_tf.evaluation.health import clusters_in_use, is_degenerate, measure
+from iic_tf.evaluation.inference import (
+    adapt,
+    compile_predict,
+    evaluate_pairs,
+    features_of,
+    soft_assignments,
+)
+from iic_tf.evaluation.metrics import class_recall, contingencies
+from iic_tf.evaluation.results import BY_GRAPH, Choice, Results, Scorer
 from iic_tf.models.networks import ClusterIIC
 from iic_tf.neighbours.nearest import Kind, find_neighbours
-from iic_tf.neighbours.spectral import SpectralGroups, join
+from iic_tf.neighbours.spectral import SpectralGroups, graph_joint, join, told, typical
 from iic_tf.options import Options
 from iic_tf.report import progression
-from iic_tf.report.console import Stopwatch, attempted
-from iic_tf.report.plots import cluster_pairs
+from iic_tf.report.cluster_plots import draw_clusters
+from iic_tf.report.console import attempted, console
+from iic_tf.report.files import write_assignments
+from iic_tf.report.plots import cluster_pairs, pair_grid
+from iic_tf.report.results import class_of_clusters, name_classes, summarise, tell
+from iic_tf.run_folder import ASSIGNMENTS_FILE
+from iic_tf.tasks import iic
 from iic_tf.tasks.objectives import grouped_pair_losses, pair_losses
 from iic_tf.tasks.regroup import Regrouped, regroup
-from iic_tf.training.checkpoints import History
 from iic_tf.training.estimate import memory_of_run, network_size
 from iic_tf.training.loop import Event
-from iic_tf.tuned import BY_HEART, GRAPH_NEIGHBOURS, TRUSTED
+from iic_tf.training.stored import save_model, tell_if_unlike
+from iic_tf.training.task import Callbacks, Outcome, Row, Run, TaskData, Trained
+from iic_tf.training.trainer import Objective
+from iic_tf.tuned import BY_HEART, GRAPH_NEIGHBOURS, IN_USE_SHARE, TRUSTED, WORSE_SHARE
 
 EVALUATION_BATCH = 1000
 """Images predicted at a time."""
+
+NUM_REPORTED = 10_000
+"""Images scored at a report where nothing is said."""
 
 MAX_ADAPTED = 10_000
 """Statistics of images are taken from so many at most."""
@@ -71,9 +96,9 @@ class ClusterTask:
         class_names: Names of the classes, or None.
         kind: By what images are compared where neighbours are looked for.
         mirrored: Whether mirror images count as alike.
-        neighbour_share: Share of the copies that show a neighbour, if there are any.
-        usual_steps: Steps of a run where the user says neither steps nor passes.
+        neighbour_share: Share of the views that show a neighbour, if there are any.
         nearest: Neighbours of the training images, if they are known already.
+        found: What was found out about the images before training, by ``prepare``.
     """
 
     protocol: Protocol
@@ -83,16 +108,18 @@ class ClusterTask:
     kind: Kind = "drawings"
     mirrored: bool = True
     neighbour_share: float = 0.5
-    usual_steps: int = 1600
     nearest: np.ndarray | None = None
-
-    num_reported = 10_000
-    """Images scored at a report where the user does not say."""
+    found: Found | None = None
 
     @property
-    def seen_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels that the network sees."""
-        return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
+    def data(self) -> TaskData:
+        """What is trained on and evaluated."""
+        return TaskData(
+            self.origin,
+            self.images,
+            self.protocol.words,
+            len(self.protocol.evaluate.images),
+        )
 
     @property
     def images(self) -> np.ndarray:
@@ -100,14 +127,26 @@ class ClusterTask:
         return self.protocol.train.images
 
     @property
-    def words(self) -> str:
-        """Which images are scored."""
-        return self.protocol.words
+    def seen_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels that the network sees."""
+        return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
 
-    @property
-    def num_evaluated(self) -> int:
-        """Images that are scored."""
-        return len(self.protocol.evaluate.images)
+    # ---------------------------------------------------------------- before training
+
+    def plan(self, options: Options) -> Passes:
+        """The passes of a run; raises UserError if options and images clash.
+
+        Passes of main sub-heads alone go over their images, others over all.
+        """
+        self.check(options)
+        subsets = self._subsets(options)
+        return plan_passes(
+            [len(self.images) if s is None else len(s) for s in subsets],
+            batch=options.data.batch_for(len(self.images)),
+            steps=options.train.steps or 0,
+            epochs=options.train.epochs,
+            shuffle=options.data.shuffle,
+        )
 
     def check(self, options: Options) -> None:
         """Raises UserError if options and images clash."""
@@ -127,25 +166,14 @@ class ClusterTask:
             choose=options.report.choose,
         )
 
-    def subsets(self, order: list[str]) -> list[np.ndarray | None]:
-        """Numbers of the images of each kind of pass, or None for all.
-
-        Passes of main sub-heads alone go over their images, others over all.
-        """
+    def _subsets(self, options: Options) -> list[np.ndarray | None]:
+        """Numbers of the images of each kind of pass, or None for all."""
+        order = options.train.order
         return [self.protocol.main if heads == "main" else None for heads in order]
-
-    def pass_sizes(self, options: Options) -> list[int]:
-        """Images that each kind of pass goes over."""
-        subsets = self.subsets(options.train.order)
-        return [len(self.images) if s is None else len(s) for s in subsets]
 
     def material(self, options: Options) -> np.ndarray:
         """The training images."""
         return self.images
-
-    def make_model(self, backbone: keras.Model, options: Options) -> ClusterIIC:
-        """The network of a run."""
-        return ClusterIIC.create(backbone, **options.banks)
 
     def memory(
         self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
@@ -158,27 +186,18 @@ class ClusterTask:
             shape=self.seen_shape,
             features=features,
             batch=batch,
-            evaluated=self.num_evaluated,
+            evaluated=self.data.evaluated,
         )
 
-    def losses(self, options: Options) -> Callable[..., dict]:
-        """Losses of a batch, for ``Trainer``."""
-        if not self.starts_from_groups(options):
-            return pair_losses
-        train, n = options.train, len(self.images)
-        passes = train.epochs or (train.steps or 0) * options.data.batch_for(n) / n
-        alone = (train.start or 0) * passes > BY_HEART
-        return partial(grouped_pair_losses, copies_alone=alone)
+    def build(self, backbone: keras.Model, options: Options) -> ClusterIIC:
+        """The network of a run."""
+        return ClusterIIC.create(backbone, **options.banks)
 
-    def starts_from_groups(self, options: Options) -> bool:
-        """Whether the groups of the neighbour graph are learned first."""
-        return bool(options.data.neighbours and options.train.start)
-
-    def prepare(self, options: Options) -> Found | None:
-        """What is found out about the images before training: neighbours, groups."""
+    def prepare(self, options: Options) -> "ClusterTask":
+        """The same with neighbours and the groups of their graph."""
         number = options.data.neighbours
         if not number:
-            return None
+            return self
         found = join(
             lambda number: self.neighbours(number, seed=options.seed),
             at_least=max(number, GRAPH_NEIGHBOURS),
@@ -186,8 +205,8 @@ class ClusterTask:
             k_aux=options.k_aux,
             seed=options.seed,
         )
-        nearest = found.nearest[:, :number]
-        return Found(nearest, found.graph, found.groups, found.nearest.shape[1])
+        nearest, joined = found.nearest[:, :number], found.nearest.shape[1]
+        return replace(self, found=Found(nearest, found.graph, found.groups, joined))
 
     def neighbours(self, number: int, *, seed: int) -> np.ndarray:
         """So many images that look most like each, the nearest first.
@@ -206,19 +225,24 @@ class ClusterTask:
             seed=seed,
         )
 
+    # ----------------------------------------------------------------------- training
+
+    def _start(self, options: Options, *, steps: int) -> int:
+        """Steps at the beginning that learn the groups of the neighbour graph."""
+        if not options.data.neighbours:
+            return 0
+        return iic.start_steps(options.train, steps=steps)
+
     def batches(
-        self,
-        options: Options,
-        passes: Passes,
-        *,
-        start: int,
-        prepared: Found | None,
+        self, options: Options, passes: Passes, *, start: int
     ) -> tf.data.Dataset:
         """Training batches from a step on."""
-        groups = None
-        if prepared is not None and self.starts_from_groups(options):
-            parts = prepared.groups.clusters, prepared.groups.overclusters
-            groups = np.stack(parts, axis=1).astype(np.int32)
+        groups = nearest = None
+        if self.found is not None:
+            nearest = self.found.nearest
+            if options.train.start:
+                parts = self.found.groups.clusters, self.found.groups.overclusters
+                groups = np.stack(parts, axis=1).astype(np.int32)
         return training_batches(
             self.images,
             self.views,
@@ -228,36 +252,113 @@ class ClusterTask:
             start=start,
             steps=len(passes.number),
             passes=passes,
-            subsets=self.subsets(options.train.order),
+            subsets=self._subsets(options),
             shuffle=options.data.shuffle,
-            neighbours=None if prepared is None else prepared.nearest,
+            neighbours=nearest,
             neighbour_share=self.neighbour_share,
             groups=groups,
         )
 
-    def regroup(
-        self, model: ClusterIIC, options: Options, *, prepared: Found | None
-    ) -> Regrouped:
+    def objective(self, options: Options, passes: Passes) -> Objective:
+        """Mutual information between views; at first the groups of the graph."""
+        train, steps = options.train, len(passes.number)
+        start, losses = self._start(options, steps=steps), pair_losses
+        if options.data.neighbours and train.start:
+            n = len(self.images)
+            done = train.epochs or (train.steps or 0) * options.data.batch_for(n) / n
+            alone = train.start * done > BY_HEART
+            losses = partial(grouped_pair_losses, copies_alone=alone)
+        return iic.objective(train, passes, losses, start=start)
+
+    def callbacks(self, run: Run) -> Callbacks:
+        """Regrouping, scores, what puts right, and plots that were asked for."""
+        start = self._start(run.options, steps=run.steps)
+        when = iic.Regroupings.planned(run.options, start=start, steps=run.steps)
+        event, restart = iic.regrouping(
+            run, when, lambda: self.regroup(run.model, run.options)
+        )
+        on_report = [iic.guard(run, when, restart)]
+        at_most = run.options.report.images or NUM_REPORTED
+        if scorer := self.scorer(run.model, run.options, at_most=at_most):
+            words, by_batch = self.protocol.words, None
+            if at_most < self.data.evaluated:
+                words = f"{at_most:,} images of {words}"
+            if run.options.report.double:
+                by_batch = compile_predict(run.model, batch_statistics=True)
+            on_report.append(
+                iic.scoring(scorer, scored_on=words, batch_statistics=by_batch)
+            )
+        return Callbacks([event], on_report, self._plots(run))
+
+    def regroup(self, model: ClusterIIC, options: Options) -> Regrouped:
         """Lets main sub-heads start anew from what the network has found."""
         how: dict[str, Any] = {}
-        if prepared is not None:
-            tells = prepared.groups.information / np.log(options.k)
-            how = {"graph": prepared.graph, "joined": prepared.joined}
+        if self.found is not None:
+            tells = self.found.groups.information / np.log(options.k)
+            how = {"graph": self.found.graph, "joined": self.found.joined}
             how["trusted"] = tells >= TRUSTED
         return regroup(model, self.images, self.views, **how, seed=options.seed)
+
+    def report(self, run: Run, sums: dict[str, np.ndarray], *, step: int) -> Row:
+        """How much the sub-heads know, in numbers and words."""
+        start = self._start(run.options, steps=run.steps)
+        return iic.report(sums, run.history, step=step, start=start)
+
+    def _plots(self, run: Run) -> list[Event]:
+        """Plots that are drawn on request while a run goes on."""
+        every, display = run.options.report.progression, run.options.report.display
+        if not (every or display):
+            return []
+        predict = compile_predict(run.model)
+        followed = subset(self.protocol.evaluate, progression.MAX_IMAGES)
+        shown = subset(followed, EVALUATION_BATCH)
+
+        @run.watch.time("plots")
+        def snapshot(step: int) -> None:
+            soft = soft_assignments(predict, self._shown(followed.images))
+            folder = run.folder / "progression"
+            progression.store(folder, step, soft[:, run.history.chosen])
+
+        @run.watch.time("plots")
+        def show_clusters(step: int) -> None:
+            originals, copies = next(iter(self._shown(shown.images, pairs=True)))
+            soft = predict(originals)["main"].numpy()[:, run.history.chosen]
+            name = f"display/step_{step:06}.png"
+            with attempted(name):
+                (run.folder / "display").mkdir(exist_ok=True)
+                cluster_pairs(
+                    run.folder / name,
+                    originals.numpy(),
+                    copies.numpy(),
+                    soft,
+                    labels=shown.labels,
+                    title=f"{run.folder.name}: originals and copies of each cluster, "
+                    f"step {step:,}",
+                )
+
+        events = []
+        if every:
+            if run.start == 0:
+                snapshot(0)
+            events.append(Event(every, snapshot, at_end=True))
+        if display:
+            sizes = run.passes.sizes
+            per_pass = sum(sizes) // len(sizes) // run.passes.batch
+            events.append(Event(display * per_pass, show_clusters, at_end=True))
+        return events
+
+    # --------------------------------------------------------------------- evaluation
+
+    def _shown(self, images: np.ndarray, **how: Any) -> tf.data.Dataset:
+        """Evaluation batches of images."""
+        return evaluation_batches(images, self.views, batch=EVALUATION_BATCH, **how)
 
     def evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
         """Batches of views of some evaluation images, in random order."""
         images = self.protocol.evaluate.images
         order = np.random.default_rng(options.seed).permutation(len(images))
-        for [views] in evaluation_batches(
-            images, self.views, numbers=order[:MAX_ADAPTED], batch=EVALUATION_BATCH
-        ):
+        for [views] in self._shown(images, numbers=order[:MAX_ADAPTED]):
             yield views
-
-    def predict(self, model: ClusterIIC, *, batch_statistics: bool = False) -> Callable:
-        """Compiles inference, see ``inference.compile_predict``."""
-        return compile_predict(model, batch_statistics=batch_statistics)
 
     def scorer(
         self, model: ClusterIIC, options: Options, *, at_most: int | None = None
@@ -271,77 +372,296 @@ class ClusterTask:
         """
         split, mapping = self.protocol.evaluate, self.protocol.mapping
         if at_most is not None:
-            split, mapping = (
-                subset(split, at_most),
-                mapping and subset(mapping, at_most),
-            )
+            split = subset(split, at_most)
+            mapping = mapping and subset(mapping, at_most)
         if split.labels is None:
             return None
+
+        def count(part: tuple, predict: Callable) -> np.ndarray:
+            batches, labels = part
+            clusters = soft_assignments(predict, batches).argmax(-1)
+            return self._tables(clusters, labels, k=options.k)
+
+        mapped_on = None
+        if mapping is not None and mapping.labels is not None:
+            mapped_on = (self._shown(mapping.images), mapping.labels)
         return Scorer(
+            count,
             compile_predict(model),
-            split.images,
-            split.labels,
-            mapping=mapping,
-            make_batches=lambda images: evaluation_batches(
-                images, self.views, batch=EVALUATION_BATCH
-            ),
-            num_clusters=options.k,
+            (self._shown(split.images), split.labels),
+            mapped_on,
             match=options.report.match,
         )
 
-    def events(
+    def _num_classes(self) -> int:
+        """Classes, of what is scored and of what clusters are mapped on."""
+        both = (self.protocol.evaluate, self.protocol.mapping)
+        known = [s.labels.max() for s in both if s is not None and s.labels is not None]
+        return int(max(known)) + 1
+
+    def evaluate(
         self,
-        options: Options,
-        folder: Path,
         model: ClusterIIC,
-        history: History,
+        options: Options,
         *,
-        passes: Passes,
-        start: int,
-        watch: Stopwatch,
-    ) -> list[Event]:
-        """Pictures that are drawn on request while a run goes on."""
-        every, display = options.report.progression, options.report.display
-        if not (every or display):
-            return []
-        predict = compile_predict(model)
-        followed = subset(self.protocol.evaluate, progression.MAX_IMAGES)
-        shown = subset(followed, EVALUATION_BATCH)
+        settled: Choice | None = None,
+        lowest: int | None = None,
+    ) -> Results:
+        """Groups all evaluation images and, where they have labels, scores the groups.
 
-        @watch.time("pictures")
-        def snapshot(step: int) -> None:
-            batches = evaluation_batches(
-                followed.images, self.views, batch=EVALUATION_BATCH
-            )
-            soft = soft_assignments(predict, batches)[:, history.chosen]
-            progression.store(folder / "progression", step, soft)
+        Args:
+            model: The network; it is adapted to the evaluation images where that is
+                asked.
+            options: ``report`` and ``seed`` are read.
+            settled: The sub-head handed over, where that is settled.
+            lowest: The sub-head with the lowest loss in training; if None the one that
+                knows most about copies.
+        """
+        split = self.protocol.evaluate
+        scorer = self.scorer(model, options)
+        mapping = None if scorer is None else scorer.mapping_counts()
+        if options.report.adapt:
+            adapt(model, self.evaluation_views(options))
+        pairs = self._shown(split.images, pairs=True, seed=options.seed)
+        soft, joint = evaluate_pairs(compile_predict(model), pairs)
+        counts = doubled = None
+        if scorer is not None and split.labels is not None:
+            counts = self._tables(soft.argmax(-1), split.labels, k=soft.shape[-1])
+            if options.report.double:
+                by_batch = compile_predict(model, batch_statistics=True)
+                doubled = scorer.errors(by_batch)
+        return Results(
+            measure(joint),
+            len(soft),
+            match=options.report.match,
+            counts=counts,
+            mapping_counts=mapping,
+            soft=soft,
+            errors_batch_statistics=doubled,
+        ).choosing(settled, lowest=lowest, by_label=options.report.choose == "label")
 
-        @watch.time("pictures")
-        def show_clusters(step: int) -> None:
-            pairs = evaluation_batches(
-                shown.images, self.views, pairs=True, batch=EVALUATION_BATCH
-            )
-            originals, copies = next(iter(pairs))
-            soft = predict(originals)["main"].numpy()[:, history.chosen]
-            name = f"display/step_{step:06}.png"
-            with attempted(name):
-                (folder / "display").mkdir(exist_ok=True)
-                cluster_pairs(
-                    folder / name,
-                    originals.numpy(),
-                    copies.numpy(),
-                    soft,
-                    labels=shown.labels,
-                    title=f"{folder.name}: originals and copies of each cluster, "
-                    f"step {step:,}",
-                )
+    def of_graph(self, options: Options) -> Results:
+        """The groups of the neighbour graph, which no network has made.
 
-        found = []
-        if every:
-            if start == 0:
-                snapshot(0)
-            found.append(Event(every, snapshot, at_end=True))
-        if display:
-            per_pass = sum(passes.sizes) // len(passes.sizes) // passes.batch
-            found.append(Event(display * per_pass, show_clusters, at_end=True))
-        return found
+        Args:
+            options: ``k`` and ``report.match`` are read.
+        """
+        if self.found is None:
+            raise ValueError("the task is not prepared")
+        k, labels = options.k, self.protocol.evaluate.labels
+        clusters, graph = self.found.groups.clusters, self.found.graph
+        counts = None
+        if labels is not None:
+            counts = self._tables(clusters[:, None], labels, k=k)
+        return Results(
+            measure(graph_joint(graph, clusters, k)[None]),
+            len(clusters),
+            match=options.report.match,
+            choice=Choice(0, BY_GRAPH),
+            counts=counts,
+            soft=typical(graph, clusters, k)[:, None],
+        )
+
+    def draw_pairs(self, path: Path, options: Options) -> None:
+        """Draws twenty training images above what they are paired with at first.
+
+        Args:
+            path: PNG file to write.
+            options: ``data`` and ``seed`` are read.
+        """
+        number, neighbours = options.data.neighbours, None
+        title = f"{options.data.recipe}: originals and their augmented views"
+        if number and len(self.images) > 1:
+            neighbours = self.neighbours(number, seed=options.seed)
+            share = "all" if self.neighbour_share == 1 else "half"
+            title += f", {share} of them of a near neighbour"
+        [views] = training_batches(
+            self.images,
+            self.views,
+            repeats=options.data.repeats,
+            batch=min(20, len(self.images)),
+            seed=options.seed,
+            start=0,
+            steps=1,
+            neighbours=neighbours,
+            neighbour_share=self.neighbour_share,
+        )
+        pair_grid(path, [view.numpy() for view in views], title=title)
+
+    # ------------------------------------------------------------------------ results
+
+    def told_as(self, words: str) -> "ClusterTask":
+        """The same of which other images are said to be evaluated.
+
+        Args:
+            words: Which ones.
+        """
+        told = words
+        if self.protocol.mapping is not None:
+            told += ", with clusters mapped to classes on its split train"
+        protocol = replace(self.protocol, words=told)
+        return replace(self, protocol=protocol)
+
+    def scored_on(self, options: Options) -> str:
+        """Which images are scored, and what of them the network has been given."""
+        adapted = ", to which batch normalisation is adapted" * options.report.adapt
+        return self.protocol.words + adapted
+
+    def summarise(self, results: Results, options: Options) -> dict[str, Any]:
+        """All numbers of an evaluation, plain, as ``summary.json`` has them."""
+        labels, recall, names = self.protocol.evaluate.labels, None, None
+        table, classes = results.table, results.classes
+        if labels is not None and table is not None and classes is not None:
+            names = name_classes(int(labels.max()) + 1, self.class_names)
+            found = class_recall(table, classes)[: len(names)]
+            recall = [None if np.isnan(share) else share for share in found.tolist()]
+        summary = summarise(
+            results, names=self.class_names, scored_on=self.scored_on(options)
+        )
+        return summary | {"recall": recall, "class_names": names}
+
+    network = ClusterIIC
+
+    def check_takes(self, model: ClusterIIC, run: Path) -> None:
+        """Raises UserError if a run's model does not take these images."""
+        takes = tuple(model.backbone.input_shape[1:])
+        require(
+            takes == self.seen_shape,
+            f"the model of {run} takes views of shape {takes}; images must lead to the "
+            "same",
+            shape=self.seen_shape,
+        )
+
+    def write(
+        self,
+        folder: Path,
+        results: Results,
+        options: Options,
+        *,
+        title: str,
+        **unused: Any,
+    ) -> Outcome:
+        """Writes assignments and plots of results.
+
+        Args:
+            folder: Where they go.
+            results: Of all evaluation images.
+            options: Of the run.
+            title: First words of every heading.
+            **unused: What only label maps need.
+        """
+        split = self.protocol.evaluate
+        if results.soft is None:
+            raise ValueError("whole images have soft assignments")
+        labels = None
+        if split.labels is not None:
+            names = name_classes(int(split.labels.max()) + 1, self.class_names)
+            labels = [names[label] for label in split.labels]
+        write_assignments(
+            folder / ASSIGNMENTS_FILE,
+            results.soft[:, results.chosen],
+            labels=labels,
+            paths=split.paths,
+            classes=class_of_clusters(results, self.class_names),
+        )
+        written = draw_clusters(
+            folder,
+            results,
+            split.images,
+            split.labels,
+            names=self.class_names,
+            title=title,
+        )
+        if options.report.progression:
+            followed = subset(split, progression.MAX_IMAGES)
+            with attempted("progression.gif"):
+                if progression.draw(
+                    folder / "progression",
+                    folder / "progression.gif",
+                    followed.images,
+                    labels=followed.labels,
+                ):
+                    says = "images on their way to clusters"
+                    written.append(f"progression.gif     {says}")
+        written.append("assignments.csv     cluster and confidence of every image")
+        return Outcome(
+            self.summarise(results, options),
+            written,
+            lambda: tell(
+                results, names=self.class_names, scored_on=self.scored_on(options)
+            ),
+        )
+
+    def finish(self, trained: Trained, options: Options) -> Outcome:
+        """Groups all evaluation images and writes what came out.
+
+        Labels only score and name what is in plots, unless ``report.choose`` is label.
+
+        Args:
+            trained: The run.
+            options: Of the run.
+        """
+        model, folder = trained.model, trained.folder
+        save_model(model, folder)
+        if options.data.protocol == "holdout":
+            tell_if_unlike(model, self, options)
+        results = self.evaluate(model, options, lowest=trained.lowest)
+        if worse := self._worse_than_graph(results, options):
+            results = self._by_graph(trained, options)
+        outcome = self.write(folder, results, options, title=folder.name)
+
+        def tell_all() -> None:
+            if worse:
+                console.print(worse)
+            outcome.tell()
+
+        degenerate = is_degenerate(results.health, steps=trained.step)
+        return replace(outcome, tell=tell_all, degenerate=degenerate)
+
+    def _worse_than_graph(self, results: Results, options: Options) -> str | None:
+        """Why the groups found before training are handed over instead, if they are."""
+        clusters = results.clusters
+        if (
+            self.found is None
+            or clusters is None
+            or self.protocol.evaluate is not self.protocol.train
+        ):
+            return None
+        k, mine = options.k, clusters[:, results.chosen]
+        knows, before = told(self.found.graph, mine, k), self.found.groups.information
+        used, before_used = (
+            clusters_in_use(x, k) for x in (mine, self.found.groups.clusters)
+        )
+        if knows >= WORSE_SHARE * before and used >= min(IN_USE_SHARE * k, before_used):
+            return None
+        return (
+            f"After training the cluster of an image tells {knows:.2f} nats about "
+            f"those of its neighbours, with {used} of {k} clusters in use; before it "
+            f"the groups of the neighbour graph told {before:.2f}, with {before_used}. "
+            "So the main sub-heads are fitted to these."
+        )
+
+    def _by_graph(self, trained: Trained, options: Options) -> Results:
+        """Results of main sub-heads fitted to the groups of the neighbour graph.
+
+        Where the features of the network cannot tell even these, the graph's own.
+        """
+        if self.found is None:
+            raise ValueError("the task is not prepared")
+        model, clusters = trained.model, self.found.groups.clusters
+        features = features_of(model, self.images, self.views)
+        heads = model.main.num_heads
+        model.main.refit(features, np.repeat(clusters[:, None], heads, axis=1))
+        save_model(model, trained.folder)
+        results = self.evaluate(model, options, lowest=trained.lowest)
+        if self._worse_than_graph(results, options):
+            return self.of_graph(options)
+        return results
+
+    def _tables(
+        self, clusters: np.ndarray, labels: np.ndarray, *, k: int
+    ) -> np.ndarray:
+        """Contingency tables ``(h, k, classes)`` of clusters ``(n, h)``."""
+        return contingencies(
+            clusters, labels, num_clusters=k, num_classes=self._num_classes()
+        )

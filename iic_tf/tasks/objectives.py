@@ -14,7 +14,7 @@ def pair_losses(
     model: ClusterIIC,
     views: Sequence[tf.Tensor],
     *,
-    lamb: tf.Tensor,
+    lamb: Sequence[tf.Tensor] | tf.Tensor,
     groups: tf.Tensor | None = None,
     copies_alone: bool = False,
 ) -> dict[str, dict[str, tf.Tensor]]:
@@ -23,7 +23,7 @@ def pair_losses(
     Args:
         model: The network.
         views: Originals, then r perturbed copies, each ``(n, height, width, c)``.
-        lamb: λ of the main and the aux heads, shape ``(2,)``.
+        lamb: λ of the main and of the aux heads.
         groups: Where groups were found before training, that of each view for the main
             and for the aux heads, int32, shape ``(n, 1 + r, 2)``.
         copies_alone: Whether the groups are learned of copies, not of originals.
@@ -54,7 +54,11 @@ def pair_losses(
 
 
 def grouped_pair_losses(
-    model: ClusterIIC, batch: tuple, *, lamb: tf.Tensor, copies_alone: bool = False
+    model: ClusterIIC,
+    batch: tuple,
+    *,
+    lamb: Sequence[tf.Tensor] | tf.Tensor,
+    copies_alone: bool = False,
 ) -> dict[str, dict[str, tf.Tensor]]:
     """As ``pair_losses``, of a batch of views and their groups."""
     views, groups = batch
@@ -67,7 +71,7 @@ def map_losses(
     model: SegmentIIC,
     batch: tuple,
     *,
-    lamb: tf.Tensor,
+    lamb: Sequence[tf.Tensor] | tf.Tensor,
     reach: int,
     collapsed: bool = False,
     detached: bool = False,
@@ -80,7 +84,7 @@ def map_losses(
         model: The network.
         batch: Originals, copies, matrices and mask, as in
             ``map_pipeline.training_map_batches``.
-        lamb: λ of the main and the aux heads, shape ``(2,)``.
+        lamb: λ of the main and of the aux heads.
         reach: T, the largest displacement along each axis, in pixels or features.
         collapsed: See ``iic.segmentation_joint``.
         detached: See ``iic.segmentation_loss``.

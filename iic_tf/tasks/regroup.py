@@ -19,15 +19,20 @@ from scipy.optimize import linear_sum_assignment
 
 from iic_tf.augment.pairs import Views, evaluation_batches
 from iic_tf.errors import require
-from iic_tf.evaluation.health import DEAD_SHARE
+from iic_tf.evaluation.health import clusters_in_use
 from iic_tf.evaluation.inference import overclusters
 from iic_tf.evaluation.metrics import contingency
 from iic_tf.losses.iic import segmentation_joint
 from iic_tf.losses.warp import warp
 from iic_tf.models.networks import ClusterIIC, SegmentIIC, at_features
-from iic_tf.neighbours.grouping import group_overclusters, grouped_information
+from iic_tf.neighbours.grouping import group_overclusters
 from iic_tf.neighbours.nearest import feature_neighbours
-from iic_tf.neighbours.spectral import graph_joint, neighbour_graph, spectral_groups
+from iic_tf.neighbours.spectral import (
+    graph_joint,
+    neighbour_graph,
+    spectral_groups,
+    told,
+)
 from iic_tf.tuned import AGREEING_SHARE, GRAPH_NEIGHBOURS, KEPT_SHARE
 
 MAX_FITTED = 20_000
@@ -143,11 +148,6 @@ def _graph_of_features(
     return neighbour_graph(feature_neighbours(features, number=number, seed=seed))
 
 
-def told(graph: sparse.csr_array, clusters: np.ndarray, k: int) -> float:
-    """What the cluster of an image tells about that of a neighbour, in nats."""
-    return grouped_information(graph_joint(graph, clusters, k), np.arange(k), k)
-
-
 def _state(
     model: ClusterIIC, features: np.ndarray, graph: sparse.csr_array
 ) -> tuple[float, int]:
@@ -164,17 +164,6 @@ def _agree(clusters: np.ndarray, others: np.ndarray, k: int) -> bool:
     table = contingency(clusters, others, num_clusters=k, num_classes=k)
     same = table[linear_sum_assignment(table, maximize=True)].sum()
     return bool(same >= AGREEING_SHARE * len(clusters))
-
-
-def clusters_in_use(clusters: np.ndarray, k: int) -> int:
-    """Clusters with at least a tenth of an even share of the images.
-
-    Args:
-        clusters: Cluster of each image, shape ``(n,)``.
-        k: Number of clusters.
-    """
-    counts = np.bincount(clusters, minlength=k)
-    return int((counts >= DEAD_SHARE * len(clusters) / k).sum())
 
 
 def _start_from(

@@ -1,7 +1,7 @@
-"""Segmentation: pixels of pictures are grouped. What a run needs of its pictures."""
+"""Segmentation: the pixels of images are grouped."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -11,137 +11,44 @@ import numpy as np
 import tensorflow as tf
 
 from iic_tf.augment.crops import MapViews, training_map_batches, windows_per_pass
-from iic_tf.augment.pairs import Passes
-from iic_tf.datasets.masks import MapSource, Pictures, all_of
+from iic_tf.augment.pairs import Passes, plan_passes
+from iic_tf.datasets.masks import Pictures, some_of
 from iic_tf.errors import require
-from iic_tf.evaluation.health import Health, measure
-from iic_tf.evaluation.inference import kept_statistics
-from iic_tf.evaluation.segment_inference import MapScorer, clusters_of
+from iic_tf.evaluation.health import Health, is_degenerate, measure
+from iic_tf.evaluation.inference import adapt
+from iic_tf.evaluation.results import Choice, Results, Scorer
+from iic_tf.evaluation.segment_inference import (
+    clusters_of,
+    compile_segments,
+    pixel_tables,
+)
 from iic_tf.models.networks import SegmentIIC
 from iic_tf.names import written_stems
 from iic_tf.neighbours.similar_patches import Cells, find_cells
 from iic_tf.options import Options, SegmentOptions
-from iic_tf.report.console import Stopwatch, attempted
-from iic_tf.report.plots import map_rows
+from iic_tf.report.console import attempted
+from iic_tf.report.plots import map_rows, pair_grid
+from iic_tf.report.results import summarise, tell
+from iic_tf.report.segment_plots import (
+    NUM_SHOWN,
+    draw_segments,
+    iou_of_classes,
+    tell_iou,
+)
+from iic_tf.tasks import iic
 from iic_tf.tasks.objectives import map_losses
 from iic_tf.tasks.regroup import Regrouped, regroup_maps
-from iic_tf.training.checkpoints import History
 from iic_tf.training.estimate import memory_of_run, network_size
 from iic_tf.training.loop import Event
+from iic_tf.training.stored import save_model, tell_if_unlike
+from iic_tf.training.task import Callbacks, Outcome, Row, Run, TaskData, Trained
+from iic_tf.training.trainer import Objective
 
 PAIR_STEPS = 40
 """Batches of pairs that regroupings and the health of a network count at most."""
 
-NUM_SHOWN = 6
-"""Pictures drawn while a run goes on."""
-
-
-def some_of(pictures: Pictures, at_most: int) -> Pictures:
-    """At most so many pictures, evenly spaced."""
-    number = len(pictures.images)
-    index = np.linspace(0, number - 1, min(at_most, number)).astype(int)
-    labels = pictures.labels
-    return Pictures(
-        [pictures.images[i] for i in index],
-        None if labels is None else [labels[i] for i in index],
-        tuple(pictures.names[i] for i in index),
-        tuple(pictures.sizes[i] for i in index),
-    )
-
-
-def compile_maps(
-    model: SegmentIIC,
-    *,
-    margin: int = 0,
-    batch_statistics: bool = False,
-    head: int | None = None,
-) -> Callable:
-    """Compiles the main sub-heads' inference once, for pictures of any size.
-
-    Args:
-        model: The network; later changes of its weights are seen.
-        margin: Pixels of their mirror image around pictures, so that the network finds
-            at their borders what it finds within.
-        batch_statistics: Whether batch normalisation uses the statistics of the
-            pictures that are given; its running ones stay as they are.
-        head: The only sub-head wanted, for less work and memory; all if None.
-
-    Returns:
-        Function of images ``(n, height, width, channels)`` to soft maps ``(n, height,
-        width, h, k)``.
-    """
-    channels = model.backbone.input_shape[-1]
-    shape = tf.TensorSpec((None, None, None, channels), tf.float32)
-
-    @tf.function(input_signature=[shape], autograph=False)
-    def predict(images: tf.Tensor) -> tf.Tensor:
-        height, width = tf.shape(images)[1], tf.shape(images)[2]
-        around = tf.minimum(margin, (height, width))[:, None]
-        none = ((0, 0),)
-        padding = tf.concat((none, tf.tile(around, (1, 2)), none), axis=0)
-        larger = tf.pad(images, padding, "SYMMETRIC")
-        larger = tf.ensure_shape(larger, (None, None, None, channels))
-        features = model.features(larger, training=batch_statistics)
-        found = model.main(features)
-        if head is not None:
-            found = found[..., head : head + 1, :]
-        pixels = model.to_pixels(found, larger)
-        top, left = around[0, 0], around[1, 0]
-        return pixels[:, top : top + height, left : left + width]
-
-    if not batch_statistics:
-        return predict
-
-    def predict_and_restore(images: tf.Tensor) -> tf.Tensor:
-        with kept_statistics(model):
-            return predict(images)
-
-    return predict_and_restore
-
-
-def apply_map_protocol(
-    source: MapSource, protocol: str
-) -> tuple[Pictures, Pictures, str, Pictures | None]:
-    """Chooses the training and the evaluation pictures.
-
-    Args:
-        source: All splits.
-        protocol: ``"all"`` trains on all pictures and evaluates all that are labelled,
-            or if none is all; ``"holdout"`` keeps the split test, or labelled_test,
-            for evaluation, with clusters mapped to classes on the other labelled ones.
-
-    Returns:
-        Pictures that train, those evaluated, which these are in words, and those on
-        which clusters are mapped if they are others.
-
-    Raises:
-        UserError: If a holdout is asked of a source without a test split.
-    """
-    splits = source.splits
-    labelled = {name: part for name, part in splits.items() if part.labels is not None}
-    everything = all_of(list(splits.values()))
-    if protocol == "all":
-        if not labelled:
-            return everything, everything, "all pictures, which also trained", None
-        words = f"{' + '.join(labelled)}, which also trained"
-        return everything, all_of(list(labelled.values())), words, None
-    test = {name: part for name, part in splits.items() if "test" in name.split("_")}
-    require(
-        0 < len(test) < len(splits),
-        "data.protocol holdout needs a train and a test split",
-        splits=list(splits),
-    )
-    train = [part for name, part in splits.items() if name not in test]
-    mapped = [part for name, part in labelled.items() if name not in test]
-    words = f"{' + '.join(test)}, which did not train"
-    if mapped:
-        words += ", with clusters mapped to classes on the training pictures"
-    return (
-        all_of(train),
-        all_of(list(test.values())),
-        words,
-        all_of(mapped) if mapped else None,
-    )
+NUM_REPORTED = 200
+"""Images scored at a report where nothing is said."""
 
 
 @lru_cache(maxsize=1)
@@ -174,33 +81,47 @@ def _compile_joint(model: SegmentIIC, margin: int) -> Callable:
 
 
 @dataclass(frozen=True)
-class MapTask:
-    """Pictures whose pixels are to be grouped.
+class SegmentTask:
+    """Images whose pixels are to be grouped.
 
     Attributes:
-        train: Training pictures; their label maps are used only where ``masked`` is.
-        evaluate: Pictures whose label maps are predicted and, where there are any,
+        train: Training images; their label maps are used only where ``masked`` is.
+        evaluated: Images whose label maps are predicted and, where there are any,
             scored.
         views: What is done to them.
         origin: Where they came from, in words.
-        words: Which pictures are scored, for every print-out of a score.
+        words: Which images are scored, for every print-out of a score.
         class_names: Names of the classes, or None.
-        mapping: Pictures on which clusters are mapped to classes; None if these are
-            the ones evaluated.
-        scenes: Whether pictures are of scenes, see ``find_cells``.
+        mapping: Images on which clusters are mapped to classes; None if these are the
+            ones evaluated.
+        scenes: Whether images are of scenes, see ``find_cells``.
+        cells: Patches that look alike, found by ``prepare``, or None.
     """
 
     train: Pictures
-    evaluate: Pictures
+    evaluated: Pictures
     views: MapViews
     origin: str
     words: str
     class_names: tuple[str, ...] | None = None
     mapping: Pictures | None = None
     scenes: bool = False
+    cells: Cells | None = None
 
-    num_reported = 200
-    """Pictures scored at a report where the user does not say."""
+    network = SegmentIIC
+    neighbour_share = 1.0
+
+    @property
+    def data(self) -> TaskData:
+        """What is trained on and evaluated."""
+        return TaskData(
+            self.origin, self.images, self.words, len(self.evaluated.images)
+        )
+
+    @property
+    def images(self) -> Sequence[np.ndarray]:
+        """Training images."""
+        return self.train.images
 
     @property
     def seen_shape(self) -> tuple[int | None, int | None, int]:
@@ -210,36 +131,43 @@ class MapTask:
         return None, None, seen.shape[3]
 
     @property
-    def neighbour_share(self) -> float:
-        """Share of the copies that show another place, if places are compared."""
-        return 1.0
-
-    @property
-    def images(self) -> Sequence[np.ndarray]:
-        """Training pictures."""
-        return self.train.images
-
-    @property
-    def num_evaluated(self) -> int:
-        """Pictures that are scored."""
-        return len(self.evaluate.images)
-
-    @property
     def num_classes(self) -> int:
         """Classes that are told apart by the label maps."""
         if self.class_names is not None:
             return len(self.class_names)
-        known = [self.evaluate, *([self.mapping] if self.mapping else [])]
+        known = [self.evaluated, *([self.mapping] if self.mapping else [])]
         maps = [labels for part in known for labels in part.labels or ()]
         return 1 + max(int(labels[labels < 255].max(initial=0)) for labels in maps)
+
+    @property
+    def names(self) -> Sequence[str] | None:
+        """A name of each class, where there are label maps."""
+        if self.evaluated.labels is None:
+            return None
+        return self.class_names or [str(i) for i in range(self.num_classes)]
+
+    # ---------------------------------------------------------------- before training
+
+    def plan(self, options: Options) -> Passes:
+        """The passes of a run; raises UserError if options and images clash."""
+        self.check(options)
+        number = len(self.images)
+        batch = options.data.batch_for(number)
+        return plan_passes(
+            [windows_per_pass(number, batch)] * len(options.train.order),
+            batch=batch,
+            steps=options.train.steps or 0,
+            epochs=options.train.epochs,
+            shuffle=options.data.shuffle,
+        )
 
     def check(self, options: Options) -> None:
         """Raises UserError if options and pictures clash."""
         held_out = options.data.protocol == "holdout"  # that chooses nothing
-        known = self.mapping or (self.train if held_out else self.evaluate)
+        known = self.mapping or (self.train if held_out else self.evaluated)
         require(
             options.report.choose == "loss"
-            or (known.labels is not None and self.evaluate.labels is not None),
+            or (known.labels is not None and self.evaluated.labels is not None),
             "report.choose label needs pictures with label maps"
             + " among those that train" * held_out,
             choose=options.report.choose,
@@ -250,25 +178,35 @@ class MapTask:
             masked=options.segment.masked,
         )
         require(options.k <= 255, "k must be at most 255 for label maps", k=options.k)
-        written_stems(self.evaluate.names)  # what is wrong with them is told now
+        written_stems(self.evaluated.names)  # what is wrong with them is told now
         require(
             options.report.progression is None,
             "report.progression is for images, not for label maps",
             progression=options.report.progression,
         )
 
-    def pass_sizes(self, options: Options) -> list[int]:
-        """Windows that each kind of pass goes over."""
-        number = len(self.images)
-        size = windows_per_pass(number, options.data.batch_for(number))
-        return [size] * len(options.train.order)
-
     def material(self, options: Options) -> list[np.ndarray]:
         """The training pictures, and what tells which pixels train."""
         masks = self.train.labels if options.segment.masked else None
         return [*self.images, *(masks or ())]
 
-    def make_model(self, backbone: keras.Model, options: Options) -> SegmentIIC:
+    def memory(
+        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
+    ) -> dict[str, int]:
+        """Bytes that a run needs at least, see ``memory_of_run``."""
+        _, _, channels = self.seen_shape
+        shape = (self.views.side, self.views.side, channels)
+        network, features = network_size(build_backbone, shape)
+        return memory_of_run(
+            options,
+            network=network,
+            shape=shape,
+            features=features,
+            batch=batch,
+            displacements=(2 * options.segment.reach + 1) ** 2,
+        )
+
+    def build(self, backbone: keras.Model, options: Options) -> SegmentIIC:
         """The network of a run.
 
         Raises:
@@ -292,53 +230,22 @@ class MapTask:
         )
         return model
 
-    def memory(
-        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
-    ) -> dict[str, int]:
-        """Bytes that a run needs at least, see ``memory_of_run``."""
-        _, _, channels = self.seen_shape
-        shape = (self.views.side, self.views.side, channels)
-        network, features = network_size(build_backbone, shape)
-        return memory_of_run(
-            options,
-            network=network,
-            shape=shape,
-            features=features,
-            batch=batch,
-            displacements=(2 * options.segment.reach + 1) ** 2,
-        )
-
-    def losses(self, options: Options) -> Callable[..., dict]:
-        """Losses of a batch, for ``Trainer``."""
-        segment = options.segment
-        return partial(
-            map_losses,
-            reach=segment.reach,
-            collapsed=segment.collapsed,
-            detached=segment.detached,
-            at_pixels=segment.at == "pixels",
-        )
-
-    usual_steps = 1600
-    """Steps of a run where neither the user nor the recipe says any."""
-
-    def starts_from_groups(self, options: Options) -> bool:
-        """Pixels have no groups before training."""
-        return False
-
-    def prepare(self, options: Options) -> Cells | None:
-        """What is found out about pictures before training: places that look alike."""
+    def prepare(self, options: Options) -> "SegmentTask":
+        """The same with patches that look alike."""
         if not options.data.neighbours:
-            return None
-        return find_cells(
+            return self
+        cells = find_cells(
             self.images,
             number=options.data.neighbours,
             seed=options.seed,
             scenes=self.scenes,
         )
+        return replace(self, cells=cells)
+
+    # ----------------------------------------------------------------------- training
 
     def batches(
-        self, options: Options, passes: Passes, *, start: int, prepared: Any = None
+        self, options: Options, passes: Passes, *, start: int
     ) -> tf.data.Dataset:
         """Training batches from a step on."""
         return training_map_batches(
@@ -352,21 +259,85 @@ class MapTask:
             passes=passes,
             labels=self.train.labels if options.segment.masked else None,
             shuffle=options.data.shuffle,
-            cells=prepared,
+            cells=self.cells,
         )
+
+    def objective(self, options: Options, passes: Passes) -> Objective:
+        """Mutual information between label maps of crops and of their views."""
+        segment = options.segment
+        losses = partial(
+            map_losses,
+            reach=segment.reach,
+            collapsed=segment.collapsed,
+            detached=segment.detached,
+            at_pixels=segment.at == "pixels",
+        )
+        return iic.objective(options.train, passes, losses)
+
+    def callbacks(self, run: Run) -> Callbacks:
+        """Regrouping, scores, what puts right, and plots that were asked for."""
+        when = iic.Regroupings.planned(run.options, start=0, steps=run.steps)
+        event, restart = iic.regrouping(
+            run, when, lambda: self.regroup(run.model, run.options)
+        )
+        on_report = [iic.guard(run, when, restart)]
+        at_most = run.options.report.images or NUM_REPORTED
+        if scorer := self.scorer(run.model, run.options, at_most=at_most):
+            words, by_batch = self.words, None
+            if at_most < self.data.evaluated:
+                words = f"{at_most:,} images of {words}"
+            if run.options.report.double:
+                by_batch = self.predict(run.model, batch_statistics=True)
+            on_report.append(
+                iic.scoring(scorer, scored_on=words, batch_statistics=by_batch)
+            )
+        return Callbacks([event], on_report, self._plots(run))
+
+    def report(self, run: Run, sums: dict[str, np.ndarray], *, step: int) -> Row:
+        """How much the sub-heads know, in numbers and words."""
+        return iic.report(sums, run.history, step=step, start=0)
+
+    def _plots(self, run: Run) -> list[Event]:
+        """Plots that are drawn on request while a run goes on."""
+        if not run.options.report.display:
+            return []
+        predict = self.predict(run.model)
+        shown = some_of(self.evaluated, NUM_SHOWN)
+
+        @run.watch.time("plots")
+        def draw(step: int) -> None:
+            clusters = [
+                found[..., run.history.chosen]
+                for found in clusters_of(predict, shown.images, self.views.finish)
+            ]
+            name = f"display/step_{step:06}.png"
+            with attempted(name):
+                (run.folder / "display").mkdir(exist_ok=True)
+                map_rows(
+                    run.folder / name,
+                    shown.images,
+                    clusters,
+                    num_clusters=run.options.k,
+                    title=f"{run.folder.name}: clusters of pixels, step {step:,}",
+                )
+
+        sizes = run.passes.sizes
+        per_pass = sum(sizes) // len(sizes) // run.passes.batch
+        return [Event(run.options.report.display * per_pass, draw, at_end=True)]
 
     def _pairs(
         self,
         options: Options,
         *,
-        prepared: Any = None,
+        alike: bool = False,
         pictures: Pictures | None = None,
     ) -> tf.data.Dataset:
         """Some pairs of windows, the same at each call.
 
         Args:
             options: ``data``, ``seed`` and ``segment.masked`` are read.
-            prepared: Places that look alike, of the pictures that train.
+            alike: Whether patches are paired with others that look alike, of the
+                pictures that train.
             pictures: Where windows come from; the pictures that train if None.
         """
         pictures = pictures or self.train
@@ -381,19 +352,17 @@ class MapTask:
             start=0,
             steps=min(PAIR_STEPS, windows_per_pass(number, batch) // batch),
             labels=pictures.labels if options.segment.masked else None,
-            cells=prepared,
+            cells=self.cells if alike else None,
         )
 
-    def regroup(
-        self, model: SegmentIIC, options: Options, *, prepared: Any = None
-    ) -> Regrouped:
+    def regroup(self, model: SegmentIIC, options: Options) -> Regrouped:
         """Lets main sub-heads start anew from what the auxiliary ones have found."""
         places = options.segment.reach
         if options.segment.at == "pixels":
             places = -(-places // model.stride)
-        return regroup_maps(
-            model, self._pairs(options, prepared=prepared), reach=places
-        )
+        return regroup_maps(model, self._pairs(options, alike=True), reach=places)
+
+    # --------------------------------------------------------------------- evaluation
 
     def health(self, model: SegmentIIC, options: Options) -> Health:
         """State of the main sub-heads of a trained network, over some pairs."""
@@ -406,74 +375,179 @@ class MapTask:
 
     def evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
         """Batches of windows of the evaluation pictures, in random order."""
-        for windows, *_ in self._pairs(options, pictures=self.evaluate):
+        for windows, *_ in self._pairs(options, pictures=self.evaluated):
             yield windows
 
     def predict(self, model: SegmentIIC, **how: Any) -> Callable:
-        """Compiles inference, see ``compile_maps``."""
-        return compile_maps(model, margin=self.views.margin, **how)
+        """Compiles inference, see ``compile_segments``."""
+        return compile_segments(model, margin=self.views.margin, **how)
 
     def scorer(
         self, model: SegmentIIC, options: Options, *, at_most: int | None = None
-    ) -> MapScorer | None:
-        """Scores the evaluation pictures by the protocol; None without label maps.
+    ) -> Scorer | None:
+        """Scores the evaluation images by the protocol; None without label maps.
 
         Args:
             model: The network.
             options: ``k`` and ``report.match`` are read.
-            at_most: Pictures scored at most, and mapped on at most; all if None.
+            at_most: Images scored at most, and mapped on at most; all if None.
         """
-        if self.evaluate.labels is None:
+        scored, mapping = self.evaluated, self.mapping
+        if scored.labels is None:
             return None
-        scored, mapping = self.evaluate, self.mapping
         if at_most is not None:
-            scored, mapping = (
-                some_of(scored, at_most),
-                mapping and some_of(mapping, at_most),
+            scored = some_of(scored, at_most)
+            mapping = mapping and some_of(mapping, at_most)
+
+        def count(part: Pictures, predict: Callable) -> np.ndarray:
+            return pixel_tables(
+                predict,
+                part,
+                self.views.finish,
+                num_clusters=options.k,
+                num_classes=self.num_classes,
             )
-        return MapScorer(
-            self.predict(model),
-            scored,
-            self.views.finish,
-            mapping=mapping,
-            num_clusters=options.k,
-            num_classes=self.num_classes,
-            match=options.report.match,
+
+        return Scorer(
+            count, self.predict(model), scored, mapping, match=options.report.match
         )
 
-    def events(
+    def evaluate(
         self,
-        options: Options,
-        folder: Path,
         model: SegmentIIC,
-        history: History,
+        options: Options,
         *,
-        passes: Passes,
-        start: int,
-        watch: Stopwatch,
-    ) -> list[Event]:
-        """Pictures that are drawn on request while a run goes on."""
-        if not options.report.display:
-            return []
-        predict = self.predict(model)
-        shown = some_of(self.evaluate, NUM_SHOWN)
+        settled: Choice | None = None,
+        lowest: int | None = None,
+    ) -> Results:
+        """Groups the pixels of all evaluation images and, with label maps, scores them.
 
-        @watch.time("pictures")
-        def draw(step: int) -> None:
-            clusters = [
-                found[..., history.chosen]
-                for found in clusters_of(predict, shown.images, self.views.finish)
-            ]
-            name = f"display/step_{step:06}.png"
-            with attempted(name):
-                (folder / "display").mkdir(exist_ok=True)
-                map_rows(
-                    folder / name,
-                    shown.images,
-                    clusters,
-                    num_clusters=options.k,
-                    title=f"{folder.name}: clusters of pixels, step {step:,}",
-                )
+        Args:
+            model: The network; once its health is known it is adapted to the evaluation
+                images where that is asked.
+            options: ``report`` is read.
+            settled: The sub-head handed over, where that is settled.
+            lowest: The sub-head with the lowest loss in training; if None the one that
+                knows most about some pairs.
+        """
+        health = self.health(model, options)
+        scorer = self.scorer(model, options)
+        mapping = None if scorer is None else scorer.mapping_counts()
+        if options.report.adapt:
+            adapt(model, self.evaluation_views(options))
+        return Results(
+            health,
+            self.data.evaluated,
+            unit="pixels",
+            match=options.report.match,
+            counts=None if scorer is None else scorer.counts(),
+            mapping_counts=mapping,
+        ).choosing(settled, lowest=lowest, by_label=options.report.choose == "label")
 
-        per_pass = sum(passes.sizes) // len(passes.sizes) // passes.batch
-        return [Event(options.report.display * per_pass, draw, at_end=True)]
+    def draw_pairs(self, path: Path, options: Options) -> None:
+        """Draws crops of images above what they are paired with at first.
+
+        Args:
+            path: PNG file to write.
+            options: ``data`` and ``seed`` are read.
+        """
+        cells = self.prepare(options).cells
+        [(originals, copies, _, _)] = training_map_batches(
+            self.images,
+            self.views,
+            repeats=options.data.repeats,
+            batch=min(10, len(self.images)),
+            seed=options.seed,
+            start=0,
+            steps=1,
+            cells=cells,
+        )
+        about = " of a patch that looks like their middle" if cells else ""
+        pair_grid(
+            path,
+            [view.numpy() for view in (originals, *copies)],
+            title=f"{options.data.recipe}: crops and augmented views{about}",
+        )
+
+    # ------------------------------------------------------------------------ results
+
+    def told_as(self, words: str) -> "SegmentTask":
+        """The same of which other images are said to be evaluated.
+
+        Args:
+            words: Which ones.
+        """
+        told = words
+        if self.mapping is not None:
+            told += ", with clusters mapped to classes on its split train"
+        return replace(self, words=told)
+
+    def scored_on(self, options: Options) -> str:
+        """Which images are scored, and what of them the network has been given."""
+        adapted = ", to which batch normalisation is adapted" * options.report.adapt
+        return self.words + adapted
+
+    def check_takes(self, model: SegmentIIC, run: Path) -> None:
+        """Raises UserError if a run's model does not take these images."""
+        channels = model.backbone.input_shape[-1]
+        require(
+            self.seen_shape[-1] == channels,
+            f"the model of {run} takes {channels} channels; images must have as many",
+            channels=self.seen_shape[-1],
+        )
+
+    def write(
+        self,
+        folder: Path,
+        results: Results,
+        options: Options,
+        *,
+        title: str,
+        model: SegmentIIC,
+        overlays: bool = False,
+    ) -> Outcome:
+        """Writes label maps and plots of results.
+
+        Args:
+            folder: Where they go.
+            results: Of all evaluation images.
+            options: Of the run.
+            title: First words of every heading.
+            model: The network.
+            overlays: Whether each image is also written with its clusters over it.
+        """
+        names, scored_on = self.names, self.scored_on(options)
+        written = draw_segments(
+            folder,
+            results,
+            self.evaluated,
+            self.predict(model, head=results.chosen),
+            self.views.finish,
+            names=names,
+            title=title,
+            overlays=overlays,
+        )
+        summary = summarise(results, names=names, scored_on=scored_on)
+
+        def tell_all() -> None:
+            tell(results, names=names, scored_on=scored_on)
+            tell_iou(results, names)
+
+        iou = iou_of_classes(results, names)
+        return Outcome(summary | {"IoU": iou}, written, tell_all)
+
+    def finish(self, trained: Trained, options: Options) -> Outcome:
+        """Groups the pixels of all evaluation images and writes what came out.
+
+        Args:
+            trained: The run.
+            options: Of the run.
+        """
+        model, folder = trained.model, trained.folder
+        save_model(model, folder)
+        if options.data.protocol == "holdout":
+            tell_if_unlike(model, self, options)
+        results = self.evaluate(model, options, lowest=trained.lowest)
+        outcome = self.write(folder, results, options, title=folder.name, model=model)
+        degenerate = is_degenerate(results.health, steps=trained.step)
+        return replace(outcome, degenerate=degenerate)

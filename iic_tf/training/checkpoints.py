@@ -32,7 +32,7 @@ class History(tf.train.experimental.PythonState):
         rows: Reports; plain numbers, strings and lists.
         seconds: Time so far, over all resumes, with reports and checkpoints.
         remarks: What was done since the last report, such as regroupings, with steps.
-        pending: Sums of losses and joints since the last report, float64, and under
+        pending: Sums of what is logged since the last report, float64, and under
             ``"steps"`` the number of steps they cover.
     """
 
@@ -46,27 +46,17 @@ class History(tf.train.experimental.PythonState):
     @property
     def chosen(self) -> int:
         """The main sub-head with the lowest loss at the last report, or the first."""
-        return self.rows[-1]["chosen"] if self.rows else 0
+        return self.rows[-1].get("chosen", 0) if self.rows else 0
 
     def add(self, results: Mapping[str, np.ndarray], *, steps: int) -> None:
-        """Adds the results of ``Trainer.run`` over ``steps`` steps to the sums."""
-        weighted = {
-            name: np.asarray(value, np.float64)
-            * (steps if name.endswith("_loss") else 1)
-            for name, value in results.items()
-        }
-        weighted["steps"] = np.array(float(steps))
-        for name, value in weighted.items():
+        """Adds the sums of ``Trainer.run`` over ``steps`` steps."""
+        for name, value in {**results, "steps": np.array(float(steps))}.items():
             self.pending[name] = self.pending.get(name, 0.0) + value
 
     def take(self) -> dict[str, np.ndarray]:
-        """Mean losses and summed joints since the last call, which are then cleared."""
+        """Sums since the last call, with the ``"steps"`` they cover; then cleared."""
         sums, self.pending = self.pending, {}
-        steps = sums.pop("steps")
-        return {
-            name: value / steps if name.endswith("_loss") else value
-            for name, value in sums.items()
-        }
+        return sums
 
     def serialize(self) -> str:
         """The state as JSON; floats survive exactly."""

@@ -1,46 +1,25 @@
 """The outer loop: calls the inner loop, and decides when reports and saves happen.
 
 The loop knows nothing of scores, pictures or files: whatever happens every so often is
-a callable. It stops cleanly on Ctrl-C and SIGTERM, after the call in flight.
+a callable. It stops cleanly when it is told to, after the call in flight.
 """
 
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from types import FrameType
 
 from iic_tf.training.checkpoints import History
 from iic_tf.training.trainer import Trainer
 
 
-class StopSignal(AbstractContextManager):
-    """Turns the first Ctrl-C or SIGTERM into a flag; a second Ctrl-C interrupts.
+class Stop:
+    """Whether a run is told to stop.
 
     Attributes:
-        received: Whether a signal has come.
+        received: Whether it is.
     """
 
-    def __init__(self) -> None:
-        self.received = False
-        self._previous: dict = {}
-
-    def __enter__(self) -> "StopSignal":
-        """Installs the handlers; only the main thread may."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._previous[number] = signal.signal(number, self._handle)
-        return self
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.received and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.received = True
-
-    def __exit__(self, *exception: object) -> None:
-        """Puts the old handlers back."""
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
+    received = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +53,7 @@ def train_loop(
     steps_per_call: int,
     events: Sequence[Event],
     on_call: Callable[[int], None],
-    stop: StopSignal,
+    stop: Stop,
 ) -> None:
     """Trains to the last step, or until told to stop.
 

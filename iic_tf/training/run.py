@@ -1,31 +1,29 @@
-"""One clustering run, from images and a backbone to a trained model in a run folder.
-
-Knows no data set and no backbone by name: it is given images, what is done to them, and
-a function that builds the backbone.
-"""
+"""One run of any task, from data and a backbone to a trained model in a run folder."""
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 import yaml
 
-from iic_tf.augment.pairs import Passes, plan_passes
+from iic_tf.augment.pairs import Passes
 from iic_tf.errors import RunError, failure_words, require
-from iic_tf.evaluation.health import OFF_TRACK_SHARE
 from iic_tf.evaluation.inference import check_can_adapt
 from iic_tf.names import plain, storable
 from iic_tf.options import Options, as_plain, with_absolute_paths
-from iic_tf.report.console import Stopwatch, Training, console
+from iic_tf.report.console import Stopwatch, Training, attempted, console
 from iic_tf.report.curves import LearningCurve
 from iic_tf.run_folder import (
+    CHECKPOINTS,
+    CURVE_FILE,
     HISTORY_FILE,
     MANIFEST_FILE,
     OPTIONS_FILE,
@@ -33,126 +31,11 @@ from iic_tf.run_folder import (
     read_manifest,
     write_atomically,
 )
-from iic_tf.training import actions
 from iic_tf.training.checkpoints import Checkpoints, History, manifest
 from iic_tf.training.estimate import check_memory, machine_memory
-from iic_tf.training.loop import Event, StopSignal, train_loop
-from iic_tf.training.trainer import (
-    NonFiniteLoss,
-    Trainer,
-    make_optimizer,
-    make_schedule,
-)
-
-
-class Task(Protocol):
-    """What a run groups: images as wholes (``ClusterTask``) or pixels (``MapTask``)."""
-
-    origin: str
-
-    @property
-    def neighbour_share(self) -> float:
-        """Share of the copies that show a neighbour, if there are any."""
-
-    @property
-    def usual_steps(self) -> int:
-        """Steps of a run where the user says neither steps nor passes."""
-
-    @property
-    def images(self) -> np.ndarray | Sequence[np.ndarray]:
-        """Training images."""
-
-    @property
-    def words(self) -> str:
-        """Which images are scored."""
-
-    @property
-    def num_evaluated(self) -> int:
-        """Images that are scored."""
-
-    @property
-    def num_reported(self) -> int:
-        """Of these, images scored at a report where the user does not say."""
-
-    def check(self, options: Options) -> None:
-        """Raises UserError if options and images clash."""
-
-    def pass_sizes(self, options: Options) -> list[int]:
-        """Images, or windows, that each kind of pass goes over."""
-
-    def material(self, options: Options) -> Sequence[np.ndarray]:
-        """All that training depends on, to tell it from other data."""
-
-    def make_model(self, backbone: keras.Model, options: Options) -> Any:
-        """The network of a run."""
-
-    def memory(
-        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
-    ) -> dict[str, int]:
-        """Bytes that a run needs at least, by what they are for."""
-
-    def losses(self, options: Options) -> Callable[..., dict]:
-        """Losses of a batch, for ``Trainer``."""
-
-    def starts_from_groups(self, options: Options) -> bool:
-        """Whether the first steps learn groups that were found before training."""
-
-    def prepare(self, options: Options) -> Any:
-        """What is found out about the images before training, or None."""
-
-    def batches(
-        self, options: Options, passes: Passes, *, start: int, prepared: Any
-    ) -> tf.data.Dataset:
-        """Training batches from a step on."""
-
-    def regroup(self, model: Any, options: Options, *, prepared: Any) -> Any:
-        """Lets main sub-heads start anew from what the auxiliary ones have found."""
-
-    def predict(self, model: Any, *, batch_statistics: bool = False) -> Callable:
-        """Compiles inference, for scorers."""
-
-    def scorer(
-        self, model: Any, options: Options, *, at_most: int | None = None
-    ) -> Any | None:
-        """Scores the evaluation images by the protocol; None without labels."""
-
-    def events(
-        self,
-        options: Options,
-        folder: Path,
-        model: Any,
-        history: History,
-        *,
-        passes: Passes,
-        start: int,
-        watch: Stopwatch,
-    ) -> list[Event]:
-        """Pictures that are drawn on request while a run goes on."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a run leaves in memory.
-
-    Attributes:
-        model: The network after the last step.
-        folder: The run folder.
-        step: Steps done.
-        steps: Steps asked for; more than ``step`` if the run was stopped.
-        seconds: Training time, over all resumes.
-        lowest: The main sub-head with the lowest loss at the last report.
-        watch: What the time since the start or the last resume went into.
-        prepared: What was found out about the images before training, or None.
-    """
-
-    model: Any
-    folder: Path
-    step: int
-    steps: int
-    seconds: float
-    lowest: int
-    watch: Stopwatch
-    prepared: Any = None
+from iic_tf.training.loop import Event, Stop, train_loop
+from iic_tf.training.task import Row, Run, Task, Trained
+from iic_tf.training.trainer import NonFiniteLoss, Trainer, make_optimizer
 
 
 def run_prefix(options: Options) -> str:
@@ -168,20 +51,13 @@ def _plan(options: Options, task: Task, *, replicas: int) -> Passes:
     Raises:
         UserError: If options and data clash.
     """
-    batch = options.data.batch_for(len(task.images))
+    batch = options.data.batch_for(len(task.data.examples))
     require(
         batch % replicas == 0,
         f"data.batch must divide by the {replicas} devices",
         batch=batch,
     )
-    task.check(options)
-    return plan_passes(
-        task.pass_sizes(options),
-        batch=batch,
-        steps=options.train.steps or 0,
-        epochs=options.train.epochs,
-        shuffle=options.data.shuffle,
-    )
+    return task.plan(options)
 
 
 STEPS_SHARE = 0.7
@@ -205,7 +81,7 @@ def plan_steps(
 
     Args:
         options: ``time_limit`` is read, and ``train.steps`` for how many are enough.
-        task: What is grouped.
+        task: What is trained.
         build_backbone: Builds the backbone.
         strategy: Where the steps run.
 
@@ -217,7 +93,7 @@ def plan_steps(
     timed = replace(options, train=few, data=replace(options.data, neighbours=0))
     passes = _plan(timed, task, replicas=strategy.num_replicas_in_sync)
     trainer = _build_trainer(timed, task, build_backbone, strategy, passes=passes)
-    batches = task.batches(timed, passes, start=0, prepared=None)
+    batches = task.batches(timed, passes, start=0)
     iterator = iter(strategy.experimental_distribute_dataset(batches))
     trainer.run(iterator, TIMED_STEPS)
     began = time.perf_counter()
@@ -228,14 +104,21 @@ def plan_steps(
     return min(rounded, enough), seconds
 
 
-def start_steps(options: Options, task: Task, *, steps: int) -> int:
-    """Steps at the beginning that learn the groups found before training."""
-    if not task.starts_from_groups(options):
-        return 0
-    # a whole number of the steps between regroupings, so that one ends the start
-    every = options.train.regroup_every or steps
-    share = (options.train.start or 0) * steps
-    return min(round(share / every), (steps - 1) // every) * every or round(share)
+@contextmanager
+def _reproducible(precision: str) -> Iterator[None]:
+    """Within it layers have a precision, and sums one order; afterwards as before."""
+    policy = keras.mixed_precision.global_policy()
+    before = tf.config.optimizer.get_experimental_options()
+    keras.mixed_precision.set_global_policy(precision)
+    # its rewritten sums come in another order in some processes, so a resumed run
+    # would not end with the very weights of an uninterrupted one; it costs no time
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(policy)
+        usual = before.get("arithmetic_optimization", True)
+        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": usual})
 
 
 def _build_trainer(
@@ -246,26 +129,17 @@ def _build_trainer(
     *,
     passes: Passes,
 ) -> Trainer:
-    # Seeds the start weights only; data and perturbations follow from (seed, step).
+    # Seeds the start weights only; data and views follow from (seed, step).
     keras.utils.set_random_seed(options.seed)
-    # its rewritten sums come in another order in some processes, so a resumed run
-    # would not end with the very weights of an uninterrupted one; it costs no time
-    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
-    keras.mixed_precision.set_global_policy(options.train.precision)
     with strategy.scope():
-        model = task.make_model(build_backbone(), options)
+        model = task.build(build_backbone(), options)
         if options.report.adapt:
             check_can_adapt(model)  # to be told now, not when all is trained
         return Trainer(
             model,
             make_optimizer(options.train, steps=len(passes.number)),
             strategy,
-            schedule=make_schedule(
-                options.train,
-                kind=passes.kind,
-                start_steps=start_steps(options, task, steps=len(passes.number)),
-            ),
-            losses=task.losses(options),
+            task.objective(options, passes),
         )
 
 
@@ -278,8 +152,8 @@ def _open_run(
     """
     facts = manifest(
         devices=list(trainer.strategy.extended.worker_devices),
-        origin=task.origin,
-        images=task.images,
+        origin=task.data.origin,
+        images=task.data.examples,
         material=task.material(options),
     )
     if options.resume is None:
@@ -293,14 +167,14 @@ def _open_run(
             before["data_fingerprint"] == facts["data_fingerprint"],
             f"the run {folder} was trained on other images ({before['data']}); its "
             "data options must lead to the same ones",
-            images=task.origin,
+            images=task.data.origin,
         )
     checkpoints = Checkpoints(
-        folder / "checkpoints",
+        folder / CHECKPOINTS,
         model=trainer.model,
         optimizer=trainer.optimizer,
         step=trainer.step,
-        lamb_at_most=trainer.lamb_at_most,
+        **{f"{name}_at_most": bound for name, bound in trainer.at_most.items()},
         history=history,
     )
     # Where the start state comes from:
@@ -327,43 +201,15 @@ def _open_run(
     return folder, checkpoints
 
 
-def _report_actions(
-    options: Options,
-    task: Task,
-    folder: Path,
-    *,
-    model: Any,
-    history: History,
-) -> list[actions.Action]:
-    """What happens at each report, in order; it is printed when all is saved."""
-    chain: list[actions.Action] = []
-    at_most = options.report.images or task.num_reported
-    if scorer := task.scorer(model, options, at_most=at_most):
-        words, by_batch = task.words, None
-        if at_most < task.num_evaluated:
-            words = f"{at_most:,} images of {words}"
-        if options.report.double:
-            by_batch = task.predict(model, batch_statistics=True)
-        chain.append(actions.score(scorer, scored_on=words, batch_statistics=by_batch))
-    curve = LearningCurve(
-        folder / "learning_curve.png",
-        title=f"{folder.name}: {options.graph.name}, k = {options.k}",
-        window=options.report.window == "auto",
-    )
-    chain.append(actions.record(history, folder / HISTORY_FILE))
-    chain.append(actions.draw_curve(history, curve))
-    return chain
-
-
-def _state(step: int, *, history: History, trainer: Trainer, passes: Passes) -> str:
+def _state(step: int, *, run: Run) -> str:
     """How a run stands: lowest loss since the last report, learning rate, passes."""
-    losses = history.pending.get("main_loss")
-    if losses is not None:
-        loss = losses.min() / history.pending["steps"]
+    shown, pending = run.trainer.shown, run.history.pending
+    if shown in pending:
+        loss = np.min(pending[shown]) / pending["steps"]
     else:  # a report has just taken the sums
-        loss = min(history.rows[-1]["main_loss"])
-    rate = float(trainer.optimizer.learning_rate)
-    return f"loss {loss:.2f}, rate {rate:.1e}, pass {passes.done(step):.1f}"
+        loss = np.min(run.history.rows[-1][shown])
+    rate = float(run.trainer.optimizer.learning_rate)
+    return f"loss {loss:.2f}, rate {rate:.1e}, pass {run.passes.done(step):.1f}"
 
 
 def _what_is_kept(folder: Path, checkpoints: Checkpoints) -> str:
@@ -372,29 +218,113 @@ def _what_is_kept(folder: Path, checkpoints: Checkpoints) -> str:
     return f"--resume {folder} continues from step {checkpoints.last_step}"
 
 
+def _begin(
+    options: Options,
+    task: Task,
+    build_backbone: Callable[[], keras.Model],
+    strategy: tf.distribute.Strategy,
+    *,
+    on_plan: Callable[[int, float], None],
+) -> tuple[Run, Checkpoints]:
+    """Plans the run, builds its network and opens its folder."""
+    if "CPU" in strategy.extended.worker_devices[0]:  # GPUs have memory of their own
+        batch = options.data.batch_for(len(task.data.examples))
+        estimate = partial(task.memory, build_backbone, options, batch=batch)
+        check_memory(estimate, machine_memory())
+    if options.time_limit:
+        filled = replace(options, train=options.train.filled())
+        steps, seconds = plan_steps(filled, task, build_backbone, strategy)
+        on_plan(steps, seconds)
+        options = replace(options, train=replace(options.train, steps=steps))
+    options = replace(options, train=options.train.filled())
+    passes = _plan(options, task, replicas=strategy.num_replicas_in_sync)
+    trainer = _build_trainer(options, task, build_backbone, strategy, passes=passes)
+    history = History()
+    folder, checkpoints = _open_run(
+        options, task, trainer, history, steps=len(passes.number)
+    )
+    start = int(trainer.step.numpy())
+    run = Run(options, folder, trainer, history, passes, start, Stopwatch())
+    return run, checkpoints
+
+
+def _events(
+    run: Run, task: Task, checkpoints: Checkpoints, training: Training
+) -> list[Event]:
+    """All that happens every so often, in its order.
+
+    Reports see what was done before them, what is saved includes both, and what is
+    printed has been saved.
+    """
+    options, history = run.options, run.history
+    callbacks = task.callbacks(run)
+    curve = LearningCurve(
+        run.folder / CURVE_FILE,
+        title=f"{run.folder.name}: {options.graph.name}, k = {options.k}",
+        window=options.report.window == "auto",
+    )
+    closed: list[int] = []  # when nobody read any more what is printed
+
+    def report(step: int) -> None:
+        row: Row = {
+            "step": step,
+            "seconds": round(history.seconds, 3),
+            "passes": run.passes.done(step),
+            **task.report(run, history.take(), step=step),
+        }
+        for action in callbacks.on_report:
+            action(row)
+        history.rows.append(row)
+        history.write(run.folder / HISTORY_FILE)
+        with attempted(curve.path.name):
+            curve.update(history.rows)
+
+    def say(step: int) -> None:
+        training.report(step, history.rows[-1]["words"])
+        if console.closed and not closed:
+            closed.append(step)
+            history.rows[-1]["remarks"].append({"step": step, "output": "closed"})
+            history.write(run.folder / HISTORY_FILE)
+
+    return [
+        *callbacks.before_report,
+        Event(options.report.every, run.watch.time("reports")(report), at_end=True),
+        *callbacks.after_report,
+        Event(
+            options.report.checkpoint_every,
+            run.watch.time("checkpoints")(checkpoints.save),
+            at_end=True,
+            at_stop=True,
+        ),
+        Event(options.report.every, say, at_end=True),
+    ]
+
+
 def train(
     options: Options,
     task: Task,
     *,
     build_backbone: Callable[[], keras.Model],
     strategy: tf.distribute.Strategy,
+    stop: Stop | None = None,
     on_start: Callable[[Path, Any, int], None] = lambda *_: None,
     on_plan: Callable[[int, float], None] = lambda *_: None,
     on_prepared: Callable[[Path, Any], None] = lambda *_: None,
 ) -> Trained:
-    """Trains to the end, or until Ctrl-C or SIGTERM.
+    """Trains to the end, or until told to stop.
 
     Args:
         options: All options of the run.
-        task: What is grouped.
+        task: What is trained.
         build_backbone: Builds the backbone, called in the strategy's scope.
         strategy: Where the steps run.
+        stop: Its ``received`` tells when to stop; never if None.
         on_start: Called once before the first step with the run folder, the model and
             the first step.
         on_plan: Where there is a time limit, called with the steps that are planned and
             the seconds that one takes.
-        on_prepared: Called with the run folder and what was found out about the images
-            before the first step.
+        on_prepared: Called with the run folder and the prepared task before the first
+            step.
 
     Raises:
         UserError: If options and data do not fit together, or a resumed run does not
@@ -403,151 +333,63 @@ def train(
         NonFiniteLoss: If a loss or the gradient is NaN or infinite; the last checkpoint
             stays.
     """
-    # From here on none of these is None: what follows an "or" is for the type checker.
-    given, usual = options.train, task.usual_steps
-    options = replace(options, train=given.filled(steps=usual))
-    if "CPU" in strategy.extended.worker_devices[0]:  # GPUs have memory of their own
-        batch = options.data.batch_for(len(task.images))
-        estimate = partial(task.memory, build_backbone, options, batch=batch)
-        check_memory(estimate, machine_memory())
-    if options.time_limit and given.steps is None and given.epochs is None:
-        steps, seconds = plan_steps(options, task, build_backbone, strategy)
-        on_plan(steps, seconds)
-        options = replace(options, train=replace(given, steps=steps).filled())
-    passes = _plan(options, task, replicas=strategy.num_replicas_in_sync)
-    steps = len(passes.number)
-    trainer = _build_trainer(options, task, build_backbone, strategy, passes=passes)
-    history = History()
-    folder, checkpoints = _open_run(options, task, trainer, history, steps=steps)
-    start = int(trainer.step.numpy())
-    on_start(folder, trainer.model, start)
-
-    watch = Stopwatch()
-    prepared = None
-    if options.data.neighbours:
-        with watch.time("neighbours"):
-            prepared = task.prepare(options)
-            on_prepared(folder, prepared)
-    batches = task.batches(options, passes, start=start, prepared=prepared)
-    training = Training(
-        steps=steps,
-        start=start,
-        images_per_step=passes.batch * (1 + options.data.repeats),
-        state=partial(_state, history=history, trainer=trainer, passes=passes),
+    with _reproducible(options.train.precision):
+        run, checkpoints = _begin(
+            options, task, build_backbone, strategy, on_plan=on_plan
+        )
+        on_start(run.folder, run.model, run.start)
+        if run.options.data.neighbours:
+            with run.watch.time("neighbours"):
+                task = task.prepare(run.options)
+                on_prepared(run.folder, task)
+        _train(run, task, checkpoints, strategy, stop or Stop())
+    return Trained(
+        run.model,
+        run.folder,
+        int(run.trainer.step.numpy()),
+        run.steps,
+        run.history.seconds,
+        run.history.chosen,
+        run.watch,
+        task,
     )
-    chain = _report_actions(options, task, folder, model=trainer.model, history=history)
 
-    def start_anew(step: int) -> dict[str, Any]:
-        found = task.regroup(trainer.model, options, prepared=prepared)
-        return {
-            "step": step,
-            "regrouped": found.information.tolist(),
-            "sources": found.sources.tolist(),
-            "refused": found.refused,
-        }
 
-    def start_anew_as_planned(step: int) -> None:
-        if options.heads.aux and first_regrouping <= step <= last_regrouping:
-            history.remarks.append(start_anew(step))
-
-    first_regrouping = start_steps(options, task, steps=steps)
-    last_regrouping = (options.train.regroup_to or 0) * steps
-    if last_regrouping:  # a late start ends with one, too
-        last_regrouping = max(last_regrouping, first_regrouping)
-
-    def set_right(step: int, row: dict[str, Any]) -> dict[str, Any] | None:
-        """What can be done for main sub-heads that know next to nothing, or lag."""
-        if not row["off_track"]:
-            # Before the last regrouping another one will come, and a report with one
-            # in it is of two generations of sub-heads.
-            late = options.heads.aux and 0 < last_regrouping < step < steps
-            fresh = any("regrouped" in remark for remark in row["remarks"])
-            if row["lagging"] and late and not fresh:
-                best = int(np.argmax(row["main_information"]))
-                trainer.model.main.reseed(row["lagging"], best)
-                return {"step": step, "reseeded": row["lagging"], "source": best}
-            return None
-        if trainer.lamb > 1 and options.train.lower_lamb:
-            trainer.lamb_at_most.assign(1.0)
-            return {"step": step, "lamb_at_most": 1.0}
-        knows = options.heads.aux and (
-            max(row["aux_information"]) > OFF_TRACK_SHARE * row["aux_bound"]
-        )
-        if knows and last_regrouping > 0 and step < steps:
-            return start_anew(step)
-        return None
-
-    def report(step: int) -> None:
-        row = actions.make_row(
-            history,
-            step=step,
-            passes=passes.done(step),
-            start_steps=first_regrouping,
-        )
-        if remark := set_right(step, row):
-            row["remarks"].append(remark)
-            row["words"].append(actions.remark_words(remark))
-        for action in chain:
-            action(row)
-
-    def say(step: int) -> None:
-        actions.say(training, history.rows[-1])
-        if console.closed and not closed:
-            closed.append(step)
-            history.rows[-1]["remarks"].append({"step": step, "output": "closed"})
-            history.write(folder / HISTORY_FILE)
-
-    closed: list[int] = []  # when nobody read any more what is printed
-
-    # The order matters: reports see what was regrouped, what is saved includes both,
-    # and what is printed has been saved.
-    events = [
-        Event(
-            options.train.regroup_every or steps,
-            watch.time("regrouping")(start_anew_as_planned),
-        ),
-        Event(options.report.every, watch.time("reports")(report), at_end=True),
-        *task.events(
-            options,
-            folder,
-            trainer.model,
-            history,
-            passes=passes,
-            start=start,
-            watch=watch,
-        ),
-        Event(
-            options.report.checkpoint_every,
-            watch.time("checkpoints")(checkpoints.save),
-            at_end=True,
-            at_stop=True,
-        ),
-        Event(options.report.every, say, at_end=True),
-    ]
+def _train(
+    run: Run,
+    task: Task,
+    checkpoints: Checkpoints,
+    strategy: tf.distribute.Strategy,
+    stop: Stop,
+) -> None:
+    """Trains from the first step on, see ``train``."""
+    batches = task.batches(run.options, run.passes, start=run.start)
+    training = Training(
+        steps=run.steps,
+        start=run.start,
+        images_per_step=run.passes.batch * (1 + run.options.data.repeats),
+        state=partial(_state, run=run),
+    )
+    events = _events(run, task, checkpoints, training)
     try:
-        with training, StopSignal() as stop, watch.time("steps"):
+        with training, run.watch.time("steps"):
             train_loop(
-                trainer,
+                run.trainer,
                 iter(strategy.experimental_distribute_dataset(batches)),
-                history,
-                steps=steps,
-                steps_per_call=options.train.steps_per_call,
+                run.history,
+                steps=run.steps,
+                steps_per_call=run.options.train.steps_per_call,
                 events=events,
                 on_call=training.advance,
                 stop=stop,
             )
     except NonFiniteLoss as error:
-        kept = _what_is_kept(folder, checkpoints)
+        kept = _what_is_kept(run.folder, checkpoints)
         hint = ", for example with a lower --train.learning_rate"
         hint *= checkpoints.last_step is not None
         raise NonFiniteLoss(f"{error}; {kept}{hint}") from None
     except Exception as error:
         if (words := failure_words(error)) is None:
             raise
-        kept = _what_is_kept(folder, checkpoints)
+        kept = _what_is_kept(run.folder, checkpoints)
         raise RunError(f"{words}; {kept}") from error
-    step = int(trainer.step.numpy())
-    lowest = history.chosen
-    return Trained(
-        *(trainer.model, folder, step, steps, history.seconds, lowest, watch, prepared)
-    )

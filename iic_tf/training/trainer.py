@@ -1,13 +1,12 @@
-"""The training step and the inner loop: steps on the device, a dict comes back.
+"""The inner loop: steps on the devices; whatever a task logs comes back, summed.
 
-Each step forwards the originals in one pass and all perturbed copies in another, each
-with batch statistics of its own as the authors do, takes the joint of every sub-head
-over all copies and replicas, and follows the gradient of the mean loss of the
-sub-heads (of main plus aux heads, where both train).
+The trainer knows no task. A task gives it an ``Objective``: a loss of a batch for each
+kind of pass, and scalars that change from step to step.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
@@ -15,10 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from iic_tf.distribute import num_replicas, sum_over_replicas
-from iic_tf.models.networks import ClusterIIC, SegmentIIC
-from iic_tf.options import Lambda, TrainOptions
+from iic_tf.options import TrainOptions
 
-BANKS = ("main", "aux")
+Loss = Callable[[Any, Any, Mapping[str, tf.Tensor]], tuple[tf.Tensor, dict[str, Any]]]
+"""Takes the model, a batch and the scheduled scalars of the step; gives the loss, a
+scalar, and what is logged: tensors by name that hold the same on every replica."""
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -26,48 +26,23 @@ class NonFiniteLoss(ArithmeticError):
 
 
 @dataclass(frozen=True)
-class Schedule:
-    """What changes from step to step, one row per step of the run.
+class Objective:
+    """What is minimised.
 
     Attributes:
-        lamb: λ of the main and the aux heads, shape ``(steps, 2)``.
-        weight: 1 where a bank trains and 0 where it rests, shape ``(steps, 2)``. The
-            gradient of a resting bank is zero; as in the authors' code Adam's momentum
-            carries it on for some tens of steps.
-        start: Share of the loss that is cross-entropy with groups found before
-            training, shape ``(steps,)``; the rest is that of IIC.
+        losses: For each kind of pass, the loss of a batch. All log the same.
+        scheduled: Scalars by name, one value per step, float32, each ``(steps,)``.
+        bounded: Names of those that can be bounded from above while a run goes on.
+        kind: For each step which of ``losses`` it is of, ``(steps,)``; None for the
+            first throughout.
+        shown: Name of the log, a loss, that progress lines show the least of.
     """
 
-    lamb: np.ndarray
-    weight: np.ndarray
-    start: np.ndarray
-
-
-def make_schedule(
-    options: TrainOptions, *, kind: np.ndarray, start_steps: int = 0
-) -> Schedule:
-    """Tabulates λ, the order of heads, and how the start gives way to IIC.
-
-    Args:
-        options: ``lamb``, ``lamb_aux`` and ``order`` are read.
-        kind: For each step, which of ``order`` its pass is, shape ``(steps,)``.
-        start_steps: Steps at the beginning that only learn groups found before.
-    """
-    steps = np.arange(len(kind))
-    share = steps / len(kind)
-
-    def course(lamb: Lambda) -> np.ndarray:
-        points = lamb if isinstance(lamb, list) else [(0.0, lamb)]
-        at, values = zip(*points, strict=True)
-        return np.interp(share, at, values)
-
-    trained = [[bank in heads.split("+") for bank in BANKS] for heads in options.order]
-    lamb_aux = 1.0 if options.lamb_aux is None else options.lamb_aux
-    return Schedule(
-        lamb=np.stack([course(options.lamb), course(lamb_aux)], 1).astype("f4"),
-        weight=np.asarray(trained, "f4")[kind],
-        start=(steps < start_steps).astype("f4"),
-    )
+    losses: tuple[Loss, ...]
+    scheduled: dict[str, np.ndarray] = field(default_factory=dict)
+    bounded: tuple[str, ...] = ()
+    kind: np.ndarray | None = None
+    shown: str = "loss"
 
 
 def make_optimizer(options: TrainOptions, *, steps: int) -> keras.optimizers.Optimizer:
@@ -100,8 +75,14 @@ def make_optimizer(options: TrainOptions, *, steps: int) -> keras.optimizers.Opt
     return keras.optimizers.Adam(rate, epsilon=1e-8)
 
 
+def _in_words(name: str) -> str:
+    """What a log is called in messages: "main sub-head" of ``main_loss``."""
+    bank = name.removesuffix("_loss")
+    return "" if bank in ("loss", "") else f" of {bank} sub-head"
+
+
 class Trainer:
-    """The inner loop: runs steps on the devices and returns their sums.
+    """Runs steps on the devices and returns the sums of what is logged.
 
     Create it, and everything it is given, inside ``strategy.scope()``.
 
@@ -110,95 +91,109 @@ class Trainer:
         optimizer: A Keras optimiser; it is built here, because a custom step under
             ``MirroredStrategy`` fails if the first step does it.
         strategy: Where the steps run.
-        schedule: λ and head weights per step.
-        losses: Losses of a batch: see ``tasks.objectives``.
+        objective: What is minimised.
 
     Attributes:
         step: Number of steps done, an int64 variable.
-        lamb_at_most: Bound on λ of the main heads, a float variable; at first infinite.
+        at_most: Bounds of scheduled scalars, float variables by name; at first
+            infinite.
+        shown: See ``Objective``.
     """
 
     def __init__(
         self,
-        model: ClusterIIC | SegmentIIC,
+        model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
         strategy: tf.distribute.Strategy,
-        *,
-        schedule: Schedule,
-        losses: Callable[..., dict],
+        objective: Objective,
     ):
         self.model = model
         self.optimizer = optimizer
         self.strategy = strategy
-        self._losses = losses
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
-        self.lamb_at_most = tf.Variable(
-            np.inf, dtype=tf.float32, trainable=False, name="lamb_at_most"
-        )
-        self._lamb = tf.constant(schedule.lamb)
-        self._weight = tf.constant(schedule.weight)
-        self._start = tf.constant(schedule.start)
+        self.at_most = {
+            name: tf.Variable(
+                np.inf, dtype=tf.float32, trainable=False, name=f"{name}_at_most"
+            )
+            for name in objective.bounded
+        }
+        self._scheduled = {
+            name: tf.constant(values) for name, values in objective.scheduled.items()
+        }
+        self._kind, self.shown = objective.kind, objective.shown
         optimizer.build(model.trainable_variables)
-        # A function of its own, so that the loop below traces the step only once.
-        self._one_step = tf.function(self._step, autograph=False)
-        self._loop = tf.function(self._run_steps, autograph=False)
+        # Functions of their own, so that a loop traces its step only once.
+        steps = [
+            tf.function(partial(self._step, loss), autograph=False)
+            for loss in objective.losses
+        ]
+        self._loops = [
+            tf.function(partial(self._run_steps, step), autograph=False)
+            for step in steps
+        ]
 
     def _replica_step(
-        self, batch: tuple, lamb: tf.Tensor, weight: tf.Tensor, start: tf.Tensor
+        self, loss: Loss, batch: Any, scalars: dict[str, tf.Tensor]
     ) -> dict[str, Any]:
         with tf.GradientTape() as tape:
-            results = self._losses(self.model, batch, lamb=lamb)
-            parts = []
-            for i, bank in enumerate(self.model.banks):
-                part = weight[i] * tf.reduce_mean(results[bank]["loss"])
-                if "cross_entropy" in results[bank]:
-                    learned = tf.reduce_mean(results[bank].pop("cross_entropy"))
-                    part = (1 - start) * part + start * learned
-                parts.append(part)
-            total = tf.add_n(parts) / num_replicas()
+            value, logs = loss(self.model, batch, scalars)
+            value /= num_replicas()
         variables = self.model.trainable_variables
-        gradients = tape.gradient(total, variables)
+        # what rests has a gradient of zero; as in the authors' code Adam's momentum
+        # carries it on for some tens of steps
+        gradients = tape.gradient(
+            value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
         self.optimizer.apply(gradients, variables)
         # the norms of all replicas' parts: one that is not finite shows in the sum
         norm = sum_over_replicas(tf.linalg.global_norm(gradients))
-        return {**results, "gradient_norm": norm}
+        return {**logs, "gradient_norm": norm}
 
-    def _step(self, iterator: Iterator) -> dict[str, Any]:
-        lamb_main, lamb_aux = tf.unstack(self._lamb[self.step])
-        lamb = tf.stack((tf.minimum(lamb_main, self.lamb_at_most), lamb_aux))
+    def _step(self, loss: Loss, iterator: Iterator) -> dict[str, Any]:
+        scalars = {name: row[self.step] for name, row in self._scheduled.items()}
+        for name, bound in self.at_most.items():
+            scalars[name] = tf.minimum(scalars[name], bound)
         per_replica = self.strategy.run(
-            self._replica_step,
-            args=(
-                *(next(iterator), lamb),
-                *(self._weight[self.step], self._start[self.step]),
-            ),
+            partial(self._replica_step, loss), args=(next(iterator), scalars)
         )
         self.step.assign_add(1)
-        # every replica holds the joint and the losses of the whole batch
+        # every replica logs what holds for the whole batch
         return tf.nest.map_structure(
             lambda value: self.strategy.experimental_local_results(value)[0],
             per_replica,
         )
 
-    def _run_steps(self, iterator: Iterator, num_steps: tf.Tensor) -> dict[str, Any]:
+    def _run_steps(
+        self, one_step: Callable, iterator: Iterator, num_steps: tf.Tensor
+    ) -> dict[str, Any]:
         def add_one(done: tf.Tensor, sums: dict) -> tuple[tf.Tensor, dict]:
-            results = self._one_step(iterator)
+            results = one_step(iterator)
             return done + 1, tf.nest.map_structure(tf.add, sums, results)
 
         # Spelled out: AutoGraph cannot convert a Python loop on Python 3.13.
         _, sums = tf.while_loop(
             lambda done, _: done < num_steps,
             add_one,
-            (tf.constant(1), self._one_step(iterator)),
+            (tf.constant(1), one_step(iterator)),
             parallel_iterations=1,
         )
         return sums
 
-    @property
-    def lamb(self) -> float:
-        """λ of the main heads in the step done last."""
-        planned = self._lamb[max(int(self.step.numpy()) - 1, 0), 0]
-        return float(min(planned, self.lamb_at_most))
+    def scheduled(self, name: str) -> float:
+        """A scheduled scalar as it was in the step done last."""
+        planned = self._scheduled[name][max(int(self.step.numpy()) - 1, 0)]
+        bound = self.at_most.get(name)
+        return float(planned if bound is None else min(planned, bound))
+
+    def _parts(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Runs of steps of one kind: the kind and how many, from a step on."""
+        if self._kind is None:
+            yield 0, last - first
+            return
+        kinds = self._kind[first:last]
+        cuts = np.flatnonzero(np.diff(kinds)) + 1
+        for part in np.split(kinds, cuts):
+            yield int(part[0]), len(part)
 
     def run(self, iterator: Iterator, num_steps: int) -> dict[str, np.ndarray]:
         """Trains for some steps.
@@ -208,34 +203,34 @@ class Trainer:
             num_steps: At least 1.
 
         Returns:
-            ``main_loss`` and ``aux_loss``, the mean loss of each sub-head over the
-            steps in nats, shape ``(h,)``; ``main_joint`` and ``aux_joint``, the
-            unnormalised joints summed over the steps, shape ``(h, k, k)``.
+            What the objective logs by name, summed over the steps, float64.
 
         Raises:
             NonFiniteLoss: If a loss or the gradient is NaN or infinite, naming head and
                 steps.
         """
         first = int(self.step.numpy())
-        sums = self._loop(iterator, tf.constant(num_steps))
+        sums: dict[str, np.ndarray] = {}
+        for kind, number in self._parts(first, first + num_steps):
+            found = self._loops[kind](iterator, tf.constant(number))
+            for name, value in found.items():
+                sums[name] = sums.get(name, 0.0) + value.numpy().astype(np.float64)
         last = int(self.step.numpy())
         if last - first != num_steps:
             raise RuntimeError(f"asked for {num_steps} steps, {last - first} were done")
-        results = {}
-        for bank in self.model.banks:
-            mean_loss = sums[bank]["loss"].numpy() / num_steps
-            if not np.isfinite(mean_loss).all():
-                head = int(np.flatnonzero(~np.isfinite(mean_loss))[0])
+        for name, value in sums.items():
+            if name.endswith("loss") and not np.isfinite(value).all():
+                of_heads = np.atleast_1d(value) / num_steps
+                head = int(np.flatnonzero(~np.isfinite(of_heads))[0])
+                whose = _in_words(name)
                 raise NonFiniteLoss(
-                    f"the loss of {bank} sub-head {head} became {mean_loss[head]} "
-                    f"between steps {first + 1} and {last}"
+                    f"the loss{whose}{f' {head}' if whose else ''} became "
+                    f"{of_heads[head]} between steps {first + 1} and {last}"
                 )
-            results[f"{bank}_loss"] = mean_loss
-            results[f"{bank}_joint"] = sums[bank]["joint"].numpy()
         # ReLU turns NaN into 0 on CPUs, so a broken backbone can have finite losses.
-        if not np.isfinite(norm := sums["gradient_norm"].numpy()):
+        if not np.isfinite(norm := sums.pop("gradient_norm")):
             raise NonFiniteLoss(
                 f"the gradient became {norm} between steps {first + 1} and {last}, "
                 "with the losses of all sub-heads still finite"
             )
-        return results
+        return sums

@@ -1,0 +1,38 @@
+"""``compare``: a table and a plot of stored runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from commands.parsing import Parser
+from commands.starting import quiet_start
+from iic_tf.errors import require
+from iic_tf.options import Options
+from iic_tf.run_folder import find_run
+
+
+def compare(words: Sequence[str]) -> int:
+    """``compare RUN RUN ... [--plot FILE]``: a table and a figure of stored runs.
+
+    Args:
+        words: Runs.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    parser = Parser(
+        prog="models_iic.py compare",
+        description="Prints a table of stored runs and draws their courses.",
+    )
+    parser.add_argument("runs", nargs="*", metavar="RUN")
+    parser.add_argument("--plot", type=Path, help="PNG file; comparison.png if not set")
+    arguments, unknown = parser.parse_known_args(list(words))
+    require(not unknown, "compare takes runs and --plot FILE", words=unknown)
+    require(bool(arguments.runs), "compare needs runs", runs=arguments.runs)
+    folders = [
+        find_run(run, out=Path(Options().out), what="compare") for run in arguments.runs
+    ]
+    with quiet_start():
+        from iic_tf.training import stored
+
+    stored.compare(folders, plot=arguments.plot or folders[0].parent / "comparison.png")
+    return 0

@@ -1,0 +1,217 @@
+"""From options to a task: recipes found by name, images read, what is open resolved."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+from iic_tf.errors import require
+from iic_tf.names import escaped
+from iic_tf.options import Options, refuse_unused
+
+OWN_TIME_LIMIT, OWN_IMAGES = 10.0, 10_000
+"""Minutes that a run on so many images of one's own should take, if nothing is said."""
+
+
+class Loaded(NamedTuple):
+    """What a command works with.
+
+    Attributes:
+        options: With all that was left open.
+        task: With its images.
+        sobel: Whether the network begins with a Sobel layer.
+        infrared: Whether infrared is the last channel that it sees.
+        advice: What else there is to say of the images, or None.
+        unreadable: Name and reason of each file that was skipped.
+    """
+
+    options: Options
+    task: Any
+    sobel: bool
+    infrared: bool
+    advice: str | None
+    unreadable: tuple[tuple[str, str], ...]
+
+
+def task_of(options: Options) -> str:
+    """The task of a run: as said, or as it follows from recipe and data.
+
+    Args:
+        options: ``task`` and ``data`` are read.
+
+    Raises:
+        UserError: If data and task clash, or options are given that it does not use.
+    """
+    import data
+
+    of_pixels = data.is_of_maps(options.data)
+    name = options.task or ("segment" if of_pixels else "cluster")
+    require(
+        (name == "segment") == of_pixels,
+        "task segment is for data.images or a recipe of images with label maps, other "
+        "tasks for whole images",
+        task=name,
+        recipe=options.data.recipe,
+    )
+    refuse_unused(options, name)
+    return name
+
+
+def load(options: Options, *, train: bool = True) -> Loaded:
+    """Reads the images of a run.
+
+    Args:
+        options: As given.
+        train: Whether they are for training, for what is printed.
+
+    Raises:
+        UserError: For what the user can mend.
+    """
+    name: Any = task_of(options)
+    options = dataclasses.replace(options, task=name)
+    return _TASKS[name](options, train)
+
+
+def _tell(number: int, source: Any, *, train: bool) -> None:
+    """Prints how many images were read, and what there is to say of them."""
+    from iic_tf.report.console import console
+
+    for_training = " for training" * train
+    console.print(f"Images:   {number:,}{for_training}, from {escaped(source.origin)}")
+    for line in (source.advice or "").splitlines():
+        console.print(f"          {line}")
+
+
+def _suit(
+    options: Options, name: str, recipe: Any, *, shape: Any, shown: Any = None
+) -> Options:
+    """Fills in what the user left to the recipe and to the images.
+
+    Args:
+        options: As given.
+        name: Name of the recipe.
+        recipe: See ``data.Recipe``.
+        shape: Number, height, width and channels of the training images.
+        shown: Values that are black and white in images of more than 8 bits.
+    """
+    chosen = options.data
+    own: dict[str, Any] = {}  # what the run is applied to later is brought to the same
+    if chosen.folder or chosen.array:
+        own["range"] = chosen.range or shown
+    if chosen.folder:
+        own |= {"size": shape[1], "channels": shape[3]}
+    few = recipe.batch and shape[0] >= 4 * recipe.batch
+    filled = dataclasses.replace(
+        chosen,
+        recipe=name,
+        batch=chosen.batch or (recipe.batch if few else chosen.batch_for(shape[0])),
+        neighbours=(
+            recipe.neighbours if chosen.neighbours is None else chosen.neighbours
+        ),
+        **own,
+    )
+    limit, train = options.time_limit, options.train
+    if limit is None and recipe.find is None and shape[0] <= OWN_IMAGES:
+        limit = OWN_TIME_LIMIT
+    if train.steps or train.epochs:  # whoever says how long needs no plan
+        limit = None
+    steps = train.steps or recipe.usual_steps(shape[0])
+    return dataclasses.replace(
+        options,
+        data=filled,
+        time_limit=limit,
+        train=dataclasses.replace(train, steps=steps),
+    )
+
+
+def _load_cluster(options: Options, train: bool) -> Loaded:
+    """Images to be grouped as wholes."""
+    import data
+    from iic_tf.datasets.splits import apply_protocol
+    from iic_tf.tasks.cluster import ClusterTask
+
+    name, recipe, source = data.find(options.data, k=options.k, seed=options.seed)
+    views = recipe.views(source.image_shape, options.data.perturb)
+    protocol = apply_protocol(
+        source, options.data.protocol, unlabelled=options.data.unlabelled
+    )
+    shape = protocol.train.images.shape
+    _tell(shape[0], source, train=train)
+    task = ClusterTask(
+        protocol,
+        views,
+        source.origin,
+        class_names=source.class_names or recipe.class_names,
+        kind=recipe.kind,
+        mirrored=recipe.mirrored,
+        neighbour_share=recipe.neighbour_share,
+        nearest=source.nearest,
+    )
+    options = _suit(options, name, recipe, shape=shape, shown=source.shown)
+    return Loaded(options, task, recipe.sobel, False, source.advice, source.unreadable)
+
+
+def _suit_maps(
+    options: Options, name: str, recipe: Any, channels: int, *, shown: Any = None
+) -> Options:
+    """Fills in what the user left to the recipe and to the images."""
+    chosen = options.data
+    filled = dataclasses.replace(
+        chosen,
+        recipe=name,
+        # images that the run is applied to later are brought to as many
+        channels=chosen.channels or channels,
+        range=chosen.range or shown,
+        batch=chosen.batch or recipe.batch,
+        scale=recipe.scale if chosen.scale is None else chosen.scale,
+        neighbours=(
+            recipe.neighbours if chosen.neighbours is None else chosen.neighbours
+        ),
+    )
+    heads = dataclasses.replace(
+        options.heads,
+        k_aux=options.heads.k_aux or max(recipe.least_k_aux, options.k_aux),
+    )
+    train = options.train.filled(**recipe.train)
+    return dataclasses.replace(options, data=filled, heads=heads, train=train)
+
+
+def _load_segment(options: Options, train: bool) -> Loaded:
+    """Images whose pixels are to be grouped."""
+    import data
+    from iic_tf.datasets.masks import apply_map_protocol
+    from iic_tf.tasks.segment import SegmentTask
+
+    require(
+        options.method == "iic",
+        "method spectral is for whole images, not for data.images",
+        method=options.method,
+    )
+    require(
+        options.time_limit is None,
+        "time_limit is for whole images; train.steps says how long segmentation trains",
+        time_limit=options.time_limit,
+    )
+    name, recipe, source = data.find_maps(options.data)
+    trained, evaluated, words, mapping = apply_map_protocol(
+        source, options.data.protocol
+    )
+    channels = trained.images[0].shape[2]
+    views = recipe.views(channels, options.data.perturb)
+    views = dataclasses.replace(views, sparse=options.segment.sparse)
+    _tell(len(trained.images), source, train=train)
+    task = SegmentTask(
+        trained,
+        evaluated,
+        views,
+        source.origin,
+        words,
+        class_names=source.class_names,
+        mapping=mapping,
+        scenes=recipe.scenes,
+    )
+    options = _suit_maps(options, name, recipe, channels, shown=source.shown)
+    return Loaded(
+        options, task, views.edges, views.infrared, source.advice, source.unreadable
+    )
+
+
+_TASKS = {"cluster": _load_cluster, "segment": _load_segment}

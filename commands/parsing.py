@@ -1,0 +1,197 @@
+"""Options from the words of a command line, over files, over the defaults."""
+
+import argparse
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from iic_tf.errors import UserError, require
+from iic_tf.names import restored
+from iic_tf.options import Options, as_plain
+from iic_tf.run_folder import OPTIONS_FILE, find_run, read_options
+
+
+def parse(words: Sequence[str]) -> Options:
+    """Options from the command line, over ``--config`` files, over the defaults.
+
+    Args:
+        words: Words of the command line.
+
+    Raises:
+        UserError: If an option is unknown, of the wrong type or out of range.
+        SystemExit: After ``--help`` or ``--print_config``.
+    """
+    # Where to resume from must be known before the other options mean anything.
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--resume")
+    first.add_argument("--out", default=Options().out)
+    first.add_argument("--name")
+    known, _ = first.parse_known_args(list(words))
+    if known.resume is None:
+        return parse_words(words, told=True)
+    folder = find_run(known.resume, out=Path(known.out))
+    require(
+        known.name in (None, folder.name),
+        f"name must not be given with resume: the run {folder} keeps its name",
+        name=known.name,
+    )
+    if known.resume == "latest":
+        print(f"Latest:   {folder}")
+    # The stored options come first, so that what the user says now goes over them.
+    options = parse_words(["--config", str(folder / OPTIONS_FILE), *words], told=True)
+    return dataclasses.replace(
+        options, resume=str(folder), name=folder.resolve().name, out=str(folder.parent)
+    )
+
+
+def _last_length(words: Sequence[str]) -> tuple[str, str] | None:
+    """Which of train.steps and train.epochs was said last, and which before it.
+
+    Args:
+        words: Of the command line; files of options count where they are named.
+
+    Returns:
+        Both names, or None unless both were said, one after the other. In one file
+        epochs take the place of steps.
+    """
+    said: list[str] = []
+    for word, following in itertools.zip_longest(words, words[1:]):
+        option, equals, value = word.partition("=")
+        value = value if equals else following
+        tree: Any = {}
+        if option == "--config" and value is not None:
+            tree = read_options(value)
+        elif option in ("--train", "--train.steps", "--train.epochs") and value:
+            tree = {option[2:]: yaml.safe_load(value)}
+        train = tree.get("train") or {}
+        here = [
+            name
+            for name in ("steps", "epochs")
+            if tree.get(f"train.{name}") is not None
+            or (isinstance(train, dict) and train.get(name) is not None)
+        ]
+        if here:
+            said.append(here[-1])
+    others = [name for name in said if name != said[-1]]
+    return (said[-1], others[-1]) if others else None
+
+
+def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
+    """Options from words, see ``parse``.
+
+    Args:
+        words: Of the command line.
+        told: Whether it is printed which of steps and epochs holds, where both are
+            said.
+    """
+    import jsonargparse
+
+    files = [b for a, b in itertools.pairwise(words) if a == "--config"]
+    files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
+    for file in files:
+        read_options(file)  # refuses what the parser would expand or ignore
+    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = jsonargparse.ArgumentParser(
+        prog="models_iic.py",
+        description="Groups images, or with --data.images their pixels, without labels "
+        "by Invariant Information Clustering. Commands with a --help of their own: "
+        "evaluate RUN, predict RUN FOLDER, compare RUN RUN ..., mosaic LABELS FOLDER, "
+        "and to prepare data prepare-potsdam and curate.",
+        exit_on_error=False,
+    )
+    parser.add_argument("--config", action="config", help="YAML file of options")
+    parser.add_class_arguments(Options, skip={"show_pairs", "time_limit"})
+    parser.add_argument(
+        "--time-limit",
+        dest="time_limit",
+        type=float | None,
+        help="Minutes that a run should take, for which the number of steps is planned "
+        "where it is not given; if not given 10 for your own images (up to 10,000).",
+    )
+    parser.add_argument(
+        "--show-pairs",
+        action="store_true",
+        help="Only draw originals beside their perturbed copies, then stop.",
+    )
+    try:
+        parsed = parser.instantiate(parser.parse_args(list(words)))
+        options = Options(
+            **{field.name: parsed[field.name] for field in dataclasses.fields(Options)}
+        )
+        places: dict[str, Any] = {
+            name: restored(value)
+            for name, value in vars(options.data).items()
+            if isinstance(value, str)
+        }
+        # names such as #recycle are comments in YAML, and so no value at all
+        for place in ("dir", "folder", "array", "labels", "images", "masks"):
+            if getattr(options.data, place) is None:
+                places[place] = _said(words, f"--data.{place}")
+        data = dataclasses.replace(options.data, **places)
+        run_name = _said(words, "--name") if options.name is None else options.name
+        options = dataclasses.replace(options, data=data, name=run_name)
+    except (jsonargparse.ArgumentError, ValueError, OSError) as error:
+        read = f" (options read from {', '.join(files)})" if files else ""
+        raise UserError(_one_sentence(error) + read) from None
+    if lengths := _last_length(words):
+        last, before = (f"train.{name}" for name in lengths)
+        values = dataclasses.asdict(options.train)
+        if told:
+            print(
+                f"Length:   {last}={values[lengths[0]]} was said last and takes the "
+                f"place of {before}={values[lengths[1]]}"
+            )
+        without: dict[str, Any] = {lengths[1]: None}
+        train = dataclasses.replace(options.train, **without)
+        options = dataclasses.replace(options, train=train)
+    return options
+
+
+def _said(words: Sequence[str], option: str) -> str | None:
+    """The last value of an option as it stands in the words; None for null."""
+    said = None
+    for word, following in itertools.zip_longest(words, words[1:]):
+        if word == option:
+            said = following
+        elif word.startswith(f"{option}="):
+            said = word.partition("=")[2]
+    return None if said == "null" else said
+
+
+def _one_sentence(error: BaseException) -> str:
+    """The message of an error on one line; our own sentence where it wraps one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return str(cause)
+        cause = cause.__cause__ or cause.__context__
+    lines = [line.strip(" -") for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line)
+
+
+def changed_options(options: Options) -> list[str]:
+    """Options that differ from the defaults, as "train.steps=300"."""
+
+    def flat(tree: dict[str, Any], default: dict[str, Any], prefix: str) -> list[str]:
+        changed = []
+        for name, value in tree.items():
+            usual = default.get(name)
+            if isinstance(value, dict) and isinstance(usual, dict):
+                changed += flat(value, usual, f"{prefix}{name}.")
+            elif value != usual:
+                changed.append(f"{prefix}{name}={value}")
+        return changed
+
+    return flat(as_plain(options), as_plain(Options()), "")
+
+
+class Parser(argparse.ArgumentParser):
+    """Mistakes in its words are one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError."""
+        raise UserError(f"{self.prog.split()[-1]}: {message}")

@@ -1,0 +1,255 @@
+"""The main command: trains, evaluates and draws; or takes the quick look."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from commands import EXIT_DEGENERATE, EXIT_INTERRUPTED
+from commands.loading import Loaded, load, task_of
+from commands.parsing import changed_options
+from commands.starting import check_backend, quiet_start
+from iic_tf.errors import UserError, first_line, require
+from iic_tf.options import Options, check_arguments
+from iic_tf.run_folder import (
+    FIRST_GROUPS_FILE,
+    NETWORK_FILE,
+    UNREADABLE_FILE,
+    check_writable,
+    make_run_folder,
+)
+
+
+def run(options: Options) -> int:
+    """Trains, evaluates and draws.
+
+    Args:
+        options: All options.
+
+    Returns:
+        Exit status.
+
+    Raises:
+        UserError: For what the user can mend.
+        NonFiniteLoss: If training broke down.
+    """
+    check_backend()
+    check_writable(Path(options.out))
+    with quiet_start():
+        import graphs
+        from commands.signals import StopSignal
+        from iic_tf.distribute import choose_precision, choose_strategy
+        from iic_tf.report.console import console
+        from iic_tf.training.run import run_prefix, train
+        from iic_tf.training.stored import conclude
+
+        strategy = choose_strategy(options.devices)
+
+    # Names become functions here and in data.py, and nowhere else.
+    changed = ", ".join(changed_options(options)) or "all as by default"
+    of_pixels = task_of(options) == "segment"
+    if options.train.precision == "auto":
+        precision: Any = "float32" if of_pixels else choose_precision(strategy)
+        given = dataclasses.replace(options.train, precision=precision)
+        options = dataclasses.replace(options, train=given)
+    name = options.graph.name or ("small_maps" if of_pixels else "small")
+    graph = dataclasses.replace(options.graph, name=name)
+    builder = graphs.find(name, of_maps=of_pixels)
+    check_arguments(builder, graph.args, option="graph.args")
+    loaded = load(dataclasses.replace(options, graph=graph))
+    options, task = loaded.options, loaded.task
+    if options.show_pairs:
+        path = Path(options.out) / f"pairs_{run_prefix(options)}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        task.draw_pairs(path, options)
+        console.print(f"Pairs:    {path}")
+        return 0
+    if options.method == "spectral":
+        return _look(options, loaded)
+
+    says = _Telling(loaded, changed, strategy)
+    with StopSignal() as stop:
+        trained = train(
+            options,
+            task,
+            build_backbone=lambda: _build_backbone(builder, loaded),
+            strategy=strategy,
+            stop=stop,
+            on_start=says.on_start,
+            on_plan=says.on_plan,
+            on_prepared=says.on_prepared,
+        )
+    if trained.step < trained.steps:
+        console.print(
+            f"\nStopped and saved at step {trained.step:,} of {trained.steps:,}. "
+            f"Continue with: python models_iic.py --resume {trained.folder}"
+        )
+        return EXIT_INTERRUPTED
+    with trained.watch.time("results"):
+        outcome = trained.task.finish(trained, options)
+    conclude(trained, outcome)
+    if loaded.advice:
+        console.print(loaded.advice)
+    if outcome.degenerate:
+        console.print(
+            "This run is degenerate: even its best sub-head has nothing worth keeping. "
+            "Try another --seed, other parameters of --data.perturb, or another "
+            "--train.learning_rate."
+        )
+        return EXIT_DEGENERATE
+    return 0
+
+
+def _build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:
+    """The backbone of a run.
+
+    Raises:
+        UserError: If it makes no network for the images.
+    """
+    import graphs
+
+    graph, shape = loaded.options.graph, loaded.task.seen_shape
+    try:
+        return graphs.on_views(
+            builder,
+            shape,
+            sobel=loaded.sobel,
+            infrared=loaded.infrared,
+            **graph.args,
+        )
+    except ValueError as error:
+        seen = "×".join(map(str, shape))
+        raise UserError(
+            f"graph.name {graph.name} with graph.args {graph.args} makes no network "
+            f"for images of {seen}: {first_line(error)}"
+        ) from None
+
+
+class _Telling:
+    """What is printed, and drawn, as a run begins.
+
+    Args:
+        loaded: Options, and the task as it was read.
+        changed: Options that differ from the defaults, in words.
+        strategy: Where the steps run.
+    """
+
+    def __init__(self, loaded: Loaded, changed: str, strategy: Any):
+        self.loaded = loaded
+        self.changed = changed
+        self.strategy = strategy
+
+    def on_plan(self, steps: int, seconds: float) -> None:
+        """Says how long the run will take."""
+        import psutil
+
+        from iic_tf.report.console import clock, console
+
+        usual = self.loaded.options.train.steps
+        enough = "" if steps == usual else f" of {usual:,}"
+        memory = psutil.Process().memory_info().rss / 1e9  # of images, network, steps
+        console.print(
+            f"Plan:     {steps:,}{enough} steps of {seconds:.2f} s, "
+            f"{clock(steps * seconds)} minutes, {memory:.1f} GB of memory; "
+            "--time-limit or --train.steps says otherwise"
+        )
+
+    def on_prepared(self, folder: Path, task: Any) -> None:
+        """Draws the groups of the neighbour graph, where whole images are grouped."""
+        from iic_tf.evaluation.health import information_words
+        from iic_tf.report.cluster_plots import draw_first_groups
+        from iic_tf.report.console import console
+        from iic_tf.tuned import GRAPH_NEIGHBOURS
+
+        options, found = self.loaded.options, getattr(task, "found", None)
+        if found is None:
+            return
+        draw_first_groups(folder, found.graph, found.groups.clusters, task.images)
+        if found.joined > max(options.data.neighbours or 0, GRAPH_NEIGHBOURS):
+            console.print(
+                f"Graph:    of {found.joined} neighbours of each image, since with "
+                f"{GRAPH_NEIGHBOURS} it falls into more parts than groups are wanted"
+            )
+        console.print(
+            "Groups:   of the neighbour graph, without a network: "
+            f"{information_words(found.groups.information, options.k)} about "
+            f"neighbours; {folder / FIRST_GROUPS_FILE} shows them"
+        )
+
+    def on_start(self, folder: Path, model: Any, step: int) -> None:
+        """Says on what, with what and where the run trains."""
+        from iic_tf.report.console import console
+        from iic_tf.report.files import write_network, write_unreadable
+
+        options, task = self.loaded.options, self.loaded.task
+        write_network(folder / NETWORK_FILE, model.backbone)
+        if self.loaded.unreadable:
+            write_unreadable(folder / UNREADABLE_FILE, self.loaded.unreadable)
+        names = self.strategy.extended.worker_devices
+        devices = ", ".join(name.split("device:")[-1] for name in names)
+        console.print(f"Devices:  {devices}")
+        console.print(f"Options:  {self.changed}")
+        shape = model.backbone.input_shape[1:]
+        seen = "×".join(str(n) for n in shape if n is not None)
+        if None in shape:
+            seen = f"images of any size, {seen} channels"
+        console.print(
+            f"Network:  {options.graph.name} on {seen}, "
+            f"{model.count_params():,} parameters"
+        )
+        begin = f"resumed at step {step:,}" if step else "started from scratch"
+        console.print(f"Run:      {folder}, {begin}")
+        views = options.data.repeats
+        unit = "images"
+        if options.task == "segment":
+            side = task.views.side
+            unit = f"crops of {side}×{side} pixels"
+        pairs = f"{options.data.batch} {unit} a step, {views} augmented views each"
+        if options.data.neighbours:
+            pairs += (
+                f", {'all' if task.neighbour_share == 1 else 'half'} of them of one of "
+                f"{options.data.neighbours} nearest neighbours, which are being found"
+            )
+        console.print(f"Pairs:    {pairs}")
+        console.print()
+
+
+def _look(options: Options, loaded: Loaded) -> int:
+    """The quick look: groups of the neighbour graph, without a network."""
+    from iic_tf.report.console import console
+    from iic_tf.report.files import write_unreadable
+    from iic_tf.training.run import run_prefix
+    from iic_tf.training.stored import write_summary
+
+    task = loaded.task
+    require(
+        bool(options.data.neighbours),
+        "method spectral needs data.neighbours of at least 1",
+        neighbours=options.data.neighbours,
+    )
+    require(
+        task.protocol.evaluate is task.protocol.train,
+        "method spectral groups what it is shown: data.protocol must be all, and "
+        "data.unlabelled false where there are unlabelled images",
+        protocol=options.data.protocol,
+    )
+    task.check(options)
+    began = time.perf_counter()
+    task = task.prepare(options)
+    folder = make_run_folder(
+        Path(options.out), name=options.name, prefix=run_prefix(options)
+    )
+    seconds = round(time.perf_counter() - began, 1)
+    outcome = task.write(
+        folder,
+        task.of_graph(options),
+        options,
+        title=f"{folder.name}, neighbour graph",
+    )
+    write_summary(folder, outcome.summary | {"seconds": {"groups": seconds}})
+    outcome.tell()
+    if loaded.unreadable:
+        write_unreadable(folder / UNREADABLE_FILE, loaded.unreadable)
+    console.print(f"\nPlots, assignments.csv and summary.json in {folder}")
+    return 0

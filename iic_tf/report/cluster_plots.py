@@ -1,0 +1,158 @@
+"""Plots of clusters of whole images: what is in them, and how well they fit classes."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from iic_tf.evaluation.metrics import agreement
+from iic_tf.evaluation.results import Results
+from iic_tf.names import readable_names
+from iic_tf.neighbours.spectral import typical
+from iic_tf.report.console import attempted
+from iic_tf.report.plots import (
+    cluster_grid,
+    label_histograms,
+    mistake_grid,
+    number_table,
+    summed_up,
+)
+from iic_tf.report.results import name_classes
+from iic_tf.run_folder import FIRST_GROUPS_FILE
+
+
+class _Drawing:
+    """Draws into a folder and keeps a line for each plot that came to be."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.lines: list[str] = []
+
+    def __call__(
+        self, name: str, shows: str, how: Callable[..., None], *what: Any, **said: Any
+    ) -> None:
+        with attempted(name):
+            how(self.folder / name, *what, **said)
+            if (self.folder / name).is_file():
+                self.lines.append(f"{name:20}{shows}")
+
+
+def draw_clusters(
+    folder: Path,
+    results: Results,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    *,
+    names: Sequence[str] | None,
+    title: str,
+) -> list[str]:
+    """Draws what is in the clusters, and where there are labels how well they fit.
+
+    Args:
+        folder: Where the plots go.
+        results: With soft assignments.
+        images: The images evaluated, uint8.
+        labels: Their classes, or None.
+        names: Names of the classes, or None.
+        title: First words of every heading.
+
+    Returns:
+        One line per plot: its name and what it shows.
+    """
+    if results.soft is None or results.clusters is None:
+        raise ValueError("clusters of whole images have soft assignments")
+    chosen, draw = results.chosen, _Drawing(folder)
+    classes, table = results.classes, results.table
+    of_clusters = None
+    if classes is not None and table is not None:
+        known = readable_names(name_classes(table.shape[1], names))
+        of_clusters = ["none" if c < 0 else known[c] for c in classes]
+    draw(
+        "clusters.png",
+        "what is in each cluster",
+        cluster_grid,
+        images,
+        results.soft[:, chosen],
+        names=of_clusters,
+        title=f"{title}: the most confident images of each cluster",
+    )
+    if labels is not None and classes is not None and table is not None:
+        draw(
+            "mistakes.png",
+            "the most frequent mistakes",
+            mistake_grid,
+            images,
+            labels,
+            classes[results.clusters[:, chosen]],
+            names=known,
+            title=f"{title}: the most frequent mistakes",
+        )
+        _draw_tables(draw, table, classes, known, title=title)
+    heads = [str(head) for head in range(results.clusters.shape[1])]
+    if len(heads) > 1:
+        draw(
+            "agreement.png",
+            "how far the sub-heads agree",
+            number_table,
+            agreement(results.clusters, num_clusters=results.health.num_clusters),
+            rows=heads,
+            columns=heads,
+            across="sub-head",
+            title=f"{title}: images on which two sub-heads agree, in %",
+        )
+    return draw.lines
+
+
+def _draw_tables(
+    draw: _Drawing,
+    table: np.ndarray,
+    classes: np.ndarray,
+    names: Sequence[str],
+    *,
+    title: str,
+) -> None:
+    """Draws in which clusters classes are, and which classes clusters have."""
+    k = len(table)
+    counts, shown = summed_up(table, names)
+    order = np.argsort(np.where(classes < 0, k, classes))
+    by_class, columns = summed_up(counts[order].T, [f"{i}" for i in order])
+    draw(
+        "confusion.png",
+        "in which clusters each class is",
+        number_table,
+        by_class / np.maximum(by_class.sum(axis=1, keepdims=True), 1),
+        rows=shown,
+        columns=columns,
+        across="cluster",
+        title=f"{title}: where the images of each class are, in %",
+    )
+    draw(
+        "histograms.png",
+        "which classes each cluster has",
+        label_histograms,
+        counts,
+        names=shown,
+        title=f"{title}: classes in each cluster",
+    )
+
+
+def draw_first_groups(
+    folder: Path, graph: Any, clusters: np.ndarray, images: np.ndarray
+) -> None:
+    """Draws what is in the groups of the neighbour graph: first_groups.png.
+
+    Args:
+        folder: The run folder.
+        graph: Who is near whom.
+        clusters: Group of each image, shape ``(n,)``.
+        images: uint8.
+    """
+    with attempted(FIRST_GROUPS_FILE):
+        cluster_grid(
+            folder / FIRST_GROUPS_FILE,
+            images,
+            typical(graph, clusters, int(clusters.max()) + 1),
+            names=None,
+            title=f"{folder.name}: groups of the neighbour graph, before training",
+        )

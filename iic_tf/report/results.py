@@ -1,0 +1,122 @@
+"""Results of any task as numbers for summary.json and as lines for the console."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from iic_tf.evaluation.health import information_words
+from iic_tf.evaluation.results import BY_GRAPH, BY_LOSS, Results
+from iic_tf.report.console import console
+from iic_tf.report.sentences import (
+    mapping_error_words,
+    mapping_words,
+    score_table,
+    sub_head_table,
+)
+
+
+def name_classes(number: int, names: Sequence[str] | None) -> list[str]:
+    """A name for each class; its number where names are None or too few.
+
+    Args:
+        number: Classes.
+        names: Their names, or None.
+    """
+    if names is None or len(names) < number:
+        return [str(i) for i in range(number)]
+    return list(names)
+
+
+def class_of_clusters(
+    results: Results, names: Sequence[str] | None
+) -> list[str | None] | None:
+    """The class that each cluster of the chosen sub-head is matched with.
+
+    Args:
+        results: What is told of.
+        names: Names of the classes, or None.
+
+    Returns:
+        Names, None for clusters without a class; None without labels.
+    """
+    if results.classes is None or results.table is None:
+        return None
+    known = name_classes(results.table.shape[1], names)
+    return [known[i] if i >= 0 else None for i in results.classes]
+
+
+def summarise(
+    results: Results, *, names: Sequence[str] | None, scored_on: str
+) -> dict[str, Any]:
+    """All numbers of an evaluation, plain, as ``summary.json`` has them.
+
+    Args:
+        results: What came out.
+        names: Names of the classes, or None.
+        scored_on: Which images are scored, in words.
+    """
+
+    def plain(values: np.ndarray | None) -> list | None:
+        return None if values is None else values.tolist()
+
+    return {
+        "k": results.health.num_clusters,
+        "chosen": results.chosen,
+        "chosen_by": results.choice.by,
+        "information": results.health.information.tolist(),
+        "bound": results.health.bound,
+        "match": results.match,
+        "errors": plain(results.errors),
+        "errors_batch_statistics": plain(results.errors_batch_statistics),
+        # on what clusters are mapped on, where this is something else
+        "mapping_errors": plain(results.mapping_errors),
+        # of each cluster of the chosen sub-head, or None where it has none
+        "classes": class_of_clusters(results, names),
+        "scores": results.scores
+        and {name: values.tolist() for name, values in results.scores.items()},
+        "images": results.number,
+        "scored_on": scored_on,
+    }
+
+
+def tell(results: Results, *, names: Sequence[str] | None, scored_on: str) -> None:
+    """Prints what came out, error by error.
+
+    Args:
+        results: What came out.
+        names: Names of the classes, or None.
+        scored_on: Which images are scored, in words.
+    """
+    health, chosen, by = results.health, results.chosen, results.choice.by
+    k = health.num_clusters
+    kind = "Lowest-loss" if by == BY_LOSS else "Chosen"
+    named = f"{kind} sub-head: {chosen}"
+    if by == BY_GRAPH:
+        named = "Groups of the neighbour graph"
+    console.print(
+        f"{named}, mutual information "
+        f"{information_words(health.information[chosen], k)}, "
+        f"{health.effective[chosen]:.1f} of {k} clusters in effect."
+    )
+    if results.errors is not None:
+        of_pixels = " of pixels" if results.unit == "pixels" else ""
+        console.print(
+            f"Errors{of_pixels} after {results.match} matching of clusters and "
+            f"classes, on all {results.number:,} images of {scored_on}:"
+        )
+    for line in sub_head_table(
+        health.information, chosen=chosen, errors=results.errors, chosen_by=by
+    ):
+        console.print(line)
+    if results.errors_batch_statistics is not None:
+        listed = ", ".join(f"{e:.4f}" for e in results.errors_batch_statistics)
+        console.print(f"With the statistics of each batch  errors = {listed}")
+    for line in mapping_error_words(results.mapping_errors, chosen):
+        console.print(line)
+    if classes := class_of_clusters(results, names):
+        console.print(mapping_words(classes))
+    if results.scores is not None:
+        console.print()
+        for line in score_table(results.scores, chosen=chosen):
+            console.print(line)

@@ -1,0 +1,134 @@
+"""Label maps, overlays and plots of images whose pixels are grouped."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from iic_tf.augment.transforms import Perturbation
+from iic_tf.datasets.masks import Pictures, to_size
+from iic_tf.evaluation.metrics import class_iou
+from iic_tf.evaluation.results import Results
+from iic_tf.evaluation.segment_inference import clusters_of
+from iic_tf.names import escaped, readable_names, written_stems
+from iic_tf.report.console import attempted, console
+from iic_tf.report.files import write_label_map, write_overlay
+from iic_tf.report.plots import MOST_DRAWN, map_rows, number_table, summed_up
+
+NUM_SHOWN = 6
+"""Images that are drawn with their label maps."""
+
+
+def draw_segments(
+    folder: Path,
+    results: Results,
+    pictures: Pictures,
+    predict: Callable,
+    finish: Perturbation,
+    *,
+    names: Sequence[str] | None,
+    title: str,
+    overlays: bool = False,
+) -> list[str]:
+    """Writes a label map for each image and draws some of them.
+
+    Label maps are as large as the files of the images, overlays as what is grouped.
+
+    Args:
+        folder: Where they go.
+        results: Of these images.
+        pictures: The images evaluated.
+        predict: Inference of the chosen sub-head alone, see ``clusters_of``.
+        finish: Brings images to the channels that the network sees.
+        names: Names of the classes, where there are label maps.
+        title: First words of every heading.
+        overlays: Whether each image is also written with its clusters over it.
+
+    Returns:
+        One line per file: its name and what it shows.
+    """
+    k = results.health.num_clusters
+    stems = written_stems(pictures.names)
+    some = np.linspace(0, len(pictures.images) - 1, NUM_SHOWN).astype(int)
+    drawn = set(some.tolist())
+    shown = []
+    found = clusters_of(predict, pictures.images, finish)
+    for i, (clusters, stem) in enumerate(zip(found, stems, strict=True)):
+        labels = clusters[..., 0]
+        whole = to_size(labels, pictures.sizes[i])
+        write_label_map(folder / "labels" / f"{stem}.png", whole, k)
+        if overlays:
+            path = folder / "overlays" / f"{stem}.jpg"
+            write_overlay(path, pictures.images[i], labels, k)
+        if i in drawn:
+            shown.append((i, labels))
+    truth, lines = None, []
+    classes, readable = results.classes, None
+    if results.table is not None and names is not None:
+        readable = readable_names(names)
+        truth = [pictures.labels[i] for i, _ in shown] if pictures.labels else None
+        table, rows = summed_up(results.table, readable)
+        by_class, columns = summed_up(table.T, [str(i) for i in range(k)])
+        with attempted("confusion.png"):
+            number_table(
+                folder / "confusion.png",
+                by_class / np.maximum(by_class.sum(axis=1, keepdims=True), 1),
+                rows=rows,
+                columns=columns,
+                across="cluster",
+                title=f"{title}: where the pixels of each class are, in %",
+            )
+            says = "in which clusters the pixels of a class are"
+            lines.append(f"confusion.png       {says}")
+    with attempted("maps.png"):
+        map_rows(
+            folder / "maps.png",
+            [pictures.images[i] for i, _ in shown],
+            [labels for _, labels in shown],
+            num_clusters=k,
+            classes=classes,
+            truth=truth,
+            names=readable,
+            title=f"{title}: clusters of pixels",
+        )
+        lines.append("maps.png            images and the clusters of their pixels")
+    lines.append("labels/             the cluster of each pixel of every image")
+    return lines
+
+
+def iou_of_classes(
+    results: Results, names: Sequence[str] | None
+) -> dict[str, float | None]:
+    """IoU of each class in the chosen sub-head; None for one without pixels.
+
+    Args:
+        results: Of pixels.
+        names: Names of the classes.
+    """
+    if results.table is None or results.classes is None or names is None:
+        return {}
+    iou = class_iou(results.table, results.classes)
+    values = [None if np.isnan(value) else float(value) for value in iou]
+    return dict(zip(names, values, strict=True))
+
+
+def tell_iou(results: Results, names: Sequence[str] | None) -> None:
+    """Prints the IoU of the most frequent classes.
+
+    Args:
+        results: Of pixels.
+        names: Names of the classes.
+    """
+    if results.table is None:
+        return
+    pixels = results.table.sum(axis=0)
+    shares = 100 * pixels / pixels.sum()
+    ious = list(iou_of_classes(results, names).items())
+    most = np.sort(np.argsort(-shares, kind="stable")[:MOST_DRAWN])
+    for i in most:
+        name, value = ious[i]
+        shown = "-     " if value is None else f"{value:.4f}"
+        console.print(f"IoU {shown}  {escaped(name)}, {shares[i]:.0f} % of the pixels")
+    if len(ious) > len(most):
+        rest = len(ious) - len(most)
+        console.print(f"IoU of {rest:,} rarer classes: summary.json")

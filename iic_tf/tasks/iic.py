@@ -1,0 +1,333 @@
+"""What all tasks of Invariant Information Clustering share beside their losses.
+
+The objective over both banks of sub-heads, the report of how much they know, and the
+callbacks: regrouping, and putting right what lags or is off track.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from iic_tf.augment.pairs import Passes
+from iic_tf.evaluation.health import OFF_TRACK_SHARE, describe, is_degenerate, measure
+from iic_tf.options import Lambda, Options, TrainOptions
+from iic_tf.report.sentences import error_words
+from iic_tf.tasks.regroup import Regrouped
+from iic_tf.training.checkpoints import History
+from iic_tf.training.loop import Event
+from iic_tf.training.task import Row, Run
+from iic_tf.training.trainer import Loss, Objective
+
+BANKS = ("main", "aux")
+
+PairLosses = Callable[..., dict[str, dict[str, tf.Tensor]]]
+"""See ``tasks.objectives``: results of each bank for a batch."""
+
+
+# ---------------------------------------------------------------------- the objective
+
+
+def start_steps(options: TrainOptions, *, steps: int) -> int:
+    """Steps at the beginning that learn the groups found before training.
+
+    Args:
+        options: ``start`` and ``regroup_every`` are read.
+        steps: Of the whole run.
+    """
+    # a whole number of the steps between regroupings, so that one ends the start
+    every = options.regroup_every or steps
+    share = (options.start or 0) * steps
+    return min(round(share / every), (steps - 1) // every) * every or round(share)
+
+
+def course(lamb: Lambda, steps: int) -> np.ndarray:
+    """λ at each step, float32, shape ``(steps,)``.
+
+    Args:
+        lamb: A number, or points [share of the run, value].
+        steps: Of the whole run.
+    """
+    points = lamb if isinstance(lamb, list) else [(0.0, lamb)]
+    at, values = zip(*points, strict=True)
+    return np.interp(np.arange(steps) / steps, at, values).astype("f4")
+
+
+def _loss_of_banks(pair_losses: PairLosses, trained: Sequence[str]) -> Loss:
+    """The mean loss of the sub-heads of each bank that trains, added up.
+
+    Args:
+        pair_losses: Gives the results of each bank.
+        trained: Names of the banks; of those that rest only the forward pass is
+            worked out, for reports.
+    """
+
+    def loss(
+        model: Any, batch: Any, scalars: Mapping[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, dict[str, Any]]:
+        lamb = (scalars["lamb"], scalars["lamb_aux"])
+        parts, logs = [], {}
+        for bank, result in pair_losses(model, batch, lamb=lamb).items():
+            logs[f"{bank}_loss"], logs[f"{bank}_joint"] = (
+                result["loss"],
+                result["joint"],
+            )
+            if bank not in trained:
+                continue
+            part = tf.reduce_mean(result["loss"])
+            if "cross_entropy" in result:
+                learned = tf.reduce_mean(result["cross_entropy"])
+                part = (1 - scalars["start"]) * part + scalars["start"] * learned
+            parts.append(part)
+        return tf.add_n(parts), logs
+
+    return loss
+
+
+def objective(
+    options: TrainOptions, passes: Passes, pair_losses: PairLosses, *, start: int = 0
+) -> Objective:
+    """What is minimised: the loss of the banks that each kind of pass trains.
+
+    Args:
+        options: ``lamb``, ``lamb_aux`` and ``order`` are read.
+        passes: Of the run.
+        pair_losses: Results of each bank for a batch.
+        start: Steps at the beginning that only learn groups found before.
+    """
+    steps = len(passes.number)
+    lamb_aux = 1.0 if options.lamb_aux is None else options.lamb_aux
+    scheduled = {
+        "lamb": course(options.lamb, steps),
+        "lamb_aux": course(lamb_aux, steps),
+        "start": (np.arange(steps) < start).astype("f4"),
+    }
+    losses = [_loss_of_banks(pair_losses, heads.split("+")) for heads in options.order]
+    return Objective(
+        tuple(losses), scheduled, ("lamb",), kind=passes.kind, shown="main_loss"
+    )
+
+
+# -------------------------------------------------------------------------- the report
+
+
+def report(
+    sums: dict[str, np.ndarray], history: History, *, step: int, start: int
+) -> Row:
+    """How much the sub-heads know since the last report.
+
+    Args:
+        sums: Logs of ``objective``, summed over ``sums["steps"]`` steps.
+        history: Reports so far; its remarks are taken.
+        step: Steps trained so far.
+        start: Steps at the beginning that learn groups found before; a run is off
+            track only after as many others.
+
+    Returns:
+        Row with, per bank, losses, information, entropies and bound; ``chosen``, the
+        main sub-head with the lowest loss; ``off_track``, whether even the best main
+        sub-head knows next to nothing; ``lagging``, the main sub-heads clearly behind
+        the best; ``remarks``, what was done beside training; and ``words``.
+    """
+    row: Row = {"words": []}
+    for bank in BANKS:
+        if f"{bank}_joint" not in sums:
+            continue
+        health = measure(sums[f"{bank}_joint"])
+        row[f"{bank}_loss"] = (sums[f"{bank}_loss"] / sums["steps"]).tolist()
+        row[f"{bank}_information"] = health.information.tolist()
+        row[f"{bank}_entropy"] = health.entropy.tolist()
+        row[f"{bank}_conditional"] = health.conditional.tolist()
+        row[f"{bank}_bound"] = health.bound
+        if bank == "main":
+            row["chosen"] = int(sums["main_loss"].argmin())
+            judged = max(step - start, 0)
+            row["words"] = describe(health, steps=judged)
+            if step <= start:
+                row["words"].append(
+                    f"Up to step {start:,} the network learns the groups of the "
+                    "neighbour graph."
+                )
+            row["off_track"] = is_degenerate(health, steps=judged)
+            row["lagging"] = health.lagging.tolist()
+    row["remarks"], history.remarks = history.remarks, []
+    row["words"] += [remark_words(remark) for remark in row["remarks"]]
+    return row
+
+
+def remark_words(remark: dict[str, Any]) -> str:
+    """What was done in a run beside training, in words.
+
+    Args:
+        remark: ``step``, and ``regrouped``, the information of each grouping, perhaps
+            ``refused``, or ``reseeded``, sub-heads, with their ``source``, or
+            ``lamb_at_most``, or ``output``, which was closed.
+    """
+    if "output" in remark:
+        return f"At step {remark['step']:,} the output was closed; the run went on."
+    if "reseeded" in remark:
+        heads = ", ".join(map(str, remark["reseeded"]))
+        return (
+            f"At step {remark['step']:,} the lagging sub-heads restarted from sub-head "
+            f"{remark['source']}: {heads}."
+        )
+    if remark.get("refused"):
+        return (
+            f"At step {remark['step']:,} no regrouping knew more about neighbours than "
+            "the main sub-heads, which stay as they are."
+        )
+    if "regrouped" in remark:
+        return (
+            f"At step {remark['step']:,} all main sub-heads restarted from the best "
+            f"grouping ({max(remark['regrouped']):.2f} nats)."
+        )
+    return (
+        f"At step {remark['step']:,} lambda was lowered to {remark['lamb_at_most']:g} "
+        "for the rest of the run: more holds the main sub-heads at uniform."
+    )
+
+
+# ----------------------------------------------------------------------- the callbacks
+
+
+@dataclass(frozen=True)
+class Regroupings:
+    """When main sub-heads restart from the best grouping.
+
+    Attributes:
+        first: The first step at which they may.
+        last: The last one; 0 for never.
+        every: Steps between.
+    """
+
+    first: int
+    last: float
+    every: int
+
+    @classmethod
+    def planned(cls, options: Options, *, start: int, steps: int) -> "Regroupings":
+        """Those of a run.
+
+        Args:
+            options: ``train`` and ``heads.aux`` are read.
+            start: Steps that learn groups found before; a late start ends with one.
+            steps: Of the whole run.
+        """
+        last = (options.train.regroup_to or 0) * steps
+        if last:
+            last = max(last, start)
+        if not options.heads.aux:
+            last = 0
+        return cls(start, last, options.train.regroup_every or steps)
+
+    def due(self, step: int) -> bool:
+        """Whether there is one at a step."""
+        return 0 < self.last and self.first <= step <= self.last
+
+
+def regrouping(
+    run: Run, when: Regroupings, regroup: Callable[[], Regrouped]
+) -> tuple[Event, Callable[[int], dict[str, Any]]]:
+    """The event of regrouping, and regrouping out of turn.
+
+    Args:
+        run: Its history gets the remarks.
+        when: Steps at which main sub-heads restart.
+        regroup: Does it.
+
+    Returns:
+        The event, and a function of the step that regroups and gives the remark.
+    """
+
+    def restart(step: int) -> dict[str, Any]:
+        found = regroup()
+        return {
+            "step": step,
+            "regrouped": found.information.tolist(),
+            "sources": found.sources.tolist(),
+            "refused": found.refused,
+        }
+
+    def restart_if_due(step: int) -> None:
+        if when.due(step):
+            run.history.remarks.append(restart(step))
+
+    return Event(when.every, run.watch.time("regrouping")(restart_if_due)), restart
+
+
+def put_right(
+    run: Run,
+    row: Row,
+    when: Regroupings,
+    restart: Callable[[int], dict[str, Any]],
+) -> dict[str, Any] | None:
+    """What can be done for main sub-heads that know next to nothing, or lag.
+
+    Args:
+        run: Its network and λ are changed.
+        row: The report; what it says of health is read.
+        when: Planned regroupings.
+        restart: Regroups out of turn.
+
+    Returns:
+        A remark on what was done, or None.
+    """
+    step = row["step"]
+    if not row["off_track"]:
+        # Before the last regrouping another one will come, and a report with one in
+        # it is of two generations of sub-heads.
+        late = 0 < when.last < step < run.steps
+        fresh = any("regrouped" in remark for remark in row["remarks"])
+        if row["lagging"] and late and not fresh:
+            best = int(np.argmax(row["main_information"]))
+            run.model.main.reseed(row["lagging"], best)
+            return {"step": step, "reseeded": row["lagging"], "source": best}
+        return None
+    if run.trainer.scheduled("lamb") > 1 and run.options.train.lower_lamb:
+        run.trainer.at_most["lamb"].assign(1.0)
+        return {"step": step, "lamb_at_most": 1.0}
+    knows = "aux_bound" in row and (
+        max(row["aux_information"]) > OFF_TRACK_SHARE * row["aux_bound"]
+    )
+    if knows and when.last > 0 and step < run.steps:
+        return restart(step)
+    return None
+
+
+def guard(
+    run: Run, when: Regroupings, restart: Callable[[int], dict[str, Any]]
+) -> Callable[[Row], None]:
+    """Puts right what a report finds amiss, and says so in it."""
+
+    def act(row: Row) -> None:
+        if remark := put_right(run, row, when, restart):
+            row["remarks"].append(remark)
+            row["words"].append(remark_words(remark))
+
+    return act
+
+
+def scoring(
+    scorer: Any, *, scored_on: str, batch_statistics: Callable | None = None
+) -> Callable[[Row], None]:
+    """Adds the error of every main sub-head to a report; it alone sees labels.
+
+    Args:
+        scorer: See ``evaluation.results.Scorer``.
+        scored_on: Which images are scored, in words.
+        batch_statistics: Predicts with the statistics of batches; adds a second set of
+            errors.
+    """
+
+    def act(row: Row) -> None:
+        row["errors"] = scorer.errors().tolist()
+        row["scored_on"], row["match"] = scored_on, scorer.match
+        if batch_statistics is not None:
+            row["errors_batch_statistics"] = scorer.errors(batch_statistics).tolist()
+        row["words"] += error_words(
+            row["errors"], chosen=row["chosen"], scored_on=scored_on
+        )
+
+    return act

@@ -1,0 +1,220 @@
+"""Stored runs: model and summary written, found again, applied to other images."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import keras
+import numpy as np
+
+from iic_tf.errors import UserError, first_line, naming, require
+from iic_tf.evaluation.inference import unlikeness
+from iic_tf.evaluation.results import Choice
+from iic_tf.options import Options
+from iic_tf.report.console import clock, console
+from iic_tf.report.curves import draw_comparison
+from iic_tf.run_folder import (
+    CURVE_FILE,
+    MODEL_FILE,
+    OPTIONS_FILE,
+    SUMMARY_FILE,
+    make_run_folder,
+    read_history,
+    read_options,
+    read_summary,
+    write_atomically,
+)
+from iic_tf.training.task import Outcome, Trained
+
+Network = TypeVar("Network", bound=keras.Model)
+
+UNLIKE = 0.1
+"""Of images whose ``unlikeness`` is larger, users are told."""
+
+MIN_UNLIKE = 50
+"""Of fewer images what they show counts for more than their light."""
+
+
+def save_model(model: keras.Model, folder: Path) -> None:
+    """Writes the network into a run folder, whole or not at all."""
+    unfinished = folder / f".unfinished.{MODEL_FILE}"
+    with naming(folder / MODEL_FILE):
+        try:
+            model.save(unfinished)
+            os.replace(unfinished, folder / MODEL_FILE)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+def load_model(folder: Path, kind: type[Network]) -> Network:
+    """The network of a finished run.
+
+    Args:
+        folder: The run.
+        kind: What it must be.
+
+    Raises:
+        UserError: If there is none, or it cannot be read, or is something else.
+    """
+    path = folder / MODEL_FILE
+    require(
+        path.is_file(),
+        f"the run {folder} has no {MODEL_FILE}; --resume {folder} finishes it",
+        run=str(folder),
+    )
+    try:
+        model = keras.models.load_model(path)
+    except Exception as error:  # damage surfaces as any of a dozen kinds
+        raise UserError(f"{path} cannot be read: {first_line(error)}") from None
+    if not isinstance(model, kind):
+        raise UserError(
+            f"{path} must hold a network of iic_tf, {kind.__name__}. "
+            f"Received: {type(model).__name__}"
+        )
+    heads, summary = model.main.num_heads, read_summary(folder)
+    require(
+        summary is None or summary["chosen"] < heads,
+        f"{folder / SUMMARY_FILE} is of another network: {path.name} has {heads} main "
+        "sub-heads",
+        chosen=summary and summary["chosen"],
+    )
+    return model
+
+
+def settled_choice(folder: Path) -> Choice | None:
+    """The sub-head that a run has chosen and why; None if it has chosen none yet."""
+    before = read_summary(folder)
+    if before is None:
+        return None
+    return Choice(before["chosen"], f"in the run, by {before['chosen_by']}")
+
+
+def tell_if_unlike(model: Any, task: Any, options: Options) -> None:
+    """Prints what helps where images are unlike those that a network was trained on.
+
+    Args:
+        model: The network.
+        task: The images.
+        options: ``data``, ``seed`` and ``report.adapt`` are read.
+    """
+    if options.report.adapt:
+        console.print("Adapted:  batch normalisation, to what is grouped")
+        return
+    if task.data.evaluated < MIN_UNLIKE:
+        return
+    apart = unlikeness(model, task.evaluation_views(options))
+    if apart > UNLIKE:
+        console.print(
+            f"Unlike:   {apart:.2f} standard deviations from the training images, in "
+            "the features of the network (another place, light or camera?). If there "
+            "are many, of all kinds, evaluate and predict with --report.adapt true "
+            "adapt it to them."
+        )
+
+
+def write_summary(folder: Path, summary: dict[str, Any]) -> None:
+    """Writes summary.json into a folder of results."""
+    write_atomically(folder / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
+
+
+def conclude(trained: Trained, outcome: Outcome) -> None:
+    """Writes summary.json and prints what is in the run folder and what came out.
+
+    Args:
+        trained: The run.
+        outcome: Of its task.
+    """
+    write_summary(
+        trained.folder,
+        outcome.summary
+        | {
+            "steps": trained.step,
+            "train_seconds": round(trained.seconds, 1),
+            "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
+        },
+    )
+    console.print(f"\nTime:     {trained.watch}.")
+    console.print(f"Trained for {clock(trained.seconds)}. Results in {trained.folder}:")
+    for line in (
+        f"{CURVE_FILE}  how it went",
+        *outcome.written,
+        f"{MODEL_FILE}         the network",
+    ):
+        console.print(f"  {line}")
+    outcome.tell()
+
+
+def evaluate(
+    folder: Path, task: Any, options: Options, *, keep_choice: bool = True
+) -> Path:
+    """Applies the model of a finished run to images, its own or others.
+
+    Args:
+        folder: The run.
+        task: The images.
+        options: Of the run, over which go those of the evaluation.
+        keep_choice: Whether the sub-head is the one that the run has chosen, so that
+            its clusters keep their numbers.
+
+    Returns:
+        Folder with the files of the results, inside the run's.
+
+    Raises:
+        UserError: If there is no model or the images are not what it takes.
+    """
+    model = load_model(folder, task.network)
+    task.check_takes(model, folder)
+    tell_if_unlike(model, task, options)
+    settled = settled_choice(folder) if keep_choice else None
+    results = task.evaluate(model, options, settled=settled)
+    place = make_run_folder(folder, name=None, prefix="evaluation")
+    outcome = task.write(
+        place, results, options, title=folder.name, model=model, overlays=True
+    )
+    write_summary(place, outcome.summary)
+    outcome.tell()
+    return place
+
+
+def compare(folders: Sequence[Path], *, plot: Path) -> None:
+    """Prints a table of runs and draws their courses into one figure.
+
+    Args:
+        folders: Runs.
+        plot: PNG file to write.
+
+    Raises:
+        UserError: If a folder holds no run.
+    """
+    courses = {str(folder): read_history(folder) for folder in folders}
+    width = max(len(str(folder)) for folder in folders) + 2
+    console.print(
+        f"{'run':{width}}{'graph':12}{'k':>4}{'steps':>9}{'minutes':>9}{'nats':>7}"
+        f"{'chosen':>9}{'mean':>8}{'best':>8}{'worst':>8}  errors on",
+        style="bold",
+    )
+    for folder in folders:
+        stored = read_options(folder / OPTIONS_FILE)
+        graph = (stored.get("graph") or {}).get("name") or "-"
+        row = courses[str(folder)][-1]
+        done = read_summary(folder) or row
+        chosen = done["chosen"]
+        nats = (done.get("information") or row["main_information"])[chosen]
+        line = (
+            f"{folder!s:{width}}{graph:12}{stored.get('k', '-'):4}"
+            f"{row['step']:9,}{row['seconds'] / 60:9.1f}{nats:7.3f}"
+        )
+        if done.get("errors"):
+            errors = np.array(done["errors"])
+            line += (
+                f"{errors[chosen]:9.4f}{errors.mean():8.4f}{errors.min():8.4f}"
+                f"{errors.max():8.4f}  {done['scored_on']}"
+            )
+        else:
+            line += f"{'':35}no labels"
+        console.print(line)
+    draw_comparison(courses, plot)
+    console.print(f"Courses: {plot}")
