@@ -1,28 +1,182 @@
-"""What the README says can be done, can be done."""
+"""What the README and docs/ say can be done, can be done."""
 
+import argparse
 import re
+import runpy
 import shlex
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
+from test_capabilities import FREE, known_options
 
 import data
 import graphs
 import models_iic
 from iic_tf.datasets.masks import find_items
-from iic_tf.options import check_arguments
+from iic_tf.errors import UserError
+from iic_tf.options import DataOptions, check_arguments
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # Python 3.10
+    import tomli as tomllib
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
-BASH = [
-    line
-    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-]
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+CAPABILITIES = "docs/capabilities.md"
+
+
+def bash_lines(page):
+    blocks = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()]
+
+
+BASH = bash_lines(README)
+COMMANDS = sorted({line for page in PAGES.values() for line in bash_lines(page)})
+
+RUN_IN_SHORT = {
+    ".ci/run": [
+        "pip install -r requirements.txt && python models_iic.py",
+        'pip install -e ".[dev]" && python -m pytest',
+    ],
+    "test_readme.py::test_the_photographs_come_with_a_package": [
+        """IMAGES=$(python -c "import sklearn.datasets as d; """
+        """print(d.__path__[0] + '/images')")""",
+    ],
+    "test_readme.py::test_the_backbone_in_ten_lines_works": [
+        "python models_iic.py --graph.name tiny --graph.args.filters 16",
+    ],
+    "test_models_iic.py::test_a_folder_of_anyones_images": [
+        "python models_iic.py --data.folder PHOTOS --k 12",
+    ],
+    "test_models_iic.py::test_the_quick_look_needs_no_network": [
+        "python models_iic.py --data.folder PHOTOS --k 12 --method spectral",
+    ],
+    "test_models_iic.py::test_an_array_with_labels_of_its_own": [
+        "python models_iic.py --data.array x.npy --data.labels y.npy --k 12",
+    ],
+    "test_models_iic.py::test_a_stored_run_is_evaluated_again_and_on_other_images": [
+        "python models_iic.py evaluate runs/PHOTOS-1",
+        "python models_iic.py evaluate RUN --report.adapt true",
+    ],
+    "test_models_iic.py::test_deep_images_and_a_run_among_them": [
+        "python models_iic.py predict runs/PHOTOS-1 NEW_PHOTOS",
+    ],
+    "test_models_iic.py::test_runs_are_compared": [
+        "python models_iic.py compare runs/PHOTOS-1 runs/PHOTOS-2",
+    ],
+    "test_models_iic.py::test_pairs_are_drawn_without_training": [
+        "python models_iic.py --show-pairs",
+        "python models_iic.py --show-pairs --data.perturb.rotation 15",
+        "python models_iic.py --show-pairs --data.recipe mnist_published",
+        "python models_iic.py --data.folder PHOTOS --show-pairs",
+    ],
+    "test_models_iic.py::test_stopped_by_a_signal_then_resumed_from_the_latest": [
+        "python models_iic.py --resume latest",
+    ],
+    "test_models_iic.py::test_help_answers_without_tensorflow": [
+        "python models_iic.py --help",
+    ],
+    "test_models_iic.py::test_print_config_can_be_read_back": [
+        "python models_iic.py --print_config",
+    ],
+    "test_models_iic.py::test_defaults_then_yaml_then_command_line": [
+        "python models_iic.py --config configs/mnist.yaml --seed 3 --train.steps 600",
+    ],
+    "test_models_iic.py::test_the_published_recipe_and_alternating_heads": [
+        'python models_iic.py --train.order "[aux,main,main]" --train.lamb 1.2',
+    ],
+    "test_models_iic.py::test_a_degenerate_run_says_so_and_exits_3": [
+        "python models_iic.py --train.learning_rate 1e-6 --train.lamb 3 "
+        "--train.steps 600 --report.every 50 --data.neighbours 0 --train.regroup_to 0",
+    ],
+    "test_maps.py::test_a_run_with_label_maps": [
+        "python models_iic.py --data.images IMAGES --k 3",
+        "python models_iic.py --data.images IMAGES --data.masks MASKS --k 3",
+    ],
+    "test_maps.py::test_new_pictures_are_labelled_by_a_stored_run": [
+        "python models_iic.py predict runs/STREETS-1 NEW_STREETS",
+    ],
+    "test_maps.py::test_potsdam_is_prepared_or_the_mistake_told": [
+        "python models_iic.py prepare-potsdam RAW FOLDER",
+    ],
+    "test_maps.py::test_pictures_are_curated": [
+        "python models_iic.py curate ROOT --name NAME",
+    ],
+    "test_maps.py::test_label_maps_of_tiles_are_joined": [
+        "python models_iic.py mosaic LABELS FOLDER",
+    ],
+    "test_maps.py::test_k_means_on_the_same_pixels": [
+        "python benchmarks/kmeans_maps.py --images IMAGES --masks LABELS --k 3 "
+        '--merge "[0,1,1,2,2,1,1,1,255,255,255,255]"',
+    ],
+    "test_tokens.py::test_every_kind_builds_runs_trains_and_can_be_saved": [
+        "python models_iic.py --graph.name tokens "
+        '--graph.args.layers "[32, 32, M, 64, M, 128, M]"',
+    ],
+    "test_graphs.py::test_networks_of_keras_applications_by_name": [
+        "python models_iic.py --graph.name MobileNetV2 --data.perturb.size 32",
+    ],
+}
+"""Commands that a test or .ci/run runs, most of them on less data in fewer steps."""
+
+LONG = """
+pip install "tensorflow[and-cuda]>=2.21,<2.22"
+pip install torch
+python -m pytest --runslow tests/test_configs.py
+python models_iic.py --data.images "$IMAGES" --k 4
+python models_iic.py --data.images STREETS --data.recipe scenes --k 3
+python benchmarks/convergence.py --data FOLDER --plot docs/convergence_seeds.png
+python benchmarks/neighbours.py --data FOLDER
+python benchmarks/neighbours.py --images IMAGES --masks LABELS --merge \
+"[0,1,1,2,2,3,1,1,255,255,255,255]"
+python models_iic.py --data.folder signdigits --data.labels folder --k 10 --data.size \
+32 --train.steps 300 --report.every 25
+python benchmarks/against_reference.py
+python benchmarks/train_step.py
+python benchmarks/pipeline.py
+python benchmarks/segmentation_loss.py --memory
+python benchmarks/segmentation_loss.py --plot docs/segmentation_loss.png
+python benchmarks/folder.py
+python benchmarks/convergence.py --data FOLDER
+python models_iic.py --data.recipe mnist_5000
+python benchmarks/folders.py FOLDERS --seeds 0
+python benchmarks/baselines.py --folder FOLDER --k 10 --seeds 0
+python benchmarks/convergence.py --data FOLDER --seeds 0 --out runs/fashion_mnist \
+--more=--data.recipe=fashion_mnist
+python benchmarks/baselines.py --data FOLDER
+python benchmarks/convergence.py --data FOLDER --seeds 0 1 2 --out runs/cifar10 \
+--more=--config=configs/cifar10.yaml
+python benchmarks/split_by_area.py FOLDER OUT
+python benchmarks/kmeans_maps.py --images IMAGES --masks LABELS --k 3 --holdout
+python benchmarks/kmeans_maps.py --images IMAGES --masks LABELS --k 3 --holdout \
+--adapt
+python benchmarks/convergence.py --seeds 0 1 2 --out runs/camvid_3 \
+"--more=--config=configs/camvid_3.yaml --data.images=IMAGES --data.masks=LABELS"
+"""
+"""Commands that no test runs, as they take minutes or hours or need data that lie
+elsewhere. That their options are understood is tested all the same."""
+
+
+def spans(page):
+    """Inline code of a page, each on one line."""
+    outside = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", outside)]
+
+
+# --------------------------------------------------------------------------- the README
+
+
+def test_the_readme_is_short():
+    assert len(README.splitlines()) <= 150
 
 
 def test_the_two_commands_are_there_and_ci_runs_the_second():
@@ -31,32 +185,6 @@ def test_the_two_commands_are_there_and_ci_runs_the_second():
     assert tests == ['pip install -e ".[dev]" && python -m pytest']
     quiet = tests[0].replace("pip install", "pip install --quiet")
     assert quiet in (ROOT / ".ci" / "run").read_text()
-
-
-COMMANDS = [
-    line.split("models_iic.py", 1)[1]
-    for line in BASH
-    if "python models_iic.py" in line
-    and "--resume" not in line
-    and line.split()[2] not in models_iic.COMMANDS  # test_models_iic.py runs these
-]
-
-
-@pytest.mark.parametrize("line", COMMANDS)
-def test_every_command_is_understood(line, monkeypatch, capsys):
-    monkeypatch.chdir(ROOT)
-    words = shlex.split(line)
-    if {"--help", "--print_config"} & set(words):
-        with pytest.raises(SystemExit) as caught:
-            models_iic.parse(words)
-        assert caught.value.code == 0
-    else:
-        options = models_iic.parse(words)
-        if options.graph.name != "tiny":  # that is the reader's
-            of_maps = data.is_of_maps(options.data)
-            name = options.graph.name or ("small_maps" if of_maps else "small")
-            builder = graphs.find(name, of_maps=of_maps)
-            check_arguments(builder, options.graph.args, option="graph.args")
 
 
 def test_the_photographs_come_with_a_package():
@@ -72,6 +200,7 @@ def test_the_backbone_in_ten_lines_works(monkeypatch, digits_npz, tmp_path):
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     known = dict(graphs.GRAPHS)
     monkeypatch.setattr(graphs, "GRAPHS", known)
+    monkeypatch.setattr(graphs, "tiny", None, raising=False)
     exec(compile(code, "README.md", "exec"), vars(graphs))  # as if pasted there
     backbone = known["tiny"]((24, 24, 1), filters=4)
     assert backbone(np.zeros((2, 24, 24, 1))).shape == (2, 144)
@@ -84,20 +213,208 @@ def test_the_backbone_in_ten_lines_works(monkeypatch, digits_npz, tmp_path):
     assert status == 0
 
 
-def test_the_recipes_named_are_there():
-    for name in re.findall(r"--data\.recipe (\w+)", README):
-        assert name in {**data.RECIPES, **data.MAP_RECIPES}
-    for name in re.findall(r"`(network_\w+|graph_\w+|vgg_\w)`", README):
-        builder = {**graphs.GRAPHS, **graphs.MAP_GRAPHS}[name]
-        assert isinstance(builder((32, 32, 1)), keras.Model)
+# ------------------------------------------------------------------------- all commands
 
 
-def test_every_figure_has_been_filled_in():
-    assert not re.search(r"@[A-Z]+@", README)
+def test_every_command_is_run_by_a_test_or_listed_as_long():
+    listed = [line for lines in RUN_IN_SHORT.values() for line in lines]
+    listed += [line for line in LONG.splitlines() if line]
+    assert sorted(listed) == COMMANDS
 
 
-def test_every_picture_is_there():
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README)
-    assert pictures
-    for picture in pictures:
-        assert (ROOT / picture).read_bytes().startswith(b"\x89PNG")
+@pytest.mark.parametrize("place", RUN_IN_SHORT)
+def test_the_tests_that_run_commands_are_there(place):
+    file, _, name = place.partition("::")
+    text = (ROOT / file if not name else ROOT / "tests" / file).read_text()
+    assert f"def {name}(" in text if name else text
+
+
+class Understood(Exception):
+    """A script has parsed its options, and need not go on."""
+
+
+def options_of(function, *arguments, **named):
+    """What a function that parses options has parsed; what follows is not done."""
+    parse = argparse.ArgumentParser.parse_known_args
+
+    def parse_alone(self, *words):
+        found, unknown = parse(self, *words)
+        assert not unknown
+        raise Understood(found)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Understood) as caught:
+        patch.setattr(argparse.ArgumentParser, "parse_known_args", parse_alone)
+        function(*arguments, **named)
+    [found] = caught.value.args
+    return found
+
+
+def understand_run(words):
+    if {"--help", "--print_config"} & set(words):
+        with pytest.raises(SystemExit) as caught:
+            models_iic.parse(words)
+        assert caught.value.code == 0
+        return
+    if "--resume" in words:
+        assert words == ["--resume", "latest"]
+        return
+    options = models_iic.parse(words)
+    if options.graph.name != "tiny":  # that is the reader's
+        of_maps = data.is_of_maps(options.data)
+        name = options.graph.name or ("small_maps" if of_maps else "small")
+        builder = graphs.find(name, of_maps=of_maps)
+        check_arguments(builder, options.graph.args, option="graph.args")
+
+
+PYTHON = sorted(
+    {
+        command
+        for name, page in PAGES.items()
+        if name != CAPABILITIES  # has a test of its own
+        for line in (*bash_lines(page), *spans(page))
+        for command in line.split(" && ")
+        if command.startswith("python ")
+    }
+)
+
+
+@pytest.mark.parametrize("command", PYTHON)
+def test_every_command_is_understood(command, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    _, script, *words = shlex.split(command)
+    if script == "-m":
+        assert words[0] == "pytest"
+        assert {word for word in words if word[0] == "-"} <= {"--runslow"}
+        assert all(Path(word).exists() for word in words[1:] if word[0] != "-")
+    elif script != "models_iic.py":
+        assert Path(script).is_file()
+        monkeypatch.syspath_prepend(ROOT / "benchmarks")
+        monkeypatch.setattr(sys, "argv", [script, *words])
+        found = options_of(runpy.run_path, script, run_name="__main__")
+        understand_run(getattr(found, "more", "").split())
+    elif words and words[0] in ("evaluate", "predict"):
+        given = 1 if words[0] == "evaluate" else 2
+        assert not any(word.startswith("-") for word in words[1 : 1 + given])
+        understand_run(words[1 + given :])
+    elif words and words[0] in models_iic.COMMANDS:
+        options_of(models_iic.COMMANDS[words[0]], words[1:])
+    else:
+        understand_run(words)
+
+
+@cache
+def options_of_scripts():
+    texts = [path.read_text() for path in (ROOT / "benchmarks").glob("*.py")]
+    return set(re.findall(r'"--([\w-]+)"', "".join(texts)))
+
+
+@pytest.mark.parametrize("name", sorted(PAGES.keys() - {CAPABILITIES}))
+def test_every_option_named_is_there(name):
+    known = known_options() | options_of_scripts()
+    named = {
+        option
+        for span in spans(PAGES[name])
+        for option in re.findall(r"(?<!\S)--([\w.-]+)", span)
+    }
+    lacking = {option for option in named if not option.startswith(FREE)} - known
+    assert lacking == set()
+
+
+# ------------------------------------------------------------------ links, names, plots
+
+
+def anchors(page):
+    """Names of the headings of a page, as GitHub makes them."""
+    outside = re.sub(r"```.*?```", "", page, flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", outside, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", x.lower()).replace(" ", "-") for x in headings}
+
+
+def dead_links(place, page):
+    """Relative links of a page that lead nowhere."""
+    outside = re.sub(r"```.*?```|`[^`]+`", "", page, flags=re.DOTALL)
+    dead = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", outside):
+        if re.match(r"\w+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / place).parent / path if path else ROOT / place
+        text = target.read_text() if anchor and target.is_file() else ""
+        if not target.exists() or (anchor and anchor not in anchors(text)):
+            dead.append(link)
+    return dead
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_link_leads_somewhere(name):
+    assert dead_links(name, PAGES[name]) == []
+
+
+@pytest.mark.parametrize("link", ["no.md", "usage.md#nothing", "#nothing", "../no"])
+def test_a_link_that_leads_nowhere_is_found(link):
+    assert dead_links("docs/usage.md", f"see [this]({link})") == [link]
+
+
+def test_every_page_can_be_reached_from_the_readme():
+    for name in PAGES.keys() - {"README.md"}:
+        assert f"]({name})" in README
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_recipes_networks_and_files_named_are_there(name):
+    page = PAGES[name]
+    for recipe in re.findall(r"--data\.recipe (\w+)", page):
+        known = {**data.RECIPES, **data.MAP_RECIPES}
+        # one that the reader adds, as the page shows
+        assert recipe in known or f'RECIPES["{recipe}"] =' in page
+    for graph in re.findall(r"`(network_\w+|graph_\w+|vgg_\w)`", page):
+        assert graph in {**graphs.GRAPHS, **graphs.MAP_GRAPHS}  # test_graphs.py builds
+    for config in re.findall(r"`(\w+\.yaml)`", page):
+        assert (ROOT / "configs" / config).is_file() or config == "options.yaml"
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_figure_has_been_filled_in(name):
+    assert not re.search(r"@[A-Z]+@", PAGES[name])
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_plot_is_there(name):
+    plots = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", PAGES[name])
+    assert plots or name != "README.md"
+    for plot in plots:
+        path = (ROOT / name).parent / plot
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+# ---------------------------------------------------------------------- the other pages
+
+
+def test_the_map_of_the_code_has_the_layers_that_are_checked():
+    page = PAGES["docs/architecture.md"]
+    [drawing] = [x for x in re.findall(r"```\n(.*?)```", page, re.DOTALL) if "┌" in x]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    [layers] = [
+        contract["layers"]
+        for contract in contracts["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "layers"
+    ]
+    rows = [line for line in drawing.splitlines() if re.match(r" │   \w", line)]
+    assert len(rows) == len(layers)
+    for row, layer in zip(rows, layers, strict=True):
+        drawn = [part.split()[0] for part in row.split("│") if part.strip()]
+        assert drawn == layer.split(" | ")
+
+
+def test_a_data_set_is_added_as_shown(monkeypatch, tmp_path):
+    page = PAGES["docs/architecture.md"]
+    [code] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.setattr(data, "RECIPES", dict(data.RECIPES))
+    monkeypatch.setattr(data, "shapes", None, raising=False)
+    exec(compile(code, "architecture.md", "exec"), vars(data))  # as if pasted there
+    np.save(tmp_path / "shapes.npy", np.zeros((12, 32, 32, 3), np.uint8))
+    options = DataOptions(recipe="shapes", dir=str(tmp_path))
+    name, _, source = data.find(options)
+    assert name == "shapes" and source.splits["train"].images.shape[0] == 12
+    with pytest.raises(UserError, match=r"shapes needs --data\.dir FOLDER"):
+        data.find(DataOptions(recipe="shapes"))
