@@ -53,7 +53,6 @@ from iic_tf.models import ClusterIIC, SegmentIIC
 from iic_tf.names import csv_text, escaped, readable_names, written_stems
 from iic_tf.options import Options, UserError, first_line, require
 from iic_tf.pictures import (
-    MOST_DRAWN,
     as_rgb,
     cluster_grid,
     colour_map,
@@ -1163,7 +1162,12 @@ def summarise_maps(
         "mapping_errors": None
         if groups.mapping_errors is None
         else groups.mapping_errors.tolist(),
-        "IoU": _iou_of_chosen(groups, task),
+        # of unnamed classes only those that pixels have
+        "IoU": {
+            name: value
+            for name, value in _iou_of_chosen(groups, task).items()
+            if task.class_names or value is not None
+        },
         # of each cluster of the chosen sub-head, or None where it has none
         "classes": groups.mappings and _classes_of_chosen(groups, task),
         "images": task.num_evaluated,
@@ -1302,6 +1306,34 @@ def draw_maps(
     return lines
 
 
+CLASSES_TOLD, FEW_TOLD = 30, 10
+"""The IoU of so many classes is printed at most; of more that of the most frequent."""
+
+
+def iou_lines(ious: dict[str, float | None], counts: np.ndarray) -> list[str]:
+    """One line per class, or per frequent one: IoU, name, share of the pixels.
+
+    Args:
+        ious: Of each class by its name, None for one that no pixel has.
+        counts: Pixels per cluster and class.
+    """
+    pixels = counts.sum(axis=0)
+    shares = 100 * pixels / max(pixels.sum(), 1)
+    order = np.argsort(-pixels, kind="stable")
+    most = FEW_TOLD if len(ious) > CLASSES_TOLD else len(ious)
+    told = list(ious.items())
+    lines = []
+    for i in np.sort(order[:most]):
+        name, value = told[i]
+        shown = "-     " if value is None else f"{value:.4f}"
+        lines.append(f"IoU {shown}  {escaped(name)}, {shares[i]:.0f} % of the pixels")
+    if more := len(ious) - most:
+        empty = int((pixels[order[most:]] == 0).sum())
+        without = f", {empty:,} of them without a pixel" if empty else ""
+        lines.append(f"IoU of {more:,} more classes in summary.json{without}")
+    return lines
+
+
 def tell_of_maps(groups: PixelGroups, task: MapTask, options: Options) -> None:
     """Prints what came out, error by error.
 
@@ -1341,15 +1373,5 @@ def tell_of_maps(groups: PixelGroups, task: MapTask, options: Options) -> None:
         for line in score_table(groups.scores, chosen=chosen):
             console.print(line)
     if groups.counts is not None:
-        pixels = groups.counts[chosen].sum(axis=0)
-        shares = 100 * pixels / pixels.sum()
-        ious = list(_iou_of_chosen(groups, task).items())
-        most = np.sort(np.argsort(-shares, kind="stable")[:MOST_DRAWN])
-        for i in most:
-            name, value = ious[i]
-            shown = "-     " if value is None else f"{value:.4f}"
-            told = f"{escaped(name)}, {shares[i]:.0f} % of the pixels"
-            console.print(f"IoU {shown}  {told}")
-        if len(ious) > len(most):
-            rest = len(ious) - len(most)
-            console.print(f"IoU of {rest:,} rarer classes: summary.json")
+        for line in iou_lines(_iou_of_chosen(groups, task), groups.counts[chosen]):
+            console.print(line)
