@@ -38,7 +38,7 @@ from iic_tf.spectral import (
     neighbour_graph,
     spectral_groups,
 )
-from iic_tf.splits import apply_protocol
+from iic_tf.splits import apply_protocol, renumbered
 from iic_tf.tuned import GRAPH_NEIGHBOURS
 
 COMPONENTS, PART = 50, 500
@@ -48,6 +48,7 @@ def read(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
     """Images, uint8, and their classes."""
     if arguments.data:
         source = from_dir(arguments.data, name="images")
+        source = renumbered(source, source.class_names)
         split = apply_protocol(source, "all", unlabelled=False).train
         return split.images, split.labels
     read = read_folder(Path(arguments.folder), side=arguments.size)
