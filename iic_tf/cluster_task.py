@@ -18,7 +18,7 @@ from iic_tf.estimate import memory_of_run, network_size
 from iic_tf.inference import Scorer, compile_predict, soft_assignments
 from iic_tf.loop import Event
 from iic_tf.models import ClusterIIC
-from iic_tf.neighbours import Kind, find_neighbours
+from iic_tf.neighbours import Kind, find_neighbours, memory_of_search
 from iic_tf.options import Options, require
 from iic_tf.pictures import cluster_pairs
 from iic_tf.pipeline import Passes, Views, evaluation_batches, training_batches
@@ -158,6 +158,21 @@ class ClusterTask:
             features=features,
             batch=batch,
             evaluated=self.num_evaluated,
+            search=self._memory_of_search(options.data.neighbours or 0),
+        )
+
+    def _memory_of_search(self, number: int) -> int:
+        """Bytes that it takes to find so many neighbours of each image, at least."""
+        asked = max(number, GRAPH_NEIGHBOURS)
+        known = self.nearest is not None and asked <= self.nearest.shape[1]
+        if not number or known:
+            return 0
+        return memory_of_search(
+            len(self.images),
+            self.images.shape[1:],
+            kind=self.kind,
+            mirrored=self.mirrored,
+            neighbours=asked,
         )
 
     def losses(self, options: Options) -> Callable[..., dict]:
