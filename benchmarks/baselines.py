@@ -25,7 +25,7 @@ from sklearn.decomposition import PCA
 
 from iic_tf.datasets.image_folder import read_folder
 from iic_tf.datasets.sources import from_dir
-from iic_tf.datasets.splits import apply_protocol
+from iic_tf.datasets.splits import apply_protocol, renumbered
 from iic_tf.errors import UserError
 from iic_tf.evaluation.metrics import clustering_scores
 from iic_tf.neighbours.nearest import describe, find_neighbours, orientation_histograms
@@ -44,6 +44,7 @@ def read(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
     """Images, uint8, and their classes."""
     if arguments.data:
         source = from_dir(arguments.data, name="images")
+        source = renumbered(source, source.class_names)
         split = apply_protocol(source, "all", unlabelled=False).train
         return split.images, split.labels
     read = read_folder(Path(arguments.folder), side=arguments.size)

@@ -167,7 +167,8 @@ class DataOptions:
 
     masks: str | None = None
     """Folder of the label maps of data.images, grey or palette images of the same
-    names, which only score, unless segment.masked."""
+    names, which only score, unless segment.masked. Where data.names and data.merge say
+    nothing of classes, these are the values that occur."""
 
     ignore: int | None = None
     """Value of data.masks where a pixel has no class; if not given 255, but where masks

@@ -1,9 +1,15 @@
+import dataclasses
+
 import keras
+import numpy as np
 import pytest
 
 import graphs
+from iic_tf.augment.pairs import Views
+from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
 from iic_tf.options import DataOptions, HeadOptions, Options, TrainOptions
+from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.training.estimate import (
     Network,
     check_memory,
@@ -75,6 +81,42 @@ def test_memory_by_hand():
         "joint distributions": 8 * 9 * (2 * 9 + 100),
         "the assignments of all images": 4 * 100 * 6,
     }
+
+
+def test_the_search_for_neighbours_counts_where_it_takes_more_than_the_steps():
+    options = Options(k=3)
+    sizes = {
+        "network": Network(weights=1000, kept=50, places=1),
+        "shape": (6, 6, 2), "features": 7, "batch": 5, "evaluated": 100,
+    }  # fmt: skip
+    alone = memory_of_run(options, **sizes)
+    assert memory_of_run(options, **sizes, search=1000) == alone
+    steps = sum(alone.values()) - alone["the network"] - alone["the sub-heads"]
+    assert memory_of_run(options, **sizes, search=steps + 1) == {
+        "the network": alone["the network"],
+        "the sub-heads": alone["the sub-heads"],
+        "the search for neighbours": steps + 1,
+    }
+
+
+def test_too_many_images_are_refused_before_their_neighbours_are_looked_for():
+    images = np.broadcast_to(np.zeros((1, 8, 8, 3), np.uint8), (20_000_000, 8, 8, 3))
+    views = Views(*[lambda images, seed: images] * 3)
+    protocol = Protocol(Split(images), Split(images[:1000]), "all")
+    task = ClusterTask(protocol, views, "here", kind="photographs")
+
+    def needed(neighbours):
+        options = Options(data=DataOptions(neighbours=neighbours, batch=8))
+        return lambda: task.memory(
+            lambda: graphs.small((8, 8, 3), fan_out_init=2, stages=1), options, batch=8
+        )
+
+    with pytest.raises(UserError, match=r"neighbours; .* 24\.0 GB\. Lower --data\.nei"):
+        check_memory(needed(5), 24 * 10**9)
+    check_memory(needed(0), 24 * 10**9)
+    known = np.broadcast_to(np.zeros((1, 10), np.int32), (20_000_000, 10))
+    task = dataclasses.replace(task, nearest=known)
+    check_memory(needed(5), 24 * 10**9)
 
 
 def test_a_run_that_cannot_fit_is_refused_by_its_numbers():

@@ -1,15 +1,17 @@
 """Pictures and label maps of any size."""
 
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from iic_tf.datasets import image_folder
 from iic_tf.datasets.masks import (
     IGNORE,
-    are_binary,
     decode_labels,
     decode_picture,
+    distinct_values,
     find_items,
     find_pictures,
     read_pictures,
@@ -145,9 +147,14 @@ def test_red_and_blue_change_places(tmp_path):
 
 
 def test_a_label_map_of_colours_is_refused(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "x.png")
-    with pytest.raises(ValueError, match="grey or palette"):
+    picture = Image.new("RGB", (4, 4))
+    picture.putpixel((2, 1), (1, 1, 2))
+    picture.save(tmp_path / "x.png")
+    with pytest.raises(ValueError, match=r"grey or palette image, .* has colours"):
         decode_labels(tmp_path / "x.png")
+    picture.convert("CMYK").save(tmp_path / "x.tif")
+    with pytest.raises(ValueError, match=r"grey or palette image, .* is CMYK"):
+        decode_labels(tmp_path / "x.tif")
 
 
 def test_palettes_give_their_numbers(tmp_path):
@@ -169,18 +176,79 @@ def save_labels(path, values, **more):
     Image.fromarray(np.array(values, np.uint8).reshape(2, -1)).save(path, **more)
 
 
-def test_label_maps_of_0_and_255_alone_are_binary(tmp_path):
-    kinds = {"a": [0, 255], "b": [0, 0], "c": [0, 1], "d": [255, 255]}
-    paths = {name: tmp_path / f"{name}.png" for name in kinds}
-    for name, values in kinds.items():
-        save_labels(paths[name], values)
+def test_the_values_of_all_label_maps_that_can_be_read(tmp_path):
+    save_labels(tmp_path / "a.png", [0, 255])
+    deep = np.array([[7, 300]], np.uint16)
+    Image.fromarray(deep).save(tmp_path / "b.png")
+    Image.fromarray(np.arange(1000, dtype=np.uint16)[None]).save(tmp_path / "many.png")
     (tmp_path / "broken.png").write_bytes(b"no")
+    paths = [tmp_path / f"{name}.png" for name in ("a", "b", "many", "broken")]
+    found = distinct_values(paths)
+    assert found.tolist() == [0, 7, 255, 300]
+    assert distinct_values([]).tolist() == []
+    np.testing.assert_array_equal(decode_labels(paths[1], values=found), [[1, 3]])
+    with pytest.raises(ValueError, match=r"up to 255, this one has 300"):
+        decode_labels(paths[1])
+    with pytest.raises(ValueError, match=r"at most 256 distinct .* has 1,000"):
+        decode_labels(paths[2], values=found)
 
-    def binary(names):
-        return are_binary([paths[name] for name in names] + [tmp_path / "broken.png"])
 
-    assert binary("ab") and binary("bd")
-    assert not binary("b") and not binary("ac") and not binary("d") and not binary("")
+LABELS = np.array([[0, 1, 2], [3, 4, 254]], np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_a_label_map_is_grey_where_its_channels_are_alike(tmp_path, mode):
+    picture = Image.fromarray(LABELS).convert(mode)
+    for ending in ("png", "tif"):
+        picture.save(tmp_path / f"x.{ending}")
+        found = decode_labels(tmp_path / f"x.{ending}")
+        np.testing.assert_array_equal(found, LABELS)
+        assert found.dtype == np.uint8
+
+
+def test_opacity_of_a_label_map_may_say_nothing(tmp_path):
+    picture = Image.fromarray(LABELS).convert("RGBA")
+    picture.putalpha(70)
+    picture.save(tmp_path / "x.png")
+    np.testing.assert_array_equal(decode_labels(tmp_path / "x.png"), LABELS)
+    picture.putpixel((1, 1), (4, 4, 4, 71))
+    picture.save(tmp_path / "x.png")
+    with pytest.raises(ValueError, match="transparent in places"):
+        decode_labels(tmp_path / "x.png")
+
+
+@pytest.mark.parametrize("kind", ["u2", ">u2", "i2", "i4", "f4", "rgb"])
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_a_label_map_may_be_stored_in_more_than_8_bits(tmp_path, kind, ending):
+    path = tmp_path / f"x.{ending}"
+    if kind == "rgb":
+        values = np.repeat(LABELS.astype(np.uint16)[..., None], 3, axis=2)
+    else:
+        values = LABELS.astype(kind)
+    if ending == "tif":
+        tifffile.imwrite(path, values, photometric="rgb" if kind == "rgb" else None)
+    elif values.dtype == np.uint16:
+        path.write_bytes(imagecodecs.png_encode(values))
+    else:
+        return  # no such PNG
+    found = decode_labels(path)
+    np.testing.assert_array_equal(found, LABELS)
+    assert found.dtype == np.uint8
+
+
+def test_pixels_of_a_label_map_without_a_value_have_no_class(tmp_path):
+    path = tmp_path / "x.tif"
+    for values in (
+        np.array([[3, np.nan]], np.float32),
+        np.array([[3, -9999]], np.int16),
+        np.array([[3, 65535]], np.uint16),
+        np.array([[3, 255]], np.uint16),
+    ):
+        tifffile.imwrite(path, values)
+        assert decode_labels(path).tolist() == [[3, IGNORE]]
+    tifffile.imwrite(path, np.array([[3, 0.5]], np.float32))
+    with pytest.raises(ValueError, match=r"whole numbers, this one has 0\.5"):
+        decode_labels(path)
 
 
 def test_label_maps_beside_pictures_are_no_pictures(tmp_path):
@@ -199,6 +267,9 @@ def test_label_maps_beside_pictures_are_no_pictures(tmp_path):
     save_labels(tmp_path / "a.bmp", [0, 1])
     with pytest.raises(UserError, match=r"one label map for each name.*'a\.bmp'"):
         find_pictures(tmp_path, tmp_path)
+    (tmp_path / "a.bmp").unlink()
+    Image.new("RGB", (1, 2)).save(tmp_path / "a.png")  # grey, though in colours
+    assert find_pictures(tmp_path, tmp_path).items[0].labels == tmp_path / "a.png"
 
 
 def test_label_maps_below_or_above_pictures_are_no_pictures(tmp_path):

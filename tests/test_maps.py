@@ -483,8 +483,9 @@ def test_label_maps_of_tiles_are_joined(tmp_path, capsys):
     with Image.open(out / "7_13.png") as picture:
         colours = np.array(picture.convert("RGB"))
     assert not colours[:4].any() and colours[4:].any(axis=-1).all()
-    for mode, size in (("RGB", (6, 4)), ("L", (5, 4))):
-        Image.new(mode, size).save(tmp_path / "labels" / "7_13_0_0.png")
+    coloured = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
+    for wrong in (coloured, np.zeros((4, 5), np.uint8)):
+        Image.fromarray(wrong).save(tmp_path / "labels" / "7_13_0_0.png")
         assert models_iic.main(["mosaic", str(tmp_path / "labels"), str(out)]) == 2
     errors = capsys.readouterr().err
     assert "must hold label maps" in errors and "must have one shape" in errors

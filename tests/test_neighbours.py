@@ -5,10 +5,13 @@ from iic_tf.neighbours import nearest, patches
 from iic_tf.neighbours.nearest import (
     CELLS,
     ORIENTATIONS,
+    describe,
     find_neighbours,
+    memory_of_search,
     nearest_by_angle,
     orientation_histograms,
     pixel_values,
+    width_of,
 )
 
 
@@ -131,3 +134,28 @@ def test_photographs_that_are_few_small_or_all_alike(shape, fewer_kinds):
     n = shape[0]
     assert found.shape == (n, n - 1)
     assert (found != np.arange(n)[:, None]).all()
+
+
+def test_memory_of_the_search_by_hand():
+    number, d = 1_000_000, 192 + 192  # components of edges and of patches
+    needed = memory_of_search(
+        number, (32, 32, 3), kind="photographs", mirrored=True, neighbours=10
+    )
+    points = 2 * 4 * d * (2 * number + 70_000)  # two spaces
+    blocks = 3 * 4 * 714 * 70_000  # 50,000,000 // 70,000 rows
+    assert needed == points + blocks + 4 * 11 * number
+    needed = memory_of_search(
+        30, (8, 8, 1), kind="drawings", mirrored=False, neighbours=4
+    )
+    assert needed == 4 * 3 * (2 * 30 + 30) + 4 * 30 * 30 + 4 * 5 * 30
+
+
+@pytest.mark.parametrize("kind", ["drawings", "photographs", "tones"])
+@pytest.mark.parametrize("shape", [(60, 10, 10, 1), (90, 2, 2, 1)])
+def test_descriptions_are_as_wide_as_the_estimate_says(kind, shape):
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    if min(shape[1:3]) < 8 and kind != "drawings":
+        images = np.pad(images, ((0, 0), (3, 3), (3, 3), (0, 0)))
+    found = describe(images, seed=0, kind=kind)(images)
+    wide = width_of(kind, number=len(images), shape=images.shape[1:])
+    assert found.shape[1] == wide

@@ -351,13 +351,52 @@ def test_masks_of_0_and_255_are_two_classes_unless_told_otherwise(tmp_path):
     assert classes_of(source) == {0, 1, 255} and source.advice is None
 
 
+def test_classes_of_label_maps_are_named_by_their_values(tmp_path):
+    places = pictures_with_masks(tmp_path / "gaps", [0, 128, 255])
+    source = sources.from_pictures(**places)
+    assert source.class_names == ("0", "128")
+    assert source.advice == "Classes: the 2 values of the label maps: 0, 128"
+    [split] = source.splits.values()
+    for i, labels in enumerate(split.labels):
+        with Image.open(places["masks"] / f"{i}.png") as file:
+            values = np.array([0, 128, 255])[np.minimum(labels, 2)]
+            np.testing.assert_array_equal(values, file)
+    source = sources.from_pictures(**places, ignore=0)
+    assert source.class_names == ("128",) and classes_of(source) == {0, 255}
+    source = sources.from_pictures(**places, names=[f"c{i}" for i in range(129)])
+    assert classes_of(source) == {0, 128, 255} and len(source.class_names) == 129
+    merge = [1, *[0] * 254, 255]
+    assert classes_of(sources.from_pictures(**places, merge=merge)) == {0, 1, 255}
+
+
+def test_label_maps_of_16_bits_are_read_as_those_of_8(tmp_path):
+    places = pictures_with_masks(tmp_path, [0])
+    for values, named, classes in (
+        ([0, 65535], None, {0, 1}),
+        ([0, 1, 255], None, {0, 1, 255}),
+        ([7, 26001, 65535], ("7", "26001"), {0, 1, 255}),
+    ):
+        for path in places["masks"].iterdir():
+            labels = np.resize(values, (12, 12)).astype(np.uint16)
+            Image.fromarray(labels).save(path)
+        source = sources.from_pictures(**places)
+        assert (source.class_names, classes_of(source)) == (named, classes)
+        assert not source.unreadable
+    for i, path in enumerate(places["masks"].iterdir()):
+        labels = np.arange(144, dtype=np.uint16).reshape(12, 12)
+        Image.fromarray(144 * i + labels).save(path)
+    with pytest.raises(UserError, match=r"at most 255 classes apart\. .*values="):
+        sources.from_pictures(**places)
+
+
 def test_what_is_no_label_map_is_named_with_its_reason(tmp_path):
     places = pictures_with_masks(tmp_path, [0, 1])
-    Image.new("RGB", (12, 12)).save(tmp_path / "masks" / "0.png")
+    noise = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "masks" / "0.png")
     Image.new("L", (12, 12)).save(tmp_path / "masks" / "more.png")
     source = sources.from_pictures(**places)
     [(name, reason)] = source.unreadable
-    assert name == "0.png" and reason.endswith("this one is RGB")
+    assert name == "0.png" and reason.endswith("this one has colours")
     assert "Label maps without a picture: 1 (more.png)" in source.advice
 
 

@@ -26,6 +26,25 @@ def test_table_of_sub_heads_with_and_without_labels():
     assert len(lines) == 2
 
 
+def test_of_many_classes_the_most_frequent_are_told():
+    counts = np.zeros((2, 128), int)
+    counts[0, 3:40] = np.arange(37) + 1
+    counts[1, 100] = 297
+    ious = {f"c{i}": None if n == 0 else 0.5 for i, n in enumerate(counts.sum(axis=0))}
+    lines = utils.iou_lines(ious, counts)
+    assert len(lines) == 11
+    assert lines[0] == "IoU 0.5000  c31, 3 % of the pixels"
+    assert lines[9] == "IoU 0.5000  c100, 30 % of the pixels"
+    assert lines[10] == (
+        "IoU of 118 more classes in summary.json, 90 of them without a pixel"
+    )
+    lines = utils.iou_lines({"a": 0.25, "\x1b[1m": None}, np.array([[4, 0], [0, 0]]))
+    assert lines == [
+        "IoU 0.2500  a, 100 % of the pixels",
+        "IoU -       \\x1b[1m, 0 % of the pixels",
+    ]
+
+
 def test_clusters_are_matched_with_classes():
     clusters, labels = np.array([2, 2, 0, 0, 1]), np.array([0, 0, 1, 1, 1])
     match = utils.match_classes(clusters, labels, num_clusters=3)

@@ -138,7 +138,7 @@ def inspect(path: Path) -> Header | str:
         if _is_deep_png(start):
             sides = struct.unpack(">II", start[16:24])
             return Header(min(sides), grey=start[25] in (0, 4), deep=True)
-        with _pillow(path) as picture:
+        with open_file(path) as picture:
             # more pictures in a TIFF may be smaller copies, in a JPEG previews
             moves = picture.format in ("GIF", "PNG", "WEBP")
             return Header(
@@ -186,7 +186,7 @@ def open_upright(
             picture.putalpha(Image.fromarray(found.opacity))
             picture = _on_ground(picture, channels, path, notes)
         return _turned(picture, found.turn)
-    with _pillow(path) as file:
+    with open_file(path) as file:
         if at_least is not None:
             file.draft("RGB" if channels == 3 else "L", (at_least, at_least))
         with _room_for(file.size, BYTES_PER_PIXEL):
@@ -267,7 +267,7 @@ def _sampled(path: Path) -> np.ndarray | None:
     try:
         found = read_values(path)
         if found is None:
-            with _pillow(path) as picture, _room_for(picture.size, BYTES_PER_PIXEL):
+            with open_file(path) as picture, _room_for(picture.size, BYTES_PER_PIXEL):
                 found = _Values(np.asarray(picture)[..., None])
     except Exception:  # reading it for its pixels will say why
         return None
@@ -302,7 +302,7 @@ def read_values(path: Path) -> _Values | None:
         if values.shape[-1] in (2, 4):
             opacity = (values[..., -1] >> 8).astype(np.uint8)
             values = values[..., :-1]
-        with _pillow(path) as picture:
+        with open_file(path) as picture:
             return _Values(values, opacity, _turn(picture))
     with _first_page(path, start) as page:
         if page is None or not _is_of_bands(page):
@@ -420,7 +420,7 @@ def _as_picture(
 
 
 @contextmanager
-def _pillow(path: Path) -> Iterator[Image.Image]:
+def open_file(path: Path) -> Iterator[Image.Image]:
     """Opens an image; where that fails, without what is said beside its pixels."""
     try:
         picture = Image.open(path, formats=FORMATS)

@@ -18,10 +18,13 @@ from PIL import Image
 from iic_tf.datasets.file_tree import find_files
 from iic_tf.datasets.image_file import (
     FORMATS,
+    GREY_MODES,
     Notes,
     check_size,
     note_tone,
+    open_file,
     open_upright,
+    read_values,
     reason,
 )
 from iic_tf.datasets.image_folder import fits_in_memory, on_all_cores, require_images
@@ -239,45 +242,120 @@ def decode_picture(
     return picture[..., [2, 1, 0, 3][:channels]] if bgr and channels > 1 else picture
 
 
-def decode_labels(path: Path) -> np.ndarray:
-    """Reads a label map: a grey or palette image whose values are classes.
+def label_values(path: Path) -> np.ndarray:
+    """Reads the values of a label map: a grey or palette image, however it is stored.
+
+    Grey are also images of colours that are alike in every pixel, and opacity that is
+    the same everywhere says nothing. Of 16 bits the highest value is read as 255, which
+    is what it is in 8 bits; so is what has no value or one below 0.
 
     Args:
         path: Image file.
 
     Returns:
+        Integers from 0 on, shape ``(height, width)``.
+
+    Raises:
+        ValueError: If it is an image of colours or of fractions, or of a kind that does
+            not keep values as they are.
+    """
+    found = read_values(path)
+    if found is not None:
+        values, opacity = found.values, found.opacity
+    else:
+        with open_file(path) as file:
+            if file.format in ("JPEG", "WEBP"):
+                raise ValueError(
+                    f"a label map must not be a {file.format}, which changes values"
+                )
+            if file.mode not in (*GREY_MODES, "P", "RGB", "RGBA"):
+                raise ValueError(f"{_GREY_MAP}, this one is {file.mode}")
+            check_size(file.size)
+            values, opacity = np.array(file), None
+    values = values.reshape(*values.shape[:2], -1)
+    if values.shape[-1] in (2, 4):
+        values, opacity = values[..., :-1], values[..., -1]
+    if opacity is not None and (opacity != opacity[:1, :1]).any():
+        raise ValueError(f"{_GREY_MAP}, this one is transparent in places")
+    if values.dtype.kind == "f":
+        values = np.where(np.isfinite(values), values, IGNORE)
+    first = values[..., 0]
+    if values.shape[-1] > 1 and (values != first[..., None]).any():
+        raise ValueError(f"{_GREY_MAP}, this one has colours")
+    if first.dtype.kind == "f":
+        fractions = first[first != np.floor(first)]
+        if fractions.size:
+            raise ValueError(
+                f"a label map must have whole numbers, this one has {fractions[0]:g}"
+            )
+        first = first.astype(np.int64)
+    elif first.dtype in (np.bool_, np.uint8):
+        return first.astype(np.uint8)
+    of_16_bits = first.dtype.kind == "u" and first.itemsize == 2
+    none = first == 2**16 - 1 if of_16_bits else first < 0
+    return np.where(none, IGNORE, first)
+
+
+_GREY_MAP = "a label map must be a grey or palette image"
+
+
+def decode_labels(path: Path, *, values: np.ndarray | None = None) -> np.ndarray:
+    """Reads a label map: a grey or palette image whose values are classes.
+
+    Args:
+        path: Image file.
+        values: All values that label maps have, ascending, if their places among these
+            are classes rather than they themselves.
+
+    Returns:
         uint8, shape ``(height, width)``.
 
     Raises:
-        ValueError: If it is an image of colours or of more than 256 classes, or of a
-            kind that does not keep values as they are.
+        ValueError: If it has values above 255, or not among those given, or for what
+            ``label_values`` refuses.
     """
-    with Image.open(path, formats=FORMATS) as file:
-        if file.format == "JPEG":
-            raise ValueError("a label map must not be a JPEG, which changes values")
-        if file.mode not in ("L", "P", "1"):
+    labels = label_values(path)
+    if values is not None:
+        places = np.searchsorted(values[:-1], labels)
+        if (values[places] != labels).any():
             raise ValueError(
-                f"a label map must be a grey or palette image, this one is {file.mode}"
+                f"a label map must have at most {MOST_VALUES} distinct values, this "
+                f"one has {len(np.unique(labels)):,}"
             )
-        check_size(file.size)
-        return np.array(file, np.uint8)
+        labels = places
+    elif labels.max(initial=0) > 255:
+        raise ValueError(
+            f"a label map must have values up to 255, this one has {labels.max():,}"
+        )
+    return labels.astype(np.uint8)
 
 
-def are_binary(paths: Sequence[Path]) -> bool:
-    """Whether label maps hold 0 and 255 and no other value.
+MOST_VALUES = 256
+"""A label map of more distinct values is none."""
+
+
+def distinct_values(paths: Sequence[Path]) -> np.ndarray:
+    """All values that label maps hold.
 
     Args:
-        paths: Files of label maps; those that cannot be read do not count.
+        paths: Files of label maps; those that cannot be read, or that hold more than
+            ``MOST_VALUES``, do not count.
+
+    Returns:
+        int64, ascending.
     """
-    found: set[int] = set()
-    for path in paths:
+
+    def of_one(path: Path) -> np.ndarray:
         try:
-            found |= set(np.unique(decode_labels(path)).tolist())
+            found = np.unique(label_values(path)).astype(np.int64)
         except Exception:  # reading it for its labels will say why
-            continue
-        if not found <= {0, 255}:
-            return False
-    return found == {0, 255}
+            return np.array([], np.int64)
+        return found[: len(found) if len(found) <= MOST_VALUES else 0]
+
+    found = np.array([], np.int64)
+    for some in on_all_cores(of_one, list(paths)):
+        found = np.union1d(found, some)
+    return found
 
 
 def _scaled(side: int, scale: float) -> int:
@@ -505,7 +583,8 @@ def _find_maps(masks: Path, *, beside: bool) -> dict[str, Path]:
     maps = {}
     for stem, paths in by_stem.items():
         if len(paths) > 1:
-            possible = [path for path in paths if _may_be_map(path)]
+            possible = [path for path in paths if _looks_like_map(path)]
+            possible = possible or [path for path in paths if _is_map(path)]
             require(
                 len(possible) == 1,
                 "data.masks must hold one label map for each name, grey or of a "
@@ -519,9 +598,17 @@ def _find_maps(masks: Path, *, beside: bool) -> dict[str, Path]:
     return maps
 
 
-def _may_be_map(path: Path) -> bool:
+def _looks_like_map(path: Path) -> bool:
+    """Whether a file is of a kind that most label maps are and few pictures."""
     try:
         with Image.open(path, formats=FORMATS) as file:
             return file.format != "JPEG" and file.mode in ("L", "P", "1")
+    except Exception:  # damage surfaces as any of a dozen kinds
+        return False
+
+
+def _is_map(path: Path) -> bool:
+    try:
+        return len(np.unique(label_values(path))) <= MOST_VALUES
     except Exception:  # damage surfaces as any of a dozen kinds
         return False

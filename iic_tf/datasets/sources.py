@@ -36,16 +36,19 @@ from iic_tf.datasets.masks import (
     IGNORE,
     MapSource,
     Pictures,
-    are_binary,
     decode_labels,
     decode_picture,
     describe_kept,
+    distinct_values,
     find_pictures,
     read_pictures,
 )
 from iic_tf.datasets.splits import Source, Split, renumbered
 from iic_tf.datasets.value_range import Range
 from iic_tf.errors import UserError, first_line, require
+
+MOST_LISTED = 10
+"""Values of label maps that are printed at most."""
 
 _IDX_NAMES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -503,17 +506,35 @@ def from_pictures(
     items = found.items
     advice = []
     classes = np.arange(256, dtype=np.uint8)
+    values = None
     if merge is not None:
         classes = np.full(256, IGNORE, np.uint8)
         classes[: len(merge)] = merge
-    elif ignore != IGNORE and are_binary([x.labels for x in items if x.labels]):
-        classes[255] = 1
-        if ignore is None:
-            advice.append(
-                "Classes: the label maps hold 0 and 255 alone, which are two classes; "
-                "with --data.ignore 255 the second is none"
+    elif masks is not None:
+        occurring = distinct_values([x.labels for x in items if x.labels])
+        told_apart = [v for v in occurring.tolist() if v not in (ignore, IGNORE)]
+        if ignore != IGNORE and occurring.tolist() == [0, 255]:
+            classes[255] = 1
+            if ignore is None:
+                advice.append(
+                    "Classes: the label maps hold 0 and 255 alone, which are two "
+                    "classes; with --data.ignore 255 the second is none"
+                )
+        elif names is None and told_apart != list(range(len(told_apart))):
+            require(
+                len(told_apart) <= IGNORE,
+                f"data.masks must tell at most {IGNORE} classes apart",
+                masks=str(masks),
+                values=len(told_apart),
             )
-    if ignore is not None:
+            names, values = [str(v) for v in told_apart], occurring
+            numbers = np.searchsorted(occurring, told_apart)
+            classes = np.full(256, IGNORE, np.uint8)
+            classes[numbers] = np.arange(len(told_apart))
+            listed = ", ".join(names[:MOST_LISTED]) + ", …" * (len(names) > MOST_LISTED)
+            number = len(names)
+            advice.append(f"Classes: the {number} values of the label maps: {listed}")
+    if ignore is not None and values is None:
         classes[ignore] = IGNORE
     inspected = on_all_cores(inspect, [item.image for item in items])
     headers = {
@@ -548,6 +569,7 @@ def from_pictures(
             read_image=partial(
                 decode_picture, channels=channels, bgr=bgr, shown=shown, notes=notes
             ),
+            read_labels=partial(decode_labels, values=values),
             classes=classes,
             scale=scale,
             progress=progress,

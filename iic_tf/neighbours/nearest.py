@@ -6,6 +6,7 @@ of with itself goes beyond plain IIC; like plain IIC it uses no label
 (``docs/convergence.md``).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -14,7 +15,13 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.extmath import randomized_svd
 
-from iic_tf.neighbours.patches import learn_patches, patch_histograms, triangles
+from iic_tf.neighbours.patches import (
+    KINDS,
+    REGIONS,
+    learn_patches,
+    patch_histograms,
+    triangles,
+)
 from iic_tf.tuned import COMPONENTS
 
 MAX_CANDIDATES = 70_000
@@ -94,9 +101,20 @@ PARTS: dict[Kind, tuple[str, ...]] = {
 """The descriptions that stand side by side."""
 
 
+def _num_fitted(candidates: int, pixels: int) -> int:
+    """Images enough to tell in which directions images of so many numbers differ."""
+    return min(candidates, 5_000, max(MAX_PIXELS // pixels, 500))
+
+
+def _num_components(fitted: int, width: int) -> int:
+    """Components that a description of so many numbers is brought to."""
+    # of few images many components, scaled, would tell each image from all others
+    return min(COMPONENTS, -(-fitted // 10), width)
+
+
 def _some(images: np.ndarray, candidates: np.ndarray, *, seed: int) -> np.ndarray:
     """Candidates enough to tell in which directions images differ, in their order."""
-    number = min(5_000, max(MAX_PIXELS // images[0].size, 500))
+    number = _num_fitted(len(candidates), images[0].size)
     chosen = np.random.default_rng(seed).permutation(candidates)[:number]
     return images[np.sort(chosen)]
 
@@ -109,8 +127,7 @@ def _half_whitened(describe: Describe, some: np.ndarray, *, seed: int) -> Descri
     """
     fitted = _unit(_points(describe, some))
     mean = fitted.mean(axis=0)
-    # of few images many components, scaled, would tell each image from all others
-    components = min(COMPONENTS, -(-len(fitted) // 10), fitted.shape[1])
+    components = _num_components(*fitted.shape)
     _, scales, axes = randomized_svd(fitted - mean, components, random_state=seed)
     # noise is not amplified, and images all alike have no direction at all
     axes = axes.T / np.sqrt(np.maximum(scales, max(1e-3 * scales[0], 1e-6)))
@@ -172,6 +189,11 @@ def _nearest_of(some: tf.Tensor, spaces: list[tf.Tensor], number: tf.Tensor) -> 
     return tf.gather(numbers, tf.math.top_k(values, number)[1], batch_dims=1)
 
 
+def _rows_at_once(candidates: int) -> int:
+    """Images that are compared with all candidates at a time."""
+    return max(MAX_SIMILARITIES // candidates, 1)
+
+
 def nearest_by_angle(
     points: np.ndarray,
     candidates: np.ndarray,
@@ -196,7 +218,7 @@ def nearest_by_angle(
         for space in (points, mirrored)
         if space is not None
     ]
-    rows = max(MAX_SIMILARITIES // len(candidates), 1)
+    rows = _rows_at_once(len(candidates))
     parts = [
         _nearest_of(
             tf.constant(points[i : i + rows]), spaces, tf.constant(number + 1)
@@ -243,6 +265,48 @@ def describe(some: np.ndarray, *, seed: int, kind: Kind = "photographs") -> Desc
     """
     fitted = [_fit(part, some, seed=seed) for part in PARTS[kind]]
     return lambda images: np.concatenate([part(images) for part in fitted], axis=1)
+
+
+def width_of(kind: Kind, *, number: int, shape: tuple[int, ...]) -> int:
+    """Numbers that an image is described by, d of ``describe``.
+
+    Args:
+        kind: By what images are compared.
+        number: Images.
+        shape: Height, width and channels.
+    """
+    widths = {
+        "edges": CELLS**2 * ORIENTATIONS,
+        "patches": REGIONS**2 * KINDS,
+        "pixels": math.prod(shape),
+    }
+    fitted = _num_fitted(min(number, MAX_CANDIDATES), math.prod(shape))
+    return sum(_num_components(fitted, widths[part]) for part in PARTS[kind])
+
+
+def memory_of_search(
+    number: int, shape: tuple[int, ...], *, kind: Kind, mirrored: bool, neighbours: int
+) -> int:
+    """Bytes that ``find_neighbours`` holds at once where it holds most.
+
+    These are, with the mirror images where these count, the descriptions of all images
+    by their parts and side by side, those of the candidates, and one block of
+    similarities; and what was found. All but the block grow with the number of images.
+
+    Args:
+        number: Images.
+        shape: Height, width and channels.
+        kind: By what they are compared.
+        mirrored: See ``find_neighbours``.
+        neighbours: Of each image.
+    """
+    candidates, spaces = min(number, MAX_CANDIDATES), 1 + mirrored
+    described = 4 * width_of(kind, number=number, shape=shape)
+    rows = min(_rows_at_once(candidates), number)
+    # of two products the larger ones are a third block
+    blocks = 4 * rows * candidates * (3 if mirrored else 1)
+    points = spaces * described * (2 * number + candidates)
+    return points + blocks + 4 * number * (neighbours + 1)
 
 
 def find_neighbours(

@@ -291,13 +291,15 @@ def label_histograms(
     figure.suptitle(drawable(title), x=0.02, ha="left", fontsize=11)
     panels = figure.subplots(down, across, squeeze=False, sharey=True, sharex=True)
     labels = list(map(drawable, names))
+    turned = 90 if _long(labels) else 0
+    # panels share their ticks: set in each of them time would grow with k²
+    panels[0, 0].set_xticks(range(len(labels)), labels)
     for axes, cluster in zip(panels.ravel(), shown, strict=False):
         row = counts[cluster]
         axes.bar(range(len(row)), row, color=MAIN, width=0.8)
         axes.set_title(f"cluster {cluster}: {row.sum():,}", fontsize=9, loc="left")
-        turned = 90 if _long(labels) else 0
-        axes.set_xticks(range(len(row)), labels, rotation=turned, fontsize=7)
         axes.tick_params(labelsize=7, colors=MUTED, length=2)
+        axes.tick_params(axis="x", labelrotation=turned)
         axes.spines[["top", "right"]].set_visible(False)
     for axes in panels.ravel()[len(shown) :]:
         axes.set_axis_off()

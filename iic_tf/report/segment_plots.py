@@ -11,9 +11,9 @@ from iic_tf.evaluation.metrics import class_iou
 from iic_tf.evaluation.results import Results
 from iic_tf.evaluation.segment_inference import clusters_of
 from iic_tf.names import escaped, readable_names, written_stems
-from iic_tf.report.console import attempted, console
+from iic_tf.report.console import attempted
 from iic_tf.report.files import write_label_map, write_overlay
-from iic_tf.report.plots import MOST_DRAWN, map_rows, number_table, summed_up
+from iic_tf.report.plots import map_rows, number_table, summed_up
 
 NUM_SHOWN = 6
 """Images that are drawn with their label maps."""
@@ -112,23 +112,29 @@ def iou_of_classes(
     return dict(zip(names, values, strict=True))
 
 
-def tell_iou(results: Results, names: Sequence[str] | None) -> None:
-    """Prints the IoU of the most frequent classes.
+CLASSES_TOLD, FEW_TOLD = 30, 10
+"""The IoU of so many classes is printed at most; of more that of the most frequent."""
+
+
+def iou_lines(ious: dict[str, float | None], table: np.ndarray) -> list[str]:
+    """One line per class, or per frequent one: IoU, name, share of the pixels.
 
     Args:
-        results: Of pixels.
-        names: Names of the classes.
+        ious: Of each class by its name, None for one that no pixel has.
+        table: Pixels per cluster and class.
     """
-    if results.table is None:
-        return
-    pixels = results.table.sum(axis=0)
-    shares = 100 * pixels / pixels.sum()
-    ious = list(iou_of_classes(results, names).items())
-    most = np.sort(np.argsort(-shares, kind="stable")[:MOST_DRAWN])
-    for i in most:
-        name, value = ious[i]
+    pixels = table.sum(axis=0)
+    shares = 100 * pixels / max(pixels.sum(), 1)
+    order = np.argsort(-pixels, kind="stable")
+    most = FEW_TOLD if len(ious) > CLASSES_TOLD else len(ious)
+    told = list(ious.items())
+    lines = []
+    for i in np.sort(order[:most]):
+        name, value = told[i]
         shown = "-     " if value is None else f"{value:.4f}"
-        console.print(f"IoU {shown}  {escaped(name)}, {shares[i]:.0f} % of the pixels")
-    if len(ious) > len(most):
-        rest = len(ious) - len(most)
-        console.print(f"IoU of {rest:,} rarer classes: summary.json")
+        lines.append(f"IoU {shown}  {escaped(name)}, {shares[i]:.0f} % of the pixels")
+    if more := len(ious) - most:
+        empty = int((pixels[order[most:]] == 0).sum())
+        without = f", {empty:,} of them without a pixel" if empty else ""
+        lines.append(f"IoU of {more:,} more classes in summary.json{without}")
+    return lines

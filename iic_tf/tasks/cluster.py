@@ -31,7 +31,7 @@ from iic_tf.evaluation.inference import (
 from iic_tf.evaluation.metrics import class_recall, contingencies
 from iic_tf.evaluation.results import BY_GRAPH, Choice, Results, Scorer
 from iic_tf.models.networks import ClusterIIC
-from iic_tf.neighbours.nearest import Kind, find_neighbours
+from iic_tf.neighbours.nearest import Kind, find_neighbours, memory_of_search
 from iic_tf.neighbours.spectral import SpectralGroups, graph_joint, join, told, typical
 from iic_tf.options import Options
 from iic_tf.report import progression
@@ -187,6 +187,21 @@ class ClusterTask:
             features=features,
             batch=batch,
             evaluated=self.data.evaluated,
+            search=self._memory_of_search(options.data.neighbours or 0),
+        )
+
+    def _memory_of_search(self, number: int) -> int:
+        """Bytes that it takes to find so many neighbours of each image, at least."""
+        asked = max(number, GRAPH_NEIGHBOURS)
+        known = self.nearest is not None and asked <= self.nearest.shape[1]
+        if not number or known:
+            return 0
+        return memory_of_search(
+            len(self.images),
+            self.images.shape[1:],
+            kind=self.kind,
+            mirrored=self.mirrored,
+            neighbours=asked,
         )
 
     def build(self, backbone: keras.Model, options: Options) -> ClusterIIC:

@@ -26,14 +26,14 @@ from iic_tf.models.networks import SegmentIIC
 from iic_tf.names import written_stems
 from iic_tf.neighbours.similar_patches import Cells, find_cells
 from iic_tf.options import Options, SegmentOptions
-from iic_tf.report.console import attempted
+from iic_tf.report.console import attempted, console
 from iic_tf.report.plots import map_rows, pair_grid
 from iic_tf.report.results import summarise, tell
 from iic_tf.report.segment_plots import (
     NUM_SHOWN,
     draw_segments,
+    iou_lines,
     iou_of_classes,
-    tell_iou,
 )
 from iic_tf.tasks import iic
 from iic_tf.tasks.objectives import map_losses
@@ -531,10 +531,18 @@ class SegmentTask:
 
         def tell_all() -> None:
             tell(results, names=names, scored_on=scored_on)
-            tell_iou(results, names)
+            for line in lines:
+                console.print(line)
 
-        iou = iou_of_classes(results, names)
-        return Outcome(summary | {"IoU": iou}, written, tell_all)
+        ious = iou_of_classes(results, names)
+        lines = [] if results.table is None else iou_lines(ious, results.table)
+        # of unnamed classes only those that pixels have
+        summary["IoU"] = {
+            name: value
+            for name, value in ious.items()
+            if self.class_names or value is not None
+        }
+        return Outcome(summary, written, tell_all)
 
     def finish(self, trained: Trained, options: Options) -> Outcome:
         """Groups the pixels of all evaluation images and writes what came out.

@@ -100,8 +100,12 @@ def memory_of_run(
     batch: int,
     evaluated: int = 0,
     displacements: int = 1,
+    search: int = 0,
 ) -> dict[str, int]:
     """Bytes that a run needs, at least, by what they are for.
+
+    Neighbours are found before the first step, so of the search and of all that steps
+    and results take only the larger one counts.
 
     Args:
         options: Sub-heads, copies and precision are read.
@@ -111,21 +115,27 @@ def memory_of_run(
         batch: Images, or windows, per step.
         evaluated: Images whose soft assignments are kept at the end.
         displacements: Of label maps that are compared.
+        search: Bytes that the search for neighbours takes.
     """
     heads = options.heads
     widths = heads.main * options.k + heads.aux * options.k_aux
     joint = heads.main * options.k**2 + heads.aux * options.k_aux**2
     seen = batch * (1 + options.data.repeats)
     bytes_of_one = 2 if options.train.precision == "mixed_bfloat16" else 4
-    return {
+    kept = {
         "the network": COPIES * 4 * network.weights,
         "the sub-heads": COPIES * 4 * features * widths,
+    }
+    trained = {
         "the images of a step": 4 * seen * math.prod(shape),
         "what the network makes of them": bytes_of_one * seen * network.kept,
         "their soft assignments": 2 * 4 * seen * network.places * widths,
         "joint distributions": 2 * 4 * displacements * joint,
         "the assignments of all images": 4 * evaluated * heads.main * options.k,
     }
+    if search > sum(trained.values()):
+        return kept | {"the search for neighbours": search}
+    return kept | trained
 
 
 def check_memory(estimate: Callable[[], dict[str, int]], available: int) -> None:
@@ -167,4 +177,5 @@ WHAT_HELPS = {
     "their soft assignments": "--data.batch, --heads.main or --heads.k_aux",
     "joint distributions": "--heads.k_aux, --k or --segment.reach",
     "the assignments of all images": "--heads.main or --k",
+    "the search for neighbours": "--data.neighbours to 0, or take fewer images",
 }
