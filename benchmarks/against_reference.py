@@ -134,10 +134,12 @@ def ours(parts: dict[str, np.ndarray], precision: str):
     import tensorflow as tf
 
     import graphs
+    from iic_tf.augment.pairs import plan_passes
     from iic_tf.models.networks import ClusterIIC
     from iic_tf.options import TrainOptions
+    from iic_tf.tasks import iic
     from iic_tf.tasks.objectives import pair_losses
-    from iic_tf.training.trainer import Trainer, make_optimizer, make_schedule
+    from iic_tf.training.trainer import Trainer, make_optimizer
 
     keras.mixed_precision.set_global_policy(precision)
     steps = 1000
@@ -149,12 +151,12 @@ def ours(parts: dict[str, np.ndarray], precision: str):
     for i in range(len(WIDTHS)):
         backbone.get_layer(f"stage{i + 1}_conv").kernel.assign(parts[f"conv{i}"])
     model.main.kernel.assign(parts["heads"])
+    passes = plan_passes([IMAGES], batch=IMAGES, steps=steps)
     trainer = Trainer(
         model,
         make_optimizer(options, steps=steps),
         tf.distribute.get_strategy(),
-        schedule=make_schedule(options, kind=np.zeros(steps, int)),
-        losses=pair_losses,
+        iic.objective(options, passes, pair_losses),
     )
     views = (parts["originals"], *parts["copies"])
     batches = iter(tf.data.Dataset.from_tensors(views).repeat())

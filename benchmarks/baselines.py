@@ -27,7 +27,7 @@ from iic_tf.datasets.image_folder import read_folder
 from iic_tf.datasets.sources import from_dir
 from iic_tf.datasets.splits import apply_protocol, renumbered
 from iic_tf.errors import UserError
-from iic_tf.evaluation.metrics import clustering_scores
+from iic_tf.evaluation.metrics import clustering_scores, contingencies
 from iic_tf.neighbours.nearest import describe, find_neighbours, orientation_histograms
 from iic_tf.neighbours.spectral import (
     choose_kind,
@@ -88,7 +88,14 @@ def main() -> None:
 
     def report(name: str, of_seeds: list[np.ndarray], seconds: float) -> None:
         scores = [
-            clustering_scores(clusters[:, None], labels, num_clusters=arguments.k)
+            clustering_scores(
+                contingencies(
+                    clusters[:, None],
+                    labels,
+                    num_clusters=arguments.k,
+                    num_classes=int(labels.max()) + 1,
+                )
+            )
             for clusters in of_seeds
         ]
         errors = ", ".join(f"{1 - score['one-to-one'][0]:.4f}" for score in scores)

@@ -30,11 +30,13 @@ from rich.console import Console
 from rich.table import Table
 
 import graphs
+from iic_tf.augment.pairs import plan_passes
 from iic_tf.models import blocks
 from iic_tf.models.networks import ClusterIIC
 from iic_tf.options import TrainOptions
+from iic_tf.tasks import iic
 from iic_tf.tasks.objectives import pair_losses
-from iic_tf.training.trainer import Trainer, make_optimizer, make_schedule
+from iic_tf.training.trainer import Trainer, make_optimizer
 
 STRATEGY = tf.distribute.get_strategy()
 
@@ -91,12 +93,12 @@ def make_step(arguments, *, graph, plain=None):
         backbone = graphs.GRAPHS[graph]((24, 24, 1))
     model = ClusterIIC.create(backbone, k=10, k_aux=50, num_main=10, num_aux=5)
     options = TrainOptions(steps=10_000)
+    passes = plan_passes([arguments.batch], batch=arguments.batch, steps=10_000)
     trainer = Trainer(
         model,
         make_optimizer(options, steps=10_000),
         STRATEGY,
-        schedule=make_schedule(options, kind=np.zeros(10_000, int)),
-        losses=pair_losses,
+        iic.objective(options, passes, pair_losses),
     )
     shape = (arguments.batch, 24, 24, 1)
     views = tuple(tf.random.uniform(shape) for _ in range(1 + arguments.repeats))

@@ -78,6 +78,16 @@ def mnist_dir():
     return folder
 
 
+def objective_of(options, kind, losses, *, start=0):
+    """The objective of a run whose steps are of the given kinds of passes."""
+    from iic_tf.augment.pairs import Passes
+    from iic_tf.tasks import iic
+
+    sizes = (1,) * len(options.order)
+    passes = Passes(np.asarray(kind, "i4"), np.zeros(len(kind), "i8"), sizes, 1, sizes)
+    return iic.objective(options, passes, losses, start=start)
+
+
 @pytest.fixture
 def views():
     """Views of 28×28 digits at 12×12, which keeps networks tiny."""

@@ -4,7 +4,7 @@ import tensorflow as tf
 from PIL import Image
 
 import data
-import models_iic
+from commands import loading
 from iic_tf.datasets import sources
 from iic_tf.datasets.splits import Source, Split
 from iic_tf.errors import UserError
@@ -195,7 +195,7 @@ def test_the_range_is_kept_where_it_may_be_said(place, kept):
     """A run that stored a range which its images refuse could not be resumed."""
     options = Options(data=DataOptions(**{place: "x"}))
     shape = (100, 8, 8, 1)
-    suited = models_iic._suit(
+    suited = loading._suit(
         options, "grey", data.RECIPES["grey"], shape=shape, shown=(1.0, 9.0)
     )
     assert suited.data.range == kept

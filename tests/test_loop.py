@@ -5,8 +5,9 @@ import time
 import numpy as np
 import pytest
 
+from commands.signals import StopSignal
 from iic_tf.training.checkpoints import History
-from iic_tf.training.loop import Event, StopSignal, next_stop, train_loop
+from iic_tf.training.loop import Event, Stop, next_stop, train_loop
 
 
 class Steps:
@@ -47,7 +48,7 @@ def run(trainer, stop=None):
             Event(40, note("save"), at_end=True, at_stop=True),
         ],
         on_call=lambda step: None,
-        stop=stop or StopSignal(),
+        stop=stop or Stop(),
     )
     return trainer.step.value == 100, happened
 

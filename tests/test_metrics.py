@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import reference
+import sklearn.metrics
 
 from iic_tf.evaluation import metrics
 
@@ -9,6 +10,11 @@ def table_of(clusters, labels, k, classes):
     return metrics.contingency(
         np.array(clusters), np.array(labels), num_clusters=k, num_classes=classes
     )
+
+
+def tables_of(clusters, labels, k):
+    sizes = {"num_clusters": k, "num_classes": int(labels.max()) + 1}
+    return metrics.contingencies(clusters, labels, **sizes)
 
 
 def test_contingency_by_hand():
@@ -28,7 +34,7 @@ def test_one_to_one_is_the_best_of_all_permutations(seed):
 def test_a_known_permutation_is_perfect():
     labels = np.tile(np.arange(10), 7)
     clusters = np.random.default_rng(0).permutation(10)[labels]
-    errors = metrics.matched_errors(clusters[:, None], labels, num_clusters=10)
+    errors = metrics.matched_errors(tables_of(clusters[:, None], labels, 10))
     np.testing.assert_array_equal(errors, [0.0])
 
 
@@ -54,7 +60,7 @@ def test_many_to_one_ties_and_empty_clusters_go_to_the_lowest_class():
 def test_matched_errors_of_several_sub_heads():
     labels = np.array([0, 0, 1, 1])
     clusters = np.array([[1, 0], [1, 0], [0, 0], [0, 1]])
-    errors = metrics.matched_errors(clusters, labels, num_clusters=2)
+    errors = metrics.matched_errors(tables_of(clusters, labels, 2))
     np.testing.assert_allclose(errors, [0.0, 0.25])
 
 
@@ -68,7 +74,7 @@ def test_recall_by_hand():
 def test_scores_by_hand():
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     clusters = np.array([0, 0, 2, 2, 1, 1, 1, 1])
-    scores = metrics.clustering_scores(clusters[:, None], labels, num_clusters=4)
+    scores = metrics.clustering_scores(tables_of(clusters[:, None], labels, 4))
     assert all(score.shape == (1,) for score in scores.values())
     assert scores["one-to-one"] == 6 / 8 and scores["many-to-one"] == 1
     assert scores["homogeneity"] == pytest.approx(1)
@@ -84,7 +90,7 @@ def test_scores_of_chance_and_of_perfection():
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 5, 2000)
     both = np.stack((4 - labels, rng.integers(0, 5, 2000)), axis=1)
-    scores = metrics.clustering_scores(both, labels, num_clusters=5)
+    scores = metrics.clustering_scores(tables_of(both, labels, 5))
     assert all(score[0] == pytest.approx(1) for score in scores.values())
     assert abs(scores["ARI"][1]) < 0.01 and scores["NMI"][1] < 0.02
 
@@ -96,18 +102,35 @@ def test_classes_without_pixels_have_no_iou():
 
 
 def test_clusters_mapped_on_other_images():
-    labels = np.array([0, 0, 1, 1])
-    clusters = np.array([[0], [0], [1], [1]])
+    tables = np.array([[[2, 0, 0], [0, 2, 0], [0, 0, 0]]])
     # there, cluster 0 is class 1, and cluster 2 is class 2
-    elsewhere = np.array([[0], [0], [1], [2]]), np.array([1, 1, 0, 2])
-    errors = metrics.matched_errors(
-        clusters, labels, num_clusters=3, mapping_on=elsewhere
-    )
+    elsewhere = np.array([[[0, 2, 0], [1, 0, 0], [0, 0, 1]]])
+    errors = metrics.matched_errors(tables, mapping=elsewhere)
     np.testing.assert_array_equal(errors, [1.0])
-    errors = metrics.matched_errors(
-        clusters, 1 - labels, num_clusters=3, match="many-to-one", mapping_on=elsewhere
-    )
+    swapped = tables[:, :, [1, 0, 2]]
+    errors = metrics.matched_errors(swapped, match="many-to-one", mapping=elsewhere)
     np.testing.assert_array_equal(errors, [0.0])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scores_are_those_of_scikit_learn(seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 4, 500)
+    clusters = np.where(rng.uniform(size=500) < 0.6, labels, rng.integers(0, 6, 500))
+    scores = metrics.clustering_scores(tables_of(clusters[:, None], labels, 6))
+    for name, score in (
+        ("NMI", sklearn.metrics.normalized_mutual_info_score),
+        ("ARI", sklearn.metrics.adjusted_rand_score),
+        ("homogeneity", sklearn.metrics.homogeneity_score),
+        ("completeness", sklearn.metrics.completeness_score),
+    ):
+        assert scores[name][0] == pytest.approx(score(labels, clusters), abs=1e-12)
+
+
+def test_scores_where_there_is_one_cluster_or_one_class():
+    one = metrics.clustering_scores(np.array([[[3, 4], [0, 0]]]))
+    assert one["NMI"] == 0 and one["homogeneity"] == 0 and one["completeness"] == 1
+    assert metrics.clustering_scores(np.array([[[3], [4]]]))["homogeneity"] == 1
 
 
 def test_agreement_of_sub_heads_by_hand():

@@ -21,9 +21,11 @@ from test_archives import write_stl10
 
 import graphs
 import models_iic
-import utils
 from iic_tf.errors import UserError
 from iic_tf.options import Options
+from iic_tf.report import cluster_plots
+from iic_tf.tasks import cluster
+from iic_tf.training import stored
 from iic_tf.training.checkpoints import History
 
 ROOT = Path(__file__).parents[1]
@@ -57,8 +59,8 @@ def out(tmp_path):
 def few_pictures(request, monkeypatch):
     """Runs draw what is in their clusters only where a test looks at it."""
     if "pictures" not in request.keywords:
-        monkeypatch.setattr(utils, "draw_groups", lambda *_, **__: [])
-        monkeypatch.setattr(utils, "draw_first_groups", lambda *_: None)
+        monkeypatch.setattr(cluster, "draw_clusters", lambda *_, **__: [])
+        monkeypatch.setattr(cluster_plots, "draw_first_groups", lambda *_: None)
 
 
 # --------------------------------------------------------------------- from end to end
@@ -281,13 +283,13 @@ def test_lambda_is_lowered_where_it_holds_sub_heads_at_uniform(digits_npz, out, 
 def test_sub_heads_far_behind_overclusters_start_anew(digits_npz, out, monkeypatch):
     # as if no main sub-head had ever found anything
     monkeypatch.setattr(
-        "iic_tf.training.actions.is_degenerate", lambda health, *, steps: steps == 10
+        "iic_tf.tasks.iic.is_degenerate", lambda health, *, steps: steps == 10
     )
     changes = {"train.steps": 20, "report.every": 5, "train.learning_rate": 3e-3}
     changes |= {"train.regroup_to": 0.01, "name": "behind"}
     changes |= {"data.batch": 40, "heads.k_aux": 20}
-    monkeypatch.setattr("iic_tf.training.run.OFF_TRACK_SHARE", 0.0)
-    monkeypatch.setattr("iic_tf.training.trainer.Trainer.lamb", 1.0)
+    monkeypatch.setattr("iic_tf.tasks.iic.OFF_TRACK_SHARE", 0.0)
+    monkeypatch.setattr("iic_tf.training.trainer.Trainer.scheduled", lambda *_: 1.0)
     assert models_iic.main(words(digits_npz, out, **changes)) == 0
     lines = (out / "behind" / "history.jsonl").read_text().splitlines()
     remarks = [json.loads(line)["remarks"] for line in lines]
@@ -469,7 +471,7 @@ def test_no_name_costs_a_run(digits, out, tmp_path, monkeypatch, capfd):
         path = folder / classes[i % 6] / f"-{i}.png"
         Image.fromarray(digits[0][i, ..., 0]).save(path)
     (folder / "=cmd.txt").write_text("")
-    monkeypatch.setattr(utils, "number_table", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(cluster_plots, "number_table", lambda *_, **__: 1 / 0)
     changes = {"data.folder": folder, "data.labels": "folder", "k": 3}
     assert models_iic.main(own_words(out, **changes)) == 0
     text = capfd.readouterr().out
@@ -554,7 +556,7 @@ def test_one_bank_of_more_clusters_than_classes(digits_npz, out, capsys):
 
 @pytest.mark.slow
 def test_heads_train_on_different_images(out, tmp_path, capsys):
-    """STL-10 in its own files; which images each pass sees is in test_job.py."""
+    """STL-10 in its own files; which images each pass sees is in test_run.py."""
     images = np.random.default_rng(0).integers(0, 256, (6, 96, 96, 3), dtype=np.uint8)
     write_stl10(tmp_path / "stl", images, np.arange(6))
     changes = {"data.dir": tmp_path / "stl", "data.recipe": "stl10_published"}
@@ -585,7 +587,7 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     assert adapted["information"] != again["information"]
     assert "Adapted:" in capsys.readouterr().out
 
-    monkeypatch.setattr(utils, "UNLIKE", 0.0)
+    monkeypatch.setattr(stored, "UNLIKE", 0.0)
     np.save(tmp_path / "new.npy", digits[0][400:450])
     other = ["--data.array", str(tmp_path / "new.npy"), "--data.recipe=mnist"]
     assert models_iic.main(["evaluate", str(out / "a"), *other]) == 0

@@ -126,8 +126,6 @@ def test_the_default_yaml_holds_the_defaults():
 def test_each_module_has_its_tests():
     modules = {p.stem for p in (ROOT / "iic_tf").glob("*.py")} - {"__init__"}
     modules |= {"data", "graphs", "utils", "models_iic"}
-    # failures is driven by test_models_iic and test_checkpoints, inference by
-    # test_models, tasks by the runs of test_models_iic and test_maps
     tested = {p.stem.removeprefix("test_") for p in (ROOT / "tests").glob("test_*.py")}
     driven = {"failures", "inference", "cluster_task", "map_task"}
     assert modules - tested == driven

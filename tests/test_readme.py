@@ -98,23 +98,23 @@ RUN_IN_SHORT = {
         "python models_iic.py --train.learning_rate 1e-6 --train.lamb 3 "
         "--train.steps 600 --report.every 50 --data.neighbours 0 --train.regroup_to 0",
     ],
-    "test_maps.py::test_a_run_with_label_maps": [
+    "test_segment.py::test_a_run_with_label_maps": [
         "python models_iic.py --data.images IMAGES --k 3",
         "python models_iic.py --data.images IMAGES --data.masks MASKS --k 3",
     ],
-    "test_maps.py::test_new_pictures_are_labelled_by_a_stored_run": [
+    "test_segment.py::test_new_pictures_are_labelled_by_a_stored_run": [
         "python models_iic.py predict runs/STREETS-1 NEW_STREETS",
     ],
-    "test_maps.py::test_potsdam_is_prepared_or_the_mistake_told": [
+    "test_segment.py::test_potsdam_is_prepared_or_the_mistake_told": [
         "python models_iic.py prepare-potsdam RAW FOLDER",
     ],
-    "test_maps.py::test_pictures_are_curated": [
+    "test_segment.py::test_pictures_are_curated": [
         "python models_iic.py curate ROOT --name NAME",
     ],
-    "test_maps.py::test_label_maps_of_tiles_are_joined": [
+    "test_segment.py::test_label_maps_of_tiles_are_joined": [
         "python models_iic.py mosaic LABELS FOLDER",
     ],
-    "test_maps.py::test_k_means_on_the_same_pixels": [
+    "test_segment.py::test_k_means_on_the_same_pixels": [
         "python benchmarks/kmeans_maps.py --images IMAGES --masks LABELS --k 3 "
         '--merge "[0,1,1,2,2,1,1,1,255,255,255,255]"',
     ],

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from iic_tf.augment.pairs import evaluation_batches
 from iic_tf.evaluation.inference import compile_predict, overclusters, soft_assignments
-from iic_tf.evaluation.metrics import matched_errors
+from iic_tf.evaluation.metrics import contingencies, matched_errors
 from iic_tf.models.networks import SegmentIIC
 from iic_tf.neighbours.nearest import find_neighbours
 from iic_tf.neighbours.spectral import neighbour_graph
@@ -69,7 +69,9 @@ def test_a_better_clustering_than_at_random(digits, views, tiny_model):
 
     def errors():
         soft = soft_assignments(compile_predict(model), batches)
-        return matched_errors(soft.argmax(-1), labels, num_clusters=10)
+        return matched_errors(
+            contingencies(soft.argmax(-1), labels, num_clusters=10, num_classes=10)
+        )
 
     before = errors()
     found = regroup(model, images, views, graph=graph_of(images), seed=0)

@@ -10,13 +10,13 @@ from PIL import Image
 
 import data
 import graphs
-import utils
 from iic_tf.augment.pairs import evaluation_batches
 from iic_tf.datasets.masks import Pictures
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
 from iic_tf.evaluation.inference import compile_predict, soft_assignments
-from iic_tf.models.networks import SegmentIIC
+from iic_tf.evaluation.metrics import contingency, match_one_to_one
+from iic_tf.models.networks import ClusterIIC, SegmentIIC
 from iic_tf.options import (
     DataOptions,
     HeadOptions,
@@ -25,17 +25,20 @@ from iic_tf.options import (
     TrainOptions,
 )
 from iic_tf.report.console import Stopwatch
+from iic_tf.tasks import cluster
 from iic_tf.tasks.cluster import ClusterTask
-from iic_tf.tasks.segment import MapTask
+from iic_tf.tasks.segment import SegmentTask
 from iic_tf.training.checkpoints import History
-from iic_tf.training.run import Trained, _build_trainer, _open_run, _plan
+from iic_tf.training.run import _build_trainer, _open_run, _plan
+from iic_tf.training.stored import conclude, evaluate, load_model
+from iic_tf.training.task import Trained
 
 OPTIONS = Options(data=DataOptions(batch=20, neighbours=0))
 
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
-    monkeypatch.setattr(utils, "draw_groups", lambda *_, **__: [])
+    monkeypatch.setattr(cluster, "draw_clusters", lambda *_, **__: [])
 
 
 def clusters_of_heads(model, images, views):
@@ -43,9 +46,10 @@ def clusters_of_heads(model, images, views):
     return soft_assignments(compile_predict(model), batches).argmax(-1)
 
 
-def left_behind(model, folder, *, lowest):
-    """What a run has left in memory."""
-    return Trained(model, folder, 8, 8, 1.0, lowest, Stopwatch())
+def hand_over(model, folder, task, options, *, lowest):
+    """Ends a run of eight steps."""
+    trained = Trained(model, folder, 8, 8, 1.0, lowest, Stopwatch(), task)
+    conclude(trained, task.finish(trained, options))
 
 
 def table(folder):
@@ -68,12 +72,13 @@ def test_assignments_are_of_the_sub_head_that_training_ranks_lowest(
     found = clusters_of_heads(model, images, views)
     assert all((found[:, i] != found[:, j]).any() for i, j in ((0, 1), (0, 2), (1, 2)))
 
-    utils.hand_over(left_behind(model, tmp_path, lowest=lowest), task, OPTIONS)
+    hand_over(model, tmp_path, task, OPTIONS, lowest=lowest)
     rows = table(tmp_path)
     assert [int(row["cluster"]) for row in rows] == found[:, lowest].tolist()
     summary = summary_of(tmp_path)
     assert (summary["chosen"], summary["chosen_by"]) == (lowest, "lowest loss")
-    expected = utils.match_classes(found[:, lowest], labels, num_clusters=10)
+    sizes = {"num_clusters": 10, "num_classes": 10}
+    expected = match_one_to_one(contingency(found[:, lowest], labels, **sizes))
     classes = [None if i < 0 else str(i) for i in expected]
     assert summary["classes"] == classes
     assert [row["predicted"] for row in rows] == [
@@ -82,12 +87,12 @@ def test_assignments_are_of_the_sub_head_that_training_ranks_lowest(
     assert f"Lowest-loss sub-head: {lowest}," in capsys.readouterr().out
 
     # evaluated again, the run keeps its choice, so that clusters keep their numbers
-    place = utils.evaluate(tmp_path, task, OPTIONS)
+    place = evaluate(tmp_path, task, OPTIONS)
     assert [int(row["cluster"]) for row in table(place)] == found[:, lowest].tolist()
     again = summary_of(place)
     assert (again["chosen"], again["classes"]) == (lowest, classes)
     assert again["chosen_by"] == "in the run, by lowest loss"
-    anew = summary_of(utils.evaluate(tmp_path, task, OPTIONS, keep_choice=False))
+    anew = summary_of(evaluate(tmp_path, task, OPTIONS, keep_choice=False))
     assert anew["chosen"] == int(np.argmax(anew["information"]))
     assert anew["chosen_by"] == "most information about copies"
 
@@ -106,7 +111,7 @@ def test_labels_choose_by_the_images_that_clusters_are_mapped_on(
         report=ReportOptions(choose="label"),
     )
     task.check(options)
-    utils.hand_over(left_behind(model, tmp_path, lowest=0), task, options)
+    hand_over(model, tmp_path, task, options, lowest=0)
     summary = summary_of(tmp_path)
     assert summary["chosen"] == 1 and "labels" in summary["chosen_by"]
     assert summary["mapping_errors"][1] == 0
@@ -127,7 +132,7 @@ def map_task():
     names = tuple(f"{i}.png" for i in range(4))
     pictures = Pictures(images, labels, names, ((24, 32),) * 4)
     views = data.MAP_RECIPES["pictures"].views(3, {"window": 16})
-    return MapTask(pictures, pictures, views, "here", "these")
+    return SegmentTask(pictures, pictures, views, "here", "these")
 
 
 def a_model_of_maps():
@@ -150,11 +155,11 @@ def test_label_maps_are_of_the_sub_head_that_was_chosen(tmp_path, map_task, lowe
 
     mine, others = found(lowest), found(0)
     assert any((a != b).any() for a, b in zip(mine, others, strict=True))
-    utils.hand_over_maps(left_behind(model, tmp_path, lowest=lowest), map_task, options)
+    hand_over(model, tmp_path, map_task, options, lowest=lowest)
     np.testing.assert_array_equal(written(tmp_path / "labels"), mine)
     summary = summary_of(tmp_path)
     assert summary["chosen"] == lowest and len(summary["classes"]) == 3
-    place = utils.evaluate_maps(tmp_path, map_task, options)
+    place = evaluate(tmp_path, map_task, options)
     np.testing.assert_array_equal(written(place / "labels"), mine)
 
 
@@ -183,13 +188,13 @@ def test_the_bound_on_lambda_outlives_a_run(tmp_path, views):
         return trainer, folder, checkpoints
 
     trainer, folder, checkpoints = opened(options)
-    assert np.isinf(trainer.lamb_at_most.numpy())
-    trainer.lamb_at_most.assign(1.0)
+    assert np.isinf(trainer.at_most["lamb"].numpy())
+    trainer.at_most["lamb"].assign(1.0)
     trainer.step.assign(4)
     checkpoints.save(4)
     again, *_ = opened(Options(**{**vars(options), "resume": str(folder)}))
     assert int(again.step) == 4
-    assert float(again.lamb_at_most.numpy()) == 1.0
+    assert float(again.at_most["lamb"].numpy()) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -207,7 +212,7 @@ def test_a_model_that_is_not_ours(tmp_path, content, message):
     else:
         path.write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
-        utils.load_model(tmp_path, utils.ClusterIIC)
+        load_model(tmp_path, ClusterIIC)
     assert "\n" not in str(caught.value)
 
 
@@ -216,4 +221,4 @@ def test_a_choice_that_the_network_does_not_have(tmp_path, tiny_model):
     summary = {"chosen": 3, "chosen_by": "it", "information": [1.0] * 5}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     with pytest.raises(UserError, match=r"summary\.json is of another network"):
-        utils.load_model(tmp_path, utils.ClusterIIC)
+        load_model(tmp_path, ClusterIIC)

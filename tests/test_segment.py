@@ -18,10 +18,11 @@ from test_coco_stuff import write_pair
 import data
 import graphs
 import models_iic
-import utils
+from commands import loading
 from iic_tf.datasets.masks import IGNORE, decode_labels, decode_picture
 from iic_tf.neighbours import patches
 from iic_tf.tasks import segment
+from iic_tf.training import stored
 
 TINY = {
     "k": 3,
@@ -155,8 +156,8 @@ def test_pixels_without_a_class_train_not_only_where_asked(folders, out):
 
 @pytest.mark.slow
 def test_holdout(folders, out, capsys, monkeypatch):
-    monkeypatch.setattr(utils, "UNLIKE", 0.0)
-    monkeypatch.setattr(utils, "MIN_UNLIKE", 2)
+    monkeypatch.setattr(stored, "UNLIKE", 0.0)
+    monkeypatch.setattr(stored, "MIN_UNLIKE", 2)
     assert models_iic.main(words(folders, out, **{"data.protocol": "holdout"})) in (
         0,
         3,
@@ -318,7 +319,7 @@ def test_what_the_user_leaves_open_is_that_of_the_recipe():
         ("potsdam_3", (1600, 50, 0.65, 1)),
     ):
         recipe = data.MAP_RECIPES[name]
-        train = models_iic._suit_maps(asked, name, recipe, 3).train
+        train = loading._suit_maps(asked, name, recipe, 3).train
         found = (train.steps, train.regroup_every, train.regroup_to, train.lamb_aux)
         assert found == expected
 
@@ -329,7 +330,7 @@ def test_the_borders_of_windows_say_nothing_of_health(folders, margin, counted):
     changes |= {"data.neighbours": 0, "data.perturb.flipped": 0}
     changes |= {"data.perturb.rotation": 0, "data.perturb.scale": "[1,1]"}
     options = models_iic.parse(words(folders, "runs", **changes))
-    options, _, _, task = models_iic._load_maps(options)
+    options, task, *_ = loading.load(options)
     pictures = [np.zeros((32, 32, 3), np.uint8)] * 4
     task = replace(task, train=replace(task.train, images=pictures))
     model = task.make_model(graphs.small_maps((None, None, 3)), options)

@@ -13,7 +13,8 @@ from iic_tf.options import (
     TrainOptions,
 )
 from iic_tf.tasks.cluster import ClusterTask, subset
-from iic_tf.training.run import FEWEST_STEPS, _plan, plan_steps, start_steps
+from iic_tf.tasks.iic import start_steps
+from iic_tf.training.run import FEWEST_STEPS, _plan, plan_steps
 
 
 def task(views, *, number=40, main=None, labels=None):
@@ -34,7 +35,7 @@ def options(*order, **report):
 def test_main_heads_alone_see_their_own_images(views):
     main = np.array([0, 5, 6, 7, 8, 9, 10, 39])
     some, images = options("aux", "main", "main+aux"), task(views, main=main)
-    passes, subsets = _plan(some, images, replicas=1), images.subsets(some.train.order)
+    passes, subsets = _plan(some, images, replicas=1), images._subsets(some)
     assert subsets[0] is None and subsets[2] is None
     np.testing.assert_array_equal(subsets[1], main)
     assert passes.sizes == (40, 8, 40)
@@ -84,22 +85,29 @@ def test_steps_are_planned_to_fit(views, minutes, enough, expected):
 
 
 @pytest.mark.parametrize(
-    ("steps", "start", "neighbours", "expected"),
+    ("steps", "start", "expected"),
     [
-        (800, 0.75, 5, 600),
-        (650, 0.25, 5, 162),  # an eighth of the steps is 81
-        (300, 0.75, 5, 200),  # a whole number of the 50 between regroupings
-        (60, 0.99, 5, 50),
-        (20, 0.75, 5, 15),
-        (800, 0.0, 5, 0),
-        (800, 0.75, 0, 0),
+        (800, 0.75, 600),
+        (650, 0.25, 162),  # an eighth of the steps is 81
+        (300, 0.75, 200),  # a whole number of the 50 between regroupings
+        (60, 0.99, 50),
+        (20, 0.75, 15),
+        (800, 0.0, 0),
     ],
 )
-def test_the_start_ends_with_a_regrouping(views, steps, start, neighbours, expected):
-    options = Options(
-        data=DataOptions(neighbours=neighbours),
-        train=TrainOptions(start=start).filled(steps=steps),
-    )
+def test_the_start_ends_with_a_regrouping(steps, start, expected):
+    options = TrainOptions(start=start).filled(steps=steps)
+    assert start_steps(options, steps=steps) == expected
+
+
+def test_without_neighbours_there_is_no_start(views):
     split = Split(np.zeros((4, 28, 28, 1), np.uint8))
     grouped = ClusterTask(Protocol(split, split, "all"), views, "here")
-    assert start_steps(options, grouped, steps=steps) == expected
+    for neighbours, expected in ((5, 200), (0, 0)):
+        options = Options(
+            k=3,
+            data=DataOptions(neighbours=neighbours, batch=2),
+            train=TrainOptions(start=0.25).filled(steps=800),
+        )
+        goal = grouped.objective(options, grouped.plan(options))
+        assert goal.scheduled["start"].sum() == expected

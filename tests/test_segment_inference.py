@@ -7,7 +7,8 @@ import tensorflow as tf
 from iic_tf.augment.transforms import compose
 from iic_tf.datasets.masks import IGNORE, Pictures
 from iic_tf.evaluation import segment_inference
-from iic_tf.evaluation.segment_inference import MapScorer, clusters_of
+from iic_tf.evaluation.results import Scorer
+from iic_tf.evaluation.segment_inference import clusters_of, pixel_tables
 
 
 def of_values(images):
@@ -56,17 +57,18 @@ def pictures(values, labels):
     return Pictures(images, maps, names, tuple(x.shape[:2] for x in images))
 
 
-def scorer(scored, **changes):
-    arguments = {"mapping": None, "num_clusters": 2, "num_classes": 3}
-    arguments |= {"match": "one-to-one", **changes}
-    return MapScorer(of_values, scored, compose(), **arguments)
+def scorer(scored, *, mapping=None):
+    def count(part, predict):
+        return pixel_tables(predict, part, compose(), num_clusters=2, num_classes=3)
+
+    return Scorer(count, of_values, scored, mapping, match="one-to-one")
 
 
 def test_pixels_are_counted_by_hand():
     scored = pictures(
         [[[0, 1], [1, 1]], [[0, 0, 1]]], [[[2, 1], [1, IGNORE]], [[2, 1, 1]]]
     )
-    [table] = scorer(scored).counts(scored)
+    [table] = scorer(scored).counts()
     np.testing.assert_array_equal(table, [[0, 1, 2], [0, 3, 0]])
     assert scorer(scored).errors() == pytest.approx([1 / 6])
 
@@ -75,7 +77,7 @@ def test_clusters_are_mapped_where_asked():
     scored = pictures([[[0, 1]]], [[[0, 1]]])
     mapping = pictures([[[0, 1]]], [[[1, 2]]])
     both = scorer(scored, mapping=mapping)
-    np.testing.assert_array_equal(both.scored()[0], [[1, 0, 0], [0, 1, 0]])
-    np.testing.assert_array_equal(both.mapped_on()[0], [[0, 1, 0], [0, 0, 1]])
-    assert scorer(scored).mapped_on() is None
+    np.testing.assert_array_equal(both.counts()[0], [[1, 0, 0], [0, 1, 0]])
+    np.testing.assert_array_equal(both.mapping_counts()[0], [[0, 1, 0], [0, 0, 1]])
+    assert scorer(scored).mapping_counts() is None
     assert scorer(scored, mapping=mapping).errors() == [1]

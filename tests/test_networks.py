@@ -14,9 +14,9 @@ from iic_tf.evaluation.inference import (
     soft_assignments,
     unlikeness,
 )
+from iic_tf.evaluation.segment_inference import compile_segments
 from iic_tf.losses.iic import joint_distribution
 from iic_tf.models.networks import ClusterIIC, SegmentIIC
-from iic_tf.tasks.segment import compile_maps
 
 
 def test_shapes_of_both_banks(tiny_model):
@@ -106,7 +106,7 @@ def test_an_adapted_network_sees_through_another_light():
     dark = 0.3 * images + (0.02, 0.05, 0.1)
     backbone = graphs.small_maps((None, None, 3), fan_out_init=8)
     model = SegmentIIC.create(backbone, k=4, k_aux=4, num_main=1, num_aux=0)
-    predict = compile_maps(model)
+    predict = compile_segments(model)
 
     def clusters(seen):
         return predict(seen).numpy().argmax(-1)[:, 8:-8, 8:-8]
@@ -203,14 +203,14 @@ def test_maps_have_the_size_of_the_images(sides):
 def test_pictures_can_have_a_margin_of_their_mirror_image(sides):
     model = segmenter()
     pictures = np.random.default_rng(0).random((2, *sides, 3), np.float32)
-    found = compile_maps(model, margin=8)(pictures)
+    found = compile_segments(model, margin=8)(pictures)
     assert found.shape == (2, *sides, 2, 3)
     y, x = (min(8, side) for side in sides)
     larger = np.pad(pictures, ((0, 0), (y, y), (x, x), (0, 0)), mode="symmetric")
-    whole = compile_maps(model)(larger)
+    whole = compile_segments(model)(larger)
     inner = whole[:, y : y + sides[0], x : x + sides[1]]
     np.testing.assert_allclose(found, inner, atol=1e-6)
-    assert np.abs(found - compile_maps(model)(pictures)).max() > 1e-3
+    assert np.abs(found - compile_segments(model)(pictures)).max() > 1e-3
 
 
 def test_maps_of_images_of_any_size_in_one_graph():
