@@ -38,7 +38,7 @@ def task_of(options: Options) -> str:
         options: ``task`` and ``data`` are read.
 
     Raises:
-        UserError: If data and task clash, or options are given that it does not use.
+        UserError: If data and task clash.
     """
     import data
 
@@ -51,7 +51,6 @@ def task_of(options: Options) -> str:
         task=name,
         recipe=options.data.recipe,
     )
-    refuse_unused(options, name)
     return name
 
 
@@ -66,6 +65,8 @@ def load(options: Options, *, train: bool = True) -> Loaded:
         UserError: For what the user can mend.
     """
     name: Any = task_of(options)
+    if train and options.resume is None:  # what is stored has all that was left open
+        refuse_unused(options, name)
     options = dataclasses.replace(options, task=name)
     return _TASKS[name](options, train)
 
@@ -214,4 +215,30 @@ def _load_segment(options: Options, train: bool) -> Loaded:
     )
 
 
-_TASKS = {"cluster": _load_cluster, "segment": _load_segment}
+def _load_classify(options: Options, train: bool) -> Loaded:
+    """Labelled images whose classes are learned, and a test split that is held out."""
+    import data
+    from iic_tf.datasets.splits import apply_protocol
+    from iic_tf.tasks.classify import ClassifyTask
+
+    held_out = dataclasses.replace(options.data, protocol="holdout", neighbours=0)
+    name, recipe, source = data.find(held_out, k=options.k, seed=options.seed)
+    protocol = apply_protocol(source, "holdout", unlabelled=False)
+    shape = protocol.train.images.shape
+    _tell(shape[0], source, train=train)
+    task = ClassifyTask(
+        dataclasses.replace(protocol, words="test, which did not train", mapping=None),
+        recipe.views(source.image_shape, options.data.perturb),
+        source.origin,
+        class_names=source.class_names or recipe.class_names,
+    )
+    options = dataclasses.replace(options, data=held_out)
+    options = _suit(options, name, recipe, shape=shape, shown=source.shown)
+    return Loaded(options, task, recipe.sobel, False, source.advice, source.unreadable)
+
+
+_TASKS = {
+    "cluster": _load_cluster,
+    "segment": _load_segment,
+    "classify": _load_classify,
+}

@@ -179,18 +179,20 @@ class _Telling:
 
     def on_start(self, folder: Path, model: Any, step: int) -> None:
         """Says on what, with what and where the run trains."""
+        from iic_tf.distribute import device_names
         from iic_tf.report.console import console
         from iic_tf.report.files import write_network, write_unreadable
 
         options, task = self.loaded.options, self.loaded.task
-        write_network(folder / NETWORK_FILE, model.backbone)
+        backbone = getattr(model, "backbone", model)
+        write_network(folder / NETWORK_FILE, backbone)
         if self.loaded.unreadable:
             write_unreadable(folder / UNREADABLE_FILE, self.loaded.unreadable)
-        names = self.strategy.extended.worker_devices
+        names = device_names(self.strategy)
         devices = ", ".join(name.split("device:")[-1] for name in names)
         console.print(f"Devices:  {devices}")
         console.print(f"Options:  {self.changed}")
-        shape = model.backbone.input_shape[1:]
+        shape = backbone.input_shape[1:]
         seen = "×".join(str(n) for n in shape if n is not None)
         if None in shape:
             seen = f"images of any size, {seen} channels"

@@ -1,11 +1,13 @@
 """Invariant Information Clustering in TensorFlow and Keras (arXiv 1807.06653).
 
 The engine: losses, layers, pipeline and training. It knows no data set and no network
-by name; ``models_iic.py``, ``data.py`` and ``graphs.py`` beside it do. The names below
-are loaded when they are first used, so importing the package costs nothing.
+by name; ``models_iic.py``, ``data.py`` and ``graphs.py`` beside it do. Importing it
+tells Keras what stored networks are made of, so that ``keras.models.load_model`` reads
+them; only the command line, which answers before TensorFlow is loaded, puts that off.
 """
 
 import importlib
+import sys
 from typing import Any
 
 _HOMES = {
@@ -44,3 +46,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = importlib.import_module(f"iic_tf.{_HOMES[name]}")
     return getattr(module, name)
+
+
+if "commands" not in sys.modules:
+    importlib.import_module("iic_tf.models.networks")

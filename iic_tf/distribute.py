@@ -43,6 +43,15 @@ def num_replicas() -> int:
     return 1 if context is None else context.num_replicas_in_sync
 
 
+def device_names(strategy: tf.distribute.Strategy) -> list[str]:
+    """Names of the devices that a strategy trains on, also TensorFlow's default one."""
+    try:
+        return list(strategy.extended.worker_devices)
+    except RuntimeError:  # the default strategy has one, which it does not name
+        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        return [f"/device:{kind}:0"]
+
+
 def choose_strategy(devices: str = "auto") -> tf.distribute.Strategy:
     """Picks the devices of a run. Call it before TensorFlow computes anything.
 

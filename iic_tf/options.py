@@ -665,9 +665,10 @@ class ReportOptions:
 class Options:
     """All options of a run."""
 
-    task: Literal["cluster", "segment"] | None = None
-    """What is trained: cluster groups whole images, segment their pixels; if not given
-    what the recipe and the data are for."""
+    task: Literal["cluster", "segment", "classify"] | None = None
+    """What is trained: cluster groups whole images, segment their pixels, without
+    labels; classify learns the classes of labelled images. If not given cluster or
+    segment, whatever the recipe and the data are for."""
 
     k: int = 10
     """Number of clusters."""
@@ -752,6 +753,15 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("data.classes", "data.curated", "data.repeat_mistakes", "segment"),
     ),
     "segment": ("data.unlabelled", "train.start"),
+    "classify": (
+        *("k", "method", "heads", "segment", "data.neighbours", "data.protocol"),
+        *("data.images", "data.ignore", "data.merge", "data.names", "data.scale"),
+        *("data.classes", "data.curated", "data.repeat_mistakes", "data.unlabelled"),
+        *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
+        *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
+        *("report.match", "report.choose", "report.double", "report.adapt"),
+        *("report.display", "report.progression"),
+    ),
 }
 """Options, and groups of options, that a task does not use."""
 

@@ -319,6 +319,21 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
     )
 
 
+def _is_report(row: Any) -> bool:
+    """Whether a row is a report: of banks of sub-heads, or of a single loss."""
+    heads = row.get("main_information", [row.get("loss")])
+    return (
+        type(row["step"]) is int
+        and _all_numbers([row["seconds"], row.get("main_bound", 0)])
+        and _all_numbers(heads)
+        and 0 <= row["chosen"] < len(heads)
+        and (
+            not row.get("errors")
+            or (_all_numbers(row["errors"]) and len(row["errors"]) == len(heads))
+        )
+    )
+
+
 def read_history(folder: Path) -> list[dict[str, Any]]:
     """Reports of a run, one row each, at least one.
 
@@ -329,20 +344,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
     told = f"{path} is damaged or not of a run: it must hold a report in each line"
     try:
         rows = [json.loads(x) for x in path.read_text(encoding="utf-8").splitlines()]
-        fits = bool(rows) and all(
-            type(row["step"]) is int
-            and _all_numbers([row["seconds"], row["main_bound"]])
-            and _all_numbers(row["main_information"])
-            and 0 <= row["chosen"] < len(row["main_information"])
-            and (
-                not row.get("errors")
-                or (
-                    _all_numbers(row["errors"])
-                    and len(row["errors"]) == len(row["main_information"])
-                )
-            )
-            for row in rows
-        )
+        fits = bool(rows) and all(map(_is_report, rows))
     except FileNotFoundError:
         raise UserError(
             f"{folder} has no {HISTORY_FILE}: the run has not reported yet"

@@ -383,3 +383,18 @@ def test_deep_files_that_are_cut_short_are_called_damaged(tmp_path):
     for name, kind in (("x.png", "PNG"), ("y.tif", "TIFF")):
         with pytest.raises(ValueError, match=f"a damaged {kind} file"):
             decode(tmp_path / name, side=8, channels=3)
+
+
+def test_reading_leaves_no_setting_of_the_process_changed(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(path)
+    before = Image.MAX_IMAGE_PIXELS
+    assert before is not None
+    with image_file.lenient:
+        assert Image.MAX_IMAGE_PIXELS is None
+        with image_file.lenient:  # as in another thread
+            pass
+        assert Image.MAX_IMAGE_PIXELS is None
+    assert Image.MAX_IMAGE_PIXELS == before
+    image_file.decode(path, side=8, channels=1)
+    assert Image.MAX_IMAGE_PIXELS == before

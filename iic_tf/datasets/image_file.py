@@ -11,7 +11,7 @@ import struct
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,12 +22,6 @@ from PIL import Image, ImageOps
 
 from iic_tf.datasets.value_range import Range, robust_range, sample_pixels, to_bytes
 from iic_tf.errors import first_line
-
-# What is too large is refused below, by a bound of our own.
-Image.MAX_IMAGE_PIXELS = None
-# They warn of damaged EXIF, which is no damage to an image.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 
@@ -58,6 +52,42 @@ TURNS = {
 }
 
 _one_at_a_time = threading.RLock()
+
+
+class _Lenient:
+    """Within it Pillow has no bound of its own, and nobody warns of damaged EXIF.
+
+    What is too large is refused by ``check_size``, and EXIF is no damage to an image.
+    These settings are of the whole process, so the last to leave puts them back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._within = 0
+        self._before = ExitStack()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._within += 1
+            if self._within > 1:
+                return
+            self._before.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._before.callback(setattr, Image, "MAX_IMAGE_PIXELS", most)
+            logger = logging.getLogger("tifffile")
+            self._before.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)
+
+    def __exit__(self, *exception: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                self._before.close()
+
+
+lenient = _Lenient()
+"""The one of the process: ``with lenient:`` around whatever decodes."""
 
 
 @dataclass(frozen=True)
@@ -353,14 +383,15 @@ def _first_page(path: Path, start: bytes) -> Iterator[Any]:
         return
     import tifffile
 
-    try:
-        file = tifffile.TiffFile(path)
-        page = file.pages[0]
-    except Exception:  # Pillow may read it, or say what is wrong
-        yield None
-        return
-    with file:
-        yield page
+    with lenient:
+        try:
+            file = tifffile.TiffFile(path)
+            page = file.pages[0]
+        except Exception:  # Pillow may read it, or say what is wrong
+            yield None
+            return
+        with file:
+            yield page
 
 
 def _is_deep(page: Any) -> bool:
@@ -422,18 +453,19 @@ def _as_picture(
 @contextmanager
 def open_file(path: Path) -> Iterator[Image.Image]:
     """Opens an image; where that fails, without what is said beside its pixels."""
-    try:
-        picture = Image.open(path, formats=FORMATS)
-    except Exception as error:
-        bare = _bare(path.read_bytes())
-        if bare is None:
-            raise
+    with lenient:
         try:
-            picture = Image.open(io.BytesIO(bare), formats=FORMATS)
-        except Exception:
-            raise error from None
-    with picture:
-        yield picture
+            picture = Image.open(path, formats=FORMATS)
+        except Exception as error:
+            bare = _bare(path.read_bytes())
+            if bare is None:
+                raise
+            try:
+                picture = Image.open(io.BytesIO(bare), formats=FORMATS)
+            except Exception:
+                raise error from None
+        with picture:
+            yield picture
 
 
 def _bare(data: bytes) -> bytes | None:

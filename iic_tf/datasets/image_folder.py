@@ -24,6 +24,7 @@ from iic_tf.datasets.image_file import (
     decode,
     find_range,
     inspect,
+    lenient,
     reason,
 )
 from iic_tf.datasets.value_range import SAMPLED_FILES, Range, describe
@@ -65,7 +66,7 @@ class ImageFolder:
 
 def on_all_cores(work: Callable[[T], R], items: Sequence[T]) -> Iterator[R]:
     """Like ``map``, in threads: Pillow decodes and resizes outside of Python's lock."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with lenient, ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(work, items)
 
 

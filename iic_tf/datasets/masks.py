@@ -21,6 +21,7 @@ from iic_tf.datasets.image_file import (
     GREY_MODES,
     Notes,
     check_size,
+    lenient,
     note_tone,
     open_file,
     open_upright,
@@ -601,7 +602,7 @@ def _find_maps(masks: Path, *, beside: bool) -> dict[str, Path]:
 def _looks_like_map(path: Path) -> bool:
     """Whether a file is of a kind that most label maps are and few pictures."""
     try:
-        with Image.open(path, formats=FORMATS) as file:
+        with lenient, Image.open(path, formats=FORMATS) as file:
             return file.format != "JPEG" and file.mode in ("L", "P", "1")
     except Exception:  # damage surfaces as any of a dozen kinds
         return False

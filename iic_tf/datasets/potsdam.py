@@ -12,7 +12,7 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from iic_tf.datasets.image_file import open_upright, reason
+from iic_tf.datasets.image_file import lenient, open_upright, reason
 from iic_tf.datasets.masks import IGNORE, Item
 from iic_tf.errors import UserError, require
 from iic_tf.names import read_names
@@ -172,7 +172,7 @@ def _write_tiles(
             ) from None
         truth, labels = _label_file(path), None
         if truth.is_file():
-            with Image.open(truth) as file:
+            with lenient, Image.open(truth) as file:
                 labels = labels_from_colours(np.array(file.convert("RGB"))[::2, ::2])
         number = path.stem.removeprefix("top_potsdam_").removesuffix("_RGBIR")
         for row in range(picture.shape[0] // TILE):

@@ -75,6 +75,12 @@ def accuracy(table: np.ndarray, mapping: np.ndarray) -> float:
 MATCHES = {"one-to-one": match_one_to_one, "many-to-one": match_many_to_one}
 """How clusters are mapped to classes, by the name of the option."""
 
+BY_CLASS = "class by class"
+"""Stands for the mapping of a classifier, whose cluster i is class i."""
+
+MAPPINGS = MATCHES | {BY_CLASS: lambda table: np.arange(len(table))}
+"""All mappings of rows of a table to its columns."""
+
 
 def contingencies(
     clusters: np.ndarray, labels: np.ndarray, *, num_clusters: int, num_classes: int
@@ -101,7 +107,7 @@ def matched_errors(
 
     Args:
         tables: Contingency tables, shape ``(h, clusters, classes)``.
-        match: One of ``MATCHES``.
+        match: One of ``MAPPINGS``.
         mapping: Tables of what clusters are mapped to classes on, of the same shape;
             those scored if None.
 
@@ -110,7 +116,7 @@ def matched_errors(
     """
     known = tables if mapping is None else mapping
     pairs = zip(tables, known, strict=True)
-    return np.array([1 - accuracy(own, MATCHES[match](seen)) for own, seen in pairs])
+    return np.array([1 - accuracy(own, MAPPINGS[match](seen)) for own, seen in pairs])
 
 
 def class_recall(table: np.ndarray, mapping: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from iic_tf.evaluation.health import Health
 from iic_tf.evaluation.metrics import (
-    MATCHES,
+    MAPPINGS,
     class_iou,
     clustering_scores,
     matched_errors,
@@ -87,7 +87,7 @@ class Results:
         health: Of the main sub-heads, over pairs.
         number: Images evaluated.
         unit: What is counted: ``images`` or ``pixels``.
-        match: How clusters are mapped to classes, one of ``metrics.MATCHES``.
+        match: How clusters are mapped to classes, one of ``metrics.MAPPINGS``.
         choice: The sub-head handed over.
         counts: Images, or pixels, per sub-head, cluster and class, ``(h, k,
             classes)``; None without labels.
@@ -124,7 +124,7 @@ class Results:
         known = self.counts if self.mapping_counts is None else self.mapping_counts
         if known is None:
             return None
-        return np.stack([MATCHES[self.match](table) for table in known])
+        return np.stack([MAPPINGS[self.match](table) for table in known])
 
     @cached_property
     def scores(self) -> dict[str, np.ndarray] | None:
@@ -140,7 +140,11 @@ class Results:
     @property
     def errors(self) -> np.ndarray | None:
         """Error of every sub-head after the match, ``(h,)``."""
-        return None if self.scores is None else 1 - self.scores[self.match]
+        if self.counts is None:
+            return None
+        return matched_errors(
+            self.counts, match=self.match, mapping=self.mapping_counts
+        )
 
     @property
     def mapping_errors(self) -> np.ndarray | None:

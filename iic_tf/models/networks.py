@@ -84,6 +84,19 @@ class _BackboneWithBanks(keras.Model):
         both = {"main": self.main, "aux": self.aux}
         return {name: bank for name, bank in both.items() if bank is not None}
 
+    def export(self, filepath: Any, *args: Any, **how: Any) -> None:
+        """As ``keras.Model.export``, for batches of any number of images.
+
+        Args:
+            filepath: Where the artifact goes.
+            *args: Passed on.
+            **how: Passed on; without ``input_signature`` images are float32 of the
+                shape that the backbone takes.
+        """
+        shape = (None, *self.backbone.input_shape[1:])
+        images = keras.InputSpec(shape=shape, dtype="float32", name="images")
+        super().export(filepath, *args, **{"input_signature": [images], **how})
+
     def get_config(self) -> dict:
         """The parts needed to build the model again."""
         parts = {"backbone": self.backbone, **self.banks}

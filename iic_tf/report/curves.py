@@ -84,6 +84,42 @@ def _mark(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
         )
 
 
+def _draw_loss(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
+    """Draws the loss, and where there are labels the error, of a single head."""
+    scored = [row for row in rows if row.get("errors")]
+    panels = figure.subplots(2 if scored else 1, 1, sharex=True, squeeze=False)[:, 0]
+    steps = [row["step"] for row in rows]
+    panels[0].plot(steps, [row["loss"] for row in rows], color=MAIN, linewidth=1.8)
+    panels[0].set_ylim(bottom=0)
+    panels[0].set_ylabel("loss (nats)")
+    panels[0].set_title(drawable(title), loc="left", fontsize=11)
+    if scored:
+        errors = [max(row["errors"][0], _ERROR_TICKS[0]) for row in scored]
+        at = [row["step"] for row in scored]
+        panels[1].plot(at, errors, color=ERROR, linewidth=1.8)
+        panels[1].set_yscale("log")
+        _plain_ticks(panels[1])
+        panels[1].set_ylabel("error")
+        panels[1].set_title(
+            drawable(f"scored on {scored[-1]['scored_on']}"),
+            loc="left", fontsize=9, color=MUTED,
+        )  # fmt: skip
+    _finish(panels, rows)
+
+
+def _finish(panels: np.ndarray, rows: Sequence[dict[str, Any]]) -> None:
+    """Labels the steps and quietens the frame."""
+    panels[-1].set_xlabel(
+        f"training step ({rows[-1]['passes']:.1f} passes over the images so far)"
+    )
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="#e4e4e4", linewidth=0.7)
+        axes.set_axisbelow(True)
+        axes.tick_params(colors=MUTED)
+
+
 def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
     """Draws the learning curve into a figure, which is cleared first.
 
@@ -96,6 +132,9 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
         title: Heading.
     """
     figure.clear()
+    if "main_bound" not in rows[-1]:
+        _draw_loss(figure, rows, title=title)
+        return
     scored = [row for row in rows if row.get("errors")]
     panels = figure.subplots(2 if scored else 1, 1, sharex=True, squeeze=False)[:, 0]
     steps = np.array([row["step"] for row in rows])
@@ -156,16 +195,7 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
             loc="left", fontsize=9, color=MUTED,
         )  # fmt: skip
         bottom.legend(loc="upper right", frameon=False, fontsize=9)
-
-    panels[-1].set_xlabel(
-        f"training step ({rows[-1]['passes']:.1f} passes over the images so far)"
-    )
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
-    for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(axis="y", color="#e4e4e4", linewidth=0.7)
-        axes.set_axisbelow(True)
-        axes.tick_params(colors=MUTED)
+    _finish(panels, rows)
 
 
 def draw_comparison(courses: dict[str, list[dict[str, Any]]], path: Path) -> None:
@@ -180,7 +210,12 @@ def draw_comparison(courses: dict[str, list[dict[str, Any]]], path: Path) -> Non
     panels = figure.subplots(2 if scored else 1, 1, squeeze=False)[:, 0]
     for name, rows in courses.items():
         minutes = np.array([row["seconds"] / 60 for row in rows])
-        nats = [row["main_information"][row["chosen"]] for row in rows]
+        nats = [
+            row["main_information"][row["chosen"]]
+            if "main_information" in row
+            else np.nan
+            for row in rows
+        ]
         [line] = panels[0].plot(minutes, nats, label=drawable(name), linewidth=1.5)
         known = [row for row in rows if row.get("errors")]
         if known:

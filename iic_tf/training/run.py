@@ -15,6 +15,7 @@ import tensorflow as tf
 import yaml
 
 from iic_tf.augment.pairs import Passes
+from iic_tf.distribute import device_names
 from iic_tf.errors import RunError, failure_words, require
 from iic_tf.evaluation.inference import check_can_adapt
 from iic_tf.names import plain, storable
@@ -151,7 +152,7 @@ def _open_run(
     Nothing of a resumed run is touched before it is certain that it can go on.
     """
     facts = manifest(
-        devices=list(trainer.strategy.extended.worker_devices),
+        devices=device_names(trainer.strategy),
         origin=task.data.origin,
         images=task.data.examples,
         material=task.material(options),
@@ -227,7 +228,7 @@ def _begin(
     on_plan: Callable[[int, float], None],
 ) -> tuple[Run, Checkpoints]:
     """Plans the run, builds its network and opens its folder."""
-    if "CPU" in strategy.extended.worker_devices[0]:  # GPUs have memory of their own
+    if "CPU" in device_names(strategy)[0]:  # GPUs have memory of their own
         batch = options.data.batch_for(len(task.data.examples))
         estimate = partial(task.memory, build_backbone, options, batch=batch)
         check_memory(estimate, machine_memory())

@@ -202,7 +202,7 @@ def compare(folders: Sequence[Path], *, plot: Path) -> None:
         row = courses[str(folder)][-1]
         done = read_summary(folder) or row
         chosen = done["chosen"]
-        nats = (done.get("information") or row["main_information"])[chosen]
+        nats = (done.get("information") or row.get("main_information", [0.0]))[chosen]
         line = (
             f"{folder!s:{width}}{graph:12}{stored.get('k', '-'):4}"
             f"{row['step']:9,}{row['seconds'] / 60:9.1f}{nats:7.3f}"

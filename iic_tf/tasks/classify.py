@@ -1,0 +1,347 @@
+"""Classification: a network learns the classes of labelled images, by cross-entropy."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from iic_tf.augment.pairs import (
+    Passes,
+    Views,
+    evaluation_batches,
+    plan_passes,
+    training_batches,
+)
+from iic_tf.datasets.splits import Protocol
+from iic_tf.distribute import num_replicas, sum_over_replicas
+from iic_tf.errors import require
+from iic_tf.evaluation.health import measure
+from iic_tf.evaluation.metrics import BY_CLASS, accuracy, contingency
+from iic_tf.evaluation.results import Choice, Results
+from iic_tf.options import Options
+from iic_tf.report.cluster_plots import draw_clusters
+from iic_tf.report.console import console
+from iic_tf.report.files import write_assignments
+from iic_tf.report.plots import pair_grid
+from iic_tf.report.results import name_classes, summarise
+from iic_tf.run_folder import ASSIGNMENTS_FILE
+from iic_tf.training.estimate import memory_of_run, network_size
+from iic_tf.training.stored import save_model
+from iic_tf.training.task import Callbacks, Outcome, Row, Run, TaskData, Trained
+from iic_tf.training.trainer import Objective
+
+EVALUATION_BATCH = 1000
+"""Images predicted at a time."""
+
+NUM_REPORTED = 10_000
+"""Images scored at a report where nothing is said."""
+
+BY_TRAINING = "the only one"
+
+
+@dataclass(frozen=True)
+class ClassifyTask:
+    """Images whose classes are learned.
+
+    Attributes:
+        protocol: Training and evaluation images, both labelled.
+        views: What is done to them.
+        origin: Where they came from, in words.
+        class_names: Names of the classes, or None.
+    """
+
+    protocol: Protocol
+    views: Views
+    origin: str
+    class_names: tuple[str, ...] | None = None
+
+    network = keras.Model
+    neighbour_share = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises UserError if there are images without a class."""
+        for split in (self.protocol.train, self.protocol.evaluate):
+            require(
+                split.labels is not None,
+                "the task classify needs labelled images, a train and a test split",
+                labels=None,
+            )
+
+    @property
+    def data(self) -> TaskData:
+        """What is trained on and evaluated."""
+        evaluated = len(self.protocol.evaluate.images)
+        images = self.protocol.train.images
+        return TaskData(self.origin, images, self.protocol.words, evaluated)
+
+    @property
+    def seen_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels that the network sees."""
+        return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
+
+    @property
+    def _labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Classes of the training and of the evaluation images."""
+        train, test = self.protocol.train.labels, self.protocol.evaluate.labels
+        if train is None or test is None:
+            raise ValueError("checked when the task is made")
+        return train, test
+
+    @property
+    def num_classes(self) -> int:
+        """Classes that occur."""
+        return 1 + int(max(labels.max() for labels in self._labels))
+
+    # ---------------------------------------------------------------- before training
+
+    def plan(self, options: Options) -> Passes:
+        """The passes of a run."""
+        number = len(self.protocol.train.images)
+        return plan_passes(
+            [number],
+            batch=options.data.batch_for(number),
+            steps=options.train.steps or 0,
+            epochs=options.train.epochs,
+            shuffle=options.data.shuffle,
+        )
+
+    def material(self, options: Options) -> list[np.ndarray]:
+        """The training images and their classes."""
+        return [self.protocol.train.images, self._labels[0]]
+
+    def memory(
+        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
+    ) -> dict[str, int]:
+        """Bytes that a run needs at least, see ``memory_of_run``."""
+        network, features = network_size(build_backbone, self.seen_shape)
+        return memory_of_run(
+            options,
+            network=network,
+            shape=self.seen_shape,
+            features=features,
+            batch=batch,
+            evaluated=self.data.evaluated,
+        )
+
+    def build(self, backbone: keras.Model, options: Options) -> keras.Model:
+        """The backbone with a layer of logits, which are float32."""
+        logits = keras.layers.Dense(self.num_classes, dtype="float32", name="logits")
+        return keras.Model(backbone.input, logits(backbone.output), name="classifier")
+
+    def prepare(self, options: Options) -> "ClassifyTask":
+        """The same: nothing is found out before training."""
+        return self
+
+    # ----------------------------------------------------------------------- training
+
+    def batches(
+        self, options: Options, passes: Passes, *, start: int
+    ) -> tf.data.Dataset:
+        """Training batches from a step on: views, and the class of each."""
+        return training_batches(
+            self.protocol.train.images,
+            self.views,
+            repeats=options.data.repeats,
+            batch=passes.batch,
+            seed=options.seed,
+            start=start,
+            steps=len(passes.number),
+            passes=passes,
+            shuffle=options.data.shuffle,
+            groups=self._labels[0].astype(np.int32),
+        )
+
+    def objective(self, options: Options, passes: Passes) -> Objective:
+        """Mean cross-entropy of the augmented views."""
+
+        def loss(
+            model: keras.Model, batch: tuple, scalars: Mapping[str, tf.Tensor]
+        ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+            (_, *copies), classes = batch
+            logits = model(tf.concat(copies, axis=0), training=True)
+            known = tf.concat(tf.unstack(classes, axis=1)[1:], axis=0)
+            value = tf.reduce_mean(
+                keras.losses.sparse_categorical_crossentropy(
+                    known, logits, from_logits=True
+                )
+            )
+            right = tf.argmax(logits, axis=-1, output_type=tf.int32) == known
+            shares = tf.stack((value, tf.reduce_mean(tf.cast(right, tf.float32))))
+            mean = sum_over_replicas(shares) / num_replicas()
+            return value, {"loss": mean[0], "accuracy": mean[1]}
+
+        return Objective((loss,))
+
+    def callbacks(self, run: Run) -> Callbacks:
+        """Scores at reports."""
+        at_most = min(run.options.report.images or NUM_REPORTED, self.data.evaluated)
+        some = np.linspace(0, self.data.evaluated - 1, at_most).astype(np.int64)
+        words = self.protocol.words
+        if at_most < self.data.evaluated:
+            words = f"{at_most:,} images of {words}"
+
+        def score(row: Row) -> None:
+            found = self._probabilities(run.model, numbers=some).argmax(-1)
+            row["errors"] = [float((found != self._labels[1][some]).mean())]
+            row["scored_on"], row["match"] = words, BY_CLASS
+            row["words"].append(f"Error {row['errors'][0]:.4f} ({words}).")
+
+        return Callbacks(on_report=[score])
+
+    def report(self, run: Run, sums: dict[str, np.ndarray], *, step: int) -> Row:
+        """Loss and accuracy on the views that trained since the last report."""
+        loss, right = (float(sums[x] / sums["steps"]) for x in ("loss", "accuracy"))
+        words = [f"Cross-entropy {loss:.4f}, {100 * right:.1f} % of the views right."]
+        return {
+            "loss": loss,
+            "accuracy": right,
+            "chosen": 0,
+            "words": words,
+            "remarks": [],
+        }
+
+    # --------------------------------------------------------------------- evaluation
+
+    def _probabilities(
+        self, model: keras.Model, *, numbers: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Probability of each class for evaluation images, ``(n, classes)``."""
+
+        @tf.function(autograph=False, reduce_retracing=True)
+        def predict(images: tf.Tensor) -> tf.Tensor:
+            return tf.nn.softmax(model(images, training=False))
+
+        batches = evaluation_batches(
+            self.protocol.evaluate.images,
+            self.views,
+            numbers=numbers,
+            batch=EVALUATION_BATCH,
+        )
+        return np.concatenate([predict(shown).numpy() for [shown] in batches])
+
+    def evaluate(
+        self,
+        model: keras.Model,
+        options: Options,
+        *,
+        settled: Choice | None = None,
+        lowest: int | None = None,
+    ) -> Results:
+        """Classifies all evaluation images.
+
+        Args:
+            model: The network.
+            options: Of the run.
+            settled: Of no use to one head, as ``lowest``.
+            lowest: See ``settled``.
+        """
+        soft, k = self._probabilities(model), self.num_classes
+        table = contingency(
+            soft.argmax(-1), self._labels[1], num_clusters=k, num_classes=k
+        )
+        return Results(
+            measure(table[None]),
+            len(soft),
+            match=BY_CLASS,
+            choice=Choice(0, BY_TRAINING),
+            counts=table[None],
+            soft=soft[:, None],
+        )
+
+    # ------------------------------------------------------------------------ results
+
+    def told_as(self, words: str) -> "ClassifyTask":
+        """The same of which other images are said to be evaluated."""
+        return replace(self, protocol=replace(self.protocol, words=words))
+
+    def check_takes(self, model: keras.Model, run: Path) -> None:
+        """Raises UserError if a run's model does not take these images."""
+        takes = tuple(model.input_shape[1:])
+        require(
+            takes == self.seen_shape and model.output_shape[-1] == self.num_classes,
+            f"the model of {run} takes views of shape {takes} of "
+            f"{model.output_shape[-1]} classes; images must lead to the same",
+            shape=self.seen_shape,
+            classes=self.num_classes,
+        )
+
+    def draw_pairs(self, path: Path, options: Options) -> None:
+        """Draws twenty training images above their augmented views."""
+        [views] = training_batches(
+            self.protocol.train.images,
+            self.views,
+            repeats=options.data.repeats,
+            batch=min(20, len(self.protocol.train.images)),
+            seed=options.seed,
+            start=0,
+            steps=1,
+        )
+        title = f"{options.data.recipe}: originals and their augmented views"
+        pair_grid(path, [view.numpy() for view in views], title=title)
+
+    def write(
+        self,
+        folder: Path,
+        results: Results,
+        options: Options,
+        *,
+        title: str,
+        **unused: Any,
+    ) -> Outcome:
+        """Writes assignments and plots of results.
+
+        Args:
+            folder: Where they go.
+            results: Of all evaluation images.
+            options: Of the run.
+            title: First words of every heading.
+            **unused: What only label maps need.
+        """
+        split, table = self.protocol.evaluate, results.table
+        if results.soft is None or table is None:
+            raise ValueError("whole labelled images have both")
+        names = name_classes(self.num_classes, self.class_names)
+        write_assignments(
+            folder / ASSIGNMENTS_FILE,
+            results.soft[:, 0],
+            labels=[names[label] for label in self._labels[1]],
+            paths=split.paths,
+            classes=names,
+        )
+        written = draw_clusters(
+            folder,
+            results,
+            split.images,
+            split.labels,
+            names=self.class_names,
+            title=title,
+        )
+        written.append("assignments.csv     class and confidence of every image")
+        error = 1 - accuracy(table, np.arange(len(table)))
+
+        def tell() -> None:
+            console.print(
+                f"Error of the classes, on all {results.number:,} images of "
+                f"{self.protocol.words}:"
+            )
+            console.print(f"error = {error:.4f}  accuracy = {1 - error:.4f}")
+
+        scored_on = self.protocol.words
+        return Outcome(
+            summarise(results, names=names, scored_on=scored_on), written, tell
+        )
+
+    def finish(self, trained: Trained, options: Options) -> Outcome:
+        """Classifies all evaluation images and writes what came out.
+
+        Args:
+            trained: The run.
+            options: Of the run.
+        """
+        save_model(trained.model, trained.folder)
+        results = self.evaluate(trained.model, options)
+        return self.write(trained.folder, results, options, title=trained.folder.name)
