@@ -16,7 +16,7 @@ import numpy as np
 from iic_tf import sources
 from iic_tf.arrays import squared
 from iic_tf.coco_stuff import curated_list, is_10k
-from iic_tf.console import console, counted
+from iic_tf.console import at_work, console, counted
 from iic_tf.map_folder import MapSource
 from iic_tf.map_pipeline import MapViews
 from iic_tf.neighbours import Kind
@@ -285,7 +285,8 @@ def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
         return name, source
     console.print(f"Looking:  at {len(images):,} images, for what tells them apart")
     mirrored = RECIPES[name].mirrored
-    chosen = choose_kind(images, k=k, mirrored=mirrored, seed=seed)
+    with at_work("looking"):
+        chosen = choose_kind(images, k=k, mirrored=mirrored, seed=seed)
     name = "tones" if chosen.kind == "tones" else name
     by_edges, by_tones = (100 * share for share in chosen.shares.values())
     console.print(

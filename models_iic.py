@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from iic_tf.console import at_work, clock, console, counted
 from iic_tf.failures import RunError, failure_words
 from iic_tf.folders import (
     OPTIONS_FILE,
@@ -230,7 +231,12 @@ def changed_options(options: Options) -> list[str]:
 
 @contextmanager
 def _quiet_start() -> Iterator[None]:
-    """Holds back what TensorFlow's libraries print on standard error when loaded."""
+    """Holds back what TensorFlow's libraries print on standard error when loaded.
+
+    Says first what is loaded, since that takes longest of all where the disk is cold.
+    """
+    if "tensorflow" not in sys.modules:
+        console.print("Loading:  TensorFlow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -295,8 +301,6 @@ def _suit(
 
 def _advise(source: Any) -> None:
     """Prints what there is to say of the images, below where they were read."""
-    from iic_tf.console import console
-
     for line in (source.advice or "").splitlines():
         console.print(f"          {line}")
 
@@ -316,7 +320,6 @@ def _load(options: Options, *, train: bool = True) -> tuple[Options, Any, Any, A
     """
     import data
     from iic_tf.cluster_task import ClusterTask
-    from iic_tf.console import console
     from iic_tf.splits import apply_protocol
 
     if data.is_of_maps(options.data):
@@ -378,7 +381,6 @@ def _load_maps(
 ) -> tuple[Options, Any, Any, Any]:
     """Reads pictures whose pixels are to be grouped, see ``_load``."""
     import data
-    from iic_tf.console import console
     from iic_tf.map_task import MapTask, apply_map_protocol
 
     require(
@@ -444,7 +446,6 @@ def run(options: Options) -> int:
         import graphs
         import utils
         from iic_tf import health, job
-        from iic_tf.console import clock, console
         from iic_tf.distribute import choose_precision, choose_strategy
         from iic_tf.tuned import GRAPH_NEIGHBOURS
 
@@ -581,7 +582,6 @@ def run(options: Options) -> int:
 def _look(options: Options, task: Any, source: Any) -> int:
     """The quick look: groups of the neighbour graph, without a network."""
     import utils
-    from iic_tf.console import console
     from iic_tf.folders import make_run_folder
     from iic_tf.job import run_prefix
 
@@ -673,7 +673,6 @@ def evaluate(words: Sequence[str]) -> int:
         import data
         import utils
         from iic_tf.checkpoints import fingerprint
-        from iic_tf.console import console
 
     options, _, source, task = _load(options, train=False)
     of_maps = data.is_of_maps(options.data)
@@ -782,7 +781,6 @@ def prepare_potsdam(words: Sequence[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="decides the test tiles")
     arguments = parser.parse_args(list(words))
     from iic_tf import potsdam
-    from iic_tf.console import console, counted
 
     with counted("cutting pictures") as progress:
         counts = potsdam.prepare(
@@ -819,7 +817,6 @@ def curate(words: Sequence[str]) -> int:
         name=arguments.name,
     )
     from iic_tf import coco_stuff
-    from iic_tf.console import console, counted
 
     lists = {
         split: arguments.root / "curated" / split / f"{arguments.name}.txt"
@@ -871,7 +868,6 @@ def mosaic(words: Sequence[str]) -> int:
     with _quiet_start():
         import utils
     from iic_tf import potsdam
-    from iic_tf.console import console
     from iic_tf.map_folder import IGNORE, decode_labels
 
     files = sorted(arguments.labels.glob("*.png"))
@@ -937,7 +933,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):  # what a terminal cannot show becomes "?"
             stream.reconfigure(errors="replace")
     try:
-        with _told_to_end():
+        with _told_to_end(), at_work("at work"):
             if words and words[0] in COMMANDS:
                 return COMMANDS[words[0]](words[1:])
             return run(parse(words))

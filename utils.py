@@ -15,7 +15,7 @@ from PIL import Image
 from iic_tf import progression
 from iic_tf.checkpoints import write_atomically
 from iic_tf.cluster_task import EVALUATION_BATCH, ClusterTask, Found, subset
-from iic_tf.console import attempted, clock, console
+from iic_tf.console import at_work, attempted, clock, console
 from iic_tf.curves import draw_comparison
 from iic_tf.failures import naming
 from iic_tf.folders import (
@@ -631,7 +631,7 @@ def hand_over(trained: Trained, task: ClusterTask, options: Options) -> Health:
         Health of the main sub-heads over the evaluation images.
     """
     split, folder = task.protocol.evaluate, trained.folder
-    with trained.watch.time("results"):
+    with trained.watch.time("results"), at_work("writing results"):
         _save_model(trained)
         if options.data.protocol == "holdout":
             _tell_if_unlike(trained.model, task, options)
@@ -1135,7 +1135,7 @@ def hand_over_maps(trained: Trained, task: MapTask, options: Options) -> Health:
         Health of the main sub-heads.
     """
     folder, model = trained.folder, trained.model
-    with trained.watch.time("results"):
+    with trained.watch.time("results"), at_work("writing results"):
         _save_model(trained)
         if options.data.protocol == "holdout":
             _tell_if_unlike(model, task, options)

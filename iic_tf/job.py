@@ -19,7 +19,7 @@ import yaml
 
 from iic_tf import actions
 from iic_tf.checkpoints import Checkpoints, History, manifest, write_atomically
-from iic_tf.console import Stopwatch, Training, console
+from iic_tf.console import Stopwatch, Training, at_work, console
 from iic_tf.curves import LearningCurve
 from iic_tf.estimate import check_memory, machine_memory
 from iic_tf.failures import RunError, failure_words
@@ -406,7 +406,8 @@ def train(
         estimate = partial(task.memory, build_backbone, options, batch=batch)
         check_memory(estimate, machine_memory())
     if options.time_limit and given.steps is None and given.epochs is None:
-        steps, seconds = plan_steps(options, task, build_backbone, strategy)
+        with at_work("timing steps"):
+            steps, seconds = plan_steps(options, task, build_backbone, strategy)
         on_plan(steps, seconds)
         options = replace(options, train=replace(given, steps=steps).filled())
     passes = _plan(options, task, replicas=strategy.num_replicas_in_sync)
@@ -420,7 +421,7 @@ def train(
     watch = Stopwatch()
     prepared = None
     if options.data.neighbours:
-        with watch.time("neighbours"):
+        with watch.time("neighbours"), at_work("finding neighbours"):
             prepared = task.prepare(options)
             on_prepared(folder, prepared)
     batches = task.batches(options, passes, start=start, prepared=prepared)
