@@ -7,6 +7,7 @@ command line is parsed, so that help and mistakes are answered at once.
 
 import argparse
 import dataclasses
+import errno
 import itertools
 import os
 import signal
@@ -21,7 +22,7 @@ from typing import Any, NoReturn
 import yaml
 
 from iic_tf.console import at_work, clock, console, counted
-from iic_tf.failures import RunError, failure_words
+from iic_tf.failures import RunError, failure_words, shortened
 from iic_tf.folders import (
     OPTIONS_FILE,
     check_writable,
@@ -486,7 +487,7 @@ def run(options: Options) -> int:
     def on_prepared(folder: Path, found: Any) -> None:
         if of_maps:
             return
-        utils.draw_first_groups(folder, found, task)
+        picture = utils.draw_first_groups(folder, found, task)
         if found.joined > max(options.data.neighbours or 0, GRAPH_NEIGHBOURS):
             console.print(
                 f"Graph:    of {found.joined} neighbours of each image, since with "
@@ -495,7 +496,7 @@ def run(options: Options) -> int:
         console.print(
             "Groups:   of the neighbour graph, without a network: "
             f"{health.information_words(found.groups.information, options.k)} about "
-            f"neighbours; {folder / 'first_groups.png'} shows them"
+            f"neighbours{f'; {picture} shows them' if picture else ''}"
         )
 
     def on_start(folder: Path, model: Any, step: int) -> None:
@@ -938,10 +939,12 @@ def main(words: Sequence[str] | None = None) -> int:
                 return COMMANDS[words[0]](words[1:])
             return run(parse(words))
     except UserError as error:
-        print(f"models_iic.py: error: {escaped(str(error))}", file=sys.stderr)
+        print(
+            f"models_iic.py: error: {shortened(escaped(str(error)))}", file=sys.stderr
+        )
         return EXIT_USAGE
     except (ArithmeticError, RunError) as error:
-        print(f"models_iic.py: {escaped(str(error))}", file=sys.stderr)
+        print(f"models_iic.py: {shortened(escaped(str(error)))}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         print("models_iic.py: interrupted", file=sys.stderr)
@@ -956,8 +959,10 @@ def main(words: Sequence[str] | None = None) -> int:
     except Exception as error:  # a full disk, too little memory
         if (failure := failure_words(error)) is None:
             raise
-        print(f"models_iic.py: {failure}", file=sys.stderr)
-        return EXIT_FAILED
+        mistake = getattr(error, "errno", None) == errno.ENAMETOOLONG
+        told = f"models_iic.py: {'error: ' * mistake}{shortened(escaped(failure))}"
+        print(told, file=sys.stderr)
+        return EXIT_USAGE if mistake else EXIT_FAILED
 
 
 if __name__ == "__main__":

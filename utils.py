@@ -725,24 +725,30 @@ def of_clusters(
     return Groups(soft, health, 0, BY_GRAPH, errors, None, scores, classes)
 
 
-def draw_first_groups(folder: Path, found: Found, task: ClusterTask) -> None:
+def draw_first_groups(folder: Path, found: Found, task: ClusterTask) -> Path | None:
     """Draws what is in the groups of the neighbour graph: first_groups.png.
 
     Args:
         folder: The run folder.
         found: What was found out about the images.
         task: The images.
+
+    Returns:
+        The picture, or None if it could not be drawn.
     """
     clusters = found.groups.clusters
     k = int(clusters.max()) + 1
-    with attempted("first_groups.png"):
+    path = folder / "first_groups.png"
+    with attempted(path.name):
         cluster_grid(
-            folder / "first_groups.png",
+            path,
             task.images,
             typical(found.graph, clusters, k),
             names=None,
             title=f"{folder.name}: groups of the neighbour graph, before training",
         )
+        return path
+    return None
 
 
 def typical(graph: Any, clusters: np.ndarray, k: int) -> np.ndarray:
