@@ -245,7 +245,7 @@ class Trainer:
         self._losses = losses
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.lamb_at_most = tf.Variable(
-            np.inf, dtype=tf.float32, trainable=False, name="lamb_at_most"
+            np.inf, dtype=schedule.lamb.dtype, trainable=False, name="lamb_at_most"
         )
         self._lamb = tf.constant(schedule.lamb)
         self._weight = tf.constant(schedule.weight)
