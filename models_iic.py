@@ -567,7 +567,13 @@ def run(options: Options) -> int:
     finish: Any = utils.hand_over
     if of_maps:
         finish = utils.hand_over_maps
-    state = finish(trained, task, options)
+    try:
+        state = finish(trained, task, options)
+    except Exception as error:
+        if (words := failure_words(error)) is None:
+            raise
+        words = f"{words}; --resume {trained.folder} writes the results"
+        raise RunError(words) from error
     if source.advice:
         console.print(source.advice)
     if health.is_degenerate(state, steps=trained.step):

@@ -1130,6 +1130,23 @@ def test_a_full_disk_keeps_the_last_checkpoint(digits_npz, out, monkeypatch, cap
     )
 
 
+def test_a_disk_that_is_full_for_the_results(digits_npz, out, monkeypatch, capsys):
+    def full(path, *_, **__):
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(utils, "write_assignments", full)
+        assert models_iic.main(words(digits_npz, out, name="full")) == 1
+    told, folder = capsys.readouterr().err, out / "full"
+    assert told == (
+        f"models_iic.py: {folder / 'assignments.csv'}: No space left on device; "
+        f"--resume {folder} writes the results\n"
+    )
+    assert not (folder / "summary.json").exists()
+    assert models_iic.main(["--resume", str(folder)]) == 0
+    assert (folder / "summary.json").exists()
+
+
 def test_a_reader_that_leaves_ends_no_run(digits_npz, out):
     arguments = words(digits_npz, out, name="unread", **{"data.neighbours": 0})
     process = subprocess.Popen(
