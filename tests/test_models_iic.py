@@ -579,6 +579,7 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     np.testing.assert_allclose(again["errors"], first["errors"])
     assert again["scored_on"] == "train + test, which also trained"
     assert (out / "a" / "evaluation-1" / "confusion.png").is_file()
+    assert again["chosen_by"] == f"in the run, by {first['chosen_by']}"
     assert models_iic.main(["evaluate", str(out / "a"), "--report.adapt=true"]) == 0
     adapted = json.loads((out / "a" / "evaluation-2" / "summary.json").read_text())
     assert adapted["scored_on"].endswith("to which batch normalisation is adapted")
@@ -599,6 +600,11 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     capsys.readouterr()
     assert models_iic.main(["evaluate", str(out / "a"), *wrong]) == 2
     assert "takes views of shape (24, 24, 1)" in capsys.readouterr().err
+    anew = ["evaluate", str(out / "a"), "--report.choose=label"]
+    assert models_iic.main(anew) == 0  # said now, it goes over the choice of the run
+    anew = json.loads((out / "a" / "evaluation-4" / "summary.json").read_text())
+    assert "in the run" not in anew["chosen_by"] and "labels" in anew["chosen_by"]
+    capsys.readouterr()
     (out / "a" / "model.keras").unlink()
     assert models_iic.main(["evaluate", str(out / "a")]) == 2
     assert "has no model.keras" in capsys.readouterr().err
