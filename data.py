@@ -39,7 +39,7 @@ from iic_tf.errors import UserError, require
 from iic_tf.neighbours.nearest import Kind
 from iic_tf.neighbours.spectral import choose_kind
 from iic_tf.options import DataOptions, check_arguments
-from iic_tf.report.console import console, counted
+from iic_tf.report.console import at_work, console, counted
 
 FEW = 10_000
 """Of fewer images there is little left to gain after some hundreds of steps."""
@@ -286,7 +286,8 @@ def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
         return name, source
     console.print(f"Looking:  at {len(images):,} images, for what tells them apart")
     mirrored = RECIPES[name].mirrored
-    chosen = choose_kind(images, k=k, mirrored=mirrored, seed=seed)
+    with at_work("looking"):
+        chosen = choose_kind(images, k=k, mirrored=mirrored, seed=seed)
     name = "tones" if chosen.kind == "tones" else name
     by_edges, by_tones = (100 * share for share in chosen.shares.values())
     console.print(

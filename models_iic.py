@@ -5,6 +5,7 @@ imported after the command line is parsed, so that help and mistakes are answere
 once.
 """
 
+import errno
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,9 @@ from commands.evaluate import evaluate, predict
 from commands.parsing import parse
 from commands.prepare import curate, mosaic, prepare_potsdam
 from commands.train import run
-from iic_tf.errors import RunError, UserError, failure_words
+from iic_tf.errors import RunError, UserError, failure_words, shortened
 from iic_tf.names import escaped
+from iic_tf.report.console import at_work
 
 
 def __getattr__(name: str) -> Any:
@@ -79,15 +81,16 @@ def main(words: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):  # what a terminal cannot show becomes "?"
             stream.reconfigure(errors="replace")
     try:
-        with _told_to_end():
+        with _told_to_end(), at_work("at work"):
             if words and words[0] in COMMANDS:
                 return COMMANDS[words[0]](words[1:])
             return run(parse(words))
     except UserError as error:
-        print(f"models_iic.py: error: {escaped(str(error))}", file=sys.stderr)
+        told = shortened(escaped(str(error)))
+        print(f"models_iic.py: error: {told}", file=sys.stderr)
         return EXIT_USAGE
     except (ArithmeticError, RunError) as error:
-        print(f"models_iic.py: {escaped(str(error))}", file=sys.stderr)
+        print(f"models_iic.py: {shortened(escaped(str(error)))}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         print("models_iic.py: interrupted", file=sys.stderr)
@@ -102,8 +105,10 @@ def main(words: Sequence[str] | None = None) -> int:
     except Exception as error:  # a full disk, too little memory
         if (failure := failure_words(error)) is None:
             raise
-        print(f"models_iic.py: {failure}", file=sys.stderr)
-        return EXIT_FAILED
+        mistake = getattr(error, "errno", None) == errno.ENAMETOOLONG
+        told = f"models_iic.py: {'error: ' * mistake}{shortened(escaped(failure))}"
+        print(told, file=sys.stderr)
+        return EXIT_USAGE if mistake else EXIT_FAILED
 
 
 if __name__ == "__main__":

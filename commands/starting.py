@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from iic_tf.errors import require
+from iic_tf.report.console import console
 
 
 @contextmanager
 def quiet_start() -> Iterator[None]:
-    """Holds back what TensorFlow's libraries print on standard error when loaded."""
+    """Holds back what TensorFlow's libraries print on standard error when loaded.
+
+    Says first what is loaded, since that takes longest of all where the disk is cold.
+    """
+    if "tensorflow" not in sys.modules:
+        console.print("Loading:  TensorFlow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)

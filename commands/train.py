@@ -10,10 +10,9 @@ from commands import EXIT_DEGENERATE, EXIT_INTERRUPTED
 from commands.loading import Loaded, load, task_of
 from commands.parsing import changed_options
 from commands.starting import check_backend, quiet_start
-from iic_tf.errors import UserError, first_line, require
+from iic_tf.errors import RunError, UserError, failure_words, first_line, require
 from iic_tf.options import Options, check_arguments
 from iic_tf.run_folder import (
-    FIRST_GROUPS_FILE,
     NETWORK_FILE,
     UNREADABLE_FILE,
     check_writable,
@@ -40,7 +39,7 @@ def run(options: Options) -> int:
         import graphs
         from commands.signals import StopSignal
         from iic_tf.distribute import choose_precision, choose_strategy
-        from iic_tf.report.console import console
+        from iic_tf.report.console import at_work, console
         from iic_tf.training.run import run_prefix, train
         from iic_tf.training.stored import conclude
 
@@ -86,9 +85,15 @@ def run(options: Options) -> int:
             f"Continue with: python models_iic.py --resume {trained.folder}"
         )
         return EXIT_INTERRUPTED
-    with trained.watch.time("results"):
-        outcome = trained.task.finish(trained, options)
-    conclude(trained, outcome)
+    try:
+        with trained.watch.time("results"), at_work("writing results"):
+            outcome = trained.task.finish(trained, options)
+        conclude(trained, outcome)
+    except Exception as error:
+        if (words := failure_words(error)) is None:
+            raise
+        words = f"{words}; --resume {trained.folder} writes the results"
+        raise RunError(words) from error
     if loaded.advice:
         console.print(loaded.advice)
     if outcome.degenerate:
@@ -165,7 +170,8 @@ class _Telling:
         options, found = self.loaded.options, getattr(task, "found", None)
         if found is None:
             return
-        draw_first_groups(folder, found.graph, found.groups.clusters, task.images)
+        groups = found.groups.clusters
+        plot = draw_first_groups(folder, found.graph, groups, task.images)
         if found.joined > max(options.data.neighbours or 0, GRAPH_NEIGHBOURS):
             console.print(
                 f"Graph:    of {found.joined} neighbours of each image, since with "
@@ -174,7 +180,7 @@ class _Telling:
         console.print(
             "Groups:   of the neighbour graph, without a network: "
             f"{information_words(found.groups.information, options.k)} about "
-            f"neighbours; {folder / FIRST_GROUPS_FILE} shows them"
+            f"neighbours{f'; {plot} shows them' if plot else ''}"
         )
 
     def on_start(self, folder: Path, model: Any, step: int) -> None:

@@ -4,6 +4,8 @@ This module imports neither TensorFlow nor NumPy; TensorFlow's errors are told b
 """
 
 import errno
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +54,26 @@ def _is_of_tensorflow(error: BaseException) -> bool:
     return type(error).__module__ == "tensorflow.python.framework.errors_impl"
 
 
+NOISE = re.compile(r"\{\{function_node .*?\}\} | ?\[Op:\w+\]")
+"""What TensorFlow's messages say of its own insides."""
+
+LONGEST_WORD = 300
+"""Paths and values of more letters are shown by their two ends."""
+
+
+def shortened(sentence: str) -> str:
+    """A sentence in which no path or value fills the screen."""
+    return re.sub(
+        rf"\S{{{LONGEST_WORD + 1},}}",
+        lambda word: f"{word[0][:150]}[...]{word[0][-100:]}",
+        sentence,
+    )
+
+
+def _reason(error: BaseException) -> str:
+    return NOISE.sub("", first_line(error))
+
+
 def failure_words(error: BaseException) -> str | None:
     """A failure of the machine in one sentence without full stop.
 
@@ -62,7 +84,7 @@ def failure_words(error: BaseException) -> str | None:
         What happened and what helps, naming the file where there is one; None if the
         error is of another kind.
     """
-    told, kind = first_line(error), type(error).__name__
+    told, kind = _reason(error), type(error).__name__
     if isinstance(error, OSError):
         reason = error.strerror or told
         return f"{error.filename}: {reason}" if error.filename else reason
@@ -95,7 +117,9 @@ def naming(path: Path) -> Iterator[None]:
         if isinstance(error, OSError):
             number, reason = error.errno or errno.EIO, error.strerror
         elif _is_of_tensorflow(error):
-            number, reason = errno.EIO, None
+            full = "No space left" in str(error)
+            number = errno.ENOSPC if full else errno.EIO
+            reason = os.strerror(number) if full else _reason(error)
         else:
             raise
-        raise OSError(number, reason or first_line(error), str(path)) from error
+        raise OSError(number, reason or _reason(error), str(path)) from error

@@ -66,8 +66,9 @@ def check_writable(out: Path) -> None:
     Raises:
         UserError: If it cannot.
     """
+    fits = str(out).encode("utf-8", "replace").decode() == str(out)
     require(
-        str(out).encode("utf-8", "replace").decode() == str(out),
+        fits and "\0" not in str(out),
         "out must be a path of UTF-8, which is all that TensorFlow can write to",
         out=str(out),
     )

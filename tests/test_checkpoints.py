@@ -175,6 +175,12 @@ def test_an_error_of_the_file_system_names_the_file(tmp_path, parts):
     with pytest.raises(OSError, match=r"No space left on device.*/summary\.json"):
         with naming(tmp_path / "summary.json"):
             raise OSError(28, "No space left on device")
+    told = "{{function_node __wrapped__SaveV2}} a/part-0.tempstate1; No space left on"
+    with pytest.raises(
+        OSError, match=r"^\[Errno 28\] No space left on device: .*ckpt-4'$"
+    ):
+        with naming(tmp_path / "ckpt-4"):
+            raise tf.errors.ResourceExhaustedError(None, None, f"{told} device [Op:S]")
     (tmp_path / "c").write_text("where the folder should be")
     with pytest.raises(OSError, match="ckpt-1'"):
         Checkpoints(tmp_path / "c", **parts).save(1)

@@ -6,9 +6,11 @@ from iic_tf.report.console import (
     Stopwatch,
     Training,
     _Console,
+    at_work,
     attempted,
     clock,
     console,
+    counted,
 )
 
 
@@ -68,12 +70,34 @@ def test_a_pipe_is_not_silent_for_long(capsys, monkeypatch):
         training.advance(step)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("   ")[:2] for line in lines] == [
-        ["step 5 of 100", "loss -5.00"]
+        ["step 4 of 100", "loss -4.00"],
+        ["step 8 of 100", "loss -8.00"],
     ]
     training.report(10, [])  # a report is no silence either
     now[0] += 15
     training.advance(11)
     assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_work_without_lines_is_told_now_and_then(capsys, monkeypatch):
+    monkeypatch.setattr("iic_tf.report.console.PATIENCE", 0.6)
+    with at_work("at work"), counted("reading images") as update:
+        update(40, 50)
+        time.sleep(2)
+        console.print("a line")
+    time.sleep(1.5)  # whatever spoke is silent now
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "still reading images, 40 of 50, 0:01"
+    assert 2 <= len(lines) <= 4 and lines[-1] == "a line"
+
+
+def test_work_that_speaks_for_itself_is_left_alone(capsys, monkeypatch):
+    monkeypatch.setattr("iic_tf.report.console.PATIENCE", 1.2)
+    with at_work("at work"):
+        for _ in range(8):
+            time.sleep(0.3)
+            console.print("a line")
+    assert capsys.readouterr().out == "a line\n" * 8
 
 
 def test_no_name_steers_the_terminal(capsys):

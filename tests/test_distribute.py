@@ -1,6 +1,7 @@
 """Two replicas follow one device: loss, gradient and weights."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -18,6 +19,7 @@ from iic_tf.datasets.masks import IGNORE
 from iic_tf.distribute import choose_precision
 from iic_tf.errors import UserError
 from iic_tf.evaluation.inference import adapt
+from iic_tf.models import blocks, networks
 from iic_tf.models.networks import SegmentIIC
 from iic_tf.options import TrainOptions
 from iic_tf.tasks.objectives import map_losses, pair_losses
@@ -101,6 +103,51 @@ def test_two_replicas_segment_as_one_does(two_devices, masked, changes):
     )  # fmt: skip
     losses = functools.partial(map_losses, reach=2, **changes)
     check_two_against_one(two_devices, make_model, batches, losses=losses)
+
+
+@pytest.fixture
+def double_precision(monkeypatch):
+    """Networks of 64 bits; batch normalisation as on several replicas on one, too."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    heads = functools.partial(networks.SubHeads, dtype="float64")
+    monkeypatch.setattr(networks, "SubHeads", heads)
+    monkeypatch.setattr(blocks, "num_replicas", lambda: 2)  # the kernel has 32 bits
+    yield
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy(policy)
+
+
+@pytest.mark.slow
+def test_two_replicas_part_from_one_by_rounding_alone(
+    two_devices, tiny_model, digits, views, double_precision
+):
+    # at the rate of runs, where in 32 bits losses are 1e-5 apart after 20 steps
+    steps = 30
+    batches = training_batches(
+        digits[0][:600], views, repeats=2, batch=60, seed=0, start=0, steps=steps
+    )
+    options = TrainOptions(steps=steps, warmup_steps=0, lamb=1.2).filled(steps=steps)
+    goal = objective_of(options, np.zeros(steps, int), pair_losses)
+    doubled = {name: x.astype(float) for name, x in goal.scheduled.items()}
+    goal = replace(goal, scheduled=doubled)
+    results = []
+    for strategy in (tf.distribute.OneDeviceStrategy("CPU:0"), two_devices):
+        keras.utils.set_random_seed(0)
+        with strategy.scope():
+            model = tiny_model()
+            optimizer = make_optimizer(options, steps=steps)
+            trainer = Trainer(model, optimizer, strategy, goal)
+        iterator = iter(strategy.experimental_distribute_dataset(batches))
+        losses = [trainer.run(iterator, 1)["main_loss"] for _ in range(steps)]
+        results.append((np.array(losses), model.get_weights()))
+    (one, weights), (two, weights2) = results
+    assert one.dtype == np.float64
+    assert one[-1].mean() < one[0].mean() - 0.05  # it learns
+    np.testing.assert_allclose(one, two, rtol=0, atol=1e-12)
+    for a, b in zip(weights, weights2, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
 
 
 def replica_gradients(strategy, model, views_batch):

@@ -77,3 +77,10 @@ def test_nothing_waits_for_a_pipe(tmp_path):
     os.mkfifo(tmp_path / "x.png")
     tree = find_files(tmp_path)
     assert tree.files == [] and tree.left_out == [("x.png", "not a regular file")]
+
+
+def test_a_run_that_is_asked_for_itself_is_read(tmp_path):
+    touch(*(tmp_path / name for name in ("options.yaml", "manifest.json", "a.png")))
+    assert names(find_files(tmp_path), tmp_path) == [
+        "a.png", "manifest.json", "options.yaml",
+    ]  # fmt: skip

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -581,6 +582,7 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     np.testing.assert_allclose(again["errors"], first["errors"])
     assert again["scored_on"] == "train + test, which also trained"
     assert (out / "a" / "evaluation-1" / "confusion.png").is_file()
+    assert again["chosen_by"] == f"in the run, by {first['chosen_by']}"
     assert models_iic.main(["evaluate", str(out / "a"), "--report.adapt=true"]) == 0
     adapted = json.loads((out / "a" / "evaluation-2" / "summary.json").read_text())
     assert adapted["scored_on"].endswith("to which batch normalisation is adapted")
@@ -601,6 +603,11 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     capsys.readouterr()
     assert models_iic.main(["evaluate", str(out / "a"), *wrong]) == 2
     assert "takes views of shape (24, 24, 1)" in capsys.readouterr().err
+    anew = ["evaluate", str(out / "a"), "--report.choose=label"]
+    assert models_iic.main(anew) == 0  # said now, it goes over the choice of the run
+    anew = json.loads((out / "a" / "evaluation-4" / "summary.json").read_text())
+    assert "in the run" not in anew["chosen_by"] and "labels" in anew["chosen_by"]
+    capsys.readouterr()
     (out / "a" / "model.keras").unlink()
     assert models_iic.main(["evaluate", str(out / "a")]) == 2
     assert "has no model.keras" in capsys.readouterr().err
@@ -659,22 +666,20 @@ def test_killed_and_resumed_equals_uninterrupted(digits_npz, out, kills, steps):
     assert models_iic.main(words(digits_npz, out, name="whole", **changes)) in (0, 3)
     start = command(*words(digits_npz, out, name="killed", **changes))
     resume = command("--resume", str(out / "killed"))
-    pointer = out / "killed" / "checkpoints" / "checkpoint"
     seen = -1
     for arguments in (start, resume, resume)[:kills]:
-        process = subprocess.Popen(
-            arguments, env=environment(), stdout=subprocess.DEVNULL
-        )
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline:
-            found = re.search(r"ckpt-(\d+)", _text(pointer))
-            if found and int(found[1]) > seen:
+        before, kept = seen, out / "before"
+        if before > 0:
+            shutil.copytree(out / "killed", kept)
+        for _ in range(5):
+            seen = _killed_at(arguments, out / "killed", after=before)
+            if seen < steps:
                 break
-            assert process.poll() is None, "the run ended before it could be killed"
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        seen = int(re.search(r"ckpt-(\d+)", _text(pointer))[1])
+            # a machine that is busy elsewhere looks too late: once more
+            shutil.rmtree(out / "killed")
+            if before > 0:
+                shutil.copytree(kept, out / "killed")
+        shutil.rmtree(kept, ignore_errors=True)
     assert 0 < seen < steps
     finished = subprocess.run(
         resume, env=environment(), capture_output=True, text=True, check=False
@@ -686,6 +691,33 @@ def test_killed_and_resumed_equals_uninterrupted(digits_npz, out, kills, steps):
     rows = without_times(out / "whole")
     assert rows == without_times(out / "killed")
     assert any(row["remarks"] for row in rows), "regrouping was to be part of this"
+
+
+def _killed_at(arguments, folder, *, after):
+    """Kills a run once it has a checkpoint of a later step; that of the newest one."""
+    pointer = folder / "checkpoints" / "checkpoint"
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            arguments, env=environment(), stdout=subprocess.DEVNULL, stderr=said
+        )
+        deadline = time.monotonic() + 900
+        while (newest := _newest(pointer)) <= after:
+            if process.poll() is not None or time.monotonic() > deadline:
+                process.kill()
+                process.wait()
+                said.seek(0)
+                pytest.fail(f"no checkpoint after step {after}: {said.read()}")
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        if process.wait() != -signal.SIGKILL:  # all was done before the signal came
+            assert process.returncode in (0, 3)
+        newest = _newest(pointer)
+    return newest
+
+
+def _newest(pointer):
+    found = re.search(r"ckpt-(\d+)", _text(pointer))
+    return int(found[1]) if found else -1
 
 
 def _text(path):
@@ -1022,6 +1054,12 @@ FAILURES = {
         "runs/a/summary.json: No space left on device",
     ),
     "file": (tf.errors.OutOfRangeError(None, None, "ckpt-3"), "a file cannot be read"),
+    "insides": (
+        tf.errors.DataLossError(
+            None, None, "{{function_node __wrapped__RestoreV2}} ckpt-3 [Op:RestoreV2]"
+        ),
+        "a file cannot be read or written: ckpt-3\n",
+    ),
 }
 
 
@@ -1043,6 +1081,31 @@ def test_a_failure_of_the_machine_is_one_sentence(name, monkeypatch, capsys):
     monkeypatch.setattr(models_iic, "run", err)
     with pytest.raises(KeyError):  # not hidden
         models_iic.main([])
+
+
+@pytest.mark.parametrize("long", ["x" * 300, "/".join(["y" * 100] * 50)])
+@pytest.mark.parametrize(
+    "said",
+    [
+        ["--resume"], ["--resume", "latest", "--out"], ["evaluate"], ["compare"],
+        ["--config"], ["--out"], ["curate", "--name", "a"],
+    ],
+)  # fmt: skip
+def test_a_path_too_long_for_any_file_is_one_sentence(said, long, capsys):
+    assert models_iic.main([*said, long]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("models_iic.py: error: ") and told.count("\n") == 1
+    assert len(told) < 1000
+
+
+def test_a_new_folder_whose_path_is_too_long(digits_npz, out, capsys):
+    assert models_iic.main(words(digits_npz, out, name="a")) == 0
+    capsys.readouterr()
+    for changed in (["evaluate", "--data.array"], ["predict"]):
+        command, *option = changed
+        assert models_iic.main([command, str(out / "a"), *option, "x" * 300]) == 2
+        told = capsys.readouterr().err
+        assert "File name too long" in told and told.count("\n") == 1
 
 
 def test_a_signal_outside_of_training_ends_with_a_sentence(monkeypatch, capsys):
@@ -1074,6 +1137,23 @@ def test_a_full_disk_keeps_the_last_checkpoint(digits_npz, out, monkeypatch, cap
         f"models_iic.py: {folder / 'history.jsonl'}: No space left on device; "
         f"--resume {folder} continues from step 4\n"
     )
+
+
+def test_a_disk_that_is_full_for_the_results(digits_npz, out, monkeypatch, capsys):
+    def full(path, *_, **__):
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "write_assignments", full)
+        assert models_iic.main(words(digits_npz, out, name="full")) == 1
+    told, folder = capsys.readouterr().err, out / "full"
+    assert told == (
+        f"models_iic.py: {folder / 'assignments.csv'}: No space left on device; "
+        f"--resume {folder} writes the results\n"
+    )
+    assert not (folder / "summary.json").exists()
+    assert models_iic.main(["--resume", str(folder)]) == 0
+    assert (folder / "summary.json").exists()
 
 
 def test_a_reader_that_leaves_ends_no_run(digits_npz, out):

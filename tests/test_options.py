@@ -208,3 +208,8 @@ def test_a_range_rises_and_ends(values):
         DataOptions(range=values)
     with pytest.raises(UserError, match=r"data\.range"):
         DataOptions(range=(float("nan"), 1.0))
+
+
+def test_the_largest_that_can_be_served_passes():
+    assert HeadOptions(main=100, aux=100).main == 100
+    assert DataOptions(size=4096).size == 4096

@@ -8,7 +8,7 @@ from iic_tf.evaluation.inference import compile_predict, overclusters, soft_assi
 from iic_tf.evaluation.metrics import contingencies, matched_errors
 from iic_tf.models.networks import SegmentIIC
 from iic_tf.neighbours.nearest import find_neighbours
-from iic_tf.neighbours.spectral import neighbour_graph
+from iic_tf.neighbours.spectral import neighbour_graph, spectral_groups
 from iic_tf.tasks.regroup import (
     BY_GRAPH,
     _agree,
@@ -126,6 +126,43 @@ def test_a_regrouping_that_knows_less_is_refused(
     assert regroup(model, images, views, **arguments).refused
     for old, weights in zip(before, model.main.weights, strict=True):
         np.testing.assert_array_equal(old, weights.numpy())
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_the_graph_of_pixels_is_part_of_the_other_where_it_is_trusted(
+    tiny_model, digits, views, monkeypatch, trusted
+):
+    model, images = tiny_model(), digits[0][:300]
+    grouped = []
+
+    def look(graph, **how):
+        grouped.append(graph.toarray())
+        return spectral_groups(graph, **how)
+
+    monkeypatch.setattr("iic_tf.tasks.regroup.spectral_groups", look)
+    graph = graph_of(images)
+    regroup(model, images, views, graph=graph, joined=5, trusted=trusted, seed=0)
+    of_pixels = graph.toarray()
+    both = (grouped[0] >= of_pixels).all()
+    assert both == trusted
+    # each image has 5 neighbours in the features, each edge is there twice
+    assert grouped[0].sum() == 2 * 5 * 300 + trusted * of_pixels.sum()
+
+
+@pytest.mark.parametrize(
+    ("after", "refused"),
+    [((1.0, 9), True), ((0.9, 10), True), ((1.0, 10), False), ((1.1, 10), False)],
+)
+def test_knowing_less_and_using_fewer_clusters_each_refuse(
+    tiny_model, digits, views, monkeypatch, after, refused
+):
+    model, images = tiny_model(), digits[0][:300]
+    start = model.main.bias.numpy()
+    states = iter([(1.0, 10), after])  # nats, clusters in use
+    monkeypatch.setattr("iic_tf.tasks.regroup._state", lambda *_: next(states))
+    found = regroup(model, images, views, graph=graph_of(images), seed=0)
+    assert found.refused == refused
+    assert np.array_equal(model.main.bias.numpy(), start) == refused
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,46 @@ def test_a_graph_that_falls_apart_is_joined_with_more_neighbours():
     assert error_of(found.groups.clusters, labels, 2) == 0
 
 
+def test_a_graph_that_stays_apart_is_not_joined_for_ever():
+    """Sixteen parts that no number of neighbours joins."""
+    rows, asked = np.arange(320), []
+
+    def find(number):
+        asked.append(number)
+        steps = 1 + np.arange(number) % 19
+        return rows[:, None] // 20 * 20 + (rows[:, None] + steps) % 20
+
+    found = join(find, at_least=10, k=2, k_aux=4, seed=0)
+    assert found.groups.apart > spectral.FALLS_APART
+    assert asked == [10, 20, 40, 80][: len(asked)]
+    assert asked[-1] <= min(320 // (2 * 2), spectral.MOST_NEIGHBOURS) < 2 * asked[-1]
+
+
+@pytest.mark.parametrize(
+    ("telling", "expected"),
+    [
+        ({"photographs"}, "photographs"),
+        ({"tones"}, "tones"),
+        ({"photographs", "tones"}, "photographs"),  # tones must tell clearly more
+    ],
+)
+def test_images_are_compared_by_what_tells_more(monkeypatch, telling, expected):
+    rng = np.random.default_rng(0)
+    apart, anywhere = (
+        nearest_by_angle(blobs(spread=spread)[0], np.arange(240), number=10)
+        for spread in (0.15, 3.0)
+    )
+    found = {
+        kind: apart if kind in telling else anywhere
+        for kind in ("photographs", "tones")
+    }
+    monkeypatch.setattr(spectral, "find_by_kinds", lambda *_, **__: found)
+    images = rng.integers(0, 256, (240, 4, 4, 3), dtype=np.uint8)
+    chosen = choose_kind(images, k=4, mirrored=False, seed=0)
+    assert chosen.kind == expected
+    assert chosen.nearest is found[expected]
+
+
 def test_digits_without_a_network(digits):
     images, labels = digits[0][:2000], digits[1][:2000]
     nearest = find_neighbours(images, number=10, seed=0, kind="photographs")

@@ -101,3 +101,10 @@ def test_pixels_without_a_value_become_one_and_are_counted():
 def test_ranges_in_words():
     assert describe((1012.0, 21345.0)) == "1,012 to 21,345"
     assert describe((-0.25, 1.0)) == "-0.25 to 1"
+
+
+def test_a_large_image_decides_no_more_than_a_small_one():
+    rng = np.random.default_rng(0)
+    small, large = rng.integers(0, 101, 1000), rng.integers(1000, 1101, 100_000)
+    low, high = robust_range([small, large])
+    assert low < 5 and high > 1095

@@ -139,7 +139,7 @@ def _draw_tables(
 
 def draw_first_groups(
     folder: Path, graph: Any, clusters: np.ndarray, images: np.ndarray
-) -> None:
+) -> Path | None:
     """Draws what is in the groups of the neighbour graph: first_groups.png.
 
     Args:
@@ -147,12 +147,18 @@ def draw_first_groups(
         graph: Who is near whom.
         clusters: Group of each image, shape ``(n,)``.
         images: uint8.
+
+    Returns:
+        The plot, or None if it could not be drawn.
     """
-    with attempted(FIRST_GROUPS_FILE):
+    path = folder / FIRST_GROUPS_FILE
+    with attempted(path.name):
         cluster_grid(
-            folder / FIRST_GROUPS_FILE,
+            path,
             images,
             typical(graph, clusters, int(clusters.max()) + 1),
             names=None,
             title=f"{folder.name}: groups of the neighbour graph, before training",
         )
+        return path
+    return None

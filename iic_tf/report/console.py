@@ -2,9 +2,10 @@
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -21,8 +22,11 @@ from rich.progress import (
 from iic_tf.errors import first_line
 from iic_tf.names import escaped
 
-QUIET_SECONDS = 20
+QUIET_SECONDS = 15
 """Where there is no live line, a plain one is printed after so many seconds."""
+
+PATIENCE = 19
+"""After so many seconds without a line one says what is going on."""
 
 
 class _Console(Console):
@@ -31,14 +35,17 @@ class _Console(Console):
     Attributes:
         closed: Whether the reader has left, as ``head`` does after some lines; what is
             printed then goes nowhere.
+        said: When something was printed last, ``time.monotonic``.
     """
 
     closed = False
+    said = 0.0
 
     def print(self, *objects: Any, **how: Any) -> None:
         """Prints; control codes in text, which names may hold, are written out."""
         shown = [escaped(o, keep="\n") if isinstance(o, str) else o for o in objects]
         super().print(*shown, **how)
+        self.said = time.monotonic()
 
     def on_broken_pipe(self) -> None:
         """Lets the program go on, in silence."""
@@ -70,6 +77,54 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+_works: list[object] = []
+"""What is going on, the innermost last."""
+
+
+@contextmanager
+def at_work(what: str | Callable[[], str]) -> Iterator[None]:
+    """Within it no ``PATIENCE`` seconds pass without a line; a live line is one, too.
+
+    Args:
+        what: What is being done, in words, or a function that tells how far it is.
+    """
+    began, ended = time.monotonic(), threading.Event()
+    if not _works:
+        console.said = began
+
+    def speak() -> None:
+        while not ended.wait(max(console.said + PATIENCE - time.monotonic(), 0.5)):
+            due = time.monotonic() - console.said >= PATIENCE
+            if due and _works[-1] is ended:
+                words = what if isinstance(what, str) else what()
+                with suppress(OSError, ValueError):  # the next print will tell
+                    lasted = clock(time.monotonic() - began)
+                    console.print(f"          still {words}, {lasted}")
+
+    _works.append(ended)
+    threading.Thread(target=speak, daemon=True).start()
+    try:
+        yield
+    finally:
+        _works.remove(ended)
+        ended.set()
+
+
+@contextmanager
+def _alive() -> Iterator[None]:
+    """Within it there is a live line, where there is a terminal."""
+    if not console.is_terminal:
+        yield
+        return
+    live = object()  # nothing else speaks
+    _works.append(live)
+    try:
+        yield
+    finally:
+        _works.remove(live)
+        console.said = time.monotonic()
 
 
 class Stopwatch:
@@ -108,7 +163,7 @@ class Stopwatch:
 
 @contextmanager
 def counted(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress line for work that is counted, on a terminal.
+    """A progress line for work that is counted; now and then a plain one in a pipe.
 
     Args:
         what: What is being done, in words.
@@ -120,11 +175,18 @@ def counted(what: str) -> Iterator[Callable[[int, int], None]]:
         *(TextColumn(what), BarColumn(), MofNCompleteColumn()),
         *(TimeElapsedColumn(), TimeRemainingColumn()),
     )
-    with Progress(
+    progress = Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as progress:
-        task = progress.add_task(what)
-        yield lambda done, of: progress.update(task, completed=done, total=of)
+    )
+    task, words = progress.add_task(what), what
+
+    def update(done: int, of: int) -> None:
+        nonlocal words
+        words = f"{what}, {done:,} of {of:,}"
+        progress.update(task, completed=done, total=of)
+
+    with at_work(lambda: words), _alive(), progress:
+        yield update
 
 
 class Training:
@@ -150,6 +212,8 @@ class Training:
         self._images_per_step = images_per_step
         self._state = state
         self._began = self._said = time.perf_counter()
+        self._step = start
+        self._live = ExitStack()
         self._progress = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -167,7 +231,10 @@ class Training:
 
     def __enter__(self) -> "Training":
         """Starts the live line."""
-        self._progress.start()
+        of = f"of {self._steps:,}"
+        self._live.enter_context(at_work(lambda: f"training, step {self._step:,} {of}"))
+        self._live.enter_context(_alive())
+        self._live.enter_context(self._progress)
         return self
 
     def __exit__(
@@ -177,7 +244,7 @@ class Training:
         traceback: TracebackType | None,
     ) -> None:
         """Ends the live line."""
-        self._progress.stop()
+        self._live.close()
 
     def timing(self, step: int) -> tuple[str, str, str]:
         """Rate, elapsed and remaining time in words, at a step."""
@@ -189,7 +256,7 @@ class Training:
 
     def advance(self, step: int) -> None:
         """Shows that ``step`` steps are done."""
-        now = time.perf_counter()
+        self._step, now = step, time.perf_counter()
         due = not console.is_terminal and now - self._said > QUIET_SECONDS
         if not (due or console.is_terminal):
             return

@@ -20,7 +20,7 @@ from iic_tf.errors import RunError, failure_words, require
 from iic_tf.evaluation.inference import check_can_adapt
 from iic_tf.names import plain, storable
 from iic_tf.options import Options, as_plain, with_absolute_paths
-from iic_tf.report.console import Stopwatch, Training, attempted, console
+from iic_tf.report.console import Stopwatch, Training, at_work, attempted, console
 from iic_tf.report.curves import LearningCurve
 from iic_tf.run_folder import (
     CHECKPOINTS,
@@ -234,7 +234,8 @@ def _begin(
         check_memory(estimate, machine_memory())
     if options.time_limit:
         filled = replace(options, train=options.train.filled())
-        steps, seconds = plan_steps(filled, task, build_backbone, strategy)
+        with at_work("timing steps"):
+            steps, seconds = plan_steps(filled, task, build_backbone, strategy)
         on_plan(steps, seconds)
         options = replace(options, train=replace(options.train, steps=steps))
     options = replace(options, train=options.train.filled())
@@ -340,7 +341,7 @@ def train(
         )
         on_start(run.folder, run.model, run.start)
         if run.options.data.neighbours:
-            with run.watch.time("neighbours"):
+            with run.watch.time("neighbours"), at_work("finding neighbours"):
                 task = task.prepare(run.options)
                 on_prepared(run.folder, task)
         _train(run, task, checkpoints, strategy, stop or Stop())

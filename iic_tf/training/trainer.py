@@ -113,7 +113,10 @@ class Trainer:
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
         self.at_most = {
             name: tf.Variable(
-                np.inf, dtype=tf.float32, trainable=False, name=f"{name}_at_most"
+                np.inf,
+                dtype=objective.scheduled[name].dtype,
+                trainable=False,
+                name=f"{name}_at_most",
             )
             for name in objective.bounded
         }
