@@ -11,12 +11,13 @@ from iic_tf.training.checkpoints import Checkpoints, History, fingerprint, manif
 RESULTS = {"main_loss": np.array([-1.1, 0.1]), "main_joint": np.array([[1 / 3, 2.0]])}
 
 
-def test_history_weighs_losses_by_steps_and_sums_joints():
+def test_history_adds_up_sums_and_steps():
     history = History()
     history.add(RESULTS, steps=10)
     history.add({name: 2 * value for name, value in RESULTS.items()}, steps=30)
     sums = history.take()
-    np.testing.assert_allclose(sums["main_loss"], RESULTS["main_loss"] * 1.75)
+    assert sums["steps"] == 40
+    np.testing.assert_allclose(sums["main_loss"], RESULTS["main_loss"] * 3)
     np.testing.assert_allclose(sums["main_joint"], RESULTS["main_joint"] * 3)
     assert history.pending == {}
 

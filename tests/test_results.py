@@ -16,7 +16,7 @@ from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
 from iic_tf.evaluation.inference import compile_predict, soft_assignments
 from iic_tf.evaluation.metrics import contingency, match_one_to_one
-from iic_tf.models.networks import ClusterIIC, SegmentIIC
+from iic_tf.models.networks import SegmentIIC
 from iic_tf.options import (
     DataOptions,
     HeadOptions,
@@ -25,12 +25,13 @@ from iic_tf.options import (
     TrainOptions,
 )
 from iic_tf.report.console import Stopwatch
+from iic_tf.report.results import name_classes
 from iic_tf.tasks import cluster
 from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.tasks.segment import SegmentTask
 from iic_tf.training.checkpoints import History
 from iic_tf.training.run import _build_trainer, _open_run, _plan
-from iic_tf.training.stored import conclude, evaluate, load_model
+from iic_tf.training.stored import conclude, evaluate
 from iic_tf.training.task import Trained
 
 OPTIONS = Options(data=DataOptions(batch=20, neighbours=0))
@@ -197,28 +198,7 @@ def test_the_bound_on_lambda_outlives_a_run(tmp_path, views):
     assert float(again.at_most["lamb"].numpy()) == 1.0
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "cannot be read"),
-        (b"not a network", "cannot be read"),
-        (None, "must hold a network of iic_tf, ClusterIIC. Received: Functional"),
-    ],
-)
-def test_a_model_that_is_not_ours(tmp_path, content, message):
-    path = tmp_path / "model.keras"
-    if content is None:
-        graphs.small((12, 12, 1), fan_out_init=2, stages=2).save(path)
-    else:
-        path.write_bytes(content)
-    with pytest.raises(UserError, match=message) as caught:
-        load_model(tmp_path, ClusterIIC)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_choice_that_the_network_does_not_have(tmp_path, tiny_model):
-    tiny_model(num_main=2).save(tmp_path / "model.keras")
-    summary = {"chosen": 3, "chosen_by": "it", "information": [1.0] * 5}
-    (tmp_path / "summary.json").write_text(json.dumps(summary))
-    with pytest.raises(UserError, match=r"summary\.json is of another network"):
-        load_model(tmp_path, ClusterIIC)
+def test_classes_have_their_names_or_their_numbers():
+    assert name_classes(3, ("cat", "dog", "cow")) == ["cat", "dog", "cow"]
+    assert name_classes(3, ("cat", "dog")) == ["0", "1", "2"]
+    assert name_classes(3, None) == ["0", "1", "2"]

@@ -12,7 +12,7 @@ from iic_tf.options import (
     ReportOptions,
     TrainOptions,
 )
-from iic_tf.tasks.cluster import ClusterTask, subset
+from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.tasks.iic import start_steps
 from iic_tf.training.run import FEWEST_STEPS, _plan, plan_steps
 
@@ -32,17 +32,6 @@ def options(*order, **report):
     )
 
 
-def test_main_heads_alone_see_their_own_images(views):
-    main = np.array([0, 5, 6, 7, 8, 9, 10, 39])
-    some, images = options("aux", "main", "main+aux"), task(views, main=main)
-    passes, subsets = _plan(some, images, replicas=1), images._subsets(some)
-    assert subsets[0] is None and subsets[2] is None
-    np.testing.assert_array_equal(subsets[1], main)
-    assert passes.sizes == (40, 8, 40)
-    assert np.bincount(passes.number).tolist() == [10, 2, 8]
-    assert passes.done(10) == 1 and passes.done(11) == 1.5 and passes.done(13) == 2.1
-
-
 def test_options_that_clash_with_the_images(views):
     for some, replicas, message in (
         (options("main"), 3, "must divide by the 3 devices"),
@@ -52,13 +41,6 @@ def test_options_that_clash_with_the_images(views):
             _plan(some, task(views), replicas=replicas)
     with pytest.raises(UserError, match="k must not exceed the 2 images"):
         _plan(options("main"), task(views, number=2), replicas=1)
-
-
-def test_a_subset_is_evenly_spaced():
-    images = np.arange(10, dtype=np.uint8)[:, None, None, None]
-    split = Split(images, np.arange(10))
-    assert subset(split, 4).labels.tolist() == [0, 3, 6, 9]
-    assert len(subset(split, 50).images) == 10
 
 
 @pytest.mark.parametrize(
@@ -98,16 +80,3 @@ def test_steps_are_planned_to_fit(views, minutes, enough, expected):
 def test_the_start_ends_with_a_regrouping(steps, start, expected):
     options = TrainOptions(start=start).filled(steps=steps)
     assert start_steps(options, steps=steps) == expected
-
-
-def test_without_neighbours_there_is_no_start(views):
-    split = Split(np.zeros((4, 28, 28, 1), np.uint8))
-    grouped = ClusterTask(Protocol(split, split, "all"), views, "here")
-    for neighbours, expected in ((5, 200), (0, 0)):
-        options = Options(
-            k=3,
-            data=DataOptions(neighbours=neighbours, batch=2),
-            train=TrainOptions(start=0.25).filled(steps=800),
-        )
-        goal = grouped.objective(options, grouped.plan(options))
-        assert goal.scheduled["start"].sum() == expected

@@ -92,7 +92,7 @@ def test_a_run_with_label_maps(folders, out, capsys):
     assert models_iic.main(words(folders, out, **changes)) in (0, 3)
     text = capsys.readouterr().out
     assert re.search(r"IoU \d\.\d+  wall, \d+ % of the pixels", text)
-    assert "Pictures: 8 for training" in text
+    assert "Images:   8 for training" in text
     assert "windows of 16×16 pixels" in text
     assert "pictures of any size, 3 channels" in text
     assert "all main sub-heads started anew" in text
@@ -130,7 +130,7 @@ def test_label_maps_never_touch_training(folders, out, capsys):
     (folders[1] / "train" / "1.png").write_bytes(b"none")
     assert models_iic.main(words(folders, out, name="with")) in (0, 3)
     text = capsys.readouterr().out
-    assert "Pictures: 8 for training" in text and "not scored: 1" in text
+    assert "Images:   8 for training" in text and "not scored: 1" in text
     changes = {"data.masks": None, "name": "without"}
     assert models_iic.main(words(folders, out, **changes)) in (0, 3)
     assert "rror" not in capsys.readouterr().out
@@ -163,7 +163,7 @@ def test_holdout(folders, out, capsys, monkeypatch):
         3,
     )
     text = capsys.readouterr().out
-    assert "Pictures: 6 for training" in text
+    assert "Images:   6 for training" in text
     assert "2 pictures of test, which did not train, with clusters mapped" in text
     assert "with --report.adapt true adapt" in " ".join(text.split())
 
@@ -333,7 +333,7 @@ def test_the_borders_of_windows_say_nothing_of_health(folders, margin, counted):
     options, task, *_ = loading.load(options)
     pictures = [np.zeros((32, 32, 3), np.uint8)] * 4
     task = replace(task, train=replace(task.train, images=pictures))
-    model = task.make_model(graphs.small_maps((None, None, 3)), options)
+    model = task.build(graphs.small_maps((None, None, 3)), options)
     seen = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segment, "measure", lambda joint: seen.append(joint))

@@ -14,6 +14,7 @@ from iic_tf.neighbours.spectral import (
     join,
     neighbour_graph,
     spectral_groups,
+    typical,
 )
 
 
@@ -177,3 +178,13 @@ def test_neighbours_of_features_are_those_by_angle():
     found = nearest.feature_neighbours(shifted, number=4, seed=0)
     assert (found != np.arange(len(points))[:, None]).all()
     assert (labels[found] == labels[:, None]).mean() > 0.98
+
+
+def test_typical_images_have_neighbours_of_their_own_group():
+    nearest = np.array([[1, 2], [0, 2], [0, 1], [4, 2], [3, 2]])
+    shares = typical(neighbour_graph(nearest), np.array([0, 0, 0, 1, 1]), 2)
+    assert shares.dtype == np.float32
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_array_equal(shares.argmax(axis=1), [0, 0, 0, 1, 1])
+    assert shares[0, 0] == 1  # all its neighbours are like it
+    assert shares[2, 0] == pytest.approx((1 + 4 / 6) / 2)

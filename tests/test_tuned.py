@@ -10,7 +10,7 @@ def test_every_constant_is_read_and_says_where_it_was_found():
     body = ast.parse(inspect.getsource(tuned)).body
     engine = Path(tuned.__file__).parent
     root = engine.parent
-    readers = [p for p in engine.glob("*.py") if p.name != "tuned.py"]
+    readers = [p for p in engine.rglob("*.py") if p.name != "tuned.py"]
     code = "".join(p.read_text() for p in [*readers, root / "utils.py"])
     told = 0
     for line, words in itertools.pairwise(body):

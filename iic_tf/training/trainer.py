@@ -144,9 +144,12 @@ class Trainer:
         variables = self.model.trainable_variables
         # what rests has a gradient of zero; as in the authors' code Adam's momentum
         # carries it on for some tens of steps
-        gradients = tape.gradient(
-            value, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        gradients = [
+            tf.zeros_like(variable) if gradient is None else gradient
+            for gradient, variable in zip(
+                tape.gradient(value, variables), variables, strict=True
+            )
+        ]
         self.optimizer.apply(gradients, variables)
         # the norms of all replicas' parts: one that is not finite shows in the sum
         norm = sum_over_replicas(tf.linalg.global_norm(gradients))

@@ -1,0 +1,57 @@
+import numpy as np
+
+from iic_tf.datasets.splits import Protocol, Split
+from iic_tf.options import (
+    DataOptions,
+    Options,
+    ReportOptions,
+    TrainOptions,
+)
+from iic_tf.tasks.cluster import ClusterTask, subset
+from iic_tf.training.run import _plan
+
+
+def task(views, *, number=40, main=None, labels=None):
+    images = np.zeros((number, 28, 28, 1), np.uint8)
+    split = Split(images, labels)
+    return ClusterTask(Protocol(split, split, "all", main=main), views, "here")
+
+
+def options(*order, **report):
+    return Options(
+        k=3,
+        data=DataOptions(batch=4),
+        train=TrainOptions(steps=20, order=list(order)),
+        report=ReportOptions(**report),
+    )
+
+
+def test_main_heads_alone_see_their_own_images(views):
+    main = np.array([0, 5, 6, 7, 8, 9, 10, 39])
+    some, images = options("aux", "main", "main+aux"), task(views, main=main)
+    passes, subsets = _plan(some, images, replicas=1), images._subsets(some)
+    assert subsets[0] is None and subsets[2] is None
+    np.testing.assert_array_equal(subsets[1], main)
+    assert passes.sizes == (40, 8, 40)
+    assert np.bincount(passes.number).tolist() == [10, 2, 8]
+    assert passes.done(10) == 1 and passes.done(11) == 1.5 and passes.done(13) == 2.1
+
+
+def test_a_subset_is_evenly_spaced():
+    images = np.arange(10, dtype=np.uint8)[:, None, None, None]
+    split = Split(images, np.arange(10))
+    assert subset(split, 4).labels.tolist() == [0, 3, 6, 9]
+    assert len(subset(split, 50).images) == 10
+
+
+def test_without_neighbours_there_is_no_start(views):
+    split = Split(np.zeros((4, 28, 28, 1), np.uint8))
+    grouped = ClusterTask(Protocol(split, split, "all"), views, "here")
+    for neighbours, expected in ((5, 200), (0, 0)):
+        options = Options(
+            k=3,
+            data=DataOptions(neighbours=neighbours, batch=2),
+            train=TrainOptions(start=0.25).filled(steps=800),
+        )
+        goal = grouped.objective(options, grouped.plan(options))
+        assert goal.scheduled["start"].sum() == expected
