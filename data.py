@@ -1,8 +1,9 @@
-"""Named data recipes: where the images come from, their sizes and perturbations.
+"""Named data recipes: where the images come from, their sizes and augmentations.
 
 To make your own, write a ``Recipe`` and list it in ``RECIPES``; then
-``python models_iic.py --data.recipe your_name`` uses it. The figures of a perturbation
-can also be replaced on the command line, as in ``--data.perturb.rotation 30``.
+``python models_iic.py --data.recipe your_name`` uses it. Parameters of
+augmentations can also be replaced on the command line, as in ``--data.augment.rotation
+30``.
 """
 
 import inspect
@@ -13,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from iic_tf.augment.crops import MapViews
+from iic_tf.augment.crops import CropViews
 from iic_tf.augment.pairs import Views
 from iic_tf.augment.transforms import (
-    Perturbation,
+    Transform,
     affine,
     colour_jitter,
     compose,
@@ -33,7 +34,7 @@ from iic_tf.augment.transforms import (
 from iic_tf.datasets import sources
 from iic_tf.datasets.arrays import squared
 from iic_tf.datasets.coco_stuff import curated_list, is_10k
-from iic_tf.datasets.masks import MapSource
+from iic_tf.datasets.masks import SegmentSource
 from iic_tf.datasets.splits import Source, Split, renumbered
 from iic_tf.errors import UserError, require
 from iic_tf.neighbours.nearest import Kind
@@ -53,25 +54,25 @@ class Recipe:
         find: Finds the images; takes the folder given by the user or None. None for a
             recipe of the user's own images.
         source_shape: Height, width and channels of the images found; None for any.
-        make_views: Takes the shape of the images and figures by name; says what is done
-            to an original, to make a copy, and to evaluate.
-        figures: Figures given to ``make_views`` where they differ from its defaults.
+        make_views: Takes the shape of the images and parameters by name; says what is
+            done to an original, to make an augmented view, and to evaluate.
+        parameters: Given to ``make_views`` where they differ from its defaults.
         sobel: Whether the network begins with a Sobel layer, which the last channel of
             the views, grey, is for.
         neighbours: Nearest neighbours of each image used in training where the user
             does not say.
         kind: By what images are compared to find them (``neighbours.nearest``).
-        neighbour_share: Share of the copies that show one.
+        neighbour_share: Share of the augmented views that show one.
         steps: Steps of a run where the user does not say.
         few_steps: The same on fewer than ``FEW`` images.
         batch: Images per step where the user does not say; what suits them if None.
-        class_names: Names of the classes, for pictures.
+        class_names: Names of the classes, for images.
     """
 
     find: Callable[[str | None], Source] | None
     source_shape: tuple[int, int, int] | None
     make_views: Callable[..., Views]
-    figures: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
     sobel: bool = False
     neighbours: int = 0
     kind: Kind = "drawings"
@@ -87,9 +88,9 @@ class Recipe:
 
     @property
     def mirrored(self) -> bool:
-        """Whether mirror images count as alike: where copies are mirrored."""
+        """Whether mirror images count as alike: where augmented views are mirrored."""
         usual = inspect.signature(self.make_views).parameters.get("flipped")
-        return self.figures.get("flipped", usual.default if usual else 0.0) > 0
+        return self.parameters.get("flipped", usual.default if usual else 0.0) > 0
 
     def check(self, source: Source, *, name: str) -> None:
         """Raises UserError if the images found are not what the recipe is for.
@@ -107,17 +108,17 @@ class Recipe:
             )
 
     def views(self, shape: tuple[int, ...], replaced: dict[str, Any]) -> Views:
-        """What is done to images, with some of the perturbation's figures replaced.
+        """What is done to images, with some of the augmentation's parameters replaced.
 
         Args:
             shape: Height, width and channels of the images.
-            replaced: Figures by name, over those of the recipe.
+            replaced: Parameters by name, over those of the recipe.
 
         Raises:
-            UserError: If the perturbation knows no figure of that name or kind.
+            UserError: If the augmentation knows no figure of that name or kind.
         """
-        check_arguments(self.make_views, replaced, option="data.perturb")
-        return self.make_views(shape, **{**self.figures, **replaced})
+        check_arguments(self.make_views, replaced, option="data.augment")
+        return self.make_views(shape, **{**self.parameters, **replaced})
 
 
 # ------------------------------------------------------------------- where images are
@@ -315,7 +316,7 @@ def find(
     name = options.recipe or "mnist"
     require(
         name in RECIPES,
-        f"data.recipe must be one of {', '.join([*RECIPES, *MAP_RECIPES])}",
+        f"data.recipe must be one of {', '.join([*RECIPES, *SEGMENT_RECIPES])}",
         recipe=name,
     )
     source = own_images(options, RECIPES[name].source_shape if options.recipe else None)
@@ -343,19 +344,19 @@ def _shape_words(source: Source) -> str:
 def _sides_in_image(sides: tuple[int, ...], shape: tuple[int, ...], name: str) -> None:
     require(
         all(1 <= side <= min(shape[:2]) for side in sides),
-        f"data.perturb.{name} must lie between 1 and {min(shape[:2])} pixels",
+        f"data.augment.{name} must lie between 1 and {min(shape[:2])} pixels",
         **{name: sides},
     )
 
 
 def _seen(size: int) -> None:
-    require(size >= 8, "data.perturb.size must be at least 8 pixels", size=size)
+    require(size >= 8, "data.augment.size must be at least 8 pixels", size=size)
 
 
 def _window(crop: tuple[float, float]) -> None:
     require(
         0 < crop[0] <= crop[1],
-        "data.perturb.crop must be two fractions above 0, the lower first",
+        "data.augment.crop must be two fractions above 0, the lower first",
         crop=crop,
     )
 
@@ -385,7 +386,7 @@ def published_digits(
     _seen(size)
     return Views(
         original=crop_resize((20,), size=size, where="centre_half"),
-        perturb=compose(
+        augment=compose(
             rotate(rotation, probability=rotation_probability),
             crop_resize(tuple(crops), size=size),
             jitter(brightness, contrast),
@@ -411,7 +412,7 @@ def continuous_digits(
         shape: Height, width and channels of the images.
         size: Side in pixels that the network sees.
         rotation: Range of the angle in degrees, to both sides.
-        crop: Range of the window's side as a fraction of the image's.
+        crop: Range of the crop's side as a fraction of the image's.
         shift: Range of the shift as a fraction of the image's side.
         shear: Range of the shear factor.
         brightness: Range of the brightness added.
@@ -420,7 +421,7 @@ def continuous_digits(
     _window(crop)
     _seen(size)
     centre = crop_resize((20,), size=size, where="centre")
-    perturb = compose(
+    augment = compose(
         affine(
             size=size,
             rotation=rotation,
@@ -430,7 +431,7 @@ def continuous_digits(
         ),
         shift_tone(brightness, contrast),
     )
-    return Views(original=centre, perturb=perturb, evaluate=centre)
+    return Views(original=centre, augment=augment, evaluate=centre)
 
 
 SEEN_SIDE = 32
@@ -443,16 +444,16 @@ def _nothing(images: Any, seed: Any) -> Any:
     return images
 
 
-def _tone(shape: tuple[int, ...], figures: tuple[float, ...]) -> Perturbation:
+def _tone(shape: tuple[int, ...], parameters: tuple[float, ...]) -> Transform:
     """Colour jitter of colour images, brightness and contrast of grey ones."""
-    return colour_jitter(*figures) if shape[-1] == 3 else jitter(*figures[:2])
+    return colour_jitter(*parameters) if shape[-1] == 3 else jitter(*parameters[:2])
 
 
-def _channels(shape: tuple[int, ...], channels: str) -> Perturbation:
+def _channels(shape: tuple[int, ...], channels: str) -> Transform:
     """The channels that the network sees, as "rgb", "grey" or "rgb+grey"."""
     require(
         channels in ("rgb", "grey", "rgb+grey"),
-        "data.perturb.channels must be rgb, grey or rgb+grey",
+        "data.augment.channels must be rgb, grey or rgb+grey",
         channels=channels,
     )
     if shape[-1] != 3 or channels == "rgb":
@@ -483,17 +484,19 @@ def published_photos(
         shape: Height, width and channels of the images.
         crop: Side of the crop in pixels.
         size: Side in pixels that the network sees.
-        flipped: Share of the copies mirrored.
+        flipped: Share of the augmented views mirrored.
         brightness: Range of the brightness factor about 1.
         contrast: Range of the contrast factor about 1.
         saturation: Range of the saturation factor about 1.
         hue: Range of the turn of hue, in rounds.
         channels: What the network gets of colour images: grey or rgb+grey.
-        rotation: Range of the angle of half of the copies in degrees ("fluid warp").
-        crops: Sides of the copies' crop in pixels, one drawn for each; crop if empty.
-        affine_probability: Share of the copies under a small affine map: ±18°, shift
-            10 %, scale 0.9 to 1.1, shear ±10°.
-        cutout_probability: Share of the copies with a black square.
+        rotation: Range of the angle of half of the augmented views in degrees ("fluid
+            warp").
+        crops: Sides of the crop of augmented views in pixels, one drawn for each; crop
+            if empty.
+        affine_probability: Share of the augmented views under a small affine map: ±18°,
+            shift 10 %, scale 0.9 to 1.1, shear ±10°.
+        cutout_probability: Share of the augmented views with a black square.
         cutout_sides: Range of its side as a fraction of the crop's.
     """
     sides = tuple(crops) or (crop,)
@@ -501,7 +504,7 @@ def published_photos(
     _seen(size)
     require(
         channels != "rgb",
-        "data.perturb.channels must be grey or rgb+grey where edges are taken of grey",
+        "data.augment.channels must be grey or rgb+grey where edges are taken of grey",
         channels=channels,
     )
     grey = _channels(shape, channels)
@@ -518,7 +521,7 @@ def published_photos(
     ]  # fmt: skip
     return Views(
         original=compose(crop_resize((crop,), size=size), grey),
-        perturb=compose(*filter(None, steps)),
+        augment=compose(*filter(None, steps)),
         evaluate=compose(crop_resize((crop,), size=size, where="centre"), grey),
     )
 
@@ -547,16 +550,16 @@ def photos(
         size: Side in pixels that the network sees; if not given that of the images, of
             larger ones ``SEEN_SIDE``.
         rotation: Range of the angle in degrees, to both sides.
-        crop: Range of the window's side as a fraction of the image's.
+        crop: Range of the crop's side as a fraction of the image's.
         shift: Range of the shift as a fraction of the image's side.
         shear: Range of the shear factor.
-        flipped: Share of the copies mirrored.
+        flipped: Share of the augmented views mirrored.
         brightness: Range of the brightness factor about 1.
         contrast: Range of the contrast factor about 1.
         saturation: Range of the saturation factor about 1.
         hue: Range of the turn of hue, in rounds.
         channels: What the network gets of colour images: rgb, grey or rgb+grey.
-        cutout_probability: Share of the copies with a black square.
+        cutout_probability: Share of the augmented views with a black square.
         cutout_sides: Range of its side as a fraction of the image's.
     """
     _window(crop)
@@ -573,7 +576,7 @@ def photos(
     ]  # fmt: skip
     return Views(
         original=compose(window, last),
-        perturb=compose(*filter(None, steps)),
+        augment=compose(*filter(None, steps)),
         evaluate=compose(window, last),
     )
 
@@ -581,7 +584,7 @@ def photos(
 def maps(
     channels_of_images: int,
     *,
-    window: int = 128,
+    side: int = 128,
     zoom: tuple[float, float] = (1.0, 1.0),
     flipped: float = 0.5,
     rotation: float = 0.0,
@@ -593,48 +596,48 @@ def maps(
     hue: float = 0.125,
     channels: str = "rgb",
     margin: int = 0,
-) -> MapViews:
-    """Pairs of windows of pictures: moved, which can be undone, and other colours.
+) -> CropViews:
+    """Pairs of crops of images: moved, which can be undone, and other colours.
 
     Args:
-        channels_of_images: Of the pictures: 1, 3, or 4 with infrared.
-        window: Side in pixels of the windows that train.
-        zoom: Range of the factor by which pictures grow before a window is cut.
-        flipped: Share of the copies mirrored.
-        rotation: Range of the angle of copies in degrees, to both sides.
+        channels_of_images: Of the images: 1, 3, or 4 with infrared.
+        side: Of the crops that train, in pixels.
+        zoom: Range of the factor by which images grow before a crop is cut.
+        flipped: Share of the augmented views mirrored.
+        rotation: Range of the angle of augmented views in degrees, to both sides.
         shear: Range of the angle of their shear in degrees.
-        scale: Range of the factor by which things in copies shrink.
+        scale: Range of the factor by which things in augmented views shrink.
         brightness: Range of the brightness factor about 1.
         contrast: Range of the contrast factor about 1.
         saturation: Range of the saturation factor about 1.
         hue: Range of the turn of hue, in rounds.
         channels: What the network gets of colours: rgb, grey, edges (slopes along x and
             y) or rgb+edges; infrared stays the last.
-        margin: Pixels of their mirror image put around pictures that are predicted.
+        margin: Pixels of their mirror image put around images that are predicted.
     """
-    require(window >= 8, "data.perturb.window must be at least 8", window=window)
+    require(side >= 8, "data.augment.side must be at least 8", side=side)
     for name, pair in (("zoom", zoom), ("scale", scale)):
         require(
             0 < pair[0] <= pair[1],
-            f"data.perturb.{name} must be two factors above 0, the lower first",
+            f"data.augment.{name} must be two factors above 0, the lower first",
             **{name: pair},
         )
-    require(margin >= 0, "data.perturb.margin must be at least 0", margin=margin)
+    require(margin >= 0, "data.augment.margin must be at least 0", margin=margin)
     kinds = ("rgb", "grey", "edges", "rgb+edges")
     require(
         channels in kinds,
-        f"data.perturb.channels must be one of {', '.join(kinds)}",
+        f"data.augment.channels must be one of {', '.join(kinds)}",
         channels=channels,
     )
     # slopes are taken of grey, by the network's first layer
-    last: Perturbation = _nothing
+    last: Transform = _nothing
     colour = jitter(brightness, contrast)
     if channels_of_images > 1:
         colour = of_colours(colour_jitter(brightness, contrast, saturation, hue))
         if channels != "rgb":
             last = of_colours(to_grey(keep_colour=channels == "rgb+edges"))
-    return MapViews(
-        side=window,
+    return CropViews(
+        side=side,
         move=move(rotation=rotation, shear=shear, scale=scale, flip=flipped),
         colour=colour,
         finish=last,
@@ -700,24 +703,24 @@ _OWN = Recipe(
 
 
 @dataclass(frozen=True)
-class MapRecipe:
-    """Pictures whose pixels are grouped, and how pairs are made of them.
+class SegmentRecipe:
+    """Images whose pixels are grouped, and how pairs are made of them.
 
     Attributes:
-        find: Finds the pictures, at a factor of their size; None for the user's own.
-        figures: Figures given to ``maps`` where they differ from its defaults.
+        find: Finds the images, at a factor of their size; None for the user's own.
+        parameters: Parameters given to ``maps`` where they differ from its defaults.
         scale: Factor of both sides where the user does not say.
         neighbours: Places like each place that are used in training where the user does
             not say (``iic_tf/neighbours/similar_patches.py``).
-        batch: Windows per step where the user does not say.
+        batch: Crops per step where the user does not say.
         least_k_aux: Clusters of each auxiliary sub-head at least, where the user does
             not say.
         train: Arguments of ``TrainOptions.filled``, where the user does not say.
-        scenes: Whether pictures are of scenes, see ``cells.find_cells``.
+        scenes: Whether images are of scenes, see ``cells.find_similar_patches``.
     """
 
-    find: Callable[[DataOptions, float], MapSource] | None
-    figures: dict[str, Any] = field(default_factory=dict)
+    find: Callable[[DataOptions, float], SegmentSource] | None
+    parameters: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
     neighbours: int = 0
     batch: int = 16
@@ -725,56 +728,56 @@ class MapRecipe:
     train: dict[str, Any] = field(default_factory=dict)
     scenes: bool = False
 
-    def views(self, channels: int, replaced: dict[str, Any]) -> MapViews:
-        """What is done to pictures, with some of the figures replaced.
+    def views(self, channels: int, replaced: dict[str, Any]) -> CropViews:
+        """What is done to images, with some of the parameters replaced.
 
         Args:
-            channels: Of the pictures.
-            replaced: Figures by name, over those of the recipe.
+            channels: Of the images.
+            replaced: Parameters by name, over those of the recipe.
 
         Raises:
             UserError: If there is no figure of that name or kind.
         """
-        check_arguments(maps, replaced, option="data.perturb")
-        return maps(channels, **{**self.figures, **replaced})
+        check_arguments(maps, replaced, option="data.augment")
+        return maps(channels, **{**self.parameters, **replaced})
 
 
-def _coco_stuff(kind: str, *, every: bool = False) -> MapRecipe:
-    def find(options: DataOptions, scale: float) -> MapSource:
+def _coco_stuff(kind: str, *, every: bool = False) -> SegmentRecipe:
+    def find(options: DataOptions, scale: float) -> SegmentSource:
         folder = _published_folder(options, channels=3)
         classes = options.classes or kind
         usual = None if every or is_10k(folder) else curated_list(classes)
-        window = {**figures, **options.perturb}["window"]
-        with counted("reading pictures") as progress:
+        side = {**parameters, **options.augment}["side"]
+        with counted("reading images") as progress:
             return sources.from_coco_stuff(
                 folder,
                 classes=classes,
                 curated=options.curated or usual,
                 scale=scale,
                 mistakes=options.repeat_mistakes,
-                window=window,
+                side=side,
                 progress=progress,
             )
 
-    figures = {"window": 128, "channels": "rgb+edges"}
-    return MapRecipe(find, figures, scale=0.33)
+    parameters = {"side": 128, "channels": "rgb+edges"}
+    return SegmentRecipe(find, parameters, scale=0.33)
 
 
-def _potsdam(number: int) -> MapRecipe:
-    def find(options: DataOptions, scale: float) -> MapSource:
-        require(scale == 1, "data.scale must be 1 for Potsdam's tiles", scale=scale)
+def _potsdam(number: int) -> SegmentRecipe:
+    def find(options: DataOptions, scale: float) -> SegmentSource:
+        require(scale == 1, "data.resize must be 1 for Potsdam's tiles", scale=scale)
         folder = _published_folder(options, channels=4)
         with counted("reading tiles") as progress:
             return sources.from_potsdam(folder, classes=number, progress=progress)
 
     jitter_figures = {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1}
-    return MapRecipe(find, {"window": 200, **jitter_figures, "hue": 0.1})
+    return SegmentRecipe(find, {"side": 200, **jitter_figures, "hue": 0.1})
 
 
 def _published_folder(options: DataOptions, *, channels: int) -> Path:
     require(
         options.channels in (None, channels),
-        f"data.channels must be {channels} for these pictures",
+        f"data.channels must be {channels} for these images",
         channels=options.channels,
     )
     if options.dir is None:
@@ -782,25 +785,25 @@ def _published_folder(options: DataOptions, *, channels: int) -> Path:
     return Path(options.dir).expanduser()
 
 
-_PICTURES = MapRecipe(
+_IMAGES = SegmentRecipe(
     None,
-    # small_maps sees 16 pixels around a pixel, and of windows the middle counts
-    {"window": 64, "margin": 16, "rotation": 15.0, "scale": (0.8, 1.2), "hue": 0.1},
+    # small_maps sees 16 pixels around a pixel, and of crops the middle counts
+    {"side": 64, "margin": 16, "rotation": 15.0, "scale": (0.8, 1.2), "hue": 0.1},
     neighbours=5,
     batch=48,
     train={"steps": 600, "regroup_every": 100, "regroup_to": 0.8},
 )
 
-MAP_RECIPES: dict[str, MapRecipe] = {
-    "pictures": _PICTURES,
+SEGMENT_RECIPES: dict[str, SegmentRecipe] = {
+    "images": _IMAGES,
     # taken upright: streets, rooms, landscapes
     "scenes": replace(
-        _PICTURES,
-        figures={**_PICTURES.figures, "brightness": 0.6},
-        # a window looks alike all over, so a batch has few kinds: without a push for
+        _IMAGES,
+        parameters={**_IMAGES.parameters, "brightness": 0.6},
+        # a crop looks alike all over, so a batch has few kinds: without a push for
         # even sizes half of the overclusters would stay empty
         least_k_aux=40,
-        train={**_PICTURES.train, "lamb_aux": 1.5},
+        train={**_IMAGES.train, "lamb_aux": 1.5},
         scenes=True,
     ),
     "coco_stuff_3": _coco_stuff("few"),
@@ -812,30 +815,30 @@ MAP_RECIPES: dict[str, MapRecipe] = {
 }
 
 
-def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
-    """The recipe of a run on label maps, with its name, and its pictures.
+def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSource]:
+    """The recipe of a run on label maps, with its name, and its images.
 
     Args:
         options: What the user asked for.
 
     Raises:
-        UserError: If the pictures are not what is needed.
+        UserError: If the images are not what is needed.
     """
-    name = options.recipe or "pictures"
+    name = options.recipe or "images"
     require(
         options.folder is None and options.array is None,
-        f"the recipe {name} groups pixels: its pictures are data.images",
+        f"the recipe {name} groups pixels: its images are data.images",
         folder=options.folder,
         array=options.array,
     )
     require(
-        name in MAP_RECIPES,
-        f"data.recipe must be one of {', '.join(MAP_RECIPES)} for data.images",
+        name in SEGMENT_RECIPES,
+        f"data.recipe must be one of {', '.join(SEGMENT_RECIPES)} for data.images",
         recipe=name,
     )
     require(
         options.size is None,
-        "data.size is for data.folder; data.scale changes pictures",
+        "data.size is for data.folder; data.resize changes images",
         size=options.size,
     )
     of_coco = ("classes", "curated", "repeat_mistakes")
@@ -851,12 +854,12 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
         value = getattr(options, option)
         place = "recipes of COCO-Stuff" if option in of_coco else "data.images"
         require(not value, f"data.{option} is for {place}", **{option: value})
-    check_arguments(maps, options.perturb, option="data.perturb")
-    recipe = MAP_RECIPES[name]
-    scale = recipe.scale if options.scale is None else options.scale
+    check_arguments(maps, options.augment, option="data.augment")
+    recipe = SEGMENT_RECIPES[name]
+    scale = recipe.scale if options.resize is None else options.resize
     if options.images is not None:
-        with counted("reading pictures") as progress:
-            source = sources.from_pictures(
+        with counted("reading images") as progress:
+            source = sources.from_images_and_masks(
                 Path(options.images).expanduser(),
                 masks=Path(options.masks).expanduser() if options.masks else None,
                 ignore=options.ignore,
@@ -876,14 +879,18 @@ def find_maps(options: DataOptions) -> tuple[str, MapRecipe, MapSource]:
     return name, recipe, source
 
 
-def is_of_maps(options: DataOptions) -> bool:
+def is_segmentation(options: DataOptions) -> bool:
     """Whether pixels are to be grouped, not images."""
-    return options.images is not None or options.recipe in MAP_RECIPES
+    return options.images is not None or options.recipe in SEGMENT_RECIPES
 
 
-def _published(recipe: Recipe, **figures: Any) -> Recipe:
+def _published(recipe: Recipe, **parameters: Any) -> Recipe:
     return replace(
-        recipe, make_views=published_photos, figures=figures, sobel=True, neighbours=0
+        recipe,
+        make_views=published_photos,
+        parameters=parameters,
+        sobel=True,
+        neighbours=0,
     )
 
 
@@ -900,18 +907,18 @@ RECIPES: dict[str, Recipe] = {
     "cifar100_20": _COARSE,
     "cifar100": replace(_CIFAR, find=cifar100_images, class_names=None),
     "stl10": _STL,
-    # one's own images: what copies keep is what groups can be told by
+    # one's own images: what augmented views keep is what groups can be told by
     "colour": _OWN,
     # letters, digits, scans: not mirrored
     "grey": replace(
         _OWN,
-        figures={"flipped": 0.0, "rotation": 25.0, "crop": (0.6, 1.0), "shear": 0.2},
+        parameters={"flipped": 0.0, "rotation": 25.0, "crop": (0.6, 1.0), "shear": 0.2},
     ),
     # stains, soils, skies: colour and brightness tell more than edges do
     "tones": replace(
         _OWN,
         kind="tones",
-        figures={"brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.02},
+        parameters={"brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.02},
     ),
     "mnist_published": replace(_MNIST, make_views=published_digits, neighbours=0),
     "cifar10_published": _published(_CIFAR),

@@ -5,7 +5,7 @@ A backbone is a function of the image shape that returns a Keras model from imag
 sub-heads. To add one, write the function, list it in ``GRAPHS`` at the end, and run
 ``python models_iic.py --graph.name your_name``; its keyword arguments are options, as
 in ``--graph.args.fan_out_init 32``. For label maps features are places, ``(n, rows,
-columns, d)``, for images of any height and width, and the list is ``MAP_GRAPHS``.
+columns, d)``, for images of any height and width, and the list is ``SEGMENT_GRAPHS``.
 """
 
 import math
@@ -384,30 +384,30 @@ def on_views(
     return keras.Model(images, backbone(slopes), name=f"sobel_{backbone.name}")
 
 
-MAP_GRAPHS: dict[str, Callable[..., keras.Model]] = {
+SEGMENT_GRAPHS: dict[str, Callable[..., keras.Model]] = {
     "small_maps": small_maps,
     "network_10a": network_10a,
 }
 """Backbones that return maps of features, for segmentation."""
 
 
-def find(name: str, *, of_maps: bool = False) -> Callable[..., keras.Model]:
+def find(name: str, *, of_pixels: bool = False) -> Callable[..., keras.Model]:
     """The builder of a name: one of ``GRAPHS``, or a network of keras.applications.
 
     Args:
         name: As in ``--graph.name``.
-        of_maps: Whether it is to be one of ``MAP_GRAPHS``.
+        of_pixels: Whether it is to be one of ``SEGMENT_GRAPHS``.
 
     Raises:
         UserError: If there is none of that name.
     """
-    if of_maps:
+    if of_pixels:
         require(
-            name in MAP_GRAPHS,
-            f"graph.name must be one of {', '.join(MAP_GRAPHS)} for label maps",
+            name in SEGMENT_GRAPHS,
+            f"graph.name must be one of {', '.join(SEGMENT_GRAPHS)} for label maps",
             name=name,
         )
-        return MAP_GRAPHS[name]
+        return SEGMENT_GRAPHS[name]
     if name in GRAPHS:
         return GRAPHS[name]
     application = getattr(keras.applications, name, None)

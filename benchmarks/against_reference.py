@@ -1,7 +1,7 @@
 """Our training step against the published formulation, written here in PyTorch.
 
 ``pip install torch`` and then ``python benchmarks/against_reference.py``. Network 6c at
-its published size, 140 images × 5 perturbed copies, 5 sub-heads with k = 10, Adam.
+its published size, 140 images × 5 augmented views, 5 sub-heads with k = 10, Adam.
 As published, originals are repeated once per copy before the network sees them, the
 joint is summed over an outer product of every pair, and sub-heads are separate layers
 whose losses are computed one after the other.
@@ -48,11 +48,11 @@ def make_parts(folder: Path) -> None:
         start=0,
         steps=1,
     )
-    originals, *copies = (view.numpy() for view in next(iter(batches)))
+    originals, *augmented = (view.numpy() for view in next(iter(batches)))
     rng = np.random.default_rng(0)
     parts = {
         "originals": originals,
-        "copies": np.stack(copies),
+        "copies": np.stack(augmented),
         # large enough for losses that differ from 0 in the digits that are compared
         "heads": rng.normal(0, 0.1, (4608, HEADS * K)).astype("f4"),
     }
@@ -113,13 +113,13 @@ def published(parts: dict[str, np.ndarray]):
         return torch.from_numpy(np.moveaxis(images, -1, -3).copy())
 
     originals = channels_first(parts["originals"]).repeat(COPIES, 1, 1, 1)
-    copies = channels_first(parts["copies"].reshape(-1, 24, 24, 1))
+    augmented = channels_first(parts["copies"].reshape(-1, 24, 24, 1))
     network = Network()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)
 
     def step() -> float:
         optimizer.zero_grad()
-        pairs = zip(network(originals), network(copies), strict=True)
+        pairs = zip(network(originals), network(augmented), strict=True)
         loss = sum(loss_of(z, other) for z, other in pairs) / HEADS
         loss.backward()
         optimizer.step()

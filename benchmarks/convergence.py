@@ -37,7 +37,7 @@ SETTINGS: dict[str, list[str]] = {
     "no start": ["--train.start=0"],
     "no regrouping": ["--train.regroup_to=0"],
     "no neighbours": ["--data.neighbours=0"],
-    "published perturbations": ["--data.recipe=mnist_published", "--data.neighbours=5"],
+    "published augmentations": ["--data.recipe=mnist_published", "--data.neighbours=5"],
     "no overclustering": ["--train.order=[main]", "--train.regroup_to=0"],
     "plain IIC": ["--data.neighbours=0", "--train.regroup_to=0"],
     "start alone": ["--data.neighbours=1", "--train.start=0.9", "--train.regroup_to=0"],
@@ -155,9 +155,9 @@ def main() -> None:
             runs.append((setting, seed, measure(folder)))
 
     table = Table(title="", box=None)
-    of_maps = any(run["mean IoU"] is not None for _, _, run in runs)
+    of_pixels = any(run["mean IoU"] is not None for _, _, run in runs)
     headings = ["setting", "seed", "chosen", "all sub-heads", "minutes"]
-    for heading in headings + ["mean IoU"] * of_maps:
+    for heading in headings + ["mean IoU"] * of_pixels:
         table.add_column(heading)
     reached = [t for t in THRESHOLDS if any(r["course"].min() <= t for *_, r in runs)]
     for threshold in reached:
@@ -170,7 +170,7 @@ def main() -> None:
             f"{run['chosen']:.4f}",
             f"{errors.min():.4f} to {errors.max():.4f}",
             f"{run['seconds'] / 60:.1f}",
-            *([f"{run['mean IoU']:.4f}"] if of_maps else []),
+            *([f"{run['mean IoU']:.4f}"] if of_pixels else []),
             *(first_below(run, threshold) for threshold in reached),
         )
     console = Console(width=140)

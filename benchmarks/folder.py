@@ -32,9 +32,9 @@ def write_photographs(folder: Path, number: int) -> float:
     for i in track(range(number), "writing", transient=True):
         width, height = rng.integers(320, 1601, 2)
         blots = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
-        picture = Image.fromarray(blots).resize((width, height), Image.BICUBIC)
+        image = Image.fromarray(blots).resize((width, height), Image.BICUBIC)
         grain = rng.normal(0, 6, (height, width, 1))
-        pixels = np.clip(np.asarray(picture) + grain, 0, 255).astype(np.uint8)
+        pixels = np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / f"{i:05}.jpg", quality=90)
     return sum(path.stat().st_size for path in folder.iterdir()) / 1e6
 

@@ -2,7 +2,7 @@
 
 ``python benchmarks/kmeans_maps.py --images FOLDER --masks FOLDER --k 3 --seeds 0 1 2``
 prints pixel accuracy and mean IoU after a one-to-one match of clusters and classes, on
-all pictures, or with ``--holdout`` on those of the folder ``test``, with centres and
+all images, or with ``--holdout`` on those of the folder ``test``, with centres and
 match from the others. ``--adapt`` gives the features of ``test`` the mean and spread
 that those of the others have, as ``--report.adapt`` does within a network. Centres are
 found on some of the pixels, as in the paper's baselines.
@@ -20,8 +20,8 @@ import numpy as np
 from scipy import ndimage
 from sklearn.cluster import MiniBatchKMeans
 
-from iic_tf.datasets.masks import IGNORE, Pictures, all_of
-from iic_tf.datasets.sources import from_pictures
+from iic_tf.datasets.masks import IGNORE, SegmentImages, all_of
+from iic_tf.datasets.sources import from_images_and_masks
 from iic_tf.errors import UserError
 from iic_tf.evaluation.metrics import accuracy, class_iou, contingency, match_one_to_one
 
@@ -32,22 +32,22 @@ SCALES = (1, 2, 4)
 """Widths of the filters in pixels."""
 
 
-def colours(picture: np.ndarray) -> np.ndarray:
+def colours(image: np.ndarray) -> np.ndarray:
     """The values of each pixel, ``(height, width, channels)`` in [0, 1]."""
-    return picture.astype(np.float32) / 255
+    return image.astype(np.float32) / 255
 
 
-def colours_and_places(picture: np.ndarray) -> np.ndarray:
+def colours_and_places(image: np.ndarray) -> np.ndarray:
     """Values, row and column, all in [0, 1]."""
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     rows, columns = np.mgrid[0:height, 0:width]
     places = np.stack((rows / height, columns / width), axis=-1)
-    return np.concatenate((colours(picture), places.astype(np.float32)), axis=-1)
+    return np.concatenate((colours(image), places.astype(np.float32)), axis=-1)
 
 
-def filters(picture: np.ndarray) -> np.ndarray:
+def filters(image: np.ndarray) -> np.ndarray:
     """Answers of a bank: blurred colours, slopes, blobs and spread at three scales."""
-    values = colours(picture)
+    values = colours(image)
     grey = values.mean(axis=-1)
     bank = []
     for scale in SCALES:
@@ -65,14 +65,14 @@ def filters(picture: np.ndarray) -> np.ndarray:
     return np.stack(bank, axis=-1)
 
 
-def sift(picture: np.ndarray, *, cell: int = 4) -> np.ndarray:
+def sift(image: np.ndarray, *, cell: int = 4) -> np.ndarray:
     """Dense SIFT at every pixel: 4×4 cells of eight directions, 128 numbers, length 1.
 
     Args:
-        picture: uint8, shape ``(height, width, channels)``.
+        image: uint8, shape ``(height, width, channels)``.
         cell: Side of a cell in pixels.
     """
-    grey = colours(picture).mean(axis=-1)
+    grey = colours(image).mean(axis=-1)
     down, right = np.gradient(ndimage.gaussian_filter(grey, 1))
     rise = np.hypot(down, right)
     turns = np.arctan2(down, right) / (2 * np.pi) * 8
@@ -98,7 +98,7 @@ def sift(picture: np.ndarray, *, cell: int = 4) -> np.ndarray:
 
 
 Describe = Callable[[np.ndarray], np.ndarray]
-"""Of a picture, ``(height, width, channels)``, to numbers of each of its pixels."""
+"""Of an image, ``(height, width, channels)``, to numbers of each of its pixels."""
 
 FEATURES: dict[str, Describe] = {
     "colours": colours,
@@ -110,16 +110,16 @@ FEATURES: dict[str, Describe] = {
 
 def scaled(describe: Describe, mean: np.ndarray, spread: np.ndarray) -> Describe:
     """The same numbers less their mean, in units of their spread."""
-    return lambda picture: (describe(picture) - mean) / spread
+    return lambda image: (describe(image) - mean) / spread
 
 
-def sample(pictures: Pictures, describe: Describe) -> np.ndarray:
+def sample(images: SegmentImages, describe: Describe) -> np.ndarray:
     """Numbers of some ``PIXELS`` pixels, ``(pixels, d)``."""
-    each = PIXELS // len(pictures.images)
+    each = PIXELS // len(images.images)
     rng = np.random.default_rng(0)
     some = []
-    for picture in pictures.images:
-        found = describe(picture)
+    for image in images.images:
+        found = describe(image)
         found = found.reshape(-1, found.shape[-1])
         some.append(found[rng.choice(len(found), min(each, len(found)), False)])
     return np.concatenate(some)
@@ -127,16 +127,16 @@ def sample(pictures: Pictures, describe: Describe) -> np.ndarray:
 
 def count(
     models: Sequence[MiniBatchKMeans],
-    pictures: Pictures,
+    images: SegmentImages,
     describe: Describe,
     *,
     k: int,
 ) -> np.ndarray:
     """Pixels of each cluster and class, for each model, ``(models, k, k)``."""
     tables = np.zeros((len(models), k, k), np.int64)
-    for picture, truth in zip(pictures.images, pictures.labels or (), strict=True):
+    for image, truth in zip(images.images, images.labels or (), strict=True):
         known = truth != IGNORE
-        points = describe(picture)[known]
+        points = describe(image)[known]
         for table, model in zip(tables, models, strict=True):
             clusters = model.predict(points)
             table += contingency(clusters, truth[known], num_clusters=k, num_classes=k)
@@ -161,7 +161,7 @@ def main() -> None:
         merge = arguments.merge and ast.literal_eval(arguments.merge)
     except (SyntaxError, ValueError):
         parser.error(f"--merge must be a list of classes, not {arguments.merge}")
-    source = from_pictures(
+    source = from_images_and_masks(
         arguments.images,
         masks=arguments.masks,
         ignore=arguments.ignore,

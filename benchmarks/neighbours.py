@@ -2,7 +2,7 @@
 
 ``python benchmarks/neighbours.py --data FOLDER`` finds five neighbours of every image
 in each of two ways and counts, with labels, the pairs of one class. With ``--images
-FOLDER --masks FOLDER`` it does so for places in pictures, and says what pairs tell of
+FOLDER --masks FOLDER`` it does so for places in images, and says what pairs tell of
 each other's class and, which is no help, of each other's brightness.
 """
 
@@ -16,14 +16,18 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from iic_tf.datasets.masks import IGNORE, Pictures
-from iic_tf.datasets.sources import from_dir, from_pictures
+from iic_tf.datasets.masks import IGNORE, SegmentImages
+from iic_tf.datasets.sources import from_dir, from_images_and_masks
 from iic_tf.datasets.splits import Split, apply_protocol
 from iic_tf.errors import UserError
 from iic_tf.evaluation.metrics import contingency
 from iic_tf.losses.iic import mutual_information
 from iic_tf.neighbours.nearest import find_neighbours
-from iic_tf.neighbours.similar_patches import SPACING, find_cells, square_about
+from iic_tf.neighbours.similar_patches import (
+    SPACING,
+    find_similar_patches,
+    square_about,
+)
 
 
 def of_images(split: Split, number: int) -> None:
@@ -68,17 +72,19 @@ def shared(groups: np.ndarray, nearest: np.ndarray, number: int) -> tuple[float,
     return float(mutual_information(joint.astype(np.float64))), float(np.trace(joint))
 
 
-def of_places(pictures: Pictures, number: int) -> None:
+def of_places(images: SegmentImages, number: int) -> None:
     """Says what pairs of places share."""
     for scenes in (False, True):
         started = time.perf_counter()
-        cells = find_cells(pictures.images, number=number, seed=0, scenes=scenes)
+        cells = find_similar_patches(
+            images.images, number=number, seed=0, scenes=scenes
+        )
         seconds = time.perf_counter() - started
-        places = list(zip(cells.picture, *cells.middle.T, strict=True))
-        classes = np.array([pictures.labels[i][y, x] for i, y, x in places])
+        places = list(zip(cells.image, *cells.middle.T, strict=True))
+        classes = np.array([images.labels[i][y, x] for i, y, x in places])
         brightness = np.array(
             [
-                square_about(pictures.images[i], np.array((y, x)), SPACING).mean()
+                square_about(images.images[i], np.array((y, x)), SPACING).mean()
                 for i, y, x in places
             ]
         )
@@ -86,7 +92,7 @@ def of_places(pictures: Pictures, number: int) -> None:
         number_of_classes = int(classes[classes != IGNORE].max()) + 1
         told, same = shared(classes, cells.nearest, number_of_classes)
         of_shades, _ = shared(shades, cells.nearest, 4)
-        name = "scenes" if scenes else "pictures"
+        name = "scenes" if scenes else "images"
         print(
             f"{name:10s} {100 * same:5.1f} % of one class; "
             f"{told:.2f} nats about the class, {of_shades:.2f} about four shades of "
@@ -109,13 +115,13 @@ def main() -> None:
     ):
         parser.error("either --data or both of --images and --masks must be given")
     if arguments.images:
-        source = from_pictures(
+        source = from_images_and_masks(
             arguments.images,
             masks=arguments.masks,
             merge=arguments.merge and ast.literal_eval(arguments.merge),
         )
-        [pictures] = source.splits.values()
-        of_places(pictures, arguments.number)
+        [images] = source.splits.values()
+        of_places(images, arguments.number)
     else:
         source = from_dir(arguments.data, name="images")
         split = apply_protocol(source, "all", unlabelled=False).train

@@ -1,7 +1,7 @@
 """How fast is the input pipeline, and how long does a training step wait for it?
 
 ``python benchmarks/pipeline.py`` prints, for each recipe of digits, how many images per
-second the pipeline perturbs when nothing else runs; the same for perturbing single
+second the pipeline augments when nothing else runs; the same for perturbing single
 images instead of batches; how much longer steps take with the pipeline than with one
 batch that lies in memory (on a CPU both share the cores); and the share of a step
 during which it stands still because its batch is not there yet.
@@ -45,7 +45,7 @@ def image_by_image(images: np.ndarray, recipe: data.Recipe) -> tf.data.Dataset:
 
     def one(number: tf.Tensor, image: tf.Tensor) -> tf.Tensor:
         x = tf.cast(image[None], tf.float32) / 255
-        return views.perturb(x, tf.stack((0, tf.cast(number, tf.int32))))[0]
+        return views.augment(x, tf.stack((0, tf.cast(number, tf.int32))))[0]
 
     source = tf.data.Dataset.from_tensor_slices(images).repeat().enumerate()
     mapped = source.map(one, num_parallel_calls=tf.data.AUTOTUNE)

@@ -39,7 +39,7 @@ def make_maps(n: int, side: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     return special.softmax(first, axis=-1), special.softmax(first + other, axis=-1)
 
 
-def ours(maps: tuple[np.ndarray, ...], reach: int, collapsed: bool) -> Callable:
+def ours(maps: tuple[np.ndarray, ...], displacement: int, collapsed: bool) -> Callable:
     """A function that computes the loss and its gradient and returns the loss."""
     import tensorflow as tf
 
@@ -50,7 +50,9 @@ def ours(maps: tuple[np.ndarray, ...], reach: int, collapsed: bool) -> Callable:
         with tf.GradientTape() as tape:
             tape.watch((one, other))
             first, second = one[..., None, :], other[..., None, :]
-            joint = segmentation_joint(first, second, reach=reach, collapsed=collapsed)
+            joint = segmentation_joint(
+                first, second, displacement=displacement, collapsed=collapsed
+            )
             loss = segmentation_loss(joint)[0]
         return loss, *tape.gradient(loss, (one, other))
 
@@ -59,14 +61,14 @@ def ours(maps: tuple[np.ndarray, ...], reach: int, collapsed: bool) -> Callable:
 
 
 def published_tensorflow(
-    maps: tuple[np.ndarray, ...], reach: int, collapsed: bool
+    maps: tuple[np.ndarray, ...], displacement: int, collapsed: bool
 ) -> Callable:
     """The convolution form in TensorFlow."""
     import tensorflow as tf
 
     from iic_tf.losses.iic import iic_loss
 
-    around = (reach, reach)
+    around = (displacement, displacement)
 
     @tf.function(autograph=False)
     def step(one: tf.Tensor, other: tf.Tensor) -> tuple:
@@ -87,7 +89,7 @@ def published_tensorflow(
 
 
 def published_torch(
-    maps: tuple[np.ndarray, ...], reach: int, collapsed: bool
+    maps: tuple[np.ndarray, ...], displacement: int, collapsed: bool
 ) -> Callable:
     """The convolution form in PyTorch."""
     import torch
@@ -97,7 +99,7 @@ def published_torch(
     def step() -> float:
         first, second = tensors
         joint = torch.nn.functional.conv2d(
-            first.transpose(0, 1), second.transpose(0, 1), padding=reach
+            first.transpose(0, 1), second.transpose(0, 1), padding=displacement
         )  # (k, k, u, v)
         joint = joint.permute(2, 3, 0, 1)
         if collapsed:
@@ -127,18 +129,21 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def memory(form: str, path: Path, reach: int, collapsed: bool) -> float:
+def memory(form: str, path: Path, displacement: int, collapsed: bool) -> float:
     """Peak memory in MB of a step on stored maps, beyond what it begins with."""
-    few = make_maps(1, 2 * reach + 2, 2)
-    FORMS[form](few, reach, collapsed)()  # loads all libraries
-    step = FORMS[form](tuple(np.load(path)), reach, collapsed)
+    few = make_maps(1, 2 * displacement + 2, 2)
+    FORMS[form](few, displacement, collapsed)()  # loads all libraries
+    step = FORMS[form](tuple(np.load(path)), displacement, collapsed)
     before = peak()
     step()
     return peak() - before
 
 
 def memory_of_each(
-    forms: Sequence[str], maps: tuple[np.ndarray, ...], reach: int, collapsed: bool
+    forms: Sequence[str],
+    maps: tuple[np.ndarray, ...],
+    displacement: int,
+    collapsed: bool,
 ) -> list[float]:
     """``memory`` in a process of its own for each form."""
     found = []
@@ -147,7 +152,7 @@ def memory_of_each(
         np.save(path, maps)
         for form in forms:
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-                job = pool.submit(memory, form, path, reach, collapsed)
+                job = pool.submit(memory, form, path, displacement, collapsed)
                 found.append(job.result())
     return found
 
@@ -164,14 +169,14 @@ def seconds(step: Callable, budget: float) -> float:
 
 def compare(
     maps: tuple[np.ndarray, ...],
-    reach: int,
+    displacement: int,
     collapsed: bool,
     forms: Sequence[str],
     *,
     rounds: int,
 ) -> dict[str, float]:
     """Seconds of a step in each form, which must agree in value."""
-    steps = {form: FORMS[form](maps, reach, collapsed) for form in forms}
+    steps = {form: FORMS[form](maps, displacement, collapsed) for form in forms}
     values = {form: step() for form, step in steps.items()}
     for form, value in values.items():
         if abs(value / values["ours"] - 1) > 1e-3:
@@ -237,14 +242,16 @@ def main() -> None:
     if "torch" in forms and importlib.util.find_spec("torch") is None:
         parser.error("there is no PyTorch: pip install torch, or --without torch")
     cases = list(
-        itertools.product((True, False), arguments.k, arguments.side, arguments.reach)
+        itertools.product(
+            (True, False), arguments.k, arguments.side, arguments.displacement
+        )
     )
     used: dict[tuple, list[str]] = {case: [] for case in cases}
     if arguments.memory:  # before the times: a process starts with its parent's peak
         for case in cases:
-            collapsed, k, side, reach = case
+            collapsed, k, side, displacement = case
             maps = make_maps(arguments.batch, side, k)
-            found = memory_of_each(forms, maps, reach, collapsed)
+            found = memory_of_each(forms, maps, displacement, collapsed)
             used[case] = [f"{megabytes:.0f}" for megabytes in found]
     table = Table(
         *("form", "k", "side", "T", "ours ms"),
@@ -253,12 +260,12 @@ def main() -> None:
         box=None,
     )
     for case in cases:
-        collapsed, k, side, reach = case
+        collapsed, k, side, displacement = case
         maps = make_maps(arguments.batch, side, k)
-        times = compare(maps, reach, collapsed, forms, rounds=arguments.rounds)
+        times = compare(maps, displacement, collapsed, forms, rounds=arguments.rounds)
         table.add_row(
             "collapsed" if collapsed else "uncollapsed",
-            *(str(number) for number in (k, side, reach)),
+            *(str(number) for number in (k, side, displacement)),
             f"{1000 * times['ours']:.1f}",
             *(f"{times[form] / times['ours']:.1f}" for form in forms if form != "ours"),
             *used[case],

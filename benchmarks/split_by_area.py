@@ -1,7 +1,7 @@
 """Splits the tiles of areas into folders train and test, as links.
 
 ``python benchmarks/split_by_area.py FOLDER OUT`` takes files ``FOLDER/*/tAREA_*``, of
-pictures and of their label maps, and links them to ``OUT/*/train/`` or, where AREA is
+images and of their label maps, and links them to ``OUT/*/train/`` or, where AREA is
 even, to ``OUT/*/test/``: tiles of one area look alike, so a split at random would score
 on what has trained.
 """

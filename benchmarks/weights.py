@@ -34,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mnist", type=Path, metavar="FOLDER")
     parser.add_argument("--cifar10", type=Path, metavar="FOLDER")
-    parser.add_argument("--images", type=Path, help="CamVid's pictures")
+    parser.add_argument("--images", type=Path, help="CamVid's images")
     parser.add_argument("--masks", type=Path, help="and its label maps")
     parser.add_argument("--steps", type=int, default=100)
     given = parser.parse_args()

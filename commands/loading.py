@@ -42,7 +42,7 @@ def task_of(options: Options) -> str:
     """
     import data
 
-    of_pixels = data.is_of_maps(options.data)
+    of_pixels = data.is_segmentation(options.data)
     name = options.task or ("segment" if of_pixels else "cluster")
     require(
         (name == "segment") == of_pixels,
@@ -130,7 +130,7 @@ def _load_cluster(options: Options, train: bool) -> Loaded:
     from iic_tf.tasks.cluster import ClusterTask
 
     name, recipe, source = data.find(options.data, k=options.k, seed=options.seed)
-    views = recipe.views(source.image_shape, options.data.perturb)
+    views = recipe.views(source.image_shape, options.data.augment)
     protocol = apply_protocol(
         source, options.data.protocol, unlabelled=options.data.unlabelled
     )
@@ -150,7 +150,7 @@ def _load_cluster(options: Options, train: bool) -> Loaded:
     return Loaded(options, task, recipe.sobel, False, source.advice, source.unreadable)
 
 
-def _suit_maps(
+def _suit_segment(
     options: Options, name: str, recipe: Any, channels: int, *, shown: Any = None
 ) -> Options:
     """Fills in what the user left to the recipe and to the images."""
@@ -162,7 +162,7 @@ def _suit_maps(
         channels=chosen.channels or channels,
         range=chosen.range or shown,
         batch=chosen.batch or recipe.batch,
-        scale=recipe.scale if chosen.scale is None else chosen.scale,
+        resize=recipe.scale if chosen.resize is None else chosen.resize,
         neighbours=(
             recipe.neighbours if chosen.neighbours is None else chosen.neighbours
         ),
@@ -178,7 +178,7 @@ def _suit_maps(
 def _load_segment(options: Options, train: bool) -> Loaded:
     """Images whose pixels are to be grouped."""
     import data
-    from iic_tf.datasets.masks import apply_map_protocol
+    from iic_tf.datasets.masks import apply_segment_protocol
     from iic_tf.tasks.segment import SegmentTask
 
     require(
@@ -191,12 +191,12 @@ def _load_segment(options: Options, train: bool) -> Loaded:
         "time_limit is for whole images; train.steps says how long segmentation trains",
         time_limit=options.time_limit,
     )
-    name, recipe, source = data.find_maps(options.data)
-    trained, evaluated, words, mapping = apply_map_protocol(
+    name, recipe, source = data.find_segment(options.data)
+    trained, evaluated, words, mapping = apply_segment_protocol(
         source, options.data.protocol
     )
     channels = trained.images[0].shape[2]
-    views = recipe.views(channels, options.data.perturb)
+    views = recipe.views(channels, options.data.augment)
     views = dataclasses.replace(views, sparse=options.segment.sparse)
     _tell(len(trained.images), source, train=train)
     task = SegmentTask(
@@ -209,7 +209,7 @@ def _load_segment(options: Options, train: bool) -> Loaded:
         mapping=mapping,
         scenes=recipe.scenes,
     )
-    options = _suit_maps(options, name, recipe, channels, shown=source.shown)
+    options = _suit_segment(options, name, recipe, channels, shown=source.shown)
     return Loaded(
         options, task, views.edges, views.infrared, source.advice, source.unreadable
     )
@@ -228,7 +228,7 @@ def _load_classify(options: Options, train: bool) -> Loaded:
     _tell(shape[0], source, train=train)
     task = ClassifyTask(
         dataclasses.replace(protocol, words="test, which did not train", mapping=None),
-        recipe.views(source.image_shape, options.data.perturb),
+        recipe.views(source.image_shape, options.data.augment),
         source.origin,
         class_names=source.class_names or recipe.class_names,
     )

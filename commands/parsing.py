@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,7 +12,7 @@ import yaml
 
 from iic_tf.errors import UserError, require
 from iic_tf.names import restored
-from iic_tf.options import Options, as_plain
+from iic_tf.options import RENAMED, Options, as_plain, with_new_names
 from iic_tf.run_folder import OPTIONS_FILE, find_run, read_options
 
 
@@ -90,10 +91,21 @@ def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
     """
     import jsonargparse
 
+    for word in words:
+        for before, after in RENAMED.items():
+            require(
+                not re.match(rf"--{before}([.=]|$)", word),
+                f"--{before} is called --{after} now",
+                option=word,
+            )
     files = [b for a, b in itertools.pairwise(words) if a == "--config"]
     files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
     for file in files:
-        read_options(file)  # refuses what the parser would expand or ignore
+        # refuses what the parser would expand or ignore
+        tree, old = with_new_names(read_options(file))
+        if old:  # the parser takes YAML in place of a file
+            text = yaml.safe_dump(tree)
+            words = [w.replace(file, text) if w.endswith(file) else w for w in words]
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog="models_iic.py",
@@ -115,7 +127,7 @@ def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
     parser.add_argument(
         "--show-pairs",
         action="store_true",
-        help="Only draw originals beside their perturbed copies, then stop.",
+        help="Only draw originals beside their augmented views, then stop.",
     )
     try:
         parsed = parser.instantiate(parser.parse_args(list(words)))

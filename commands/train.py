@@ -54,7 +54,7 @@ def run(options: Options) -> int:
         options = dataclasses.replace(options, train=given)
     name = options.graph.name or ("small_maps" if of_pixels else "small")
     graph = dataclasses.replace(options.graph, name=name)
-    builder = graphs.find(name, of_maps=of_pixels)
+    builder = graphs.find(name, of_pixels=of_pixels)
     check_arguments(builder, graph.args, option="graph.args")
     loaded = load(dataclasses.replace(options, graph=graph))
     options, task = loaded.options, loaded.task
@@ -99,7 +99,7 @@ def run(options: Options) -> int:
     if outcome.degenerate:
         console.print(
             "This run is degenerate: even its best sub-head has nothing worth keeping. "
-            "Try another --seed, other parameters of --data.perturb, or another "
+            "Try another --seed, other parameters of --data.augment, or another "
             "--train.learning_rate."
         )
         return EXIT_DEGENERATE

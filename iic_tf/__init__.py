@@ -13,7 +13,7 @@ from typing import Any
 _HOMES = {
     "BatchNorm": "models.blocks",
     "ClusterIIC": "models.networks",
-    "MapViews": "augment.crops",
+    "CropViews": "augment.crops",
     "Options": "options",
     "SegmentIIC": "models.networks",
     "SubHeads": "models.heads",
@@ -33,7 +33,7 @@ _HOMES = {
     "segmentation_loss": "losses.iic",
     "symmetrise": "losses.iic",
     "training_batches": "augment.pairs",
-    "training_map_batches": "augment.crops",
+    "training_crop_batches": "augment.crops",
     "warp": "losses.warp",
 }
 

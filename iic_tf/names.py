@@ -96,7 +96,7 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     line ends, commas or quotes are quoted.
 
     Args:
-        rows: Cells; what is no text is written as ``str`` says.
+        rows: SimilarPatches; what is no text is written as ``str`` says.
     """
     return "".join(",".join(map(_cell, row)) + "\n" for row in rows)
 
@@ -161,7 +161,7 @@ def readable_names(names: Sequence[str]) -> list[str]:
 
 
 def read_names(path: Path) -> list[str]:
-    """Names of pictures, without folders, from a list.
+    """Names of images, without folders, from a list.
 
     Args:
         path: Text of names with blanks or line ends between them.
@@ -173,26 +173,26 @@ def read_names(path: Path) -> list[str]:
         names = path.read_text(encoding="utf-8").split()
     except UnicodeDecodeError:
         raise UserError(
-            f"the list {path} must be text with one name of a picture per line; it "
+            f"the list {path} must be text with one name of an image per line; it "
             "holds bytes that are no UTF-8"
         ) from None
     for name in names:
         require(
             name not in (".", "..") and not any(sign in name for sign in "/\\\0"),
-            f"the list {path} must hold names of pictures without folders",
+            f"the list {path} must hold names of images without folders",
             name=name,
         )
     return names
 
 
 def written_stems(names: Sequence[str]) -> list[str]:
-    """Paths, without endings, under which results of pictures are written.
+    """Paths, without endings, under which results of images are written.
 
     Args:
-        names: Relative path of each picture, with "/".
+        names: Relative path of each image, with "/".
 
     Returns:
-        For each the path without its ending where no other picture has the same, else
+        For each the path without its ending where no other image has the same, else
         with it and if need be a number. No two are alike, none is also a folder once an
         ending of four signs is added, and no name in them is too long.
 
@@ -203,7 +203,7 @@ def written_stems(names: Sequence[str]) -> list[str]:
         parts = name.split("/")
         require(
             not {"", ".", ".."} & set(parts),
-            "the names of pictures must be paths inside their folder",
+            "the names of images must be paths inside their folder",
             name=name,
         )
     stems = [_without_ending(name) for name in names]

@@ -140,8 +140,8 @@ class DataOptions:
     """Where the images come from and how pairs are made of them."""
 
     recipe: str | None = None
-    """Name of a recipe in data.py: images, sizes and perturbations. If not given mnist,
-    or for your own images the one that suits them: grey or colour, or pictures for
+    """Name of a recipe in data.py: images, sizes and augmentations. If not given mnist,
+    or for your own images the one that suits them: grey or colour, or images for
     data.images."""
 
     dir: str | None = None
@@ -163,7 +163,7 @@ class DataOptions:
     or one-hot rows."""
 
     images: str | None = None
-    """Folder of pictures of any size whose pixels are to be grouped: label maps."""
+    """Folder of images of any size whose pixels are to be grouped: label maps."""
 
     masks: str | None = None
     """Folder of the label maps of data.images, grey or palette images of the same
@@ -183,21 +183,21 @@ class DataOptions:
     if not given."""
 
     curated: str | None = None
-    """Name of the list of COCO-Stuff's pictures that are used; the recipe's if not
+    """Name of the list of COCO-Stuff's images that are used; the recipe's if not
     given."""
 
     names: list[str] | None = None
-    """Names of the classes of data.masks, for pictures and tables."""
+    """Names of the classes of data.masks, for images and tables."""
 
     repeat_mistakes: list[Literal["sky", "person", "bgr"]] = field(default_factory=list)
     """Mistakes of the authors' code that are repeated on COCO-Stuff: sky (with few
     classes pixels without a label are sky, with full_things the first class), person
-    (what is added to a picture smaller than a window is a person, where that is a
-    class), bgr (red and blue change places, also in what is drawn and in pictures that
+    (what is added to an image smaller than a crop is a person, where that is a
+    class), bgr (red and blue change places, also in what is drawn and in images that
     the run is applied to)."""
 
-    scale: float | None = None
-    """Factor of both sides of pictures whose pixels are grouped; the recipe's, or 1, if
+    resize: float | None = None
+    """Factor of both sides of images whose pixels are grouped; the recipe's, or 1, if
     not given."""
 
     size: int | None = None
@@ -227,28 +227,28 @@ class DataOptions:
 
     batch: int | None = None
     """Distinct images per step, over all devices; if not given 500, or a quarter of the
-    images where there are fewer than 2,000, but at least 8. Of pictures whose pixels
+    images where there are fewer than 2,000, but at least 8. Of images whose pixels
     are grouped, windows; if not given what suits the recipe."""
 
     repeats: int = 2
-    """Perturbed copies r per image and step."""
+    """Augmented views r per image and step."""
 
-    perturb: dict[str, Any] = field(default_factory=dict)
-    """Figures of the recipe's perturbation to replace, as in rotation: 30."""
+    augment: dict[str, Any] = field(default_factory=dict)
+    """Parameters of the recipe's augmentation to replace, as in rotation: 30."""
 
     neighbours: int | None = None
     """Images that look most like an image, found without labels, that stand in for it
-    in half of its copies, of photographs in all; for label maps places that look like a
-    place. They also decide how overclusters are grouped. This goes beyond plain IIC; 0
-    for plain IIC; the recipe's number if not given."""
+    in half of its augmented views, of photographs in all; for segmentation patches
+    that look like a patch. They also decide how overclusters are grouped. This goes
+    beyond plain IIC; 0 for plain IIC; the recipe's number if not given."""
 
     def __post_init__(self) -> None:
-        """Raises UserError for figures out of range."""
+        """Raises UserError for parameters out of range."""
         require_at_most("data.size", self.size, MAX_SIDE)
         require_at_most("data.neighbours", self.neighbours, MAX_NEIGHBOURS)
-        for name in ("size", "window"):
-            if isinstance(side := self.perturb.get(name), int):
-                require_at_most(f"data.perturb.{name}", side, MAX_SIDE)
+        for name in ("size", "side"):
+            if isinstance(side := self.augment.get(name), int):
+                require_at_most(f"data.augment.{name}", side, MAX_SIDE)
         check_numbers("data", self)
         places = ("dir", "folder", "array", "images", "labels", "masks")
         for name in places:
@@ -286,9 +286,9 @@ class DataOptions:
             ignore=self.ignore,
         )
         require(
-            self.scale is None or 0.01 <= self.scale <= 10,
-            "data.scale must lie between 0.01 and 10",
-            scale=self.scale,
+            self.resize is None or 0.01 <= self.resize <= 10,
+            "data.resize must lie between 0.01 and 10",
+            resize=self.resize,
         )
         require(
             self.labels is None or bool(self.folder or self.array),
@@ -371,7 +371,7 @@ class HeadOptions:
     """Whether sub-heads have biases; the authors' segmentation heads have none."""
 
     def __post_init__(self) -> None:
-        """Raises UserError for figures out of range."""
+        """Raises UserError for parameters out of range."""
         require_at_most("heads.main", self.main, MAX_SUB_HEADS)
         require_at_most("heads.aux", self.aux, MAX_SUB_HEADS)
         check_numbers("heads", self)
@@ -389,7 +389,7 @@ class TrainOptions:
     steps: int | None = None
     """Training steps; each sees batch * (1 + repeats) images. If not given what suits:
     650 for MNIST, 1,600 for CIFAR-10, 800 for up to 10,000 images of your own; for
-    label maps of your own pictures 600."""
+    label maps of your own images 600."""
 
     epochs: int | None = None
     """Passes over the images, each of those in order counted as one; if given it takes
@@ -397,14 +397,14 @@ class TrainOptions:
 
     regroup_every: int | None = None
     """Steps between regroupings: the overclusters of each auxiliary sub-head are merged
-    into k with the most mutual information, and the main sub-heads start anew from
+    into k with the most mutual information, and the main sub-heads restart from
     that. Labels play no part. If not given an eighth of the steps, at least 50; on
-    label maps of your own pictures 100."""
+    label maps of your own images 100."""
 
     regroup_to: float | None = None
     """Share of the run after which there are none, and sub-heads that lag in a report
     take the weights of the best; 0 for none of both. If not given 0.65, on label maps
-    of your own pictures 0.8."""
+    of your own images 0.8."""
 
     start: float | None = None
     """Share of the run, at its beginning, that learns the groups of the neighbour graph
@@ -451,7 +451,7 @@ class TrainOptions:
     """Steps in one call of the compiled loop."""
 
     def __post_init__(self) -> None:
-        """Raises UserError for figures out of range."""
+        """Raises UserError for parameters out of range."""
         require_at_most("train.steps", self.steps, MAX_STEPS)
         require_at_most("train.epochs", self.epochs, MAX_STEPS)
         check_numbers("train", self)
@@ -569,9 +569,9 @@ def check_lambda(name: str, lamb: Lambda) -> None:
 
 @dataclass(frozen=True)
 class SegmentOptions:
-    """How label maps of originals and copies are compared, where pixels are grouped."""
+    """How label maps of originals and augmented views are compared."""
 
-    reach: int = 2
+    displacement: int = 2
     """T: the largest displacement between pixels that are compared, along each axis;
     pixels, or places of features."""
 
@@ -588,17 +588,21 @@ class SegmentOptions:
     joints are collapsed."""
 
     sparse: tuple[int, int] = (0, 0)
-    """Range of the pixels by which the maps of copies are displaced at random, the same
-    for a whole batch; no published run does."""
+    """Range of the pixels by which the label maps of augmented views are displaced at
+    random, the same for a whole batch; no published run does."""
 
     masked: bool = False
     """Whether pixels without a class do not train, as in the published runs on
     COCO-Stuff. This uses labels."""
 
     def __post_init__(self) -> None:
-        """Raises UserError for figures out of range."""
+        """Raises UserError for parameters out of range."""
         check_numbers("segment", self)
-        require(self.reach >= 0, "segment.reach must be at least 0", reach=self.reach)
+        require(
+            self.displacement >= 0,
+            "segment.displacement must be at least 0",
+            displacement=self.displacement,
+        )
         require(
             0 <= self.sparse[0] <= self.sparse[1],
             "segment.sparse must be two numbers of pixels, the lower first",
@@ -619,7 +623,7 @@ class ReportOptions:
 
     images: int | None = None
     """Images evaluated at each report, evenly spaced; if not given 10,000, or 200
-    pictures where pixels are grouped. The end evaluates all."""
+    images where pixels are grouped. The end evaluates all."""
 
     match: Literal["one-to-one", "many-to-one"] = "one-to-one"
     """How clusters are mapped to classes for scores: each to a class of its own, or
@@ -639,8 +643,8 @@ class ReportOptions:
     No label is read."""
 
     display: int | None = None
-    """Passes over the images between pictures of each cluster's originals and copies;
-    none if not given."""
+    """Passes over the images between plots of each cluster's originals and augmented
+    views; none if not given."""
 
     progression: int | None = None
     """Steps between snapshots for progression.gif, which shows images moving to their
@@ -650,7 +654,7 @@ class ReportOptions:
     """auto: the learning curve opens a window where there is a display."""
 
     def __post_init__(self) -> None:
-        """Raises UserError for figures out of range."""
+        """Raises UserError for parameters out of range."""
         check_numbers("report", self)
         for name in ("every", "checkpoint_every", "images", "display", "progression"):
             value = getattr(self, name)
@@ -680,7 +684,7 @@ class Options:
     """Folder that holds the folders of runs."""
 
     seed: int = 0
-    """Seed of everything random: start weights, order of images, perturbations."""
+    """Seed of everything random: start weights, order of images, augmentations."""
 
     devices: str = "auto"
     """auto (all GPUs, else the CPU), cpu, a number, or names as in GPU:0,GPU:1."""
@@ -697,7 +701,7 @@ class Options:
     """Folder of a run to continue from its last checkpoint, or latest."""
 
     show_pairs: bool = False
-    """Only draw originals beside their perturbed copies, then stop."""
+    """Only draw originals beside their augmented views, then stop."""
 
     data: DataOptions = field(default_factory=DataOptions)
     graph: GraphOptions = field(default_factory=GraphOptions)
@@ -707,7 +711,7 @@ class Options:
     report: ReportOptions = field(default_factory=ReportOptions)
 
     def __post_init__(self) -> None:
-        """Raises UserError for figures out of range."""
+        """Raises UserError for parameters out of range."""
         check_numbers("", {"k": self.k, "time_limit": self.time_limit})
         require(self.k >= 2, "k must be at least 2 clusters", k=self.k)
         if self.name is not None:
@@ -749,13 +753,13 @@ class Options:
 
 UNUSED: dict[str, tuple[str, ...]] = {
     "cluster": (
-        *("data.images", "data.ignore", "data.merge", "data.names", "data.scale"),
+        *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "segment"),
     ),
     "segment": ("data.unlabelled", "train.start"),
     "classify": (
         *("k", "method", "heads", "segment", "data.neighbours", "data.protocol"),
-        *("data.images", "data.ignore", "data.merge", "data.names", "data.scale"),
+        *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "data.unlabelled"),
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
         *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
@@ -791,6 +795,54 @@ def refuse_unused(options: Options, task: str) -> None:
             f"the task {task} does not use {name}",
             **{name.rsplit(".", 1)[-1]: given},
         )
+
+
+RENAMED = {
+    "data.perturb.window": "data.augment.side",
+    "data.perturb": "data.augment",
+    "data.scale": "data.resize",
+    "segment.reach": "segment.displacement",
+}
+"""Options of earlier versions, and what they are called now."""
+
+
+def with_new_names(tree: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Options as YAML has them, under the names of today.
+
+    Args:
+        tree: Nested dicts, as a file of options holds; keys may have dots.
+
+    Returns:
+        The same with new names, and the old ones that were found.
+    """
+
+    def flat(part: dict[str, Any], prefix: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in part.items():
+            name = f"{prefix}{key}"
+            if isinstance(value, dict) and value and name.count(".") < 2:
+                found |= flat(value, f"{name}.")
+            else:
+                found[name] = value
+        return found
+
+    new: dict[str, Any] = {}
+    old = []
+    for name, value in flat(tree, "").items():
+        for before, after in RENAMED.items():
+            if name == before or name.startswith(f"{before}."):
+                old.append(before)
+                name = after + name[len(before) :]
+                break
+        if (name, value) == ("data.recipe", "pictures"):
+            old.append("data.recipe: pictures")
+            value = "images"
+        *groups, last = name.split(".")
+        part = new
+        for group in groups:
+            part = part.setdefault(group, {})
+        part[last] = value
+    return (new, old) if old else (tree, [])
 
 
 PATHS = ("dir", "folder", "array", "labels", "images", "masks")

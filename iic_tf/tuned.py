@@ -4,7 +4,7 @@ No run reads a label, but whoever chose these numbers had seen what they do to e
 some data sets, the development sets: MNIST, Fashion-MNIST, CIFAR-10, seven folders of
 photographs, letters, spectrograms, steel and cells, street scenes (CamVid) and
 satellite tiles. What is shown on these is not shown for all images. The same holds for
-the steps, starts, perturbations and networks of the recipes (``data.py``) and for the
+the steps, starts, augmentations and networks of the recipes (``data.py``) and for the
 parts of descriptions (``neighbours.PARTS``).
 """
 
@@ -33,13 +33,13 @@ the features at regroupings. MNIST has 0.96, and its polish is better with both 
 steel has 0.68, where the graph keeps what features have left behind."""
 
 COLOUR_WEIGHT = 0.5
-"""Weight of colours beside edges and patches of places in pictures. Satellite tiles."""
+"""Weight of colours beside edges and patches of places in images. Satellite tiles."""
 
 SCENE_COLOUR_WEIGHT = 0.25
-"""The same in pictures of upright scenes, whose light changes. CamVid."""
+"""The same in images of upright scenes, whose light changes. CamVid."""
 
 ROW_WEIGHT = 0.35
-"""Weight of the row beside all that, in pictures of upright scenes. CamVid."""
+"""Weight of the row beside all that, in images of upright scenes. CamVid."""
 
 # --------------------------------------------------------------------- course of a run
 

@@ -92,11 +92,11 @@ def objective_of(options, kind, losses, *, start=0):
 def views():
     """Views of 28×28 digits at 12×12, which keeps networks tiny."""
     centre = crop_resize((20,), size=12, where="centre")
-    perturb = compose(
+    augment = compose(
         affine(size=12, rotation=25.0, crop=(0.6, 1.0), shift=0.1, shear=0.2),
         shift_tone(0.4, 0.4),
     )
-    return Views(original=centre, perturb=perturb, evaluate=centre)
+    return Views(original=centre, augment=augment, evaluate=centre)
 
 
 @pytest.fixture

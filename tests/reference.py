@@ -51,12 +51,12 @@ def best_match_accuracy(clusters, labels, k):
     )
 
 
-def displaced_joints(first, second, reach):
+def displaced_joints(first, second, displacement):
     """One joint per displacement, pixel by pixel: (n, H, W, k) twice -> (D², k, k)."""
     n, height, width, k = first.shape
     joints = []
-    for down in range(-reach, reach + 1):
-        for right in range(-reach, reach + 1):
+    for down in range(-displacement, displacement + 1):
+        for right in range(-displacement, displacement + 1):
             total = np.zeros((k, k))
             for i in range(n):
                 for y in range(height):
@@ -69,9 +69,11 @@ def displaced_joints(first, second, reach):
     return np.array(joints)
 
 
-def segmentation_loss(first, second, mask, reach, lamb=1.0, *, collapsed=False):
+def segmentation_loss(first, second, mask, displacement, lamb=1.0, *, collapsed=False):
     """The segmentation loss of one sub-head, from two maps (n, H, W, k)."""
-    joints = displaced_joints(first * mask[..., None], second * mask[..., None], reach)
+    joints = displaced_joints(
+        first * mask[..., None], second * mask[..., None], displacement
+    )
     if collapsed:
         return iic_loss(joints.sum(0), lamb)
     met = [iic_loss(joint, lamb) if joint.sum() > 0 else 0.0 for joint in joints]

@@ -33,7 +33,7 @@ def known_options():
     return names
 
 
-FREE = ("data.perturb.", "graph.args.")
+FREE = ("data.augment.", "graph.args.")
 """Options whose further names are those of a recipe or of a network."""
 
 
@@ -101,9 +101,9 @@ def missing(rows):
                 if not known and not any(f"--{option}" in text for text in scripts):
                     lacks.append(f"option --{option}")
             names = re.findall(r"--data\.recipe (\w+)", span)
-            recipes = {**data.RECIPES, **data.MAP_RECIPES}
+            recipes = {**data.RECIPES, **data.SEGMENT_RECIPES}
             lacks += [f"recipe {name}" for name in names if name not in recipes]
-            builders = {**graphs.GRAPHS, **graphs.MAP_GRAPHS}
+            builders = {**graphs.GRAPHS, **graphs.SEGMENT_GRAPHS}
             names = re.findall(r"--graph\.name (\w+)", span)
             lacks += [f"graph {name}" for name in names if name not in builders]
             if match := re.match(r"(?:iic_tf|graphs)(?:\.\w+)+|data\.[A-Z]\w+", span):

@@ -60,7 +60,7 @@ def test_a_run_learns_classes_and_can_be_evaluated(digits_npz, tmp_path, capsys)
 
 
 def test_options_that_it_does_not_use_are_refused(digits_npz, tmp_path, capsys):
-    for name, value in (("k", 12), ("train.lamb", 1.5), ("segment.reach", 7)):
+    for name, value in (("k", 12), ("train.lamb", 1.5), ("segment.displacement", 7)):
         given = words(digits_npz, tmp_path, **{name: value})
         assert models_iic.main(given) == 2
         told = capsys.readouterr().err
@@ -80,8 +80,8 @@ def test_the_loss_is_the_cross_entropy_of_the_views(digits, views):
     model.add(keras.layers.Dense(10))
     [loss] = task.objective(options, passes).losses
     value, logs = loss(model, batch, {})
-    (_, *copies), classes = batch
-    logits = np.concatenate([model(copy).numpy() for copy in copies]).astype("f8")
+    (_, *augmented), classes = batch
+    logits = np.concatenate([model(copy).numpy() for copy in augmented]).astype("f8")
     known = np.concatenate([classes[:, 1], classes[:, 2]])
     shifted = logits - logits.max(axis=1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

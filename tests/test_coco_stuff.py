@@ -6,7 +6,7 @@ import scipy.io
 from PIL import Image
 
 from iic_tf.datasets import coco_stuff
-from iic_tf.datasets.masks import IGNORE, read_pictures
+from iic_tf.datasets.masks import IGNORE, read_images
 from iic_tf.datasets.sources import from_coco_stuff
 from iic_tf.errors import UserError
 
@@ -45,11 +45,11 @@ def test_few_is_sky_plant_ground():
         coco_stuff.class_table("many")
 
 
-def write_pair(image, labels, values):
-    for path in (image, labels):
+def write_pair(path_of_image, labels, values):
+    for path in (path_of_image, labels):
         path.parent.mkdir(parents=True, exist_ok=True)
-    picture = np.zeros((*values.shape, 3), np.uint8)
-    Image.fromarray(picture).save(image)
+    image = np.zeros((*values.shape, 3), np.uint8)
+    Image.fromarray(image).save(path_of_image)
     if labels.suffix == ".mat":
         known = np.where(values == IGNORE, 0, values.astype(int) + 1)
         scipy.io.savemat(labels, {"S": known.astype(np.uint8)})
@@ -68,7 +68,7 @@ def test_164k(tmp_path):
             VALUES,
         )
     table, _ = coco_stuff.class_table("few")
-    found = read_pictures(coco_stuff.list_164k(tmp_path, "train2017"), classes=table)
+    found = read_images(coco_stuff.list_164k(tmp_path, "train2017"), classes=table)
     assert found.names[0] == "train2017/000000000009.jpg" and len(found.names) == 2
     np.testing.assert_array_equal(found.labels[1], [[0, 1], [2, IGNORE]])
     curated = tmp_path / "curated" / "train2017"
@@ -82,7 +82,7 @@ def test_164k(tmp_path):
     both = coco_stuff.curated_list("few_people_animals")
     assert both == "Coco164kFew_Stuff_People_Animals_6"
     assert coco_stuff.curated_list("full_things") == "Coco164kFull_Stuff_Coarse_7"
-    with pytest.raises(UserError, match="list of pictures"):
+    with pytest.raises(UserError, match="list of images"):
         coco_stuff.list_164k(tmp_path, "train2017", curated="other")
 
 
@@ -96,7 +96,7 @@ def test_10k(tmp_path):
     (tmp_path / "imageLists").mkdir()
     (tmp_path / "imageLists" / "all.txt").write_text(f"{name}\n")
     table, _ = coco_stuff.class_table("few")
-    found = read_pictures(
+    found = read_images(
         coco_stuff.list_10k(tmp_path, "all"),
         read_labels=coco_stuff.read_mat_labels,
         classes=table,
@@ -117,9 +117,9 @@ def test_mistakes_are_repeated_where_asked(tmp_path):
     for split in ("train2017", "val2017"):
         folder = tmp_path / "images" / split
         write_pair(folder / "1.jpg", tmp_path / "annotations" / split / "1.png", VALUES)
-        picture = np.zeros((2, 2, 3), np.uint8)
-        picture[..., 0] = 250
-        Image.fromarray(picture).save(folder / "1.jpg")
+        image = np.zeros((2, 2, 3), np.uint8)
+        image[..., 0] = 250
+        Image.fromarray(image).save(folder / "1.jpg")
     found = [
         from_coco_stuff(
             tmp_path, classes="few", curated=None, scale=1.0, mistakes=mistakes
@@ -137,14 +137,14 @@ def test_persons_around_small_pictures_are_repeated_where_asked(tmp_path):
         folder = tmp_path / "images" / split
         write_pair(folder / "1.jpg", tmp_path / "annotations" / split / "1.png", VALUES)
         Image.new("RGB", (2, 2), "white").save(folder / "1.jpg")
-    arguments = {"curated": None, "scale": 1.0, "mistakes": ["person"], "window": 3}
+    arguments = {"curated": None, "scale": 1.0, "mistakes": ["person"], "side": 3}
     found = from_coco_stuff(tmp_path, classes="few_people", **arguments).splits["train"]
     np.testing.assert_array_equal(
         found.labels[0], [[0, 1, 3], [2, IGNORE, 3], [3, 3, 3]]
     )
     np.testing.assert_array_equal(found.images[0][..., 0] > 128, found.labels[0] != 3)
     assert found.sizes == ((3, 3),)
-    smaller = {**arguments, "window": 1, "scale": 0.5}
+    smaller = {**arguments, "side": 1, "scale": 0.5}
     found = from_coco_stuff(tmp_path, classes="few_people", **smaller).splits["train"]
     assert found.images[0].shape == (1, 1, 3) and found.sizes == ((2, 2),)
     with pytest.raises(UserError, match="person is for classes with persons"):
@@ -177,7 +177,7 @@ def test_lists_cannot_lead_out_of_the_folder(tmp_path, name):
         (tmp_path / path).mkdir(parents=True)
     for path in ("curated/train2017/mine.txt", "imageLists/train.txt"):
         (tmp_path / path).write_text(f"000001\n{name}\n")
-    message = "must hold names of pictures without folders"
+    message = "must hold names of images without folders"
     with pytest.raises(UserError, match=message):
         coco_stuff.list_164k(tmp_path, "train2017", curated="mine")
     with pytest.raises(UserError, match=message):
@@ -186,5 +186,5 @@ def test_lists_cannot_lead_out_of_the_folder(tmp_path, name):
     with pytest.raises(UserError, match="no UTF-8"):
         coco_stuff.list_10k(tmp_path, "train")
     (tmp_path / "imageLists" / "train.txt").write_bytes(b"")
-    with pytest.raises(UserError, match="at least one picture"):
+    with pytest.raises(UserError, match="at least one image"):
         coco_stuff.list_10k(tmp_path, "train")

@@ -81,7 +81,7 @@ def potsdam(folder, digits):
                 scipy.io.savemat(folder / "gt" / f"{i}.mat", {"gt": labels})
 
 
-def pictures(folder, digits):
+def images(folder, digits):
     rng = np.random.default_rng(0)
     for name in ("images", "labels"):
         (folder / name).mkdir()
@@ -93,8 +93,8 @@ def pictures(folder, digits):
 
 
 MAKERS = {
-    "camvid": pictures,
-    "aerial": pictures,
+    "camvid": images,
+    "aerial": images,
     "coco": coco,
     "potsdam": potsdam,
     "mnist": mnist,
@@ -113,7 +113,7 @@ def test_two_steps_from_end_to_end(name, digits, tmp_path):
     make = MAKERS[name.split("_")[0]]
     make(folder, digits)
     where = [f"--data.dir={folder}"]
-    if make is pictures:
+    if make is images:
         where = [f"--data.images={folder}/images", f"--data.masks={folder}/labels"]
     status = models_iic.main(
         [

@@ -25,9 +25,9 @@ def maps(case):
     return np.random.default_rng(0).random((2, n, height, width, h, k))
 
 
-def slow(first, second, reach):
+def slow(first, second, displacement):
     per_head = [
-        reference.displaced_joints(first[..., h, :], second[..., h, :], reach)
+        reference.displaced_joints(first[..., h, :], second[..., h, :], displacement)
         for h in range(first.shape[3])
     ]
     return np.array(per_head)
@@ -37,7 +37,9 @@ def slow(first, second, reach):
 def test_every_displacement(case):
     first, second = maps(case)
     expected = slow(first, second, case[-1])
-    found = displaced_joints(tf.constant(first), tf.constant(second), reach=case[-1])
+    found = displaced_joints(
+        tf.constant(first), tf.constant(second), displacement=case[-1]
+    )
     np.testing.assert_allclose(found, expected, atol=1e-9 * expected.max())
 
 
@@ -45,7 +47,7 @@ def test_every_displacement(case):
 def test_all_displacements_added_up(case):
     first, second = maps(case)
     expected = slow(first, second, case[-1]).sum(axis=1)
-    found = summed_joint(tf.constant(first), tf.constant(second), reach=case[-1])
+    found = summed_joint(tf.constant(first), tf.constant(second), displacement=case[-1])
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
@@ -60,7 +62,7 @@ def test_parts_of_a_batch_give_what_the_batch_gives(monkeypatch, images_of_a_par
         def joints_and_gradients(*both):
             with tf.GradientTape() as tape:
                 tape.watch(both)
-                found = displaced_joints(*both, reach=2)
+                found = displaced_joints(*both, displacement=2)
                 total = tf.reduce_sum(found**2)
             return found, *tape.gradient(total, both)
 
@@ -76,7 +78,9 @@ def test_parts_of_a_batch_give_what_the_batch_gives(monkeypatch, images_of_a_par
 def test_float32_is_as_good_as_float32_can_be():
     first, second = maps((4, 64, 64, 1, 3, 10))
     found, exact = (
-        displaced_joints(tf.cast(first, kind), tf.cast(second, kind), reach=10).numpy()
+        displaced_joints(
+            tf.cast(first, kind), tf.cast(second, kind), displacement=10
+        ).numpy()
         for kind in (tf.float32, tf.float64)
     )
     assert abs(found - exact).max() < 1e-5 * exact.max()
@@ -87,7 +91,7 @@ def test_gradients_of_both_maps(joints):
     first, second = maps((2, 5, 4, 1, 2, 2))
     variables = [tf.Variable(first), tf.Variable(second)]
     with tf.GradientTape() as tape:
-        found = joints(*variables, reach=2)
+        found = joints(*variables, displacement=2)
         weights = np.random.default_rng(1).random(found.shape)
         total = tf.reduce_sum(found * weights)
     gradients = tape.gradient(total, variables)
@@ -111,7 +115,9 @@ def test_gradients_of_both_maps(joints):
 
 
 def test_any_number_of_images_in_one_graph():
-    graph = tf.function(lambda a, b: displaced_joints(a, b, reach=2), autograph=False)
+    graph = tf.function(
+        lambda a, b: displaced_joints(a, b, displacement=2), autograph=False
+    )
     graph = graph.get_concrete_function(
         *[tf.TensorSpec((None, 6, 5, 1, 2), tf.float64)] * 2
     )

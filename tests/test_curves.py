@@ -58,8 +58,8 @@ def test_the_picture_is_rewritten_and_nothing_else_is_left(tmp_path):
     curve.update(rows())
     assert (tmp_path / "curve.png").read_bytes() != first
     assert [path.name for path in tmp_path.iterdir()] == ["curve.png"]
-    with Image.open(tmp_path / "curve.png") as picture:
-        assert picture.size[0] > 600
+    with Image.open(tmp_path / "curve.png") as image:
+        assert image.size[0] > 600
 
 
 @pytest.mark.parametrize(("display", "expected"), [("", False), (":0", True)])

@@ -44,7 +44,7 @@ def test_views_have_the_shape_that_the_network_sees(name):
     shape = shape_of(name)
     views = data.RECIPES[name].views(shape, {})
     assert views.seen_shape(shape) == SEEN[name]
-    for view in (views.original, views.perturb, views.evaluate):
+    for view in (views.original, views.augment, views.evaluate):
         out = view(some_images(shape), (0, 1))
         assert out.shape == (6, *SEEN[name])
         assert np.isfinite(out).all()
@@ -57,17 +57,17 @@ def test_evaluation_is_not_random_and_copies_are(name):
     np.testing.assert_array_equal(
         views.evaluate(images, (0, 1)), views.evaluate(images, (2, 3))
     )
-    difference = views.perturb(images, (0, 1)) - views.perturb(images, (2, 3))
+    difference = views.augment(images, (0, 1)) - views.augment(images, (2, 3))
     assert np.abs(difference).max() > 0.1
 
 
 def test_figures_of_a_perturbation_can_be_replaced(digits):
     still = {"rotation": 0.0, "crop": [1.0, 1.0], "shift": 0.0, "shear": 0.0}
     still |= {"brightness": 0.0, "contrast": 0.0}
-    perturb = data.RECIPES["mnist"].views((28, 28, 1), still).perturb
+    augment = data.RECIPES["mnist"].views((28, 28, 1), still).augment
     images = tf.cast(digits[0][:2], tf.float32) / 255
     np.testing.assert_allclose(
-        perturb(images, (0, 1)), perturb(images, (5, 6)), atol=1e-6
+        augment(images, (0, 1)), augment(images, (5, 6)), atol=1e-6
     )
     with pytest.raises(UserError, match="takes size, rotation, crop, shift, shear"):
         data.RECIPES["mnist"].views((28, 28, 1), {"zoom": 2})
@@ -85,7 +85,7 @@ def test_channels_of_photographs():
 
 @pytest.mark.parametrize("size", ["abc", 2.5, 4])
 def test_sizes_that_are_none(size):
-    with pytest.raises(UserError, match=r"data\.perturb\.size must be"):
+    with pytest.raises(UserError, match=r"data\.augment\.size must be"):
         data.RECIPES["colour"].views((32, 32, 3), {"size": size})
 
 
@@ -93,22 +93,22 @@ def test_wide_images_keep_their_proportions():
     """A disc in a wide image is a disc in its original and in its copies."""
     y, x = np.mgrid[:40, :80]
     disc = ((y - 19.5) ** 2 + (x - 39.5) ** 2 < 100).astype(np.float32)
-    figures = {"rotation": 0.0, "shear": 0.0, "shift": 0.0, "crop": (1.0, 1.0)}
-    figures |= {"brightness": 0.0, "contrast": 0.0, "size": 40}
-    views = data.RECIPES["grey"].views((40, 80, 1), figures)
+    parameters = {"rotation": 0.0, "shear": 0.0, "shift": 0.0, "crop": (1.0, 1.0)}
+    parameters |= {"brightness": 0.0, "contrast": 0.0, "size": 40}
+    views = data.RECIPES["grey"].views((40, 80, 1), parameters)
     images = tf.constant(disc[None, ..., None])
-    for view in (views.original, views.perturb):
+    for view in (views.original, views.augment):
         seen = view(images, (0, 1)).numpy()[0, ..., 0] > 0.5
         height, width = seen.any(1).sum(), seen.any(0).sum()
         assert seen.shape == (40, 40) and abs(height - width) <= 1
 
 
 def test_all_that_the_paper_can_do_to_photographs():
-    figures = {"rotation": 20.0, "crops": [16, 20], "affine_probability": 0.5}
-    figures |= {"cutout_probability": 0.5, "channels": "rgb+grey"}
-    views = data.RECIPES["cifar10_published"].views((32, 32, 3), figures)
-    assert views.perturb(some_images((32, 32, 3)), (0, 1)).shape == (6, 32, 32, 4)
-    with pytest.raises(UserError, match=r"data\.perturb\.crop must lie between 1 and"):
+    parameters = {"rotation": 20.0, "crops": [16, 20], "affine_probability": 0.5}
+    parameters |= {"cutout_probability": 0.5, "channels": "rgb+grey"}
+    views = data.RECIPES["cifar10_published"].views((32, 32, 3), parameters)
+    assert views.augment(some_images((32, 32, 3)), (0, 1)).shape == (6, 32, 32, 4)
+    with pytest.raises(UserError, match=r"data\.augment\.crop must lie between 1 and"):
         data.RECIPES["cifar10_published"].views((32, 32, 3), {"crop": 40})
 
 

@@ -12,7 +12,7 @@ from conftest import objective_of
 
 import graphs
 from iic_tf import distribute
-from iic_tf.augment.crops import MapViews, training_map_batches
+from iic_tf.augment.crops import CropViews, training_crop_batches
 from iic_tf.augment.pairs import training_batches
 from iic_tf.augment.transforms import colour_jitter, compose, move
 from iic_tf.datasets.masks import IGNORE
@@ -22,7 +22,7 @@ from iic_tf.evaluation.inference import adapt
 from iic_tf.models import blocks, networks
 from iic_tf.models.networks import SegmentIIC
 from iic_tf.options import TrainOptions
-from iic_tf.tasks.objectives import map_losses, pair_losses
+from iic_tf.tasks.objectives import pair_losses, segment_losses
 from iic_tf.training.trainer import Trainer, make_optimizer
 
 STEPS = 20
@@ -92,16 +92,16 @@ def test_two_replicas_segment_as_one_does(two_devices, masked, changes):
         return SegmentIIC.create(backbone, k=3, k_aux=6, num_main=2, num_aux=1)
 
     rng = np.random.default_rng(0)
-    pictures = list(rng.integers(0, 256, (24, 20, 20, 3), dtype=np.uint8))
-    labels = [np.full((20, 20), IGNORE, np.uint8) for _ in pictures]
+    images = list(rng.integers(0, 256, (24, 20, 20, 3), dtype=np.uint8))
+    labels = [np.full((20, 20), IGNORE, np.uint8) for _ in images]
     for i, of_one in enumerate(labels):  # half a batch has few pixels that train
         of_one[: 20 if i % 8 < 4 else 5] = 0
-    views = MapViews(16, move(rotation=20), colour_jitter(), compose())
-    batches = training_map_batches(
-        pictures, views, repeats=2, batch=8, seed=0, start=0, steps=STEPS,
+    views = CropViews(16, move(rotation=20), colour_jitter(), compose())
+    batches = training_crop_batches(
+        images, views, repeats=2, batch=8, seed=0, start=0, steps=STEPS,
         labels=labels if masked else None, shuffle=False,
     )  # fmt: skip
-    losses = functools.partial(map_losses, reach=2, **changes)
+    losses = functools.partial(segment_losses, displacement=2, **changes)
     check_two_against_one(two_devices, make_model, batches, losses=losses)
 
 

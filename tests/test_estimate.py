@@ -126,7 +126,7 @@ def test_a_run_that_cannot_fit_is_refused_by_its_numbers():
     assert str(caught.value) == (
         "the run needs at least 417.0 GB of memory, 415.0 GB of it for joint "
         "distributions; this machine has 24.0 GB. Lower --heads.k_aux, --k or "
-        "--segment.reach"
+        "--segment.displacement"
     )
     check_memory(lambda: needed, 417 * 10**9)
     check_memory(lambda: {}[0], 0)  # of what cannot be estimated nothing is said

@@ -239,9 +239,9 @@ def test_bands_beside_the_colours_are_left_out_and_not_blended(tmp_path, bands, 
 
 def on_clear(colour, mode="RGBA"):
     """A bar of one colour on a transparent ground."""
-    picture = Image.new(mode, (16, 16), (0,) * len(mode))
-    picture.paste(colour, (4, 0, 12, 16))
-    return picture
+    image = Image.new(mode, (16, 16), (0,) * len(mode))
+    image.paste(colour, (4, 0, 12, 16))
+    return image
 
 
 @pytest.mark.parametrize("kind", ["png", "webp", "gif"])
@@ -258,9 +258,9 @@ def test_what_is_on_a_transparent_ground_is_seen(tmp_path, level, kind):
 
 
 def test_a_colour_declared_transparent_is_clear(tmp_path):
-    picture = Image.new("RGB", (16, 16), (1, 2, 3))
-    picture.paste((255, 255, 255), (4, 0, 12, 16))
-    picture.save(tmp_path / "x.png", transparency=(1, 2, 3))
+    image = Image.new("RGB", (16, 16), (1, 2, 3))
+    image.paste((255, 255, 255), (4, 0, 12, 16))
+    image.save(tmp_path / "x.png", transparency=(1, 2, 3))
     found = np.asarray(open_upright(tmp_path / "x.png", channels=1))
     assert found[8, 0] == 0 and found[8, 8] == 255
 

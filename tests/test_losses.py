@@ -114,9 +114,9 @@ def test_value_and_gradient_against_numpy(lamb):
 def test_originals_forwarded_once_equal_repeated_originals():
     rng = np.random.default_rng(4)
     z = tf.constant(random_assignments(rng, 6, 2, 3))
-    copies = [tf.constant(random_assignments(rng, 6, 2, 3)) for _ in range(3)]
-    once = iic.joint_distribution(z, copies)
-    repeated = iic.joint_distribution(tf.tile(z, (3, 1, 1)), tf.concat(copies, 0))
+    augmented = [tf.constant(random_assignments(rng, 6, 2, 3)) for _ in range(3)]
+    once = iic.joint_distribution(z, augmented)
+    repeated = iic.joint_distribution(tf.tile(z, (3, 1, 1)), tf.concat(augmented, 0))
     np.testing.assert_allclose(once, repeated, rtol=1e-12)
 
 
@@ -138,7 +138,7 @@ def test_gradients_are_added_in_one_order_only(detached):
     def gradient(first, second):
         with tf.GradientTape() as tape:
             tape.watch((first, second))
-            joint = iic.segmentation_joint(first, second, reach=1)
+            joint = iic.segmentation_joint(first, second, displacement=1)
             loss = iic.segmentation_loss(joint, 1.5, detached=detached)
         return tape.gradient(loss, (first, second))
 
@@ -251,12 +251,14 @@ def golden_maps():
     return *(np.exp(x) / np.exp(x).sum(-1, keepdims=True) for x in maps), mask
 
 
-def segmentation_loss_of(first, second, mask, reach, lamb=1.0, *, collapsed=False):
+def segmentation_loss_of(
+    first, second, mask, displacement, lamb=1.0, *, collapsed=False
+):
     joints = iic.segmentation_joint(
         tf.convert_to_tensor(first)[..., None, :],
         tf.convert_to_tensor(second)[..., None, :],
         mask=mask,
-        reach=reach,
+        displacement=displacement,
         collapsed=collapsed,
     )
     return iic.segmentation_loss(joints, lamb)[0]
@@ -270,8 +272,8 @@ def segmentation_loss_of(first, second, mask, reach, lamb=1.0, *, collapsed=Fals
         (1, 1.5, -0.6764032486, -0.6919111959),
     ],
 )
-def test_golden_vectors_of_segmentation(reach, lamb, uncollapsed, collapsed):
-    arguments = (*golden_maps(), reach, lamb)
+def test_golden_vectors_of_segmentation(displacement, lamb, uncollapsed, collapsed):
+    arguments = (*golden_maps(), displacement, lamb)
     found = segmentation_loss_of(*arguments)
     assert float(found) == pytest.approx(uncollapsed, abs=1e-9)
     found = segmentation_loss_of(*arguments, collapsed=True)
@@ -283,7 +285,7 @@ def test_golden_vectors_of_segmentation(reach, lamb, uncollapsed, collapsed):
     ("shape", "reach"),
     [((2, 4, 5, 3), 2), ((1, 1, 1, 2), 1), ((1, 5, 3, 2), 0), ((3, 3, 7, 4), 3)],
 )
-def test_segmentation_value_and_gradient_against_numpy(shape, reach, collapsed):
+def test_segmentation_value_and_gradient_against_numpy(shape, displacement, collapsed):
     rng = np.random.default_rng(1)
     maps = rng.dirichlet(np.ones(shape[-1]), (2, *shape[:-1]))
     mask = (rng.random(shape[:-1]) < 0.8).astype(float)
@@ -291,12 +293,14 @@ def test_segmentation_value_and_gradient_against_numpy(shape, reach, collapsed):
 
     def slow(first, second):
         return reference.segmentation_loss(
-            first, second, mask, reach, 1.2, collapsed=collapsed
+            first, second, mask, displacement, 1.2, collapsed=collapsed
         )
 
     variables = [tf.Variable(x) for x in maps]
     with tf.GradientTape() as tape:
-        loss = segmentation_loss_of(*variables, mask, reach, 1.2, collapsed=collapsed)
+        loss = segmentation_loss_of(
+            *variables, mask, displacement, 1.2, collapsed=collapsed
+        )
     assert float(loss) == pytest.approx(slow(*maps), abs=1e-9)
     gradients = tape.gradient(loss, variables)
     expected = [
@@ -366,7 +370,7 @@ def test_sure_maps_lose_nothing_to_rounding():
         variable = tf.Variable(maps.astype(kind))
         with tf.GradientTape() as tape:
             joints = iic.segmentation_joint(
-                variable[..., None, :], variable[:, ::-1, ..., None, :], reach=5
+                variable[..., None, :], variable[:, ::-1, ..., None, :], displacement=5
             )
             loss = iic.segmentation_loss(joints)[0]
         found.append((float(loss), tape.gradient(loss, variable).numpy()))

@@ -1,4 +1,4 @@
-"""Pictures and label maps of any size."""
+"""Images and label maps of any size."""
 
 import imagecodecs
 import numpy as np
@@ -9,13 +9,13 @@ from PIL import Image
 from iic_tf.datasets import image_folder
 from iic_tf.datasets.masks import (
     IGNORE,
+    decode_image,
     decode_labels,
-    decode_picture,
     distinct_values,
+    find_images,
     find_items,
-    find_pictures,
-    read_pictures,
-    shrink_picture,
+    read_images,
+    shrink_image,
     to_size,
 )
 from iic_tf.errors import UserError
@@ -23,14 +23,14 @@ from iic_tf.errors import UserError
 
 @pytest.fixture
 def folders(tmp_path):
-    """Three pictures of different sizes with label maps, one in a sub-folder."""
+    """Three images of different sizes with label maps, one in a sub-folder."""
     rng = np.random.default_rng(0)
     images, masks = tmp_path / "images", tmp_path / "masks"
     for name, sides in (("a", (12, 20)), ("b", (30, 14)), ("deep/c", (9, 9))):
         for folder in (images, masks):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        picture = rng.integers(0, 256, (*sides, 3), dtype=np.uint8)
-        Image.fromarray(picture).save(images / f"{name}.png")
+        image = rng.integers(0, 256, (*sides, 3), dtype=np.uint8)
+        Image.fromarray(image).save(images / f"{name}.png")
         labels = rng.integers(0, 3, sides, dtype=np.uint8)
         Image.fromarray(labels).save(masks / f"{name}.png")
     return images, masks
@@ -38,7 +38,7 @@ def folders(tmp_path):
 
 def test_sizes_are_kept_and_maps_found(folders):
     images, masks = folders
-    found = read_pictures(find_items(images, masks))
+    found = read_images(find_items(images, masks))
     assert found.names == ("a.png", "b.png", "deep/c.png")
     assert [x.shape for x in found.images] == [(12, 20, 3), (30, 14, 3), (9, 9, 3)]
     assert [x.shape for x in found.labels] == [(12, 20), (30, 14), (9, 9)]
@@ -48,7 +48,7 @@ def test_sizes_are_kept_and_maps_found(folders):
 
 
 def test_maps_are_not_needed(folders):
-    found = read_pictures(find_items(folders[0], None))
+    found = read_images(find_items(folders[0], None))
     assert found.labels is None and len(found.images) == 3
 
 
@@ -56,7 +56,7 @@ def test_what_cannot_be_read_is_named(folders):
     images, masks = folders
     (images / "a.png").write_bytes(b"no image")
     Image.fromarray(np.zeros((5, 5), np.uint8)).save(masks / "b.png")
-    found = read_pictures(find_items(images, masks))
+    found = read_images(find_items(images, masks))
     assert found.names == ("b.png", "deep/c.png")
     reasons = dict(found.unreadable)
     assert "not an image" in reasons["a.png"]
@@ -68,7 +68,7 @@ def test_pictures_need_no_map_each(folders):
     images, masks = folders
     (masks / "a.png").unlink()
     (masks / "b.txt").write_text("not a map")
-    found = read_pictures(find_items(images, masks))
+    found = read_images(find_items(images, masks))
     assert found.names == ("a.png", "b.png", "deep/c.png") and not found.unreadable
     assert [(labels == IGNORE).all() for labels in found.labels] == [True, False, False]
 
@@ -79,18 +79,18 @@ def test_nothing_there_is_told(folders, tmp_path):
     with pytest.raises(UserError, match=r"data\.masks must be a folder"):
         find_items(folders[0], tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"data\.images must hold pictures"):
+    with pytest.raises(UserError, match=r"data\.images must hold images"):
         find_items(tmp_path / "empty", None)
-    with pytest.raises(UserError, match="named as the pictures"):
+    with pytest.raises(UserError, match="named as the images"):
         find_items(folders[0], tmp_path / "empty")
-    with pytest.raises(UserError, match="pictures that can be read"):
-        read_pictures([])
+    with pytest.raises(UserError, match="images that can be read"):
+        read_images([])
 
 
 def test_what_does_not_fit_into_memory_is_mapped(folders, monkeypatch):
-    expected = read_pictures(find_items(*folders))
+    expected = read_images(find_items(*folders))
     monkeypatch.setattr(image_folder.psutil, "virtual_memory", lambda: Free)
-    found = read_pictures(find_items(*folders))
+    found = read_images(find_items(*folders))
     assert "in a file in" in found.kept
     for name in ("images", "labels"):
         for one, other in zip(
@@ -102,7 +102,7 @@ def test_what_does_not_fit_into_memory_is_mapped(folders, monkeypatch):
 
 class Free:
     available = 4 * 1000
-    """Bytes: a quarter of it holds the first picture and not the second."""
+    """Bytes: a quarter of it holds the first image and not the second."""
 
     total = 10**9
 
@@ -110,8 +110,8 @@ class Free:
 def test_values_become_classes(folders):
     table = np.full(256, IGNORE, np.uint8)
     table[1], table[2] = 1, 0
-    plain = read_pictures(find_items(*folders))
-    mapped = read_pictures(find_items(*folders), classes=table)
+    plain = read_images(find_items(*folders))
+    mapped = read_images(find_items(*folders), classes=table)
     for one, other in zip(plain.labels, mapped.labels, strict=True):
         np.testing.assert_array_equal(table[one], other)
 
@@ -124,44 +124,44 @@ def test_scaled_pictures_and_maps_have_the_same_sides(tmp_path):
         large = blocks.repeat(3, axis=0).repeat(3, axis=1)
         Image.fromarray(large).save(tmp_path / name / "x.png")
     items = find_items(tmp_path / "images", tmp_path / "masks")
-    found = read_pictures(items, scale=0.33)
+    found = read_images(items, scale=0.33)
     assert found.images[0].shape == (10, 7, 3) and found.sizes == ((30, 21),)
     np.testing.assert_array_equal(found.labels[0], blocks)
     np.testing.assert_array_equal(to_size(found.labels[0], found.sizes[0]), large)
 
 
 def test_bands_are_scaled_each_for_itself():
-    picture = np.zeros((4, 6, 4), np.uint8)
-    picture[..., 0], picture[:2, ..., 1] = 90, 200
-    half = shrink_picture(picture, 0.5)
+    image = np.zeros((4, 6, 4), np.uint8)
+    image[..., 0], image[:2, ..., 1] = 90, 200
+    half = shrink_image(image, 0.5)
     assert half.shape == (2, 3, 4)
     assert (half[..., 0] == 90).all() and not half[..., 2:].any()
     np.testing.assert_allclose(half[:, 0, 1], (200, 0), atol=30)
 
 
 def test_red_and_blue_change_places(tmp_path):
-    picture = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
-    Image.fromarray(picture, "RGBA").save(tmp_path / "x.tif")
-    found = decode_picture(tmp_path / "x.tif", channels=4, bgr=True)
-    np.testing.assert_array_equal(found, picture[..., [2, 1, 0, 3]])
+    image = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    Image.fromarray(image, "RGBA").save(tmp_path / "x.tif")
+    found = decode_image(tmp_path / "x.tif", channels=4, bgr=True)
+    np.testing.assert_array_equal(found, image[..., [2, 1, 0, 3]])
 
 
 def test_a_label_map_of_colours_is_refused(tmp_path):
-    picture = Image.new("RGB", (4, 4))
-    picture.putpixel((2, 1), (1, 1, 2))
-    picture.save(tmp_path / "x.png")
+    image = Image.new("RGB", (4, 4))
+    image.putpixel((2, 1), (1, 1, 2))
+    image.save(tmp_path / "x.png")
     with pytest.raises(ValueError, match=r"grey or palette image, .* has colours"):
         decode_labels(tmp_path / "x.png")
-    picture.convert("CMYK").save(tmp_path / "x.tif")
+    image.convert("CMYK").save(tmp_path / "x.tif")
     with pytest.raises(ValueError, match=r"grey or palette image, .* is CMYK"):
         decode_labels(tmp_path / "x.tif")
 
 
 def test_palettes_give_their_numbers(tmp_path):
     labels = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    picture = Image.fromarray(labels, "P")
-    picture.putpalette([i for n in range(256) for i in (255 - n, n, n)])
-    picture.save(tmp_path / "x.png")
+    image = Image.fromarray(labels, "P")
+    image.putpalette([i for n in range(256) for i in (255 - n, n, n)])
+    image.save(tmp_path / "x.png")
     np.testing.assert_array_equal(decode_labels(tmp_path / "x.png"), labels)
 
 
@@ -198,21 +198,21 @@ LABELS = np.array([[0, 1, 2], [3, 4, 254]], np.uint8)
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
 def test_a_label_map_is_grey_where_its_channels_are_alike(tmp_path, mode):
-    picture = Image.fromarray(LABELS).convert(mode)
+    image = Image.fromarray(LABELS).convert(mode)
     for ending in ("png", "tif"):
-        picture.save(tmp_path / f"x.{ending}")
+        image.save(tmp_path / f"x.{ending}")
         found = decode_labels(tmp_path / f"x.{ending}")
         np.testing.assert_array_equal(found, LABELS)
         assert found.dtype == np.uint8
 
 
 def test_opacity_of_a_label_map_may_say_nothing(tmp_path):
-    picture = Image.fromarray(LABELS).convert("RGBA")
-    picture.putalpha(70)
-    picture.save(tmp_path / "x.png")
+    image = Image.fromarray(LABELS).convert("RGBA")
+    image.putalpha(70)
+    image.save(tmp_path / "x.png")
     np.testing.assert_array_equal(decode_labels(tmp_path / "x.png"), LABELS)
-    picture.putpixel((1, 1), (4, 4, 4, 71))
-    picture.save(tmp_path / "x.png")
+    image.putpixel((1, 1), (4, 4, 4, 71))
+    image.save(tmp_path / "x.png")
     with pytest.raises(ValueError, match="transparent in places"):
         decode_labels(tmp_path / "x.png")
 
@@ -251,12 +251,12 @@ def test_pixels_of_a_label_map_without_a_value_have_no_class(tmp_path):
         decode_labels(path)
 
 
-def test_label_maps_beside_pictures_are_no_pictures(tmp_path):
+def test_label_maps_beside_pictures_are_no_images(tmp_path):
     for name in ("a", "deep/b"):
         save_labels(tmp_path / f"{name}.png", [0, 1])
         Image.new("RGB", (1, 2)).save(tmp_path / f"{name}.jpg")
-    save_labels(tmp_path / "alone.png", [0, 1])  # a picture without a label map
-    found = find_pictures(tmp_path, tmp_path)
+    save_labels(tmp_path / "alone.png", [0, 1])  # an image without a label map
+    found = find_images(tmp_path, tmp_path)
     assert [(item.name, bool(item.labels)) for item in found.items] == [
         ("a.jpg", True), ("alone.png", False), ("deep/b.jpg", True),
     ]  # fmt: skip
@@ -266,24 +266,24 @@ def test_label_maps_beside_pictures_are_no_pictures(tmp_path):
     )
     save_labels(tmp_path / "a.bmp", [0, 1])
     with pytest.raises(UserError, match=r"one label map for each name.*'a\.bmp'"):
-        find_pictures(tmp_path, tmp_path)
+        find_images(tmp_path, tmp_path)
     (tmp_path / "a.bmp").unlink()
     Image.new("RGB", (1, 2)).save(tmp_path / "a.png")  # grey, though in colours
-    assert find_pictures(tmp_path, tmp_path).items[0].labels == tmp_path / "a.png"
+    assert find_images(tmp_path, tmp_path).items[0].labels == tmp_path / "a.png"
 
 
-def test_label_maps_below_or_above_pictures_are_no_pictures(tmp_path):
+def test_label_maps_below_or_above_pictures_are_no_images(tmp_path):
     Image.new("RGB", (1, 2)).save(tmp_path / "a.png")
     for name in ("a", "b"):
         save_labels(tmp_path / "masks" / f"{name}.png", [0, 1])
-    found = find_pictures(tmp_path, tmp_path / "masks")
+    found = find_images(tmp_path, tmp_path / "masks")
     assert [item.name for item in found.items] == ["a.png"]
     assert [path.name for path in found.unmatched] == ["b.png"]
     assert len(found.left_out) == 2
-    # the other way round: b has a picture above, which is its label map
-    found = find_pictures(tmp_path / "masks", tmp_path)
+    # the other way round: b has an image above, which is its label map
+    found = find_images(tmp_path / "masks", tmp_path)
     assert [item.name for item in found.items] == ["a.png", "b.png"]
     assert found.items[0].labels == tmp_path / "a.png"
     (tmp_path / "link").symlink_to(tmp_path / "masks")
-    found = find_pictures(tmp_path, tmp_path / "link")
+    found = find_images(tmp_path, tmp_path / "link")
     assert [item.name for item in found.items] == ["a.png"]

@@ -57,9 +57,9 @@ def out(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def few_pictures(request, monkeypatch):
+def few_plots(request, monkeypatch):
     """Runs draw what is in their clusters only where a test looks at it."""
-    if "pictures" not in request.keywords:
+    if "images" not in request.keywords:
         monkeypatch.setattr(cluster, "draw_clusters", lambda *_, **__: [])
         monkeypatch.setattr(cluster_plots, "draw_first_groups", lambda *_: None)
 
@@ -67,7 +67,7 @@ def few_pictures(request, monkeypatch):
 # --------------------------------------------------------------------- from end to end
 
 
-@pytest.mark.pictures
+@pytest.mark.images
 def test_a_run_with_labels(digits_npz, out, capsys):
     assert models_iic.main(words(digits_npz, out, name="first")) == 0
     text = capsys.readouterr().out
@@ -110,7 +110,7 @@ def test_a_run_with_labels(digits_npz, out, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.pictures
+@pytest.mark.images
 def test_more_classes_than_the_recipe_has_names_for(digits, out, tmp_path):
     path = tmp_path / "many.npz"
     np.savez(path, images=digits[0][:240], labels=np.arange(240) % 26)
@@ -118,7 +118,7 @@ def test_more_classes_than_the_recipe_has_names_for(digits, out, tmp_path):
     assert (out / "many" / "clusters.png").is_file()
 
 
-@pytest.mark.pictures
+@pytest.mark.images
 def test_the_same_run_without_labels(digits, out, tmp_path, capsys):
     np.savez(tmp_path / "unlabelled.npz", images=digits[0][:240])
     assert models_iic.main(words(tmp_path / "unlabelled.npz", out)) == 0
@@ -211,7 +211,7 @@ def test_pairs_are_drawn_without_training(digits_npz, out, capsys):
     assert "pairs_mnist.png" in capsys.readouterr().out
 
 
-@pytest.mark.pictures
+@pytest.mark.images
 def test_what_a_network_has_lost_the_graph_still_has(digits_npz, out, capsys):
     # nothing is learned, so all images are in one cluster or two
     changes = {"train.learning_rate": 1e-12, "name": "lost", "train.regroup_to": 0}
@@ -226,7 +226,7 @@ def test_what_a_network_has_lost_the_graph_still_has(digits_npz, out, capsys):
     assert summary["errors"][summary["chosen"]] < 0.6
 
 
-@pytest.mark.pictures
+@pytest.mark.images
 def test_the_quick_look_needs_no_network(digits_npz, out, capsys):
     looked = words(digits_npz, out, method="spectral", name="look")
     assert models_iic.main(looked) == 0
@@ -316,13 +316,11 @@ def test_sub_heads_that_lag_at_the_end_take_over_the_best(
     information = json.loads(lines[2])["main_information"]
     assert remark["source"] == int(np.argmax(information))
     assert remark["reseeded"] == [i for i in range(3) if i != remark["source"]]
-    assert (
-        "At step 15 what lagged started anew from sub-head" in capsys.readouterr().out
-    )
+    assert "At step 15 what lagged restarted from sub-head" in capsys.readouterr().out
 
 
 def test_a_loss_that_is_not_finite_stops_with_status_1(digits_npz, out, capsys):
-    changes = {"data.perturb.contrast": 3e38}  # pixels overflow
+    changes = {"data.augment.contrast": 3e38}  # pixels overflow
     assert models_iic.main(words(digits_npz, out, **changes)) == 1
     message = capsys.readouterr().err
     assert "the gradient became nan between steps 1 and 2" in message
@@ -335,11 +333,11 @@ def test_a_breakdown_keeps_the_last_checkpoint(digits_npz, out, capsys):
     assert models_iic.main(arguments) == 0
     resume = ["--resume", str(out / "broken"), "--train.steps=12"]
     capsys.readouterr()
-    assert models_iic.main([*resume, "--data.perturb.contrast=3e38"]) == 1
+    assert models_iic.main([*resume, "--data.augment.contrast=3e38"]) == 1
     message = capsys.readouterr().err
     assert "between steps 9 and 10" in message
     assert f"--resume {out / 'broken'} continues from step 8" in message
-    assert models_iic.main([*resume, "--data.perturb.contrast=0.4"]) == 0
+    assert models_iic.main([*resume, "--data.augment.contrast=0.4"]) == 0
 
 
 # ---------------------------------------------------------------------- own images
@@ -431,8 +429,8 @@ def test_deep_images_and_a_run_among_them(out, tmp_path, capsys):
     assert len(groups) == 2 and len({str(found) for found in groups.values()}) == 1
 
 
-@pytest.mark.pictures
-def test_classes_by_folder_names_and_every_picture(photographs, out, capsys):
+@pytest.mark.images
+def test_classes_by_folder_names_and_every_image(photographs, out, capsys):
     changes = {"data.folder": photographs, "data.labels": "folder", "name": "named"}
     (photographs / "empty.jpg").unlink()
     changes |= {"report.display": 1, "report.progression": 4, "report.double": True}
@@ -458,7 +456,7 @@ def test_classes_by_folder_names_and_every_picture(photographs, out, capsys):
     assert len(summary["errors_batch_statistics"]) == 2
 
 
-@pytest.mark.pictures
+@pytest.mark.images
 @pytest.mark.filterwarnings("error::UserWarning:matplotlib")
 def test_no_name_costs_a_run(digits, out, tmp_path, monkeypatch, capfd):
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 $1_$5\x1b[31m"))
@@ -571,7 +569,7 @@ def test_heads_train_on_different_images(out, tmp_path, capsys):
 # ------------------------------------------------------------------------- stored runs
 
 
-@pytest.mark.pictures
+@pytest.mark.images
 def test_a_stored_run_is_evaluated_again_and_on_other_images(
     digits, digits_npz, out, tmp_path, capsys, monkeypatch
 ):
@@ -884,25 +882,25 @@ MISTAKES = {
         lambda d: {"graph.args.fan_out_init": "wide"},
         "graph.args.fan_out_init must be like 16. Received: fan_out_init='wide'",
     ),
-    "unknown figure of a perturbation": (
-        lambda d: {"data.perturb.twirl": 3},
-        "data.perturb of continuous_digits takes size, rotation, crop",
+    "unknown figure of a augmentation": (
+        lambda d: {"data.augment.twirl": 3},
+        "data.augment of continuous_digits takes size, rotation, crop",
     ),
     "figure of the wrong kind": (
-        lambda d: {"data.perturb.crop": 3},
-        "data.perturb.crop must be like (0.6, 1.0)",
+        lambda d: {"data.augment.crop": 3},
+        "data.augment.crop must be like (0.6, 1.0)",
     ),
     "range of the wrong length": (
-        lambda d: {"data.perturb.crop": "[0.6]"},
-        "data.perturb.crop must be like (0.6, 1.0)",
+        lambda d: {"data.augment.crop": "[0.6]"},
+        "data.augment.crop must be like (0.6, 1.0)",
     ),
     "range upside down": (
-        lambda d: {"data.perturb.crop": "[1.0, 0.5]"},
+        lambda d: {"data.augment.crop": "[1.0, 0.5]"},
         "the lower first. Received: crop=[1.0, 0.5]",
     ),
     "crop larger than the image": (
-        lambda d: {"data.recipe": "mnist_published", "data.perturb.crops": "[40]"},
-        "data.perturb.crops must lie between 1 and 28 pixels",
+        lambda d: {"data.recipe": "mnist_published", "data.augment.crops": "[40]"},
+        "data.augment.crops must lie between 1 and 28 pixels",
     ),
     "a network of nothing": (
         lambda d: {"graph.args.fan_out_init": 0},

@@ -104,7 +104,7 @@ def test_lists_name_pictures_without_folders(tmp_path, name):
     path.write_text("000001\na..b\n")
     assert read_names(path) == ["000001", "a..b"]
     path.write_text(f"000001\n{name}\n")
-    with pytest.raises(UserError, match="must hold names of pictures without folders"):
+    with pytest.raises(UserError, match="must hold names of images without folders"):
         read_names(path)
 
 

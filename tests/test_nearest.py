@@ -90,7 +90,7 @@ def fewer_kinds(monkeypatch):
 
 
 def textured(kinds, *, side=32):
-    """Colour pictures of upright or level waves, wide or narrow."""
+    """Colour images of upright or level waves, wide or narrow."""
     rng = np.random.default_rng(0)
     places = np.arange(side) * np.where(kinds % 2, 0.5, 1.0)[:, None]
     waves = np.sin(places + rng.uniform(0, 6, (len(kinds), 1)))

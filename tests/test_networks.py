@@ -202,15 +202,15 @@ def test_maps_have_the_size_of_the_images(sides):
 @pytest.mark.parametrize("sides", [(24, 32), (9, 4)])
 def test_pictures_can_have_a_margin_of_their_mirror_image(sides):
     model = segmenter()
-    pictures = np.random.default_rng(0).random((2, *sides, 3), np.float32)
-    found = compile_segments(model, margin=8)(pictures)
+    images = np.random.default_rng(0).random((2, *sides, 3), np.float32)
+    found = compile_segments(model, margin=8)(images)
     assert found.shape == (2, *sides, 2, 3)
     y, x = (min(8, side) for side in sides)
-    larger = np.pad(pictures, ((0, 0), (y, y), (x, x), (0, 0)), mode="symmetric")
+    larger = np.pad(images, ((0, 0), (y, y), (x, x), (0, 0)), mode="symmetric")
     whole = compile_segments(model)(larger)
     inner = whole[:, y : y + sides[0], x : x + sides[1]]
     np.testing.assert_allclose(found, inner, atol=1e-6)
-    assert np.abs(found - compile_segments(model)(pictures)).max() > 1e-3
+    assert np.abs(found - compile_segments(model)(images)).max() > 1e-3
 
 
 def test_maps_of_images_of_any_size_in_one_graph():

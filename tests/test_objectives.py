@@ -5,12 +5,12 @@ import reference
 import tensorflow as tf
 
 import graphs
-from iic_tf.augment.crops import MapViews, training_map_batches
+from iic_tf.augment.crops import CropViews, training_crop_batches
 from iic_tf.augment.pairs import training_batches
 from iic_tf.augment.transforms import compose, move
 from iic_tf.losses import iic
 from iic_tf.models.networks import SegmentIIC
-from iic_tf.tasks.objectives import grouped_pair_losses, map_losses, pair_losses
+from iic_tf.tasks.objectives import grouped_pair_losses, pair_losses, segment_losses
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def test_losses_of_a_batch_equal_the_formula(tiny_model, batches):
     results = pair_losses(model, views, lamb=tf.constant([1.2, 1.0]))
     # all copies in one pass, as published: they share the statistics of the batch
     z = model(views[0], training=True)["main"]
-    copies = model(tf.concat(views[1:], axis=0), training=True)["main"]
+    augmented = model(tf.concat(views[1:], axis=0), training=True)["main"]
     repeated = np.concatenate([z] * (len(views) - 1))
-    joint = np.einsum("nhi,nhj->hij", repeated, copies)
+    joint = np.einsum("nhi,nhj->hij", repeated, augmented)
     expected = iic.iic_loss(tf.constant(joint), 1.2)
     np.testing.assert_allclose(results["main"]["loss"], expected, rtol=1e-4)
 
@@ -44,15 +44,15 @@ def test_cross_entropy_joins_the_losses_of_a_batch(tiny_model, batches):
             plain[bank]["loss"], both[bank]["loss"], rtol=1e-4, atol=1e-6
         )
     z = model(views[0], training=True)["main"].numpy()
-    copies = model(tf.concat(views[1:], axis=0), training=True)["main"].numpy()
-    shown = np.concatenate([z, copies])
+    augmented = model(tf.concat(views[1:], axis=0), training=True)["main"].numpy()
+    shown = np.concatenate([z, augmented])
     named = groups[..., 0].T.reshape(-1)
     expected = -np.log(shown[np.arange(120), :, named]).mean(axis=0)
     np.testing.assert_allclose(both["main"]["cross_entropy"], expected, rtol=1e-3)
     alone = pair_losses(
-        *(model, views), lamb=lamb, groups=tf.constant(groups), copies_alone=True
+        *(model, views), lamb=lamb, groups=tf.constant(groups), augmented_alone=True
     )
-    expected = -np.log(copies[np.arange(80), :, named[40:]]).mean(axis=0)
+    expected = -np.log(augmented[np.arange(80), :, named[40:]]).mean(axis=0)
     np.testing.assert_allclose(alone["main"]["cross_entropy"], expected, rtol=1e-3)
 
 
@@ -61,10 +61,10 @@ def test_cross_entropy_joins_the_losses_of_a_batch(tiny_model, batches):
 
 def map_batch(side=16, number=2, repeats=2):
     rng = np.random.default_rng(0)
-    pictures = list(rng.integers(0, 256, (number, side, side, 3), dtype=np.uint8))
-    views = MapViews(side, move(), compose(), compose())
-    batches = training_map_batches(
-        pictures, views, repeats=repeats, batch=number, seed=1, start=0, steps=1
+    images = list(rng.integers(0, 256, (number, side, side, 3), dtype=np.uint8))
+    views = CropViews(side, move(), compose(), compose())
+    batches = training_crop_batches(
+        images, views, repeats=repeats, batch=number, seed=1, start=0, steps=1
     )
     return next(iter(batches))
 
@@ -78,10 +78,10 @@ def small_segmenter():
 def test_losses_of_maps_against_numpy():
     """Copies are mirrored: moved back by hand here, counted pixel by pixel."""
     model, batch = small_segmenter(), map_batch()
-    found = map_losses(model, batch, lamb=tf.constant([1.2, 1.0]), reach=2)
-    originals, copies, matrices, mask = batch
+    found = segment_losses(model, batch, lamb=tf.constant([1.2, 1.0]), displacement=2)
+    originals, augmented, matrices, mask = batch
     first = model(originals, training=True)["main"].numpy().astype("f8")
-    second = model(tf.concat(copies, 0), training=True)["main"].numpy().astype("f8")
+    second = model(tf.concat(augmented, 0), training=True)["main"].numpy().astype("f8")
     mirrored = tf.concat(matrices, 0).numpy()[:, 0, 0] < 0
     assert 0 < mirrored.sum() < 4
     second[mirrored] = second[mirrored][:, :, ::-1]
@@ -101,7 +101,7 @@ def test_maps_can_be_compared_at_the_places_of_features():
     model, batch = small_segmenter(), map_batch()
     lamb = tf.constant([1.0, 1.0])
     fine, coarse, summed = (
-        map_losses(model, batch, lamb=lamb, reach=1, **options)["aux"]
+        segment_losses(model, batch, lamb=lamb, displacement=1, **options)["aux"]
         for options in ({}, {"at_pixels": False}, {"collapsed": True})
     )
     pairs = [float(tf.reduce_sum(x["joint"])) for x in (fine, coarse, summed)]

@@ -78,9 +78,9 @@ from iic_tf.options import (
         (lambda: HeadOptions(main=10**9), r"heads\.main must be at most 100"),
         (lambda: HeadOptions(aux=101), r"heads\.aux must be at most 100"),
         (lambda: HeadOptions(k_aux=2**31), r"heads\.k_aux must be at most 2,147,483"),
-        (lambda: DataOptions(perturb={"size": 10**5}), r"data\.perturb\.size must be"),
+        (lambda: DataOptions(augment={"size": 10**5}), r"data\.augment\.size must be"),
         (
-            lambda: DataOptions(perturb={"window": 5000}),
+            lambda: DataOptions(augment={"side": 5000}),
             r"window must be at most 4,09",
         ),
         (lambda: DataOptions(size=10**6), r"data\.size must be at most 4,096"),
@@ -90,7 +90,7 @@ from iic_tf.options import (
         (lambda: GraphOptions(args={"a": 10**14}), r"graph\.args\.a must be at most"),
         (lambda: ReportOptions(every=2**40), r"report\.every must be at most"),
         (lambda: Options(k=2**40), r"k must be at most"),
-        (lambda: SegmentOptions(reach=2**40), r"segment\.reach must be at most"),
+        (lambda: SegmentOptions(displacement=2**40), r"segment\.reach must be at most"),
     ],
 )
 def test_figures_out_of_range_are_one_sentence(make, message):
@@ -109,8 +109,8 @@ def test_figures_out_of_range_are_one_sentence(make, message):
         (lambda x: TrainOptions(lr_drop_factor=x), r"train\.lr_drop_factor"),
         (lambda x: TrainOptions(start=x), r"train\.start"),
         (lambda x: DataOptions(scale=x), r"data\.scale"),
-        (lambda x: DataOptions(perturb={"rotation": x}), r"data\.perturb\.rotation"),
-        (lambda x: DataOptions(perturb={"crop": [0.5, x]}), r"data\.perturb\.crop"),
+        (lambda x: DataOptions(augment={"rotation": x}), r"data\.augment\.rotation"),
+        (lambda x: DataOptions(augment={"crop": [0.5, x]}), r"data\.augment\.crop"),
         (lambda x: GraphOptions(args={"share": x}), r"graph\.args\.share"),
         (lambda x: Options(time_limit=x), r"time_limit"),
     ],

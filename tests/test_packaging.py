@@ -44,13 +44,13 @@ def test_every_yaml_is_parsed_and_keeps_its_promises(path):
     text = path.read_text()
     options = models_iic.parse(["--config", str(path)])
     data, graphs = importlib.import_module("data"), importlib.import_module("graphs")
-    if data.is_of_maps(options.data):
-        recipe = data.MAP_RECIPES[options.data.recipe]
+    if data.is_segmentation(options.data):
+        recipe = data.SEGMENT_RECIPES[options.data.recipe]
         channels = 4 if path.stem.startswith("potsdam") else 3
-        views = recipe.views(channels, options.data.perturb)
+        views = recipe.views(channels, options.data.augment)
         shape = views.finish(tf.zeros((1, 8, 8, channels)), (0, 0)).shape
         backbone = graphs.on_views(
-            graphs.find(options.graph.name or "small_maps", of_maps=True),
+            graphs.find(options.graph.name or "small_maps", of_pixels=True),
             (None, None, shape[-1]),
             sobel=views.edges,
             infrared=views.infrared,
@@ -62,7 +62,7 @@ def test_every_yaml_is_parsed_and_keeps_its_promises(path):
             assert kernels.shape[2] == (4 if channels == 4 else 5)
     else:
         recipe = data.RECIPES[options.data.recipe]
-        views = recipe.views(recipe.source_shape, options.data.perturb)
+        views = recipe.views(recipe.source_shape, options.data.augment)
         graphs.on_views(
             graphs.find(options.graph.name or "small"),
             views.seen_shape(recipe.source_shape),
@@ -95,19 +95,24 @@ side, scale, T, jitter and hue: the paper's commands."""
 def test_published_runs_on_label_maps_have_their_figures(name):
     options = models_iic.parse(["--config", str(ROOT / "configs" / f"{name}.yaml")])
     data = importlib.import_module("data")
-    recipe = data.MAP_RECIPES[options.data.recipe]
+    recipe = data.SEGMENT_RECIPES[options.data.recipe]
     usual = inspect.signature(data.maps).parameters
     figures = {key: parameter.default for key, parameter in usual.items()}
-    figures |= recipe.figures | options.data.perturb
+    figures |= recipe.figures | options.data.augment
     assert figures["brightness"] == figures["contrast"] == figures["saturation"]
-    k, k_aux, lambs, rate, batch, window, scale, reach, jitter = PUBLISHED_MAPS[name]
+    k, k_aux, lambs, rate, batch, window, scale, displacement, jitter = PUBLISHED_MAPS[
+        name
+    ]
     assert (options.k, options.heads.k_aux) == (k, k_aux)
     assert (options.heads.main, options.heads.aux) == (1, int(k_aux is not None))
     assert (options.train.lamb, options.train.lamb_aux or 1) == lambs
     assert (options.train.learning_rate, options.data.batch) == (rate, batch)
     assert (figures["window"], recipe.scale) == (window, scale)
     assert (figures["brightness"], figures["hue"]) == jitter
-    assert options.segment.reach == reach and options.segment.sparse == (0, 0)
+    assert options.segment.displacement == displacement and options.segment.sparse == (
+        0,
+        0,
+    )
     assert not options.segment.collapsed and options.segment.at == "pixels"
     assert options.data.repeats == 1 and figures["flipped"] == 0.5
     assert figures["rotation"] == figures["shear"] == 0 and figures["scale"] == (1, 1)

@@ -74,8 +74,10 @@ def test_half_of_the_copies_show_neighbours(numbered, views):
     batches = training_batches(images, plain, start=0, neighbours=near, **arguments)
     distances = []
     for batch in batches:
-        x, *copies = (np.round(v[:, 6, 6, 0].numpy() * 255).astype(int) for v in batch)
-        distances.append((np.stack(copies) - x) % 200)
+        x, *augmented = (
+            np.round(v[:, 6, 6, 0].numpy() * 255).astype(int) for v in batch
+        )
+        distances.append((np.stack(augmented) - x) % 200)
     apart = np.stack(distances)
     assert set(np.unique(apart)) == {0, 100, 101}
     assert 0.45 < (apart == 0).mean() < 0.55

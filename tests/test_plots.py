@@ -6,8 +6,8 @@ from iic_tf.report.plots import (
     cluster_grid,
     cluster_pairs,
     label_histograms,
+    label_map_rows,
     map_colours,
-    map_rows,
     mistake_grid,
     number_table,
     pair_grid,
@@ -23,8 +23,8 @@ def test_cluster_grid_also_with_empty_clusters(digits, tmp_path):
     cluster_grid(
         path, images, probabilities, names=list("abcd"), title="a run", columns=8
     )
-    with Image.open(path) as picture:
-        pixels = np.asarray(picture.convert("L"))
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("L"))
     assert (pixels < 50).mean() > 0.1  # black digits' backgrounds are there
     assert [p.name for p in tmp_path.iterdir()] == ["clusters.png"]
 
@@ -50,8 +50,8 @@ def test_cluster_grid_in_colour(tmp_path):
     images[..., 0] = 255
     probabilities = np.eye(3)[np.arange(12) % 3]
     cluster_grid(tmp_path / "c.png", images, probabilities, title="colour", columns=4)
-    with Image.open(tmp_path / "c.png") as picture:
-        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3)
+    with Image.open(tmp_path / "c.png") as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     assert ((pixels[:, 0] == 255) & (pixels[:, 1] < 200)).mean() > 0.1
 
 
@@ -72,8 +72,8 @@ def test_pair_grid(digits, tmp_path, monkeypatch):
 def test_pair_grid_of_what_leaves_the_range(digits, tmp_path):
     views = [digits[0][:6] / 255.0, digits[0][:6] / 128.0 - 0.5]
     pair_grid(tmp_path / "pairs.png", views, title="pairs")
-    with Image.open(tmp_path / "pairs.png") as picture:
-        assert picture.size[0] > picture.size[1]
+    with Image.open(tmp_path / "pairs.png") as image:
+        assert image.size[0] > image.size[1]
 
 
 def test_mistakes_are_drawn_the_most_frequent_first(digits, tmp_path, monkeypatch):
@@ -96,14 +96,14 @@ def test_mistakes_are_drawn_the_most_frequent_first(digits, tmp_path, monkeypatc
     np.testing.assert_array_equal(drawn[0][2], images[[10, 12]] / 255.0)
 
 
-def test_no_mistakes_no_picture(digits, tmp_path):
+def test_no_mistakes_no_image(digits, tmp_path):
     labels = np.zeros(5, int)
     path = tmp_path / "mistakes.png"
     mistake_grid(path, digits[0][:5], labels, labels, names="a", title="")
     assert not path.exists()
     mistake_grid(path, digits[0][:5], labels, labels - 1, names="a", title="wrong")
-    with Image.open(path) as picture:
-        assert picture.size[0] > picture.size[1]
+    with Image.open(path) as image:
+        assert image.size[0] > image.size[1]
 
 
 def test_originals_and_copies_of_each_cluster(digits, monkeypatch, tmp_path):
@@ -165,8 +165,8 @@ def test_tables_and_histograms_are_written(tmp_path, draw):
         number_table(path, counts / 30, rows="ab", columns="xyz", across="", title="t")
     else:
         label_histograms(path, counts, names="xyz", title="counts")
-    with Image.open(path) as picture:
-        pixels = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(int)
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(int)
     assert ((pixels[:, 2] - pixels[:, 0]) > 60).mean() > 0.005  # there is blue
 
 
@@ -181,15 +181,15 @@ def test_maps_are_drawn_beside_the_truth_in_the_colours_of_their_clusters(
     clusters = np.tile([0, 1, 2], (4, 2))
     truth = np.where(clusters == 1, 255, clusters // 2)  # 255: no class
     arguments = {"num_clusters": 3, "title": "a run"}
-    map_rows(tmp_path / "m.png", [image], [clusters], **arguments)
-    map_rows(
+    label_map_rows(tmp_path / "m.png", [image], [clusters], **arguments)
+    label_map_rows(
         tmp_path / "m.png", [image], [clusters], classes=np.array([1, -1, 0]),
         truth=[truth], names=["sky", "road"], **arguments,
     )  # fmt: skip
     alone, beside = (figure.axes for figure in figures)
-    assert [axes.get_title() for axes in alone] == ["picture", "clusters"]
+    assert [axes.get_title() for axes in alone] == ["image", "clusters"]
     assert [axes.get_title() for axes in beside] == [
-        "picture", "clusters", "clusters as classes", "truth"
+        "image", "clusters", "clusters as classes", "truth"
     ]  # fmt: skip
     [legend] = figures[0].legends
     assert [text.get_text() for text in legend.texts] == [
@@ -216,7 +216,7 @@ def test_large_maps_are_drawn_at_a_fraction(tmp_path, monkeypatch):
         "iic_tf.report.plots.save_figure", lambda figure, path: figures.append(figure)
     )
     clusters = np.zeros((1700, 90), np.uint8)
-    map_rows(
+    label_map_rows(
         tmp_path / "m.png", [np.zeros((1700, 90, 3), np.uint8)], [clusters],
         num_clusters=2, title="a run",
     )  # fmt: skip
@@ -252,8 +252,8 @@ def test_pictures_of_a_thousand_clusters_stay_small(tmp_path):
         title="",
     )
     for path in tmp_path.iterdir():
-        with Image.open(path) as picture:
-            assert max(picture.size) < 3000
+        with Image.open(path) as image:
+            assert max(image.size) < 3000
 
 
 @pytest.mark.filterwarnings("error")
@@ -271,7 +271,7 @@ def test_names_are_no_formulas_anywhere(tmp_path):
         tmp_path / "t.png", table, rows=names, columns=names, across="", title=title
     )
     label_histograms(tmp_path / "h.png", table.astype(int), names=names, title=title)
-    map_rows(
+    label_map_rows(
         tmp_path / "r.png",
         images[:1],
         [np.zeros((8, 8), np.uint8)],

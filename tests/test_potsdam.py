@@ -1,25 +1,25 @@
-"""Potsdam: preparation from raw pictures, and reading of what was prepared."""
+"""Potsdam: preparation from raw images, and reading of what was prepared."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from iic_tf.datasets import potsdam
-from iic_tf.datasets.masks import IGNORE, read_pictures
+from iic_tf.datasets.masks import IGNORE, read_images
 from iic_tf.errors import UserError
 
 
 @pytest.fixture
 def raw(tmp_path):
-    """Two pictures of 2 × 3 tiles, one of them labelled."""
+    """Two images of 2 × 3 tiles, one of them labelled."""
     rng = np.random.default_rng(0)
     for folder in ("4_Ortho_RGBIR", "5_Labels_for_participants"):
         (tmp_path / "raw" / folder).mkdir(parents=True)
     for number in ("2_10", "7_13"):
-        picture = rng.integers(0, 256, (8, 12, 4), dtype=np.uint8)
-        picture = picture.repeat(100, axis=0).repeat(100, axis=1)
+        image = rng.integers(0, 256, (8, 12, 4), dtype=np.uint8)
+        image = image.repeat(100, axis=0).repeat(100, axis=1)
         path = tmp_path / "raw" / "4_Ortho_RGBIR" / f"top_potsdam_{number}_RGBIR.tif"
-        Image.fromarray(picture).save(path)
+        Image.fromarray(image).save(path)
     classes = rng.integers(0, 6, (8, 12)).repeat(100, axis=0).repeat(100, axis=1)
     truth = np.array(potsdam.COLOURS, np.uint8)[classes]
     folder = tmp_path / "raw" / "5_Labels_for_participants"
@@ -38,17 +38,17 @@ def test_raw_pictures_become_tiles_that_can_be_read(raw, tmp_path):
     }
     six = {}
     for split in ("labelled_train", "labelled_test"):
-        found = read_pictures(potsdam.list_tiles(tmp_path / "out", split), **reading)
+        found = read_images(potsdam.list_tiles(tmp_path / "out", split), **reading)
         six |= dict(zip(found.names, found.labels, strict=True))
         assert all(image.shape == (200, 200, 4) for image in found.images)
     whole = np.block([[six[f"2_10_{r}_{c}"] for c in range(3)] for r in range(2)])
     np.testing.assert_array_equal(whole, classes[::2, ::2])
     table, names = potsdam.class_table(3)
     items = potsdam.list_tiles(tmp_path / "out", "labelled_test")
-    three = read_pictures(items, classes=table, **reading)
+    three = read_images(items, classes=table, **reading)
     assert len(names) == 3 and max(x.max() for x in three.labels) == 2
     items = potsdam.list_tiles(tmp_path / "out", "unlabelled_train")
-    assert read_pictures(items, **reading).labels is None
+    assert read_images(items, **reading).labels is None
 
 
 def test_test_tiles_are_the_published_share(raw, tmp_path):
@@ -65,16 +65,16 @@ def test_nothing_is_written_over(raw, tmp_path):
 
 
 def test_colours_and_classes():
-    picture = np.array([[(255, 250, 255), (9, 255, 0), (1, 2, 3)]], np.uint8)
-    found = potsdam.labels_from_colours(picture)
+    image = np.array([[(255, 250, 255), (9, 255, 0), (1, 2, 3)]], np.uint8)
+    found = potsdam.labels_from_colours(image)
     np.testing.assert_array_equal(found, [[0, 3, IGNORE]])
     table, _ = potsdam.class_table(3)
     np.testing.assert_array_equal(table[:7], [0, 1, 2, 2, 0, 1, IGNORE])
 
 
 def test_halving_takes_the_mean_of_four():
-    picture = np.array([[0, 2, 9], [4, 6, 9]], np.uint8)[..., None]
-    np.testing.assert_array_equal(potsdam.halve(picture), [[[3]]])
+    image = np.array([[0, 2, 9], [4, 6, 9]], np.uint8)[..., None]
+    np.testing.assert_array_equal(potsdam.halve(image), [[[3]]])
 
 
 def test_tiles_are_joined_and_a_missing_one_has_the_value_asked():

@@ -47,6 +47,6 @@ def test_snapshots_become_frames_and_an_animation(images, tmp_path, with_labels)
     assert names == [f"step_{step:06}.png" for step in (0, 50, 100)]
     with Image.open(tmp_path / "p.gif") as animation:
         assert animation.n_frames == 3
-    # other numbers for the same clusters make the same picture
+    # other numbers for the same clusters make the same image
     frames = [np.asarray(Image.open(folder / name))[40:] for name in names[1:]]
     np.testing.assert_array_equal(frames[0], frames[1])

@@ -75,7 +75,7 @@ RUN_IN_SHORT = {
     ],
     "test_models_iic.py::test_pairs_are_drawn_without_training": [
         "python models_iic.py --show-pairs",
-        "python models_iic.py --show-pairs --data.perturb.rotation 15",
+        "python models_iic.py --show-pairs --data.augment.rotation 15",
         "python models_iic.py --show-pairs --data.recipe mnist_published",
         "python models_iic.py --data.folder PHOTOS --show-pairs",
     ],
@@ -123,7 +123,7 @@ RUN_IN_SHORT = {
         '--graph.args.layers "[32, 32, M, 64, M, 128, M]"',
     ],
     "test_graphs.py::test_networks_of_keras_applications_by_name": [
-        "python models_iic.py --graph.name MobileNetV2 --data.perturb.size 32",
+        "python models_iic.py --graph.name MobileNetV2 --data.augment.size 32",
     ],
 }
 """Commands that a test or .ci/run runs, most of them on less data in fewer steps."""
@@ -260,9 +260,9 @@ def understand_run(words):
         return
     options = models_iic.parse(words)
     if options.graph.name != "tiny":  # that is the reader's
-        of_maps = data.is_of_maps(options.data)
-        name = options.graph.name or ("small_maps" if of_maps else "small")
-        builder = graphs.find(name, of_maps=of_maps)
+        of_pixels = data.is_segmentation(options.data)
+        name = options.graph.name or ("small_maps" if of_pixels else "small")
+        builder = graphs.find(name, of_pixels=of_pixels)
         check_arguments(builder, options.graph.args, option="graph.args")
 
 
@@ -364,11 +364,14 @@ def test_every_page_can_be_reached_from_the_readme():
 def test_the_recipes_networks_and_files_named_are_there(name):
     page = PAGES[name]
     for recipe in re.findall(r"--data\.recipe (\w+)", page):
-        known = {**data.RECIPES, **data.MAP_RECIPES}
+        known = {**data.RECIPES, **data.SEGMENT_RECIPES}
         # one that the reader adds, as the page shows
         assert recipe in known or f'RECIPES["{recipe}"] =' in page
     for graph in re.findall(r"`(network_\w+|graph_\w+|vgg_\w)`", page):
-        assert graph in {**graphs.GRAPHS, **graphs.MAP_GRAPHS}  # test_graphs.py builds
+        assert graph in {
+            **graphs.GRAPHS,
+            **graphs.SEGMENT_GRAPHS,
+        }  # test_graphs.py builds
     for config in re.findall(r"`(\w+\.yaml)`", page):
         assert (ROOT / "configs" / config).is_file() or config == "options.yaml"
 

@@ -16,7 +16,7 @@ from iic_tf.tasks.regroup import (
     _start_from,
     clusters_in_use,
     regroup,
-    regroup_maps,
+    regroup_pixels,
 )
 from iic_tf.tuned import KEPT_SHARE
 
@@ -101,7 +101,7 @@ def test_overclusters_of_pixels_that_meet_are_grouped():
         np.ones(kinds.shape, np.float32),
     )
     batches = tf.data.Dataset.from_tensors(batch)
-    found = regroup_maps(model, batches, reach=0)
+    found = regroup_pixels(model, batches, displacement=0)
     assert found.information[0] == pytest.approx(np.log(2), abs=0.02)
     soft = model.main(one_hot[kinds]).numpy()
     for head in range(2):

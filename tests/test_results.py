@@ -11,7 +11,7 @@ from PIL import Image
 import data
 import graphs
 from iic_tf.augment.pairs import evaluation_batches
-from iic_tf.datasets.masks import Pictures
+from iic_tf.datasets.masks import SegmentImages
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
 from iic_tf.evaluation.inference import compile_predict, soft_assignments
@@ -38,7 +38,7 @@ OPTIONS = Options(data=DataOptions(batch=20, neighbours=0))
 
 
 @pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
+def no_plots(monkeypatch):
     monkeypatch.setattr(cluster, "draw_clusters", lambda *_, **__: [])
 
 
@@ -131,9 +131,9 @@ def map_task():
     images = [rng.integers(0, 256, (24, 32, 3), dtype=np.uint8) for _ in range(4)]
     labels = [rng.integers(0, 3, (24, 32), dtype=np.uint8) for _ in range(4)]
     names = tuple(f"{i}.png" for i in range(4))
-    pictures = Pictures(images, labels, names, ((24, 32),) * 4)
-    views = data.MAP_RECIPES["pictures"].views(3, {"window": 16})
-    return SegmentTask(pictures, pictures, views, "here", "these")
+    images = SegmentImages(images, labels, names, ((24, 32),) * 4)
+    views = data.SEGMENT_RECIPES["images"].views(3, {"side": 16})
+    return SegmentTask(images, images, views, "here", "these")
 
 
 def a_model_of_maps():

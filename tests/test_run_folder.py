@@ -100,7 +100,7 @@ def test_aliases_are_counted_before_they_are_written_out(tmp_path):
         some = ", ".join([f"*a{i - 1}"] * 10)
         lines.append(f"a{i}: &a{i} [{some}]")
     path = tmp_path / "o.yaml"
-    for text in ("\n".join(lines), "data: &d\n  perturb: *d\n", f"a: [{'1,' * 20000}]"):
+    for text in ("\n".join(lines), "data: &d\n  augment: *d\n", f"a: [{'1,' * 20000}]"):
         path.write_text(text)
         with pytest.raises(UserError, match="at most 10,000 keys and values, with all"):
             read_options(path)
@@ -113,7 +113,7 @@ def test_aliases_are_counted_before_they_are_written_out(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["{__path__: x}", "k: 3\ntrain:\n  __path__: y", "data: {perturb: [{__a__: 1}]}"],
+    ["{__path__: x}", "k: 3\ntrain:\n  __path__: y", "data: {augment: [{__a__: 1}]}"],
 )
 def test_names_that_the_parser_keeps_to_itself_are_no_options(tmp_path, text):
     (tmp_path / "o.yaml").write_text(text)

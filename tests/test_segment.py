@@ -1,4 +1,4 @@
-"""Runs that group pixels, as people use them: pictures in, label maps out."""
+"""Runs that group pixels, as people use them: images in, label maps out."""
 
 import json
 import re
@@ -19,7 +19,7 @@ import data
 import graphs
 import models_iic
 from commands import loading
-from iic_tf.datasets.masks import IGNORE, decode_labels, decode_picture
+from iic_tf.datasets.masks import IGNORE, decode_image, decode_labels
 from iic_tf.neighbours import patches
 from iic_tf.tasks import segment
 from iic_tf.training import stored
@@ -27,7 +27,7 @@ from iic_tf.training import stored
 TINY = {
     "k": 3,
     "data.batch": 4,
-    "data.perturb.window": 16,
+    "data.augment.side": 16,
     "graph.args.fan_out_init": 4,
     "heads.main": 2,
     "heads.aux": 1,
@@ -42,14 +42,14 @@ TINY = {
 
 @pytest.fixture(autouse=True)
 def fewer_kinds(monkeypatch):
-    """Places are told by fewer kinds of windows: seconds less."""
+    """Places are told by fewer kinds of crops: seconds less."""
     monkeypatch.setattr(patches, "KINDS", 30)
     monkeypatch.setattr(patches, "NUM_WINDOWS", 2_000)
 
 
 @pytest.fixture
 def folders(tmp_path):
-    """Eight pictures of mixed sizes: bright above dark, with label maps."""
+    """Eight images of mixed sizes: bright above dark, with label maps."""
     rng = np.random.default_rng(0)
     images, masks = tmp_path / "images", tmp_path / "masks"
     for folder in (images, masks):
@@ -61,9 +61,9 @@ def folders(tmp_path):
         labels[height // 3 :] = 1
         labels[-height // 4 :] = 2
         labels[:, -2:] = IGNORE
-        picture = np.array([[200, 210, 250], [120, 90, 60], [30, 40, 30], [0, 0, 0]])
+        image = np.array([[200, 210, 250], [120, 90, 60], [30, 40, 30], [0, 0, 0]])
         noise = rng.normal(0, 10, (height, width, 3))
-        colours = picture[np.minimum(labels, 3)] + noise
+        colours = image[np.minimum(labels, 3)] + noise
         name = f"{'test' if i % 4 == 3 else 'train'}/{i}.png"
         Image.fromarray(colours.clip(0, 255).astype(np.uint8)).save(images / name)
         Image.fromarray(labels).save(masks / name)
@@ -93,9 +93,9 @@ def test_a_run_with_label_maps(folders, out, capsys):
     text = capsys.readouterr().out
     assert re.search(r"IoU \d\.\d+  wall, \d+ % of the pixels", text)
     assert "Images:   8 for training" in text
-    assert "windows of 16×16 pixels" in text
-    assert "pictures of any size, 3 channels" in text
-    assert "all main sub-heads started anew" in text
+    assert "crops of 16×16 pixels" in text
+    assert "images of any size, 3 channels" in text
+    assert "all main sub-heads restarted" in text
     folder = out / "first"
     summary = json.loads((folder / "summary.json").read_text())
     printed = re.findall(r"Sub-head \d  error = (0\.\d{4})", text)
@@ -110,8 +110,8 @@ def test_a_run_with_label_maps(folders, out, capsys):
     assert len(list((folder / "display").glob("*.png"))) >= 2
     for i in range(8):
         name = f"{'test' if i % 4 == 3 else 'train'}/{i}.png"
-        with Image.open(folders[0] / name) as picture:
-            size = picture.size
+        with Image.open(folders[0] / name) as image:
+            size = image.size
         with Image.open(folder / "labels" / name) as labels:
             assert labels.mode == "P" and labels.size == size
             assert np.array(labels).max() < 3
@@ -164,7 +164,7 @@ def test_holdout(folders, out, capsys, monkeypatch):
     )
     text = capsys.readouterr().out
     assert "Images:   6 for training" in text
-    assert "2 pictures of test, which did not train, with clusters mapped" in text
+    assert "2 images of test, which did not train, with clusters mapped" in text
     assert "with --report.adapt true adapt" in " ".join(text.split())
 
 
@@ -175,7 +175,7 @@ def test_a_network_is_adapted_to_the_pictures_scored(folders, out, capsys):
     adapted = ["--report.adapt=true", "--name=adapted"]
     assert models_iic.main([*plain, *adapted]) in (0, 3)
     text = capsys.readouterr().out
-    assert "on the training pictures, to which batch norm" in " ".join(text.split())
+    assert "on the training images, to which batch norm" in " ".join(text.split())
     first, second = (
         json.loads((out / name / "summary.json").read_text())
         for name in ("plain", "adapted")
@@ -231,7 +231,7 @@ def test_processes_agree_bit_for_bit(folders, out):
     "changes",
     [
         {"segment.at": "pixels", "segment.collapsed": True, "segment.detached": True},
-        {"segment.sparse": "[1,2]", "data.perturb.zoom": "[0.8,1.2]"},
+        {"segment.sparse": "[1,2]", "data.augment.zoom": "[0.8,1.2]"},
         {"graph.name": "network_10a", "graph.args.fan_out_init": None,
          "heads.bias": False, "train.steps": 2, "report.every": 2,
          "data.repeats": 1, "segment.at": "pixels"},
@@ -242,7 +242,7 @@ def test_other_ways_to_compare_maps(folders, out, changes):
     plain = {
         name: value for name, value in changes.items() if not name.startswith("segment")
     }
-    plain.pop("data.perturb.zoom", None)
+    plain.pop("data.augment.zoom", None)
     assert models_iic.main(words(folders, out, name="plain", **plain)) in (0, 3)
     so, usual = (rows_of(out / name)[-1]["main_loss"] for name in ("so", "plain"))
     assert np.isfinite(so).all() and not np.allclose(so, usual, rtol=1e-4)
@@ -270,18 +270,18 @@ def test_new_pictures_are_labelled_by_a_stored_run(folders, out, capsys):
     grey = folders[0].with_name("grey")
     grey.mkdir()
     for path in folders[0].rglob("*.png"):
-        with Image.open(path) as picture:
-            picture.convert("L").save(grey / path.name)
+        with Image.open(path) as image:
+            image.convert("L").save(grey / path.name)
     assert models_iic.main(["predict", str(run), str(grey)]) == 0
     assert len(list((run / "evaluation-3" / "labels").iterdir())) == 8
     capsys.readouterr()
     assert models_iic.main(["evaluate", str(run), f"--data.folder={folders[0]}"]) == 2
-    assert "groups pixels: its pictures are data.images" in capsys.readouterr().err
+    assert "groups pixels: its images are data.images" in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_a_single_large_picture_in_tiles(folders, out, monkeypatch):
-    """Windows of one picture fill a batch; tiles give nearly what the whole gives."""
+    """Windows of one image fill a batch; tiles give nearly what the whole gives."""
     for folder in folders:
         for path in sorted(folder.glob("*/*.png"))[1:]:
             path.unlink()
@@ -289,19 +289,19 @@ def test_a_single_large_picture_in_tiles(folders, out, monkeypatch):
     monkeypatch.setattr("iic_tf.evaluation.segment_inference.OVERLAP", 8)
     assert models_iic.main(words(folders, out, name="first")) in (0, 3)
     [path] = (out / "first" / "labels").glob("*/*.png")
-    [picture] = folders[0].glob("*/*.png")
+    [image] = folders[0].glob("*/*.png")
     monkeypatch.setattr("iic_tf.evaluation.segment_inference.TILE", 512)
     assert models_iic.main(["predict", str(out / "first"), str(folders[0])]) == 0
     again = next((out / "first" / "evaluation-1" / "labels").glob("**/*.png"))
     tiled, whole = decode_labels(path), decode_labels(again)
-    known = decode_labels(folders[1] / picture.relative_to(folders[0]))
+    known = decode_labels(folders[1] / image.relative_to(folders[0]))
     assert tiled.shape == whole.shape == known.shape
     assert (tiled == whole).mean() > 0.9 and len(np.unique(whole)) > 1
 
 
 @pytest.mark.slow
 def test_pictures_can_be_scaled(folders, out):
-    changes = {"data.scale": 0.5, "data.perturb.window": 8, "name": "first"}
+    changes = {"data.resize": 0.5, "data.augment.side": 8, "name": "first"}
     assert models_iic.main(words(folders, out, **changes)) in (0, 3)
     labels = decode_labels(out / "first" / "labels" / "train" / "0.png")
     assert labels.shape == (20, 30)  # as the file, of two pixels each way the same
@@ -314,25 +314,25 @@ def test_pictures_can_be_scaled(folders, out):
 def test_what_the_user_leaves_open_is_that_of_the_recipe():
     asked = models_iic.parse(["--k=4", "--train.regroup_every=50"])
     for name, expected in (
-        ("pictures", (600, 50, 0.8, 1)),
+        ("images", (600, 50, 0.8, 1)),
         ("scenes", (600, 50, 0.8, 1.5)),
         ("potsdam_3", (1600, 50, 0.65, 1)),
     ):
-        recipe = data.MAP_RECIPES[name]
-        train = loading._suit_maps(asked, name, recipe, 3).train
+        recipe = data.SEGMENT_RECIPES[name]
+        train = loading._suit_segment(asked, name, recipe, 3).train
         found = (train.steps, train.regroup_every, train.regroup_to, train.lamb_aux)
         assert found == expected
 
 
 @pytest.mark.parametrize(("margin", "counted"), [(0, 8), (5, 6), (15, 2)])
 def test_the_borders_of_windows_say_nothing_of_health(folders, margin, counted):
-    changes = {"data.perturb.window": 32, "data.perturb.margin": margin}
-    changes |= {"data.neighbours": 0, "data.perturb.flipped": 0}
-    changes |= {"data.perturb.rotation": 0, "data.perturb.scale": "[1,1]"}
+    changes = {"data.augment.side": 32, "data.augment.margin": margin}
+    changes |= {"data.neighbours": 0, "data.augment.flipped": 0}
+    changes |= {"data.augment.rotation": 0, "data.augment.scale": "[1,1]"}
     options = models_iic.parse(words(folders, "runs", **changes))
     options, task, *_ = loading.load(options)
-    pictures = [np.zeros((32, 32, 3), np.uint8)] * 4
-    task = replace(task, train=replace(task.train, images=pictures))
+    images = [np.zeros((32, 32, 3), np.uint8)] * 4
+    task = replace(task, train=replace(task.train, images=images))
     model = task.build(graphs.small_maps((None, None, 3)), options)
     seen = []
     with pytest.MonkeyPatch.context() as patch:
@@ -360,10 +360,10 @@ def test_the_fourth_band_of_pictures_is_infrared(folders, out, capsys):
     bands.mkdir()
     for i, value in enumerate(values):
         Image.fromarray(value, "RGBA").save(bands / f"{i}.tif")
-    found = decode_picture(bands / "0.tif", channels=4)
+    found = decode_image(bands / "0.tif", channels=4)
     np.testing.assert_array_equal(found, values[0])
     changes = {"data.images": bands, "data.masks": None, "data.channels": 4}
-    changes |= {"data.perturb.channels": "edges", "name": "bands"}
+    changes |= {"data.augment.channels": "edges", "name": "bands"}
     assert models_iic.main(words(folders, out, **changes)) in (0, 3)
     assert models_iic.main(["predict", str(out / "bands"), str(bands)]) == 0
     changes = {"data.images": folders[0], "data.masks": None, "data.channels": 4}
@@ -372,7 +372,7 @@ def test_the_fourth_band_of_pictures_is_infrared(folders, out, capsys):
 
 
 def test_what_a_run_on_swapped_colours_is_applied_to_is_swapped(tmp_path):
-    """BGR of the authors, also where a run is applied to anyone's pictures."""
+    """BGR of the authors, also where a run is applied to anyone's images."""
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)
     (tmp_path / "images").mkdir()
@@ -381,10 +381,10 @@ def test_what_a_run_on_swapped_colours_is_applied_to_is_swapped(tmp_path):
     recipe = "--data.recipe=coco_stuff_3"
     for mistakes, expected in (("[bgr]", image[..., ::-1]), ("[]", image)):
         options = models_iic.parse(
-            [recipe, images, "--data.scale=1", f"--data.repeat_mistakes={mistakes}"]
+            [recipe, images, "--data.resize=1", f"--data.repeat_mistakes={mistakes}"]
         )
-        _, _, source = data.find_maps(options.data)
-        np.testing.assert_array_equal(source.splits["the pictures"].images[0], expected)
+        _, _, source = data.find_segment(options.data)
+        np.testing.assert_array_equal(source.splits["the images"].images[0], expected)
 
 
 def test_pairs_are_shown(folders, out, capsys):
@@ -401,15 +401,15 @@ def test_pairs_are_shown(folders, out, capsys):
         ({"data.recipe": "coco_stuff_3", "data.images": None, "data.masks": None},
          "needs --data.dir FOLDER"),
         ({"graph.name": "small"}, "must be one of small_maps, network_10a for label"),
-        ({"segment.reach": -1}, "segment.reach must be at least 0"),
-        ({"segment.masked": True, "data.masks": None}, "segment.masked needs pictures"),
-        ({"data.perturb.window": 4}, "data.perturb.window must be at least 8"),
+        ({"segment.displacement": -1}, "segment.displacement must be at least 0"),
+        ({"segment.masked": True, "data.masks": None}, "segment.masked needs images"),
+        ({"data.augment.side": 4}, "data.augment.side must be at least 8"),
         ({"data.merge": "[0,300]"}, "data.merge must be at most 256 classes"),
         ({"data.ignore": 300}, "data.ignore must lie between 0 and 255"),
-        ({"data.recipe": "cifar10"}, "data.recipe must be one of pictures"),
-        ({"data.perturb.window": 18}, "data.perturb.window must be a multiple of 4"),
-        ({"segment.reach": 500}, "segment.reach must be less than the 4 places along"),
-        ({"data.perturb.channels": "sobel"}, "data.perturb.channels must be one of"),
+        ({"data.recipe": "cifar10"}, "data.recipe must be one of images"),
+        ({"data.augment.side": 18}, "data.augment.side must be a multiple of 4"),
+        ({"segment.displacement": 500}, "must be less than the 4 positions along"),
+        ({"data.augment.channels": "sobel"}, "data.augment.channels must be one of"),
         ({"data.size": 32}, "data.size is for data.folder"),
         ({"data.classes": "few"}, "data.classes is for recipes of COCO-Stuff"),
         ({"data.images": None, "data.masks": None, "data.recipe": "coco_stuff_3",
@@ -447,7 +447,7 @@ def test_pictures_are_curated(tmp_path, capsys):
     damaged.write_bytes(whole)
     assert models_iic.main(["curate", str(tmp_path), "--name", "mine"]) == 0
     assert (tmp_path / "curated" / "val2017" / "mine.txt").read_text() == "0\n"
-    assert "1 of 2 pictures" in capsys.readouterr().out
+    assert "1 of 2 images" in capsys.readouterr().out
     assert models_iic.main(["curate", str(tmp_path), "--name", "mine"]) == 2
     assert "must not exist" in capsys.readouterr().err
     wrong = ["curate", str(tmp_path), "--name", "other", "--classes", "no"]
@@ -481,8 +481,8 @@ def test_label_maps_of_tiles_are_joined(tmp_path, capsys):
     np.testing.assert_array_equal(joined[:, 0], [0] * 4 + [1] * 4)
     (tmp_path / "labels" / "7_13_0_0.png").unlink()
     assert models_iic.main(["mosaic", str(tmp_path / "labels"), str(out)]) == 0
-    with Image.open(out / "7_13.png") as picture:
-        colours = np.array(picture.convert("RGB"))
+    with Image.open(out / "7_13.png") as image:
+        colours = np.array(image.convert("RGB"))
     assert not colours[:4].any() and colours[4:].any(axis=-1).all()
     coloured = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
     for wrong in (coloured, np.zeros((4, 5), np.uint8)):

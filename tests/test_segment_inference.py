@@ -1,11 +1,11 @@
-"""Large pictures in tiles, and scores of pixels, by hand."""
+"""Large images in tiles, and scores of pixels, by hand."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from iic_tf.augment.transforms import compose
-from iic_tf.datasets.masks import IGNORE, Pictures
+from iic_tf.datasets.masks import IGNORE, SegmentImages
 from iic_tf.evaluation import segment_inference
 from iic_tf.evaluation.results import Scorer
 from iic_tf.evaluation.segment_inference import clusters_of, pixel_tables
@@ -22,17 +22,17 @@ def test_tiles_give_what_the_whole_picture_gives(sides, monkeypatch):
     monkeypatch.setattr(segment_inference, "TILE", 16)
     monkeypatch.setattr(segment_inference, "OVERLAP", 6)
     rng = np.random.default_rng(0)
-    pictures = [rng.integers(0, 256, (*sides, 3), dtype=np.uint8) for _ in range(3)]
+    images = [rng.integers(0, 256, (*sides, 3), dtype=np.uint8) for _ in range(3)]
     sizes = []
 
-    def predict(images):
-        sizes.append(tuple(images.shape[1:3]))
-        return of_values(images)
+    def predict(batch):
+        sizes.append(tuple(batch.shape[1:3]))
+        return of_values(batch)
 
-    found = list(clusters_of(predict, pictures, compose()))
+    found = list(clusters_of(predict, images, compose()))
     assert len(found) == 3 and max(max(size) for size in sizes) <= 16
-    for clusters, picture in zip(found, pictures, strict=True):
-        np.testing.assert_array_equal(clusters[..., 0], picture[..., 0] > 127.5)
+    for clusters, image in zip(found, images, strict=True):
+        np.testing.assert_array_equal(clusters[..., 0], image[..., 0] > 127.5)
 
 
 def test_where_tiles_disagree_the_nearer_one_counts_more(monkeypatch):
@@ -50,11 +50,11 @@ def test_where_tiles_disagree_the_nearer_one_counts_more(monkeypatch):
     np.testing.assert_array_equal(found[0, :, 0], [0] * 12 + [1] * 12)
 
 
-def pictures(values, labels):
+def images(values, labels):
     images = [np.array(v, np.uint8)[..., None] * 255 for v in values]
     maps = [np.array(x, np.uint8) for x in labels]
     names = tuple(str(i) for i in range(len(images)))
-    return Pictures(images, maps, names, tuple(x.shape[:2] for x in images))
+    return SegmentImages(images, maps, names, tuple(x.shape[:2] for x in images))
 
 
 def scorer(scored, *, mapping=None):
@@ -65,7 +65,7 @@ def scorer(scored, *, mapping=None):
 
 
 def test_pixels_are_counted_by_hand():
-    scored = pictures(
+    scored = images(
         [[[0, 1], [1, 1]], [[0, 0, 1]]], [[[2, 1], [1, IGNORE]], [[2, 1, 1]]]
     )
     [table] = scorer(scored).counts()
@@ -74,8 +74,8 @@ def test_pixels_are_counted_by_hand():
 
 
 def test_clusters_are_mapped_where_asked():
-    scored = pictures([[[0, 1]]], [[[0, 1]]])
-    mapping = pictures([[[0, 1]]], [[[1, 2]]])
+    scored = images([[[0, 1]]], [[[0, 1]]])
+    mapping = images([[[0, 1]]], [[[1, 2]]])
     both = scorer(scored, mapping=mapping)
     np.testing.assert_array_equal(both.counts()[0], [[1, 0, 0], [0, 1, 0]])
     np.testing.assert_array_equal(both.mapping_counts()[0], [[0, 1, 0], [0, 0, 1]])

@@ -82,8 +82,8 @@ def test_npz_that_is_damaged_or_strange(tmp_path, arrays):
     path.write_bytes(b"PK\x03\x04 not really")
     with pytest.raises(UserError, match="cannot read the npz file"):
         sources.from_npz(path)
-    np.savez(path, pictures=arrays[0])
-    with pytest.raises(UserError, match=r"must hold x_train or images.*pictures"):
+    np.savez(path, images=arrays[0])
+    with pytest.raises(UserError, match=r"must hold x_train or images.*images"):
         sources.from_npz(path)
     np.savez(path, images=arrays[0].astype(str))
     with pytest.raises(UserError, match="images of numbers"):
@@ -319,7 +319,7 @@ def test_arrays_that_are_something_else(tmp_path, arrays):
 
 
 def pictures_with_masks(path, values, number=4):
-    """Pictures of noise with label maps of some values each."""
+    """Images of noise with label maps of some values each."""
     rng = np.random.default_rng(0)
     for name in ("images", "masks"):
         (path / name).mkdir(parents=True)
@@ -338,22 +338,22 @@ def classes_of(source):
 
 def test_masks_of_0_and_255_are_two_classes_unless_told_otherwise(tmp_path):
     places = pictures_with_masks(tmp_path / "binary", [0, 255])
-    source = sources.from_pictures(**places)
+    source = sources.from_images_and_masks(**places)
     assert classes_of(source) == {0, 1}
     assert "0 and 255 alone, which are two classes" in source.advice
-    assert classes_of(sources.from_pictures(**places, ignore=255)) == {0, 255}
-    assert classes_of(sources.from_pictures(**places, ignore=0)) == {1, 255}
-    assert classes_of(sources.from_pictures(**places, ignore=254)) == {0, 1}
+    assert classes_of(sources.from_images_and_masks(**places, ignore=255)) == {0, 255}
+    assert classes_of(sources.from_images_and_masks(**places, ignore=0)) == {1, 255}
+    assert classes_of(sources.from_images_and_masks(**places, ignore=254)) == {0, 1}
     merge = [1, *[255] * 254, 0]
-    assert classes_of(sources.from_pictures(**places, merge=merge)) == {0, 1}
+    assert classes_of(sources.from_images_and_masks(**places, merge=merge)) == {0, 1}
     places = pictures_with_masks(tmp_path / "more", [0, 1, 255])
-    source = sources.from_pictures(**places)
+    source = sources.from_images_and_masks(**places)
     assert classes_of(source) == {0, 1, 255} and source.advice is None
 
 
 def test_classes_of_label_maps_are_named_by_their_values(tmp_path):
     places = pictures_with_masks(tmp_path / "gaps", [0, 128, 255])
-    source = sources.from_pictures(**places)
+    source = sources.from_images_and_masks(**places)
     assert source.class_names == ("0", "128")
     assert source.advice == "Classes: the 2 values of the label maps: 0, 128"
     [split] = source.splits.values()
@@ -361,12 +361,18 @@ def test_classes_of_label_maps_are_named_by_their_values(tmp_path):
         with Image.open(places["masks"] / f"{i}.png") as file:
             values = np.array([0, 128, 255])[np.minimum(labels, 2)]
             np.testing.assert_array_equal(values, file)
-    source = sources.from_pictures(**places, ignore=0)
+    source = sources.from_images_and_masks(**places, ignore=0)
     assert source.class_names == ("128",) and classes_of(source) == {0, 255}
-    source = sources.from_pictures(**places, names=[f"c{i}" for i in range(129)])
+    source = sources.from_images_and_masks(
+        **places, names=[f"c{i}" for i in range(129)]
+    )
     assert classes_of(source) == {0, 128, 255} and len(source.class_names) == 129
     merge = [1, *[0] * 254, 255]
-    assert classes_of(sources.from_pictures(**places, merge=merge)) == {0, 1, 255}
+    assert classes_of(sources.from_images_and_masks(**places, merge=merge)) == {
+        0,
+        1,
+        255,
+    }
 
 
 def test_label_maps_of_16_bits_are_read_as_those_of_8(tmp_path):
@@ -379,14 +385,14 @@ def test_label_maps_of_16_bits_are_read_as_those_of_8(tmp_path):
         for path in places["masks"].iterdir():
             labels = np.resize(values, (12, 12)).astype(np.uint16)
             Image.fromarray(labels).save(path)
-        source = sources.from_pictures(**places)
+        source = sources.from_images_and_masks(**places)
         assert (source.class_names, classes_of(source)) == (named, classes)
         assert not source.unreadable
     for i, path in enumerate(places["masks"].iterdir()):
         labels = np.arange(144, dtype=np.uint16).reshape(12, 12)
         Image.fromarray(144 * i + labels).save(path)
     with pytest.raises(UserError, match=r"at most 255 classes apart\. .*values="):
-        sources.from_pictures(**places)
+        sources.from_images_and_masks(**places)
 
 
 def test_what_is_no_label_map_is_named_with_its_reason(tmp_path):
@@ -394,20 +400,20 @@ def test_what_is_no_label_map_is_named_with_its_reason(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "masks" / "0.png")
     Image.new("L", (12, 12)).save(tmp_path / "masks" / "more.png")
-    source = sources.from_pictures(**places)
+    source = sources.from_images_and_masks(**places)
     [(name, reason)] = source.unreadable
     assert name == "0.png" and reason.endswith("this one has colours")
-    assert "Label maps without a picture: 1 (more.png)" in source.advice
+    assert "Label maps without an image: 1 (more.png)" in source.advice
 
 
 def test_pictures_of_four_bands_are_read_in_colour_and_that_is_said(tmp_path):
     bands = np.random.default_rng(0).integers(0, 256, (12, 12, 4), dtype=np.uint8)
     Image.fromarray(bands).save(tmp_path / "x.tif")
-    source = sources.from_pictures(tmp_path, masks=None)
+    source = sources.from_images_and_masks(tmp_path, masks=None)
     [split] = source.splits.values()
     np.testing.assert_array_equal(split.images[0], bands[..., :3])
     assert "--data.channels 4 reads all four" in source.advice
-    source = sources.from_pictures(tmp_path, masks=None, channels=4)
+    source = sources.from_images_and_masks(tmp_path, masks=None, channels=4)
     [split] = source.splits.values()
     np.testing.assert_array_equal(split.images[0], bands)
     assert source.advice is None
@@ -417,9 +423,9 @@ def test_deep_pictures_have_one_range(tmp_path):
     for name, level in (("a", 2_000), ("b", 20_000)):
         pixels = np.random.default_rng(0).normal(level, 300, (12, 12))
         Image.fromarray(pixels.astype(np.uint16)).save(tmp_path / f"{name}.png")
-    source = sources.from_pictures(tmp_path, masks=None)
-    dark, bright = (image.mean() for image in source.splits["the pictures"].images)
+    source = sources.from_images_and_masks(tmp_path, masks=None)
+    dark, bright = (image.mean() for image in source.splits["the images"].images)
     assert dark < 30 and bright > 220 and source.shown[1] > 20_000
     (tmp_path / "a.png").unlink()
-    alone = sources.from_pictures(tmp_path, masks=None, shown=source.shown)
-    assert alone.splits["the pictures"].images[0].mean() == bright
+    alone = sources.from_images_and_masks(tmp_path, masks=None, shown=source.shown)
+    assert alone.splits["the images"].images[0].mean() == bright

@@ -24,9 +24,9 @@ FACTORIES = {
     "affine": lambda: transforms.affine(
         size=24, rotation=25.0, crop=(0.6, 1.0), shift=0.1, shear=0.2
     ),
-    "published": lambda: data.published_digits((28, 28, 1)).perturb,
-    "continuous": lambda: data.continuous_digits((28, 28, 1)).perturb,
-    "photos": lambda: data.photos((28, 28, 1), size=20).perturb,
+    "published": lambda: data.published_digits((28, 28, 1)).augment,
+    "continuous": lambda: data.continuous_digits((28, 28, 1)).augment,
+    "photos": lambda: data.photos((28, 28, 1), size=20).augment,
 }
 
 
@@ -43,8 +43,8 @@ def test_the_same_inside_tf_data(images, name):
 @pytest.mark.parametrize("name", FACTORIES)
 def test_every_image_gets_draws_of_its_own(images, name):
     one = tf.tile(images[:1], (8, 1, 1, 1))
-    copies = FACTORIES[name]()(one, SEED).numpy().reshape(8, -1)
-    different = [np.abs(copies[0] - other).max() > 1e-3 for other in copies[1:]]
+    augmented = FACTORIES[name]()(one, SEED).numpy().reshape(8, -1)
+    different = [np.abs(augmented[0] - other).max() > 1e-3 for other in augmented[1:]]
     assert sum(different) >= 5
 
 
@@ -239,8 +239,8 @@ def test_affine_maps_can_mirror_and_leave_some_images_alone(images):
     mirrored = transforms.affine(**still, shear=0.0, flip=1.0)(images, SEED)
     np.testing.assert_allclose(mirrored, images[:, :, ::-1], atol=1e-5)
     some = transforms.affine(**still | {"rotation": 40.0}, shear=0.0, probability=0.5)
-    copies = some(tf.tile(images[:1], (200, 1, 1, 1)), SEED)
-    same = np.abs(copies - images[:1]).max(axis=(1, 2, 3)) < 1e-5
+    augmented = some(tf.tile(images[:1], (200, 1, 1, 1)), SEED)
+    same = np.abs(augmented - images[:1]).max(axis=(1, 2, 3)) < 1e-5
     assert 0.35 < same.mean() < 0.65
 
 

@@ -1,6 +1,6 @@
-"""From images in memory to tf.data batches of originals and perturbed copies.
+"""From images in memory to tf.data batches of originals and augmented views.
 
-The order of images and every perturbation follow from (seed, step) alone: the data set
+The order of images and every augmentation follow from (seed, step) alone: the data set
 is a map over step numbers. Continuing at step n therefore needs no saved state, and
 several devices split the very batch that one device would see.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from iic_tf.augment.transforms import Perturbation
+from iic_tf.augment.transforms import Transform
 from iic_tf.errors import require
 from iic_tf.options import MAX_STEPS
 
@@ -22,13 +22,13 @@ class Views:
 
     Attributes:
         original: Makes the training view of an original (crop and resize).
-        perturb: Makes a copy of an original.
+        augment: Makes an augmented view of an original.
         evaluate: Makes the evaluation view; not random.
     """
 
-    original: Perturbation
-    perturb: Perturbation
-    evaluate: Perturbation
+    original: Transform
+    augment: Transform
+    evaluate: Transform
 
     def seen_shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
         """Height, width and channels that the network sees of images of a shape."""
@@ -198,8 +198,8 @@ def training_batches(
 
     Args:
         images: uint8, shape ``(n, height, width, channels)``, converted once per use.
-        views: ``original`` and ``perturb`` are used.
-        repeats: Copies r per image.
+        views: ``original`` and ``augment`` are used.
+        repeats: Augmented views r per image.
         batch: Images per step, over all devices.
         seed: Seed of the run.
         start: First step.
@@ -209,7 +209,7 @@ def training_batches(
             for all.
         shuffle: Whether each pass goes over its images in an order of its own.
         neighbours: Numbers of each image's nearest neighbours, ``(n, number)``. Some
-            of the copies, drawn at random, then show a neighbour instead.
+            of the augmented views, drawn at random, then show a neighbour instead.
         neighbour_share: How many of them, in (0, 1].
         groups: Groups of each image that come with its views, ``(n, ...)``.
 
@@ -245,15 +245,15 @@ def training_batches(
             index = tf.gather(listed, begins[kind] + index)
         x = _to_float(pick(index))
         key = tf.stack((seed, step))
-        # one call for all copies; every row of the tiled batch gets draws of its own
+        # one call for all views; every row of the tiled batch gets draws of its own
         shown = tf.tile(index, (repeats,))
         if near is not None:
             shown = _draw_neighbours(
                 near, shown, tf.random.fold_in(key, 4), share=neighbour_share
             )
         tiled = _to_float(pick(shown))
-        copies = tf.split(views.perturb(tiled, tf.random.fold_in(key, 1)), repeats)
-        seen = (views.original(x, tf.random.fold_in(key, 0)), *copies)
+        augmented = tf.split(views.augment(tiled, tf.random.fold_in(key, 1)), repeats)
+        seen = (views.original(x, tf.random.fold_in(key, 0)), *augmented)
         if groups is None:
             return seen
         each = tf.stack((index, *tf.split(shown, repeats)), axis=1)
@@ -293,11 +293,11 @@ def evaluation_batches(
 
     Args:
         images: uint8, shape ``(n, height, width, channels)``.
-        views: ``evaluate`` is used, and for pairs ``perturb``.
+        views: ``evaluate`` is used, and for pairs ``augment``.
         numbers: Which images, shape ``(m,)``; all if None.
-        pairs: Whether a perturbed copy comes with each image.
+        pairs: Whether an augmented view comes with each image.
         batch: Images per batch.
-        seed: Seed of the copies: the same pairs at each call.
+        seed: Seed of the augmented views: the same pairs at each call.
 
     Returns:
         Data set of tuples ``(x,)`` or, for pairs, ``(x, gx)``.
@@ -310,11 +310,11 @@ def evaluation_batches(
         until = tf.minimum((number + 1) * batch, count)
         x = _to_float(pick(tf.range(number * batch, until)))
         key = tf.stack((seed, tf.cast(number, tf.int32)))
-        # other folds than in training: evaluation never repeats a training copy
+        # other folds than in training: evaluation never repeats a view of training
         shown = views.evaluate(x, tf.random.fold_in(key, 2))
         if not pairs:
             return (shown,)
-        return shown, views.perturb(x, tf.random.fold_in(key, 3))
+        return shown, views.augment(x, tf.random.fold_in(key, 3))
 
     return host_dataset(tf.data.Dataset.range(num_batches), load)
 

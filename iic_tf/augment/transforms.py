@@ -1,6 +1,6 @@
-"""Batched image perturbations for tf.data.
+"""Batched image augmentations for tf.data.
 
-Each function here is a factory: numbers in, a perturbation out. A perturbation maps
+Each function here is a factory: numbers in, a augmentation out. A augmentation maps
 ``(images, seed)`` to images: float ``(n, height, width, channels)`` in [0, 1] and an
 integer seed of shape ``(2,)``. Every image gets draws of its own (the TensorFlow 1 port
 drew one crop offset for a whole batch), the seed decides all of them, and nothing
@@ -16,14 +16,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-Perturbation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Transform = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 Geometry = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """Moves images and tells how: also returns matrices for ``warp.warp``."""
 
 
-def compose(*perturbations: Perturbation) -> Perturbation:
-    """Applies perturbations one after the other, each with a seed of its own."""
+def compose(*perturbations: Transform) -> Transform:
+    """Applies augmentations one after the other, each with a seed of its own."""
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         for i, perturbation in enumerate(perturbations):
@@ -99,7 +99,7 @@ def _warp(
     return tf.ensure_shape(warped, (None, *size, images.shape[3]))
 
 
-def rotate(degrees: float, *, probability: float = 1.0) -> Perturbation:
+def rotate(degrees: float, *, probability: float = 1.0) -> Transform:
     """Rotates about the middle, nearest neighbour, black outside, same size.
 
     Args:
@@ -139,9 +139,7 @@ def _resize_matrix(
     return tf.nn.relu(1.0 - distance)
 
 
-def crop_resize(
-    sides: Sequence[int], *, size: int, where: str = "random"
-) -> Perturbation:
+def crop_resize(sides: Sequence[int], *, size: int, where: str = "random") -> Transform:
     """Cuts a square window and resizes it, as torchvision's crop and Pillow's resize.
 
     Args:
@@ -179,7 +177,7 @@ def crop_resize(
     return apply
 
 
-def jitter(brightness: float, contrast: float) -> Perturbation:
+def jitter(brightness: float, contrast: float) -> Transform:
     """Brightness and contrast as torchvision's ColorJitter, in random order.
 
     Brightness multiplies; contrast blends with the mean; each is clipped to [0, 1].
@@ -210,7 +208,7 @@ def jitter(brightness: float, contrast: float) -> Perturbation:
     return apply
 
 
-def shift_tone(brightness: float, contrast: float) -> Perturbation:
+def shift_tone(brightness: float, contrast: float) -> Transform:
     """Brightness added, contrast about the mean, nothing clipped (as in the TF 1 port).
 
     Args:
@@ -237,7 +235,7 @@ def affine(
     flip: float = 0.0,
     probability: float = 1.0,
     fill_mode: str = "CONSTANT",
-) -> Perturbation:
+) -> Transform:
     """Rotation, scale, shift, shear and mirror at once; one resampling.
 
     Args:
@@ -284,7 +282,7 @@ def affine(
     return apply
 
 
-def flip(probability: float = 0.5) -> Perturbation:
+def flip(probability: float = 0.5) -> Transform:
     """Mirrors left and right.
 
     Args:
@@ -358,7 +356,7 @@ def colour_jitter(
     contrast: float = 0.4,
     saturation: float = 0.4,
     hue: float = 0.125,
-) -> Perturbation:
+) -> Transform:
     """Brightness, contrast, saturation and hue in random order, per image.
 
     As torchvision's ColorJitter, with two differences for speed. Hue turns colours
@@ -413,7 +411,7 @@ def colour_jitter(
     return apply
 
 
-def of_colours(perturbation: Perturbation) -> Perturbation:
+def of_colours(perturbation: Transform) -> Transform:
     """Applies to the first three channels alone; infrared, the fourth, stays."""
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -423,7 +421,7 @@ def of_colours(perturbation: Perturbation) -> Perturbation:
     return apply
 
 
-def to_grey(*, keep_colour: bool = False) -> Perturbation:
+def to_grey(*, keep_colour: bool = False) -> Transform:
     """Grey values of colour images.
 
     Args:
@@ -439,7 +437,7 @@ def to_grey(*, keep_colour: bool = False) -> Perturbation:
 
 def cutout(
     probability: float = 0.5, sides: tuple[float, float] = (0.2, 0.7)
-) -> Perturbation:
+) -> Transform:
     """Blackens a square that lies within the image.
 
     Args:

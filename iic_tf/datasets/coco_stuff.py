@@ -23,7 +23,7 @@ _FINE = """
     baseball bat, baseball glove, skateboard, surfboard, tennis racket, bottle, plate,
     wine glass, cup, fork, knife, spoon, bowl, banana, apple, sandwich, orange,
     broccoli, carrot, hot dog, pizza, donut, cake, chair, couch, potted plant, bed,
-    mirror, dining table, window, desk, toilet, door, tv, laptop, mouse, remote,
+    mirror, dining table, crop, desk, toilet, door, tv, laptop, mouse, remote,
     keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, blender, book,
     clock, vase, scissors, teddy bear, hair drier, toothbrush, hair brush, banner,
     blanket, branch, bridge, building-other, bush, cabinet, cage, cardboard, carpet,
@@ -36,7 +36,7 @@ _FINE = """
     shelf, sky-other, skyscraper, snow, solid-other, stairs, stone, straw,
     structural-other, table, tent, textile-other, towel, tree, vegetable, wall-brick,
     wall-concrete, wall-other, wall-panel, wall-stone, wall-tile, wall-wood,
-    water-other, waterdrops, window-blind, window-other, wood
+    water-other, waterdrops, crop-blind, crop-other, wood
 """
 
 FINE_NAMES = tuple(" ".join(_FINE.split()).split(", "))
@@ -144,7 +144,7 @@ def class_table(kind: str) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def curated_list(kind: str) -> str:
-    """Name of the authors' list of pictures for a kind of ``class_table``."""
+    """Name of the authors' list of images for a kind of ``class_table``."""
     if not kind.startswith("few"):
         return "Coco164kFull_Stuff_Coarse_7"
     return "_".join(("Coco164kFew_Stuff", *kind.title().split("_")[1:], "6"))
@@ -156,13 +156,13 @@ def is_10k(root: Path) -> bool:
 
 
 def list_164k(root: Path, split: str, *, curated: str | None = None) -> list[Item]:
-    """The pictures of a split of COCO-Stuff 164k.
+    """The images of a split of COCO-Stuff 164k.
 
     Args:
         root: Has ``images/SPLIT/ID.jpg`` and ``annotations/SPLIT/ID.png``.
         split: ``"train2017"`` or ``"val2017"``.
         curated: Name of a list ``curated/SPLIT/NAME.txt`` of one id per line, such as
-            Coco164kFew_Stuff_6; all pictures if None.
+            Coco164kFew_Stuff_6; all images if None.
 
     Raises:
         UserError: If a folder or list is missing.
@@ -183,7 +183,7 @@ def list_164k(root: Path, split: str, *, curated: str | None = None) -> list[Ite
 
 
 def list_10k(root: Path, split: str) -> list[Item]:
-    """The pictures of a split of COCO-Stuff 10k.
+    """The images of a split of COCO-Stuff 10k.
 
     Args:
         root: Has ``imageLists/SPLIT.txt``, ``images/ID.jpg``, ``annotations/ID.mat``.
@@ -203,9 +203,9 @@ def list_10k(root: Path, split: str) -> list[Item]:
 
 
 def _read_list(path: Path) -> list[str]:
-    require(path.is_file(), "data.dir must hold a list of pictures", missing=str(path))
+    require(path.is_file(), "data.dir must hold a list of images", missing=str(path))
     names = read_names(path)
-    require(bool(names), f"the list {path} must name at least one picture", names=0)
+    require(bool(names), f"the list {path} must name at least one image", names=0)
     return names
 
 
@@ -220,7 +220,7 @@ MIN_SIDE, MIN_SHARE = 360, 0.75
 
 
 def is_kept(labels: np.ndarray, table: np.ndarray) -> bool:
-    """Whether the curation rule keeps a picture.
+    """Whether the curation rule keeps an image.
 
     Args:
         labels: Its label map before any class table, shape ``(height, width)``.
@@ -236,12 +236,12 @@ def curate(
     kind: str,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> list[str]:
-    """The ids of the pictures that the curation rule keeps, in order.
+    """The ids of the images that the curation rule keeps, in order.
 
     Args:
         items: See ``list_164k``.
         kind: See ``class_table``.
-        progress: Called now and then with the pictures done and their number.
+        progress: Called now and then with the images done and their number.
 
     Raises:
         UserError: If the kind is not known or a label map cannot be read.

@@ -29,12 +29,12 @@ class FileTree:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is that of a run, whose pictures are nobody's photographs."""
+    """Whether a folder is that of a run, whose images are nobody's photographs."""
     return all((folder / name).is_file() for name in RUN_FILES)
 
 
 def _is_drawn(path: Path) -> bool:
-    """Whether a file is a picture that is drawn beside the folders of runs."""
+    """Whether a file is an image that is drawn beside the folders of runs."""
     drawn = path.match("pairs_*.png") or path.name == "comparison.png"
     return drawn and (
         path.parent.name == "runs" or any(map(is_run, path.parent.glob("*/")))

@@ -100,7 +100,7 @@ class Header:
         deep: Whether it has more than 8 bits.
         more_bands: How many bands a TIFF has, if some are beside grey or three colours;
             else 0.
-        several: Whether it holds several pictures, of which the first is read.
+        several: Whether it holds several images, of which the first is read.
     """
 
     side: int
@@ -168,14 +168,14 @@ def inspect(path: Path) -> Header | str:
         if _is_deep_png(start):
             sides = struct.unpack(">II", start[16:24])
             return Header(min(sides), grey=start[25] in (0, 4), deep=True)
-        with open_file(path) as picture:
-            # more pictures in a TIFF may be smaller copies, in a JPEG previews
-            moves = picture.format in ("GIF", "PNG", "WEBP")
+        with open_file(path) as image:
+            # more images in a TIFF may be smaller copies, in a JPEG previews
+            moves = image.format in ("GIF", "PNG", "WEBP")
             return Header(
-                min(picture.size),
-                grey=picture.mode in GREY_MODES,
-                deep=picture.mode in DEEP_MODES,
-                several=several or (moves and getattr(picture, "is_animated", False)),
+                min(image.size),
+                grey=image.mode in GREY_MODES,
+                deep=image.mode in DEEP_MODES,
+                several=several or (moves and getattr(image, "is_animated", False)),
             )
     except Exception as error:  # damage surfaces as any of a dozen kinds
         return reason(error)
@@ -195,7 +195,7 @@ def open_upright(
     band of a TIFF that goes beyond the colours is left out, never taken for opacity.
 
     Args:
-        path: File of one of ``FORMATS``; of several pictures the first is read.
+        path: File of one of ``FORMATS``; of several images the first is read.
         channels: 1 for grey, 3 for colour, 4 for the bands of a file that has four.
         at_least: Sides in pixels that JPEGs must have; larger ones may come at a
             fraction of their size, which is several times faster.
@@ -210,36 +210,36 @@ def open_upright(
     notes = notes or Notes()
     found = read_values(path)
     if found is not None:
-        picture = _as_picture(found, channels, shown, notes)
+        image = _as_image(found, channels, shown, notes)
         if found.opacity is not None:
-            picture = picture.convert("RGB")
-            picture.putalpha(Image.fromarray(found.opacity))
-            picture = _on_ground(picture, channels, path, notes)
-        return _turned(picture, found.turn)
+            image = image.convert("RGB")
+            image.putalpha(Image.fromarray(found.opacity))
+            image = _on_ground(image, channels, path, notes)
+        return _turned(image, found.turn)
     with open_file(path) as file:
         if at_least is not None:
             file.draft("RGB" if channels == 3 else "L", (at_least, at_least))
         with _room_for(file.size, BYTES_PER_PIXEL):
             turn = _turn(file)
             file.load()
-            picture = file
+            image = file
             if channels == 4:
-                if len(picture.getbands()) != 4:
+                if len(image.getbands()) != 4:
                     raise ValueError(
-                        f"it must have four bands, this one is {picture.mode}"
+                        f"it must have four bands, this one is {image.mode}"
                     )
                 # one called alpha would be multiplied with the others in resizing
-                picture = Image.merge("CMYK", picture.split())
-            elif picture.mode in DEEP_MODES:
-                values = _Values(np.asarray(picture)[..., None])
-                picture = _as_picture(values, channels, shown, notes)
-            elif picture.mode in ("LA", "La", "RGBA", "RGBa", "PA") or (
-                "transparency" in picture.info
+                image = Image.merge("CMYK", image.split())
+            elif image.mode in DEEP_MODES:
+                values = _Values(np.asarray(image)[..., None])
+                image = _as_image(values, channels, shown, notes)
+            elif image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or (
+                "transparency" in image.info
             ):
-                picture = _on_ground(picture.convert("RGBA"), channels, path, notes)
+                image = _on_ground(image.convert("RGBA"), channels, path, notes)
             else:
-                picture = _in_mode(picture, channels)
-            return _turned(picture, turn)
+                image = _in_mode(image, channels)
+            return _turned(image, turn)
 
 
 def decode(
@@ -253,7 +253,7 @@ def decode(
     """Reads an image, turned upright, and fits its middle into a square.
 
     Args:
-        path: File of one of ``FORMATS``; of several pictures the first is read.
+        path: File of one of ``FORMATS``; of several images the first is read.
         side: Side of the square in pixels.
         channels: 1 for grey, 3 for colour.
         shown: See ``open_upright``.
@@ -265,11 +265,11 @@ def decode(
     Raises:
         Exception: See ``open_upright``.
     """
-    picture = open_upright(
+    opened = open_upright(
         path, channels=channels, at_least=2 * side, shown=shown, notes=notes
     )
-    picture = ImageOps.fit(picture, (side, side), Image.Resampling.BILINEAR)
-    image = np.asarray(picture, np.uint8).reshape(side, side, channels)
+    opened = ImageOps.fit(opened, (side, side), Image.Resampling.BILINEAR)
+    image = np.asarray(opened, np.uint8).reshape(side, side, channels)
     note_tone(image, path, notes)
     return image
 
@@ -297,8 +297,8 @@ def _sampled(path: Path) -> np.ndarray | None:
     try:
         found = read_values(path)
         if found is None:
-            with open_file(path) as picture, _room_for(picture.size, BYTES_PER_PIXEL):
-                found = _Values(np.asarray(picture)[..., None])
+            with open_file(path) as image, _room_for(image.size, BYTES_PER_PIXEL):
+                found = _Values(np.asarray(image)[..., None])
     except Exception:  # reading it for its pixels will say why
         return None
     values = found.values[..., : 3 if found.values.shape[-1] >= 3 else 1]
@@ -332,8 +332,8 @@ def read_values(path: Path) -> _Values | None:
         if values.shape[-1] in (2, 4):
             opacity = (values[..., -1] >> 8).astype(np.uint8)
             values = values[..., :-1]
-        with open_file(path) as picture:
-            return _Values(values, opacity, _turn(picture))
+        with open_file(path) as image:
+            return _Values(values, opacity, _turn(image))
     with _first_page(path, start) as page:
         if page is None or not _is_of_bands(page):
             return None
@@ -424,7 +424,7 @@ def _without_nodata(values: np.ndarray, page: Any) -> np.ndarray:
     return np.where(missing, np.nan, values) if missing.any() else values
 
 
-def _as_picture(
+def _as_image(
     found: _Values, channels: int, shown: Range | None, notes: Notes
 ) -> Image.Image:
     """Grey, colour or four bands of an image as its file has it."""
@@ -443,8 +443,8 @@ def _as_picture(
         return Image.merge(
             "CMYK", [Image.fromarray(b) for b in np.moveaxis(values, -1, 0)]
         )
-    picture = Image.fromarray(values if values.shape[-1] == 3 else values[..., 0])
-    return _in_mode(picture, channels)
+    image = Image.fromarray(values if values.shape[-1] == 3 else values[..., 0])
+    return _in_mode(image, channels)
 
 
 # ----------------------------------------------------------------------- with Pillow
@@ -455,17 +455,17 @@ def open_file(path: Path) -> Iterator[Image.Image]:
     """Opens an image; where that fails, without what is said beside its pixels."""
     with lenient:
         try:
-            picture = Image.open(path, formats=FORMATS)
+            image = Image.open(path, formats=FORMATS)
         except Exception as error:
             bare = _bare(path.read_bytes())
             if bare is None:
                 raise
             try:
-                picture = Image.open(io.BytesIO(bare), formats=FORMATS)
+                image = Image.open(io.BytesIO(bare), formats=FORMATS)
             except Exception:
                 raise error from None
-        with picture:
-            yield picture
+        with image:
+            yield image
 
 
 def _bare(data: bytes) -> bytes | None:
@@ -499,29 +499,29 @@ def _bare(data: bytes) -> bytes | None:
     return None
 
 
-def _turn(picture: Image.Image) -> int:
-    """How a picture is to be turned, see ``TURNS``; 1 where it does not say."""
+def _turn(image: Image.Image) -> int:
+    """How an image is to be turned, see ``TURNS``; 1 where it does not say."""
     try:
-        return int(picture.getexif().get(ORIENTATION, 1))
+        return int(image.getexif().get(ORIENTATION, 1))
     except Exception:  # damage surfaces as any of a dozen kinds
         return 1
 
 
-def _in_mode(picture: Image.Image, channels: int) -> Image.Image:
+def _in_mode(image: Image.Image, channels: int) -> Image.Image:
     mode = "RGB" if channels == 3 else "L"
-    return picture if picture.mode == mode else picture.convert(mode)
+    return image if image.mode == mode else image.convert(mode)
 
 
-def _turned(picture: Image.Image, turn: int) -> Image.Image:
-    return picture.transpose(TURNS[turn]) if turn in TURNS else picture
+def _turned(image: Image.Image, turn: int) -> Image.Image:
+    return image.transpose(TURNS[turn]) if turn in TURNS else image
 
 
 def _on_ground(
-    picture: Image.Image, channels: int, path: Path, notes: Notes
+    image: Image.Image, channels: int, path: Path, notes: Notes
 ) -> Image.Image:
-    """A picture of mode RGBA in grey or colour, on a ground on which it is seen."""
+    """An image of mode RGBA in grey or colour, on a ground on which it is seen."""
     mode = "RGB" if channels == 3 else "L"
-    small = picture.resize([min(side, 64) for side in picture.size])
+    small = image.resize([min(side, 64) for side in image.size])
     opacity = np.asarray(small.getchannel("A"), np.float64)
     colours = np.asarray(small.convert("RGB").convert(mode), np.float64)
     darkness = (255 - colours.reshape(*opacity.shape, -1)).max(axis=-1)
@@ -529,8 +529,8 @@ def _on_ground(
     light = clear and (darkness * opacity).sum() < LIGHT * opacity.sum()
     if light:
         notes.on_black.append(path)
-    ground = Image.new("RGBA", picture.size, "black" if light else "white")
-    ground.alpha_composite(picture)
+    ground = Image.new("RGBA", image.size, "black" if light else "white")
+    ground.alpha_composite(image)
     return ground.convert(mode)
 
 

@@ -108,7 +108,7 @@ def describe_images(
     shown: Range | None,
     linked: int,
     unreadable: Sequence[tuple[str, str]],
-    of_maps: bool = False,
+    of_pixels: bool = False,
 ) -> list[str]:
     """What there is to say of images that were read, one sentence each.
 
@@ -118,7 +118,7 @@ def describe_images(
         shown: Values of images of more than 8 bits that are black and white.
         linked: Number of links that were followed.
         unreadable: Path and reason of what was left out.
-        of_maps: Whether their pixels are grouped.
+        of_pixels: Whether their pixels are grouped.
     """
     told = []
     deep = sum(header.deep for header in headers)
@@ -136,7 +136,7 @@ def describe_images(
         told.append(line)
     bands = [header.more_bands for header in headers if header.more_bands]
     if bands:
-        four = "; --data.channels 4 reads all four" * (of_maps and set(bands) == {4})
+        four = "; --data.channels 4 reads all four" * (of_pixels and set(bands) == {4})
         told.append(
             f"Bands: of {_images(len(bands))} in TIFF those after grey, or after red, "
             f"green and blue, are left out, not taken for opacity{four}"

@@ -1,4 +1,4 @@
-"""Pictures of any size with label maps, decoded in parallel and kept as uint8.
+"""Images of any size with label maps, decoded in parallel and kept as uint8.
 
 They stay in memory where they fit, otherwise in a file that is mapped. What cannot be
 read is skipped and named.
@@ -38,7 +38,7 @@ IGNORE = 255
 
 @dataclass(frozen=True)
 class Item:
-    """A picture that is to be read.
+    """An image that is to be read.
 
     Attributes:
         name: What it is called in results.
@@ -52,14 +52,14 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class SegmentImages:
     """What was read.
 
     Attributes:
         images: Each uint8, shape ``(height, width, channels)``.
         labels: Class of each pixel or ``IGNORE``, uint8, each ``(height, width)``; None
             where there are no label maps at all.
-        names: Name of each picture.
+        names: Name of each image.
         sizes: Height and width of each file, of which images may be a fraction.
         unreadable: Name and reason of each that was skipped.
         kept: Where they are kept, in words.
@@ -74,20 +74,20 @@ class Pictures:
 
 
 @dataclass(frozen=True)
-class MapSource:
-    """A data set of pictures.
+class SegmentSource:
+    """A data set of images.
 
     Attributes:
-        splits: Pictures by the name of their split; all together train.
+        splits: Images by the name of their split; all together train.
         origin: Where they were read, for the reader of the console.
         advice: What else there is to say.
         class_names: Names of the classes, where they have any.
         shown: Values that are black and white in images of more than 8 bits, if there
             are any.
-        left_out: Name and reason of each file or folder that is no picture.
+        left_out: Name and reason of each file or folder that is no image.
     """
 
-    splits: dict[str, Pictures]
+    splits: dict[str, SegmentImages]
     origin: str
     advice: str | None = None
     class_names: tuple[str, ...] | None = None
@@ -96,15 +96,15 @@ class MapSource:
 
     @property
     def unreadable(self) -> tuple[tuple[str, str], ...]:
-        """Name and reason of each picture, or file, that was skipped."""
+        """Name and reason of each image, or file, that was skipped."""
         skipped = (part.unreadable for part in self.splits.values())
         return tuple(chain(self.left_out, *skipped))
 
 
-def all_of(parts: Sequence[Pictures]) -> Pictures:
-    """All pictures, in order; label maps only if all have them."""
+def all_of(parts: Sequence[SegmentImages]) -> SegmentImages:
+    """All images, in order; label maps only if all have them."""
     labels = [part.labels for part in parts if part.labels is not None]
-    return Pictures(
+    return SegmentImages(
         list(chain(*(part.images for part in parts))),
         list(chain(*labels)) if len(labels) == len(parts) else None,
         tuple(chain(*(part.names for part in parts))),
@@ -114,32 +114,32 @@ def all_of(parts: Sequence[Pictures]) -> Pictures:
     )
 
 
-def some_of(pictures: Pictures, at_most: int) -> Pictures:
-    """At most so many pictures, evenly spaced."""
-    number = len(pictures.images)
+def some_of(images: SegmentImages, at_most: int) -> SegmentImages:
+    """At most so many images, evenly spaced."""
+    number = len(images.images)
     index = np.linspace(0, number - 1, min(at_most, number)).astype(int)
-    labels = pictures.labels
-    return Pictures(
-        [pictures.images[i] for i in index],
+    labels = images.labels
+    return SegmentImages(
+        [images.images[i] for i in index],
         None if labels is None else [labels[i] for i in index],
-        tuple(pictures.names[i] for i in index),
-        tuple(pictures.sizes[i] for i in index),
+        tuple(images.names[i] for i in index),
+        tuple(images.sizes[i] for i in index),
     )
 
 
-def apply_map_protocol(
-    source: MapSource, protocol: str
-) -> tuple[Pictures, Pictures, str, Pictures | None]:
-    """Chooses the training and the evaluation pictures.
+def apply_segment_protocol(
+    source: SegmentSource, protocol: str
+) -> tuple[SegmentImages, SegmentImages, str, SegmentImages | None]:
+    """Chooses the training and the evaluation images.
 
     Args:
         source: All splits.
-        protocol: ``"all"`` trains on all pictures and evaluates all that are labelled,
+        protocol: ``"all"`` trains on all images and evaluates all that are labelled,
             or if none is all; ``"holdout"`` keeps the split test, or labelled_test,
             for evaluation, with clusters mapped to classes on the other labelled ones.
 
     Returns:
-        Pictures that train, those evaluated, which these are in words, and those on
+        Images that train, those evaluated, which these are in words, and those on
         which clusters are mapped if they are others.
 
     Raises:
@@ -150,7 +150,7 @@ def apply_map_protocol(
     everything = all_of(list(splits.values()))
     if protocol == "all":
         if not labelled:
-            return everything, everything, "all pictures, which also trained", None
+            return everything, everything, "all images, which also trained", None
         words = f"{' + '.join(labelled)}, which also trained"
         return everything, all_of(list(labelled.values())), words, None
     test = {name: part for name, part in splits.items() if "test" in name.split("_")}
@@ -163,7 +163,7 @@ def apply_map_protocol(
     mapped = [part for name, part in labelled.items() if name not in test]
     words = f"{' + '.join(test)}, which did not train"
     if mapped:
-        words += ", with clusters mapped to classes on the training pictures"
+        words += ", with clusters mapped to classes on the training images"
     return (
         all_of(train),
         all_of(list(test.values())),
@@ -172,8 +172,8 @@ def apply_map_protocol(
     )
 
 
-def describe_kept(parts: Collection[Pictures]) -> str:
-    """Where pictures are kept and how much they take, in words."""
+def describe_kept(parts: Collection[SegmentImages]) -> str:
+    """Where images are kept and how much they take, in words."""
     whole = all_of(list(parts))
     size = sum(image.nbytes for image in whole.images)
     return f"{whole.kept}, {size / 1e6:,.0f} MB"
@@ -216,7 +216,7 @@ class _Shelf:
         return found, f"in a file in {tempfile.gettempdir()}"
 
 
-def decode_picture(
+def decode_image(
     path: Path,
     *,
     channels: int = 3,
@@ -224,7 +224,7 @@ def decode_picture(
     shown: Range | None = None,
     notes: Notes | None = None,
 ) -> np.ndarray:
-    """Reads a picture, turned upright.
+    """Reads an image, turned upright.
 
     Args:
         path: Image file.
@@ -237,10 +237,10 @@ def decode_picture(
         uint8, shape ``(height, width, channels)``.
     """
     opened = open_upright(path, channels=channels, shown=shown, notes=notes)
-    picture = np.array(opened, np.uint8)
-    picture = picture.reshape(*picture.shape[:2], channels)
-    note_tone(picture, path, notes)
-    return picture[..., [2, 1, 0, 3][:channels]] if bgr and channels > 1 else picture
+    image = np.array(opened, np.uint8)
+    image = image.reshape(*image.shape[:2], channels)
+    note_tone(image, path, notes)
+    return image[..., [2, 1, 0, 3][:channels]] if bgr and channels > 1 else image
 
 
 def label_values(path: Path) -> np.ndarray:
@@ -363,18 +363,18 @@ def _scaled(side: int, scale: float) -> int:
     return max(round(side * scale), 1)
 
 
-def shrink_picture(picture: np.ndarray, scale: float) -> np.ndarray:
-    """A picture at a fraction of its size, bilinear.
+def shrink_image(image: np.ndarray, scale: float) -> np.ndarray:
+    """An image at a fraction of its size, bilinear.
 
     Args:
-        picture: uint8, shape ``(height, width, channels)``.
+        image: uint8, shape ``(height, width, channels)``.
         scale: Factor of both sides.
     """
-    height, width = (_scaled(side, scale) for side in picture.shape[:2])
+    height, width = (_scaled(side, scale) for side in image.shape[:2])
     # one by one: of four bands the last would be taken for how opaque the others are
     bands = [
         Image.fromarray(band).resize((width, height), Image.Resampling.BILINEAR)
-        for band in np.moveaxis(picture, -1, 0)
+        for band in np.moveaxis(image, -1, 0)
     ]
     return np.stack([np.asarray(band) for band in bands], axis=-1)
 
@@ -394,33 +394,33 @@ def to_size(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 class _Read(NamedTuple):
-    """A picture, its label map or what is wrong with it, and the size of its file."""
+    """An image, its label map or what is wrong with it, and the size of its file."""
 
     image: np.ndarray
     labels: np.ndarray | str | None
     size: tuple[int, int]
 
 
-def read_pictures(
+def read_images(
     items: Sequence[Item],
     *,
-    read_image: Callable[[Path], np.ndarray] = decode_picture,
+    read_image: Callable[[Path], np.ndarray] = decode_image,
     read_labels: Callable[[Path], np.ndarray] = decode_labels,
     classes: np.ndarray | None = None,
     scale: float = 1.0,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Pictures:
-    """Reads pictures and label maps.
+) -> SegmentImages:
+    """Reads images and label maps.
 
     Args:
         items: What is to be read. Where some have label maps, those of the others, or
             that cannot be read, are all ``IGNORE``.
-        read_image: Decodes a picture.
+        read_image: Decodes an image.
         read_labels: Decodes a label map.
         classes: Class, or ``IGNORE``, of each value of a label map, uint8, shape
             ``(256,)``; values are classes if None.
-        scale: Factor of both sides that pictures and label maps are brought to.
-        progress: Called now and then with the pictures done and their number.
+        scale: Factor of both sides that images and label maps are brought to.
+        progress: Called now and then with the images done and their number.
 
     Raises:
         UserError: If there is none that can be read.
@@ -445,7 +445,7 @@ def read_pictures(
         size = image.shape[:2]
         labels = None if item.labels is None else read_map(item.labels, size)
         if scale != 1:
-            image = shrink_picture(image, scale)
+            image = shrink_image(image, scale)
             if isinstance(labels, np.ndarray):
                 labels = to_size(labels, image.shape[:2])
         return _Read(image, labels, size)
@@ -471,12 +471,12 @@ def read_pictures(
             progress(i + 1, len(items))
     require(
         bool(names),
-        "there must be pictures that can be read"
+        "there must be images that can be read"
         + (f" ({unreadable[0][0]}: {unreadable[0][1]})" if unreadable else ""),
         files=len(items),
     )
     arrays, kept = images.arrays()
-    return Pictures(
+    return SegmentImages(
         arrays,
         maps.arrays()[0] if labelled else None,
         tuple(names),
@@ -488,13 +488,13 @@ def read_pictures(
 
 @dataclass(frozen=True)
 class Found:
-    """The pictures below a folder.
+    """The images below a folder.
 
     Attributes:
-        items: The pictures.
+        items: The images.
         left_out: Name and reason of each file or folder that is none.
         linked: How many symbolic links were followed.
-        unmatched: Files of label maps that belong to no picture.
+        unmatched: Files of label maps that belong to no image.
     """
 
     items: list[Item]
@@ -504,21 +504,21 @@ class Found:
 
 
 def find_items(images: Path, masks: Path | None) -> list[Item]:
-    """The pictures below a folder, see ``find_pictures``."""
-    return find_pictures(images, masks).items
+    """The images below a folder, see ``find_images``."""
+    return find_images(images, masks).items
 
 
-def find_pictures(images: Path, masks: Path | None) -> Found:
-    """The pictures below a folder, with the label maps of the same names.
+def find_images(images: Path, masks: Path | None) -> Found:
+    """The images below a folder, with the label maps of the same names.
 
     Args:
-        images: Folder of pictures, with or without sub-folders.
+        images: Folder of images, with or without sub-folders.
         masks: Folder of label maps, laid out alike; only the ending may differ, and not
-            every picture needs one. It may be, or lie in, ``images``: label maps are
-            no pictures.
+            every image needs one. It may be, or lie in, ``images``: label maps are
+            no images.
 
     Raises:
-        UserError: If a folder is none or has no file, or no picture has a label map, or
+        UserError: If a folder is none or has no file, or no image has a label map, or
             it cannot be told which of two files is the label map.
     """
     require_images(images, "data.images")
@@ -528,20 +528,20 @@ def find_pictures(images: Path, masks: Path | None) -> Found:
     of_masks: list[Path] = []
     if masks is not None:
         require(masks.is_dir(), "data.masks must be a folder", masks=str(masks))
-        maps = _find_maps(masks, beside=masks.resolve() == images.resolve())
+        maps = _find_masks(masks, beside=masks.resolve() == images.resolve())
         if images.resolve().is_relative_to(masks.resolve()):
             stems = (os.path.splitext(path.relative_to(images))[0] for path in files)
             mapped = [maps.get(Path(stem).as_posix()) for stem in stems]
-            no_pictures = {
+            no_plots = {
                 label_map.resolve()
                 for path, label_map in zip(files, mapped, strict=True)
                 if label_map is not None and label_map.resolve() != path.resolve()
             }
         else:
-            no_pictures = {path.resolve() for path in find_files(masks).files}
-        of_masks = [path for path in files if path.resolve() in no_pictures]
-        files = [path for path in files if path.resolve() not in no_pictures]
-    require(bool(files), "data.images must hold pictures", images=str(images))
+            no_plots = {path.resolve() for path in find_files(masks).files}
+        of_masks = [path for path in files if path.resolve() in no_plots]
+        files = [path for path in files if path.resolve() not in no_plots]
+    require(bool(files), "data.images must hold images", images=str(images))
     names = [path.relative_to(images).as_posix() for path in files]
     left_out = tuple(tree.left_out)
     if masks is None:
@@ -556,21 +556,21 @@ def find_pictures(images: Path, masks: Path | None) -> Found:
     ]
     require(
         any(item.labels is not None for item in items),
-        "data.masks must hold label maps named as the pictures of data.images",
+        "data.masks must hold label maps named as the images of data.images",
         masks=str(masks),
-        pictures=len(files),
+        images=len(files),
     )
     used = {item.labels for item in items}
     unmatched = tuple(path for path in maps.values() if path not in used)
     return Found(items, left_out, tree.linked, unmatched)
 
 
-def _find_maps(masks: Path, *, beside: bool) -> dict[str, Path]:
+def _find_masks(masks: Path, *, beside: bool) -> dict[str, Path]:
     """Label maps by their path in a folder without the ending.
 
     Args:
         masks: The folder.
-        beside: Whether each lies beside its picture.
+        beside: Whether each lies beside its image.
 
     Raises:
         UserError: If it cannot be told which of several files is the label map.
@@ -600,7 +600,7 @@ def _find_maps(masks: Path, *, beside: bool) -> dict[str, Path]:
 
 
 def _looks_like_map(path: Path) -> bool:
-    """Whether a file is of a kind that most label maps are and few pictures."""
+    """Whether a file is of a kind that most label maps are and few images."""
     try:
         with lenient, Image.open(path, formats=FORMATS) as file:
             return file.format != "JPEG" and file.mode in ("L", "P", "1")

@@ -77,27 +77,27 @@ def read_tile_labels(path: Path) -> np.ndarray:
     return np.asarray(scipy.io.loadmat(path)["gt"]).astype(np.uint8)
 
 
-def labels_from_colours(picture: np.ndarray) -> np.ndarray:
+def labels_from_colours(image: np.ndarray) -> np.ndarray:
     """Classes of a raw label map.
 
     Args:
-        picture: uint8, shape ``(height, width, 3)``.
+        image: uint8, shape ``(height, width, 3)``.
 
     Returns:
         uint8, shape ``(height, width)``; each channel counts as on or off, and
         ``IGNORE`` is for combinations that are no class.
     """
-    codes = (picture > 127) @ np.array([4, 2, 1])
+    codes = (image > 127) @ np.array([4, 2, 1])
     table = np.full(8, IGNORE, np.uint8)
     for i, colour in enumerate(COLOURS):
         table[(np.array(colour) > 127) @ np.array([4, 2, 1])] = i
     return table[codes]
 
 
-def halve(picture: np.ndarray) -> np.ndarray:
+def halve(image: np.ndarray) -> np.ndarray:
     """Half of both sides, by the mean of four pixels: uint8 ``(h, w, c)``."""
-    height, width = (side // 2 * 2 for side in picture.shape[:2])
-    four = picture[:height, :width].reshape(height // 2, 2, width // 2, 2, -1)
+    height, width = (side // 2 * 2 for side in image.shape[:2])
+    four = image[:height, :width].reshape(height // 2, 2, width // 2, 2, -1)
     return (four.astype(np.uint16).sum(axis=(1, 3)) / 4 + 0.5).astype(np.uint8)
 
 
@@ -109,7 +109,7 @@ def prepare(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> dict[str, int]:
-    """Cuts the raw pictures into tiles and draws the splits.
+    """Cuts the raw images into tiles and draws the splits.
 
     Args:
         raw: Has ``4_Ortho_RGBIR/top_potsdam_X_Y_RGBIR.tif``, 6000×6000 pixels, and, for
@@ -118,26 +118,26 @@ def prepare(
         test_tiles: Labelled tiles that are set aside; 855 of the published 5,400 if
             None, and of fewer the same share.
         seed: Decides which.
-        progress: Called with the pictures done and their number.
+        progress: Called with the images done and their number.
 
     Returns:
         Number of tiles of each split.
 
     Raises:
-        UserError: If there are no pictures, or ``out`` is there already.
+        UserError: If there are no images, or ``out`` is there already.
     """
-    pictures = sorted((raw / "4_Ortho_RGBIR").glob("top_potsdam_*_RGBIR.tif"))
-    require(bool(pictures), "there must be 4_Ortho_RGBIR/*_RGBIR.tif", folder=str(raw))
+    images = sorted((raw / "4_Ortho_RGBIR").glob("top_potsdam_*_RGBIR.tif"))
+    require(bool(images), "there must be 4_Ortho_RGBIR/*_RGBIR.tif", folder=str(raw))
     require(
-        any(_label_file(path).is_file() for path in pictures),
-        "there must be 5_Labels_for_participants/*_label.tif of some of the pictures",
+        any(_label_file(path).is_file() for path in images),
+        "there must be 5_Labels_for_participants/*_label.tif of some of the images",
         folder=str(raw),
     )
     require(not out.exists(), "the folder of the tiles must not exist", out=str(out))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as place:
         counts = _write_tiles(
-            pictures, Path(place), test_tiles=test_tiles, seed=seed, progress=progress
+            images, Path(place), test_tiles=test_tiles, seed=seed, progress=progress
         )
         os.chmod(place, 0o755)
         Path(place).rename(out)  # all of it or nothing
@@ -145,27 +145,27 @@ def prepare(
     return counts
 
 
-def _label_file(picture: Path) -> Path:
-    """Where the label map of a raw picture is, if it has one."""
-    folder = picture.parents[1] / "5_Labels_for_participants"
-    return folder / picture.name.replace("RGBIR", "label")
+def _label_file(image: Path) -> Path:
+    """Where the label map of a raw image is, if it has one."""
+    folder = image.parents[1] / "5_Labels_for_participants"
+    return folder / image.name.replace("RGBIR", "label")
 
 
 def _write_tiles(
-    pictures: list[Path],
+    images: list[Path],
     out: Path,
     *,
     test_tiles: int | None,
     seed: int,
     progress: Callable[[int, int], None],
 ) -> dict[str, int]:
-    """Cuts pictures into tiles and writes the lists of the splits."""
+    """Cuts images into tiles and writes the lists of the splits."""
     for name in ("imgs", "gt"):
         (out / name).mkdir()
     labelled, unlabelled = [], []
-    for i, path in enumerate(pictures):
+    for i, path in enumerate(images):
         try:
-            picture = halve(np.array(open_upright(path, channels=4)))
+            image = halve(np.array(open_upright(path, channels=4)))
         except Exception as error:  # damage surfaces as any of a dozen kinds
             raise UserError(
                 f"{path} must have R, G, B and infrared: {reason(error)}"
@@ -175,20 +175,20 @@ def _write_tiles(
             with lenient, Image.open(truth) as file:
                 labels = labels_from_colours(np.array(file.convert("RGB"))[::2, ::2])
         number = path.stem.removeprefix("top_potsdam_").removesuffix("_RGBIR")
-        for row in range(picture.shape[0] // TILE):
-            for column in range(picture.shape[1] // TILE):
+        for row in range(image.shape[0] // TILE):
+            for column in range(image.shape[1] // TILE):
                 name = f"{number}_{row}_{column}"
                 at = np.s_[
                     row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE
                 ]
-                scipy.io.savemat(out / "imgs" / f"{name}.mat", {"img": picture[at]})
+                scipy.io.savemat(out / "imgs" / f"{name}.mat", {"img": image[at]})
                 if labels is None:
                     unlabelled.append(name)
                 else:
                     tile = labels[at].astype(np.int32)
                     scipy.io.savemat(out / "gt" / f"{name}.mat", {"gt": tile})
                     labelled.append(name)
-        progress(i + 1, len(pictures))
+        progress(i + 1, len(images))
     if test_tiles is None:
         test_tiles = round(len(labelled) * 855 / 5400)
     drawn = np.random.default_rng(seed).permutation(len(labelled))
@@ -207,7 +207,7 @@ def _write_tiles(
 def join_tiles(
     tiles: dict[str, np.ndarray], *, missing: int = 0, border: int = 0
 ) -> dict[str, np.ndarray]:
-    """Whole pictures of tiles named ``PICTURE_ROW_COLUMN``, as ``prepare`` names them.
+    """Whole images of tiles named ``PICTURE_ROW_COLUMN``, as ``prepare`` names them.
 
     Args:
         tiles: Arrays ``(height, width)`` of one shape, by name.
@@ -216,7 +216,7 @@ def join_tiles(
             since a network decides nothing there.
 
     Returns:
-        Pictures by name.
+        Images by name.
 
     Raises:
         UserError: If a name is none of these, or shapes differ.
@@ -225,21 +225,21 @@ def join_tiles(
     require(len(shapes) == 1, "tiles must have one shape", shapes=sorted(shapes)[:3])
     places: dict[str, dict[tuple[int, int], np.ndarray]] = {}
     for name, tile in tiles.items():
-        picture, row, column = ["", *name.rsplit("_", 2)][-3:]
+        image, row, column = ["", *name.rsplit("_", 2)][-3:]
         require(
-            bool(picture) and row.isdecimal() and column.isdecimal(),
+            bool(image) and row.isdecimal() and column.isdecimal(),
             "tiles must be named PICTURE_ROW_COLUMN",
             name=name,
         )
         if border and min(tile.shape) > 2 * border:
             inner = tile[border:-border, border:-border]
             tile = np.pad(inner, border, "edge")
-        places.setdefault(picture, {})[int(row), int(column)] = tile
+        places.setdefault(image, {})[int(row), int(column)] = tile
     joined = {}
-    for picture, parts in places.items():
+    for image, parts in places.items():
         rows, columns = (max(place[axis] for place in parts) + 1 for axis in (0, 1))
         gap = np.full_like(next(iter(parts.values())), missing)
-        joined[picture] = np.concatenate(
+        joined[image] = np.concatenate(
             [
                 np.concatenate([parts.get((y, x), gap) for x in range(columns)], 1)
                 for y in range(rows)

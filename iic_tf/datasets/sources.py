@@ -34,14 +34,14 @@ from iic_tf.datasets.image_folder import (
 )
 from iic_tf.datasets.masks import (
     IGNORE,
-    MapSource,
-    Pictures,
+    SegmentImages,
+    SegmentSource,
+    decode_image,
     decode_labels,
-    decode_picture,
     describe_kept,
     distinct_values,
-    find_pictures,
-    read_pictures,
+    find_images,
+    read_images,
 )
 from iic_tf.datasets.splits import Source, Split, renumbered
 from iic_tf.datasets.value_range import Range
@@ -467,7 +467,7 @@ def from_array(
 # ------------------------------------------------------------------------ label maps
 
 
-def from_pictures(
+def from_images_and_masks(
     images: Path,
     *,
     masks: Path | None,
@@ -480,29 +480,29 @@ def from_pictures(
     shown: Range | None = None,
     bgr: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> MapSource:
-    """Anyone's pictures, with or without label maps.
+) -> SegmentSource:
+    """Anyone's images, with or without label maps.
 
     Args:
-        images: Folder of pictures.
+        images: Folder of images.
         masks: Folder of label maps of the same names, or None.
         ignore: Value of a label map where a pixel has no class; if None 255, but where
             there are 0 and 255 alone these are two classes.
         merge: Class of each value of a label map, or ``IGNORE``; the values are classes
             if None.
-        channels: 1, 3, or 4 with infrared; if None 3, or 1 if all pictures are grey.
+        channels: 1, 3, or 4 with infrared; if None 3, or 1 if all images are grey.
         scale: Factor of both sides.
         split: Whether the folders at the top are splits, one of them test.
         names: Names of the classes.
         shown: Values that are black and white in images of more than 8 bits; suits them
             if None.
         bgr: Whether red and blue change places, for a run that was trained so.
-        progress: Called now and then with the pictures done and their number.
+        progress: Called now and then with the images done and their number.
 
     Raises:
         UserError: If there is nothing that can be read, or no such folders.
     """
-    found = find_pictures(images, masks)
+    found = find_images(images, masks)
     items = found.items
     advice = []
     classes = np.arange(256, dtype=np.uint8)
@@ -548,7 +548,7 @@ def from_pictures(
     if shown is None:
         shown = choose_range(headers)
     notes = Notes()
-    groups = {"the pictures": items}
+    groups = {"the images": items}
     if split:
         tops = {item.name.partition("/")[0] for item in items if "/" in item.name}
         groups = {
@@ -558,16 +558,16 @@ def from_pictures(
         loose = sum("/" not in item.name for item in items)
         require(
             "test" in groups and len(groups) > 1 and not loose,
-            "data.protocol holdout needs all pictures in folders of data.images, one "
+            "data.protocol holdout needs all images in folders of data.images, one "
             "of which is test",
             folders=sorted(tops)[:5],
             pictures_in_none=loose,
         )
     splits = {
-        name: read_pictures(
+        name: read_images(
             some,
             read_image=partial(
-                decode_picture, channels=channels, bgr=bgr, shown=shown, notes=notes
+                decode_image, channels=channels, bgr=bgr, shown=shown, notes=notes
             ),
             read_labels=partial(decode_labels, values=values),
             classes=classes,
@@ -586,16 +586,16 @@ def from_pictures(
         shown=shown,
         linked=found.linked,
         unreadable=[*found.left_out, *unreadable],
-        of_maps=True,
+        of_pixels=True,
     )
     without = sum(item.labels is None for item in items) if masks else 0
     if without:
-        advice.append(f"Pictures without a label map, not scored: {without:,}")
+        advice.append(f"Images without a label map, not scored: {without:,}")
     if found.unmatched:
         some = ", ".join(path.name for path in found.unmatched[:3])
         more = ", …" if len(found.unmatched) > 3 else ""
         number = len(found.unmatched)
-        advice.append(f"Label maps without a picture: {number:,} ({some}{more})")
+        advice.append(f"Label maps without an image: {number:,} ({some}{more})")
     if masks:
         maps = [labels for part in splits.values() for labels in part.labels or ()]
         classes_found = set().union(*(np.unique(x) for x in maps)) - {IGNORE}
@@ -615,7 +615,7 @@ def from_pictures(
         )
     origin = f"{images}, {describe_kept(splits.values())}"
     deep = any(header.deep for header in headers.values())
-    return MapSource(
+    return SegmentSource(
         splits,
         origin,
         "\n".join(advice) or None,
@@ -625,22 +625,22 @@ def from_pictures(
     )
 
 
-def _told(splits: dict[str, Pictures]) -> str | None:
+def _told(splits: dict[str, SegmentImages]) -> str | None:
     """What was skipped, in words."""
     unreadable = [pair for part in splits.values() for pair in part.unreadable]
     return f"Skipped: {describe_unreadable(unreadable)}" if unreadable else None
 
 
-def _with_frame(pictures: Pictures, *, side: int, label: int) -> Pictures:
-    """Pictures that are smaller in the middle of black ones of a least size.
+def _with_frame(images: SegmentImages, *, side: int, label: int) -> SegmentImages:
+    """Images that are smaller in the middle of black ones of a least size.
 
     Args:
-        pictures: With label maps.
+        images: With label maps.
         side: Least height and width in pixels.
         label: Class of what is added.
 
     Returns:
-        The pictures; the size of those with a frame is that with the frame.
+        The larger; the size of those with a frame is that with the frame.
     """
 
     def frame(array: np.ndarray, value: int) -> np.ndarray:
@@ -651,17 +651,15 @@ def _with_frame(pictures: Pictures, *, side: int, label: int) -> Pictures:
         around += [(0, 0)] * (array.ndim - 2)
         return np.pad(array, around, constant_values=value)
 
-    images = [frame(image, 0) for image in pictures.images]
+    larger = [frame(image, 0) for image in images.images]
     sizes = [
         size if image is before else image.shape[:2]
-        for image, before, size in zip(
-            images, pictures.images, pictures.sizes, strict=True
-        )
+        for image, before, size in zip(larger, images.images, images.sizes, strict=True)
     ]
     return replace(
-        pictures,
-        images=images,
-        labels=[frame(labels, label) for labels in pictures.labels or ()],
+        images,
+        images=larger,
+        labels=[frame(labels, label) for labels in images.labels or ()],
         sizes=tuple(sizes),
     )
 
@@ -673,22 +671,22 @@ def from_coco_stuff(
     curated: str | None,
     scale: float,
     mistakes: Sequence[str] = (),
-    window: int = 0,
+    side: int = 0,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> MapSource:
-    """COCO-Stuff: the 164k pictures, or where there are imageLists the 10k.
+) -> SegmentSource:
+    """COCO-Stuff: the 164k images, or where there are imageLists the 10k.
 
     Args:
         root: See ``coco_stuff``.
         classes: See ``coco_stuff.class_table``.
-        curated: Name of the list of pictures, for 164k; all if None.
-        scale: Factor of both sides of the pictures, as published 0.33.
+        curated: Name of the list of images, for 164k; all if None.
+        scale: Factor of both sides of the images, as published 0.33.
         mistakes: Of the authors' code, to be repeated: ``"sky"`` (with few classes,
             and with full_things, pixels without a label are of the first class),
-            ``"person"`` (what is added to pictures smaller than a window is a person,
+            ``"person"`` (what is added to images smaller than a crop is a person,
             where that is a class), ``"bgr"`` (red and blue change places).
-        window: Side of the windows in pixels, for the mistake ``"person"``.
-        progress: Called now and then with the pictures done and their number.
+        side: Of the crops in pixels, for the mistake ``"person"``.
+        progress: Called now and then with the images done and their number.
 
     Raises:
         UserError: If something is missing, or an option would have no effect.
@@ -719,9 +717,9 @@ def from_coco_stuff(
         }
         decode = decode_labels
     splits = {
-        {"val": "test"}.get(name, name): read_pictures(
+        {"val": "test"}.get(name, name): read_images(
             some,
-            read_image=partial(decode_picture, bgr="bgr" in mistakes),
+            read_image=partial(decode_image, bgr="bgr" in mistakes),
             read_labels=decode,
             classes=table,
             scale=scale,
@@ -731,11 +729,11 @@ def from_coco_stuff(
     }
     if "person" in mistakes:
         splits = {
-            name: _with_frame(some, side=window, label=person)
+            name: _with_frame(some, side=side, label=person)
             for name, some in splits.items()
         }
     origin = f"{root}, {describe_kept(splits.values())}"
-    return MapSource(splits, origin, _told(splits), names)
+    return SegmentSource(splits, origin, _told(splits), names)
 
 
 def from_potsdam(
@@ -743,7 +741,7 @@ def from_potsdam(
     *,
     classes: int,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> MapSource:
+) -> SegmentSource:
     """The prepared tiles of Potsdam, see ``potsdam``.
 
     Args:
@@ -757,7 +755,7 @@ def from_potsdam(
     table, names = potsdam.class_table(classes)
     lists = {split: potsdam.list_tiles(root, split) for split in potsdam.SPLITS}
     splits = {
-        split: read_pictures(
+        split: read_images(
             items,
             read_image=potsdam.read_tile,
             read_labels=potsdam.read_tile_labels,
@@ -768,4 +766,4 @@ def from_potsdam(
         if items
     }
     origin = f"{root}, {describe_kept(splits.values())}"
-    return MapSource(splits, origin, _told(splits), names)
+    return SegmentSource(splits, origin, _told(splits), names)

@@ -2,8 +2,8 @@
 
 No label is read here. The joint of a sub-head, summed over some hundred steps, holds
 all there is to know: how balanced the clusters are (H(z), at most ln k), how unsure an
-image is once its copy is known (H(z|z'), at best 0), and their difference, the mutual
-information.
+image is once its augmented view is known (H(z|z'), at best 0), and their difference,
+the mutual information.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Health:
     Attributes:
         information: Mutual information of a pair's clusters, shape ``(h,)``.
         entropy: H(z), shape ``(h,)``; ln k when the clusters are balanced.
-        conditional: H(z|z'), shape ``(h,)``; 0 when copies always agree.
+        conditional: H(z|z'), shape ``(h,)``; 0 when augmented views always agree.
         effective: exp H(z), the effective number of clusters, shape ``(h,)``.
         num_dead: Clusters with hardly any images, shape ``(h,)``.
         num_clusters: k.
@@ -117,21 +117,20 @@ def describe(health: Health, *, steps: int) -> list[str]:
     best = health.best
     k = health.num_clusters
     words = [
-        f"A copy tells {information_words(health.information[best], k)} about the "
-        f"cluster of its original; {health.effective[best]:.1f} of {k} clusters in "
-        f"effect (H(z) {health.entropy[best]:.2f}, H(z|z') "
-        f"{health.conditional[best]:.2f})."
+        f"Mutual information {information_words(health.information[best], k)}; "
+        f"{health.effective[best]:.1f} of {k} clusters in use (H(z) "
+        f"{health.entropy[best]:.2f}, H(z|z') {health.conditional[best]:.2f})."
     ]
     if is_degenerate(health, steps=steps):
         words.append(
             "Off track: this is hardly more than nothing. Stronger or weaker "
-            "perturbations, another learning rate or another seed may help."
+            "augmentation, another learning rate or another seed may help."
         )
     if dead := int(health.num_dead[best]):
         words.append(f"Hardly used: {_count(dead, 'cluster')} of the best sub-head.")
     if len(health.lagging):
         words.append(
-            f"Behind the best: {_count(len(health.lagging), 'sub-head')} "
+            f"Lagging: {_count(len(health.lagging), 'sub-head')} "
             f"({', '.join(str(head) for head in health.lagging)})."
         )
     return words

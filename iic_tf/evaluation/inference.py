@@ -168,9 +168,9 @@ def evaluate_pairs(
         joints, float64, shape ``(h, k, k)``.
     """
     assignments, joints = [], []
-    for originals, copies in pairs:
+    for originals, augmented in pairs:
         z = predict(originals)["main"]
-        joint = joint_distribution(z, predict(copies)["main"])
+        joint = joint_distribution(z, predict(augmented)["main"])
         assignments.append(z.numpy())
         joints.append(joint.numpy().astype(np.float64))
     return np.concatenate(assignments), np.sum(joints, axis=0)
@@ -200,13 +200,13 @@ def overclusters(
 
     Returns:
         Features of the images, float32, shape ``(n, d)``; their overclusters, shape
-        ``(n, h)``; and those of the copies if there are any, same shape.
+        ``(n, h)``; and those of the augmented views if there are any, same shape.
     """
     name = _compile_naming(model)
     gathered = []
-    for images, *copies in batches:
+    for images, *augmented in batches:
         features, own = name(images)
-        gathered.append((features, own, *(name(copy)[1] for copy in copies)))
+        gathered.append((features, own, *(name(copy)[1] for copy in augmented)))
     found = [np.concatenate(parts) for parts in zip(*gathered, strict=True)]
     return found[0], found[1], found[2] if len(found) == 3 else None
 

@@ -21,7 +21,7 @@ from iic_tf.evaluation.metrics import (
 
 BY_GRAPH = "neighbour graph"
 BY_LOSS = "lowest loss"
-BY_COPIES = "most information about copies"
+BY_COPIES = "most information about augmented views"
 BY_LABEL = "lowest error, which uses labels"
 
 
@@ -171,7 +171,7 @@ class Results:
         Args:
             settled: The choice, where it is settled.
             lowest: The sub-head with the lowest loss in training; if None the one that
-                knows most about copies.
+                knows most about augmented views.
             by_label: Whether labels choose, where there are any; what is held out
                 chooses nothing.
         """

@@ -1,22 +1,22 @@
-"""Label maps of whole pictures, in tiles where they are large, and their scores."""
+"""Label maps of whole images, in tiles where they are large, and their scores."""
 
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from iic_tf.augment.transforms import Perturbation
-from iic_tf.datasets.masks import IGNORE, Pictures
+from iic_tf.augment.transforms import Transform
+from iic_tf.datasets.masks import IGNORE, SegmentImages
 from iic_tf.evaluation.inference import kept_statistics
 from iic_tf.evaluation.metrics import contingencies
 from iic_tf.models.networks import SegmentIIC
 
 TILE, OVERLAP = 512, 64
-"""Larger pictures are predicted in squares of so many pixels that share a margin."""
+"""Larger images are predicted in squares of so many pixels that share a margin."""
 
 
 def _starts(length: int) -> list[int]:
-    """Where tiles begin along an axis; the last one ends where the picture ends."""
+    """Where tiles begin along an axis; the last one ends where the image ends."""
     if length <= TILE:
         return [0]
     last = length - TILE
@@ -30,9 +30,9 @@ def _ramp(length: int) -> np.ndarray:
 
 
 def _clusters_of_large(predict: Callable, image: np.ndarray) -> np.ndarray:
-    """The cluster of each pixel of one picture, from tiles blended into each other.
+    """The cluster of each pixel of one image, from tiles blended into each other.
 
-    Soft maps are kept for a strip of tiles, not for the whole picture.
+    Soft maps are kept for a strip of tiles, not for the whole image.
     """
     height, width, _ = image.shape
     starts = _starts(height)
@@ -64,14 +64,14 @@ def compile_segments(
     batch_statistics: bool = False,
     head: int | None = None,
 ) -> Callable:
-    """Compiles the main sub-heads' inference once, for pictures of any size.
+    """Compiles the main sub-heads' inference once, for images of any size.
 
     Args:
         model: The network; later changes of its weights are seen.
-        margin: Pixels of their mirror image around pictures, so that the network finds
+        margin: Pixels of their mirror image around images, so that the network finds
             at their borders what it finds within.
         batch_statistics: Whether batch normalisation uses the statistics of the
-            pictures that are given; its running ones stay as they are.
+            images that are given; its running ones stay as they are.
         head: The only sub-head wanted, for less work and memory; all if None.
 
     Returns:
@@ -108,42 +108,40 @@ def compile_segments(
 
 
 def clusters_of(
-    predict: Callable, pictures: Sequence[np.ndarray], finish: Perturbation
+    predict: Callable, images: Sequence[np.ndarray], finish: Transform
 ) -> Iterator[np.ndarray]:
-    """The cluster of each pixel of each picture, in order.
+    """The cluster of each pixel of each image, in order.
 
     Args:
         predict: Function of images ``(n, height, width, channels)`` to soft maps
             ``(n, height, width, h, k)``.
-        pictures: Each uint8, shape ``(height, width, channels)``.
+        images: Each uint8, shape ``(height, width, channels)``.
         finish: Brings them to the channels that the network sees.
 
     Yields:
         uint8, shape ``(height, width, h)``.
     """
     first = 0
-    while first < len(pictures):
-        shape = pictures[first].shape
+    while first < len(images):
+        shape = images[first].shape
         large = max(shape[:2]) > TILE
         at_once = 1 if large else TILE * TILE // (shape[0] * shape[1])
         last = first + 1
-        while (
-            last < min(first + at_once, len(pictures)) and pictures[last].shape == shape
-        ):
+        while last < min(first + at_once, len(images)) and images[last].shape == shape:
             last += 1
-        images = np.stack(pictures[first:last]).astype(np.float32) / 255.0
-        images = finish(tf.constant(images), tf.constant((0, 0)))
+        batch = np.stack(images[first:last]).astype(np.float32) / 255.0
+        batch = finish(tf.constant(batch), tf.constant((0, 0)))
         if large:
-            yield _clusters_of_large(predict, images[0].numpy())
+            yield _clusters_of_large(predict, batch[0].numpy())
         else:
-            yield from tf.argmax(predict(images), axis=-1).numpy().astype(np.uint8)
+            yield from tf.argmax(predict(batch), axis=-1).numpy().astype(np.uint8)
         first = last
 
 
 def pixel_tables(
     predict: Callable,
-    pictures: Pictures,
-    finish: Perturbation,
+    images: SegmentImages,
+    finish: Transform,
     *,
     num_clusters: int,
     num_classes: int,
@@ -152,7 +150,7 @@ def pixel_tables(
 
     Args:
         predict: See ``clusters_of``.
-        pictures: With label maps.
+        images: With label maps.
         finish: See ``clusters_of``.
         num_clusters: k.
         num_classes: Number of classes.
@@ -161,8 +159,8 @@ def pixel_tables(
         int64, shape ``(h, k, classes)``.
     """
     tables: np.ndarray | int = 0
-    found = clusters_of(predict, pictures.images, finish)
-    for clusters, labels in zip(found, pictures.labels or (), strict=True):
+    found = clusters_of(predict, images.images, finish)
+    for clusters, labels in zip(found, images.labels or (), strict=True):
         known = labels != IGNORE
         tables = tables + contingencies(
             clusters[known],

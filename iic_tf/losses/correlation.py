@@ -12,7 +12,7 @@ Two ways around it, exact but for rounding:
 * One by one, the joints are correlations, and these are products of Fourier transforms.
   Maps are cut into blocks, so a transform is a product with a small constant matrix,
   and all blocks of all images meet in one product of matrices per frequency. No array
-  is larger than a few copies of the maps.
+  is larger than a few augmented views of the maps.
 """
 
 import math
@@ -30,19 +30,21 @@ PART = 1 << 18
 """Numbers of a map that are transformed at a time, or those of one image if more."""
 
 
-def _band(side: int, reach: int, dtype: tf.DType) -> tf.Tensor:
+def _band(side: int, displacement: int, dtype: tf.DType) -> tf.Tensor:
     """Matrix that sums windows along an axis."""
     at = np.arange(side)
-    return tf.constant(abs(at[:, None] - at) <= reach, dtype)
+    return tf.constant(abs(at[:, None] - at) <= displacement, dtype)
 
 
-def summed_joint(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.Tensor:
+def summed_joint(
+    first: tf.Tensor, second: tf.Tensor, *, displacement: int
+) -> tf.Tensor:
     """Joint of two maps, summed over all displacements.
 
     Args:
         first: Soft label maps, shape ``(n, height, width, h, k)``.
         second: Soft label maps, same shape.
-        reach: T, the largest displacement along each axis in pixels.
+        displacement: T, the largest displacement along each axis in pixels.
 
     Returns:
         ``sum_t sum_u first(u + t) second(u)ᵀ``, shape ``(h, k, k)``; nothing lies
@@ -50,10 +52,10 @@ def summed_joint(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.Tenso
     """
     _, height, width, h, k = first.shape
     first, second = (tf.transpose(x, (3, 4, 0, 1, 2)) for x in (first, second))
-    if reach:  # windows along y of one map, along x of the other
-        first = tf.matmul(_band(height, reach, first.dtype), first)
+    if displacement:  # windows along y of one map, along x of the other
+        first = tf.matmul(_band(height, displacement, first.dtype), first)
         rows = tf.reshape(second, (-1, width))
-        second = tf.matmul(rows, _band(width, reach, second.dtype))
+        second = tf.matmul(rows, _band(width, displacement, second.dtype))
     first, second = (tf.reshape(x, (h, k, -1)) for x in (first, second))
     return tf.matmul(first, second, transpose_b=True)
 
@@ -72,11 +74,11 @@ class _Axis(NamedTuple):
     length: int
 
     @classmethod
-    def of(cls, side: int, reach: int) -> "_Axis":
+    def of(cls, side: int, displacement: int) -> "_Axis":
         """Cuts evenly into blocks of about ``BLOCK`` pixels."""
-        number = -(-side // max(BLOCK, 2 * reach))
-        block = max(-(-side // number), 2 * reach, 1)
-        return cls(number, block, block + 2 * reach)
+        number = -(-side // max(BLOCK, 2 * displacement))
+        block = max(-(-side // number), 2 * displacement, 1)
+        return cls(number, block, block + 2 * displacement)
 
 
 @lru_cache
@@ -191,14 +193,14 @@ def _spectrum(
 
 
 def _cross_spectrum(
-    first: tf.Tensor, second: tf.Tensor, axes: tuple[_Axis, _Axis], reach: int
+    first: tf.Tensor, second: tf.Tensor, axes: tuple[_Axis, _Axis], displacement: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Products of the spectra of two maps: real and imaginary parts.
 
     The shape of each is ``(h, f_y, f_x, k, k)``.
     """
     k = first.shape[-1]
-    one = _spectrum(first, axes, margin=2 * reach)
+    one = _spectrum(first, axes, margin=2 * displacement)
     other = _spectrum(second, axes)
     # one * conjugate(other): its parts are products of real matrices over (part, m)
     real, imaginary = tf.unstack(other, axis=3)
@@ -214,12 +216,12 @@ def _cross_spectrum(
 
 
 def _at_displacements(
-    cross: tf.Tensor, axes: tuple[_Axis, _Axis], reach: int
+    cross: tf.Tensor, axes: tuple[_Axis, _Axis], displacement: int
 ) -> tf.Tensor:
     """Fourier transform back to the displacements, ``(h, (2 T + 1)², k, k)``."""
     rows, columns = axes
     h, half, *_, k = cross.shape
-    number = 2 * reach + 1
+    number = 2 * displacement + 1
     back = tf.constant(_from_all(columns, number), cross.dtype)
     cross = tf.matmul(back, tf.reshape(cross, (h, half, -1, k * k)))
     back = tf.constant(_from_half(rows, number), cross.dtype)
@@ -292,26 +294,28 @@ def _sum_over_parts(
     return summed(first, second)
 
 
-def displaced_joints(first: tf.Tensor, second: tf.Tensor, *, reach: int) -> tf.Tensor:
+def displaced_joints(
+    first: tf.Tensor, second: tf.Tensor, *, displacement: int
+) -> tf.Tensor:
     """Joints of two maps, one for each displacement.
 
     Args:
         first: Soft label maps, shape ``(n, height, width, h, k)``.
         second: Soft label maps, same shape.
-        reach: T, the largest displacement along each axis in pixels.
+        displacement: T, the largest displacement along each axis in pixels.
 
     Returns:
         ``sum_u first(u + t) second(u)ᵀ`` for each t, row by row from ``(-T, -T)`` to
         ``(T, T)``, shape ``(h, (2 T + 1)², k, k)``; nothing lies beyond the borders.
     """
-    if not reach:
-        return summed_joint(first, second, reach=0)[:, None]
+    if not displacement:
+        return summed_joint(first, second, displacement=0)[:, None]
     _, height, width, h, k = first.shape
-    rows, columns = axes = _Axis.of(height, reach), _Axis.of(width, reach)
+    rows, columns = axes = _Axis.of(height, displacement), _Axis.of(width, displacement)
 
     def cross_spectrum(first: tf.Tensor, second: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return _cross_spectrum(first, second, axes, reach)
+        return _cross_spectrum(first, second, axes, displacement)
 
     shapes = 2 * [(h, rows.length // 2 + 1, columns.length, k, k)]
     cross = _sum_over_parts(cross_spectrum, first, second, shapes=shapes)
-    return _at_displacements(tf.stack(cross, axis=3), axes, reach)
+    return _at_displacements(tf.stack(cross, axis=3), axes, displacement)

@@ -5,9 +5,9 @@ Image Classification and Segmentation", arXiv 1807.06653, equations 2 to 4 (clus
 and section 3.3 (segmentation).
 
 Where we differ from the authors' code: the joint of all sub-heads comes from one
-batched product instead of an outer product per image, and the copies of an image are
-summed before that product, which is exact because the joint is linear in them. The
-numbers are the same; see ``tests/test_losses.py`` for the golden vectors.
+batched product instead of an outer product per image, and the augmented views of an
+image are summed before that product, which is exact because the joint is linear in
+them. The numbers are the same; see ``tests/test_losses.py`` for the golden vectors.
 
 Every table here has shape ``(..., k, k)``: leading axes (sub-heads) are independent.
 Entropies are in nats unless ``base`` says otherwise.
@@ -25,24 +25,24 @@ FLOOR = 2.220446049250313e-16
 
 
 def joint_distribution(
-    originals: tf.Tensor, copies: tf.Tensor | Sequence[tf.Tensor]
+    originals: tf.Tensor, augmented: tf.Tensor | Sequence[tf.Tensor]
 ) -> tf.Tensor:
     """Sums the outer products of paired assignments, for every sub-head at once.
 
     Args:
         originals: Assignments of the original images, shape ``(n, h, k)``; for each
             of the h sub-heads the rows sum to one.
-        copies: Assignments of the perturbed copies in the same order, shape
+        augmented: Assignments of the augmented views in the same order, shape
             ``(n, h, k)``, or a sequence of r such tensors, one per repeat.
 
     Returns:
         Unnormalised joint, shape ``(h, k, k)``, which sums to ``n * r`` per sub-head.
         It is a plain sum so that it may be added up over replicas and over steps.
     """
-    if not tf.is_tensor(copies):
-        copies = tf.add_n(list(copies))
+    if not tf.is_tensor(augmented):
+        augmented = tf.add_n(list(augmented))
     return tf.matmul(
-        tf.transpose(originals, (1, 2, 0)), tf.transpose(copies, (1, 0, 2))
+        tf.transpose(originals, (1, 2, 0)), tf.transpose(augmented, (1, 0, 2))
     )
 
 
@@ -110,7 +110,7 @@ def segmentation_joint(
     second: tf.Tensor,
     *,
     mask: tf.Tensor | None = None,
-    reach: int = 0,
+    displacement: int = 0,
     collapsed: bool = False,
 ) -> tf.Tensor:
     """Joints of aligned label maps at every small displacement (paper, equation 5).
@@ -118,10 +118,10 @@ def segmentation_joint(
     Args:
         first: Assignments of the pixels of the originals, shape
             ``(n, height, width, h, k)``; for each pixel and sub-head they sum to one.
-        second: Those of the copies, warped back to lie on the originals.
+        second: Those of the augmented views, warped back to lie on the originals.
         mask: 1 where a pixel counts and 0 where it does not, in both maps, shape
             ``(n, height, width)``; all count if None.
-        reach: T, the largest displacement along each axis in pixels.
+        displacement: T, the largest displacement along each axis in pixels.
         collapsed: Whether the joints of all displacements are added up.
 
     Returns:
@@ -132,8 +132,8 @@ def segmentation_joint(
         shown = tf.cast(mask, first.dtype)[..., None, None]
         first, second = first * shown, second * shown
     if collapsed:
-        return summed_joint(first, second, reach=reach)[:, None]
-    return displaced_joints(first, second, reach=reach)
+        return summed_joint(first, second, displacement=displacement)[:, None]
+    return displaced_joints(first, second, displacement=displacement)
 
 
 def segmentation_loss(

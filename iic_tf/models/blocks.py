@@ -106,7 +106,7 @@ class Conv2D(keras.layers.Conv2D):
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Convolves; called by Keras, which adds bias and activation."""
         height, width, channels = inputs.shape[1:]
-        reach = [(side + 1) // 2 if side % 2 else 0 for side in self.kernel_size]
+        displacement = [(side + 1) // 2 if side % 2 else 0 for side in self.kernel_size]
         plain = (
             None not in (height, width)
             and self.padding == "same"
@@ -114,12 +114,14 @@ class Conv2D(keras.layers.Conv2D):
             and self.strides == self.dilation_rate == (1, 1)
             and self.groups == 1
         )
-        if not (plain and height <= reach[0] and width <= reach[1]):
+        if not (plain and height <= displacement[0] and width <= displacement[1]):
             return super().convolution_op(inputs, kernel)
         # Row: an input and an output pixel. Column: the kernel's entry between them.
         link = np.zeros((height, width, height, width, *self.kernel_size))
         for y, x, v, u in np.ndindex(height, width, height, width):
-            link[y, x, v, u, y - v + reach[0] - 1, x - u + reach[1] - 1] = 1
+            link[
+                y, x, v, u, y - v + displacement[0] - 1, x - u + displacement[1] - 1
+            ] = 1
         pixels = height * width
         link = tf.constant(link.reshape(pixels**2, -1), kernel.dtype)
         # by a product: its gradient is another one, that of slices is slow

@@ -124,7 +124,7 @@ class SubHeads(keras.layers.Layer):
         """Gives some sub-heads the weights of another one.
 
         Args:
-            heads: The sub-heads that start anew.
+            heads: The sub-heads that restart.
             source: The sub-head that they become.
         """
         for weights in self.weights:

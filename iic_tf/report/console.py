@@ -60,16 +60,16 @@ console = _Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 @contextmanager
-def attempted(picture: str) -> Iterator[None]:
-    """Within it a picture is drawn; if that fails a sentence says so, and no more.
+def attempted(plot: str) -> Iterator[None]:
+    """Within it a plot is drawn; if that fails a sentence says so, and no more.
 
     Args:
-        picture: Its name.
+        plot: Its name.
     """
     try:
         yield
-    except Exception as error:  # whatever it is, the run is worth more than a picture
-        console.print(f"{picture} could not be drawn: {first_line(error)}")
+    except Exception as error:  # whatever it is, the run is worth more than a plot
+        console.print(f"{plot} could not be drawn: {first_line(error)}")
 
 
 def clock(seconds: float) -> str:

@@ -37,7 +37,7 @@ def _band(
 
 
 def _mark(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
-    """Ticks where main sub-heads started anew; crosses and words where off track."""
+    """Ticks where main sub-heads restarted; crosses and words where off track."""
     remarks = [remark for row in rows for remark in row.get("remarks", ())]
     regrouped = [
         remark["step"]

@@ -101,16 +101,16 @@ def write_label_map(path: Path, labels: np.ndarray, number: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     palette = np.zeros((256, 3), np.uint8)
     palette[:number] = map_colours(number)
-    picture = Image.fromarray(labels)
-    picture.putpalette(palette.ravel().tolist())
+    image = Image.fromarray(labels)
+    image.putpalette(palette.ravel().tolist())
     with naming(path):
-        picture.save(path)
+        image.save(path)
 
 
 def write_overlay(
     path: Path, image: np.ndarray, labels: np.ndarray, number: int
 ) -> None:
-    """Writes a picture with the colours of its clusters over it, as JPEG.
+    """Writes a plot with the colours of its clusters over it, as JPEG.
 
     Args:
         path: File to write; its folder is made.

@@ -1,4 +1,4 @@
-"""Pictures of clusters and of pairs."""
+"""Plots of clusters and of pairs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from iic_tf.names import drawable
 from iic_tf.report.curves import MAIN, MUTED, save_figure
 
 MOST_DRAWN = 40
-"""Clusters, and classes, that a picture shows at most."""
+"""Clusters, and classes, that a plot shows at most."""
 
 
 def summed_up(table: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
@@ -65,8 +65,8 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     return np.repeat(image[..., :1], 3, axis=-1)
 
 
-def _show(axes: Axes, picture: np.ndarray) -> None:
-    axes.imshow(np.clip(as_rgb(picture), 0, 1), interpolation="nearest")
+def _show(axes: Axes, image: np.ndarray) -> None:
+    axes.imshow(np.clip(as_rgb(image), 0, 1), interpolation="nearest")
     axes.set_axis_off()
 
 
@@ -176,24 +176,24 @@ def mistake_grid(
 def cluster_pairs(
     path: Path,
     originals: np.ndarray,
-    copies: np.ndarray,
+    augmented: np.ndarray,
     probabilities: np.ndarray,
     *,
     labels: np.ndarray | None,
     title: str,
     columns: int = 10,
 ) -> None:
-    """One row per cluster: how many images, some originals, then their copies.
+    """One row per cluster: how many images, some originals, then their views.
 
     Args:
         path: PNG file to write.
         originals: Views of images in [0, 1], shape ``(n, height, width, channels)``.
-        copies: A perturbed copy of each, same shape.
+        augmented: A view of each, same shape.
         probabilities: Soft assignments of the originals, shape ``(n, k)``.
         labels: Classes of at least n images, or None; give each row its most frequent
             class and that class's share.
         title: Heading.
-        columns: Originals per row, and as many copies.
+        columns: Originals per row, and as many views.
     """
     clusters = probabilities.argmax(1)
     white = np.ones(originals.shape[1:])
@@ -208,7 +208,7 @@ def cluster_pairs(
             note += f", {counts.max():,} of class {counts.argmax()}"
         shown = [originals[i] for i in members[:columns]]
         shown += [white] * (columns - len(shown) + 1)
-        shown += [copies[i] for i in members[:columns]]
+        shown += [augmented[i] for i in members[:columns]]
         rows.append((f"cluster {cluster}", note, shown))
     _captioned_rows(path, rows, title=title, columns=2 * columns + 1)
 
@@ -307,12 +307,12 @@ def label_histograms(
 
 
 def pair_grid(path: Path, views: Sequence[np.ndarray], *, title: str) -> None:
-    """Originals in the first row, their perturbed copies below.
+    """Originals in the first row, their augmented views below.
 
     Args:
         path: PNG file to write.
         views: Originals, then r copies, each float ``(n, height, width, channels)`` in
-            [0, 1] (clipped where a perturbation leaves that range).
+            [0, 1] (clipped where a augmentation leaves that range).
         title: Heading.
     """
     names = ["original", *(f"copy {i}" for i in range(1, len(views)))]
@@ -361,7 +361,7 @@ MOST_IN_LEGEND = 20
 """Clusters that a legend names at most."""
 
 
-def map_rows(
+def label_map_rows(
     path: Path,
     images: Sequence[np.ndarray],
     clusters: Sequence[np.ndarray],
@@ -372,10 +372,10 @@ def map_rows(
     names: Sequence[str] | None = None,
     title: str,
 ) -> None:
-    """One row per picture: itself, its clusters and, with labels, prediction and truth.
+    """One row per plot: itself, its clusters and, with labels, prediction and truth.
 
     Clusters have the colours of ``map_colours``, and a class that of its first cluster.
-    Of large pictures only every other pixel, or fewer, are drawn.
+    Of large plots only every other pixel, or fewer, are drawn.
 
     Args:
         path: PNG file to write.
@@ -394,14 +394,14 @@ def map_rows(
         return [x[::step, ::step] for x, step in zip(maps, steps, strict=True)]
 
     images, clusters = fewer(images), fewer(clusters)
-    columns = ["picture", "clusters"]
+    columns = ["image", "clusters"]
     legend = [
         Patch(color=colour / 255, label=f"cluster {i}")
         for i, colour in enumerate(map_colours(num_clusters)[:MOST_IN_LEGEND])
     ]
     shown = [
-        [as_rgb(image), colour_map(found, num_clusters)]
-        for image, found in zip(images, clusters, strict=True)
+        [as_rgb(of_one), colour_map(found, num_clusters)]
+        for of_one, found in zip(images, clusters, strict=True)
     ]
     if classes is not None and truth is not None and names is not None:
         truth, legend = fewer(truth), []
@@ -433,8 +433,8 @@ def map_rows(
     figure.suptitle(drawable(title), x=0.02, ha="left", fontsize=11)
     grid = figure.subplots(len(images), len(columns), squeeze=False)
     for axes_of_row, row in zip(grid, shown, strict=True):
-        for axes, picture in zip(axes_of_row, row, strict=True):
-            axes.imshow(picture, interpolation="nearest")
+        for axes, image in zip(axes_of_row, row, strict=True):
+            axes.imshow(image, interpolation="nearest")
             axes.set_axis_off()
     for axes, heading in zip(grid[0], columns, strict=True):
         axes.set_title(heading, fontsize=10)

@@ -1,4 +1,4 @@
-"""How images move to their clusters in the course of training, as an animated picture.
+"""How images move to their clusters in the course of training, as an animated plot.
 
 As in the authors' demonstration (their run 726): clusters are the corners of a polygon,
 each image a point at the mean of the corners weighted by its soft assignment, and at
@@ -23,7 +23,7 @@ SIDE = 560
 """Side of a frame in pixels."""
 
 THUMBNAIL = 56
-"""Side of the pictures at the corners in pixels."""
+"""Side of the plots at the corners in pixels."""
 
 
 def store(folder: Path, step: int, soft: np.ndarray) -> None:
@@ -53,7 +53,7 @@ def palette(number: int) -> np.ndarray:
 def draw_frame(
     soft: np.ndarray, images: np.ndarray, kinds: np.ndarray, *, title: str
 ) -> Image.Image:
-    """One picture: points in a polygon, thumbnails at its corners.
+    """One plot: points in a polygon, thumbnails at its corners.
 
     Args:
         soft: Soft assignments, shape ``(n, k)``.
@@ -63,17 +63,17 @@ def draw_frame(
     """
     k = soft.shape[1]
     middle, radius = SIDE / 2, SIDE / 2 - 1.5 * THUMBNAIL
-    picture = Image.new("RGB", (SIDE, SIDE), "white")
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (SIDE, SIDE), "white")
+    pen = ImageDraw.Draw(image)
     places = middle + radius * corners(k)
     pen.polygon([tuple(place) for place in places], outline=(205, 205, 205))
 
-    canvas = np.array(picture)
+    canvas = np.array(image)
     points = np.round(middle + radius * (soft @ corners(k))).astype(int)
     colours = palette(max(int(kinds.max()) + 1, k))[kinds]
     for right, down in np.ndindex(2, 2):
         canvas[points[:, 1] + down, points[:, 0] + right] = colours
-    picture = Image.fromarray(canvas)
+    image = Image.fromarray(canvas)
 
     clusters = soft.argmax(1)
     ring = middle + (radius + 0.8 * THUMBNAIL) * corners(k)
@@ -87,9 +87,9 @@ def draw_frame(
         thumbnail = Image.fromarray(as_rgb(mean).round().astype(np.uint8))
         thumbnail = thumbnail.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
         left, top = np.round(ring[cluster] - THUMBNAIL / 2).astype(int)
-        picture.paste(thumbnail, (int(left), int(top)))
-    ImageDraw.Draw(picture).text((10, 8), title, fill=(90, 90, 90))
-    return picture
+        image.paste(thumbnail, (int(left), int(top)))
+    ImageDraw.Draw(image).text((10, 8), title, fill=(90, 90, 90))
+    return image
 
 
 def draw(

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
-from iic_tf.augment.transforms import Perturbation
-from iic_tf.datasets.masks import Pictures, to_size
+from iic_tf.augment.transforms import Transform
+from iic_tf.datasets.masks import SegmentImages, to_size
 from iic_tf.evaluation.metrics import class_iou
 from iic_tf.evaluation.results import Results
 from iic_tf.evaluation.segment_inference import clusters_of
 from iic_tf.names import escaped, readable_names, written_stems
 from iic_tf.report.console import attempted
 from iic_tf.report.files import write_label_map, write_overlay
-from iic_tf.report.plots import map_rows, number_table, summed_up
+from iic_tf.report.plots import label_map_rows, number_table, summed_up
 
 NUM_SHOWN = 6
 """Images that are drawn with their label maps."""
@@ -22,9 +22,9 @@ NUM_SHOWN = 6
 def draw_segments(
     folder: Path,
     results: Results,
-    pictures: Pictures,
+    images: SegmentImages,
     predict: Callable,
-    finish: Perturbation,
+    finish: Transform,
     *,
     names: Sequence[str] | None,
     title: str,
@@ -37,7 +37,7 @@ def draw_segments(
     Args:
         folder: Where they go.
         results: Of these images.
-        pictures: The images evaluated.
+        images: The images evaluated.
         predict: Inference of the chosen sub-head alone, see ``clusters_of``.
         finish: Brings images to the channels that the network sees.
         names: Names of the classes, where there are label maps.
@@ -48,25 +48,25 @@ def draw_segments(
         One line per file: its name and what it shows.
     """
     k = results.health.num_clusters
-    stems = written_stems(pictures.names)
-    some = np.linspace(0, len(pictures.images) - 1, NUM_SHOWN).astype(int)
+    stems = written_stems(images.names)
+    some = np.linspace(0, len(images.images) - 1, NUM_SHOWN).astype(int)
     drawn = set(some.tolist())
     shown = []
-    found = clusters_of(predict, pictures.images, finish)
+    found = clusters_of(predict, images.images, finish)
     for i, (clusters, stem) in enumerate(zip(found, stems, strict=True)):
         labels = clusters[..., 0]
-        whole = to_size(labels, pictures.sizes[i])
+        whole = to_size(labels, images.sizes[i])
         write_label_map(folder / "labels" / f"{stem}.png", whole, k)
         if overlays:
             path = folder / "overlays" / f"{stem}.jpg"
-            write_overlay(path, pictures.images[i], labels, k)
+            write_overlay(path, images.images[i], labels, k)
         if i in drawn:
             shown.append((i, labels))
     truth, lines = None, []
     classes, readable = results.classes, None
     if results.table is not None and names is not None:
         readable = readable_names(names)
-        truth = [pictures.labels[i] for i, _ in shown] if pictures.labels else None
+        truth = [images.labels[i] for i, _ in shown] if images.labels else None
         table, rows = summed_up(results.table, readable)
         by_class, columns = summed_up(table.T, [str(i) for i in range(k)])
         with attempted("confusion.png"):
@@ -81,9 +81,9 @@ def draw_segments(
             says = "in which clusters the pixels of a class are"
             lines.append(f"confusion.png       {says}")
     with attempted("maps.png"):
-        map_rows(
+        label_map_rows(
             folder / "maps.png",
-            [pictures.images[i] for i, _ in shown],
+            [images.images[i] for i, _ in shown],
             [labels for _, labels in shown],
             num_clusters=k,
             classes=classes,

@@ -161,8 +161,8 @@ class ClassifyTask:
         def loss(
             model: keras.Model, batch: tuple, scalars: Mapping[str, tf.Tensor]
         ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
-            (_, *copies), classes = batch
-            logits = model(tf.concat(copies, axis=0), training=True)
+            (_, *augmented), classes = batch
+            logits = model(tf.concat(augmented, axis=0), training=True)
             known = tf.concat(tf.unstack(classes, axis=1)[1:], axis=0)
             value = tf.reduce_mean(
                 keras.losses.sparse_categorical_crossentropy(

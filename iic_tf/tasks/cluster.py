@@ -282,7 +282,7 @@ class ClusterTask:
             n = len(self.images)
             done = train.epochs or (train.steps or 0) * options.data.batch_for(n) / n
             alone = train.start * done > BY_HEART
-            losses = partial(grouped_pair_losses, copies_alone=alone)
+            losses = partial(grouped_pair_losses, augmented_alone=alone)
         return iic.objective(train, passes, losses, start=start)
 
     def callbacks(self, run: Run) -> Callbacks:
@@ -306,7 +306,7 @@ class ClusterTask:
         return Callbacks([event], on_report, self._plots(run))
 
     def regroup(self, model: ClusterIIC, options: Options) -> Regrouped:
-        """Lets main sub-heads start anew from what the network has found."""
+        """Lets main sub-heads restart from what the network has found."""
         how: dict[str, Any] = {}
         if self.found is not None:
             tells = self.found.groups.information / np.log(options.k)
@@ -336,7 +336,7 @@ class ClusterTask:
 
         @run.watch.time("plots")
         def show_clusters(step: int) -> None:
-            originals, copies = next(iter(self._shown(shown.images, pairs=True)))
+            originals, augmented = next(iter(self._shown(shown.images, pairs=True)))
             soft = predict(originals)["main"].numpy()[:, run.history.chosen]
             name = f"display/step_{step:06}.png"
             with attempted(name):
@@ -344,11 +344,11 @@ class ClusterTask:
                 cluster_pairs(
                     run.folder / name,
                     originals.numpy(),
-                    copies.numpy(),
+                    augmented.numpy(),
                     soft,
                     labels=shown.labels,
-                    title=f"{run.folder.name}: originals and copies of each cluster, "
-                    f"step {step:,}",
+                    title=f"{run.folder.name}: originals and augmented views of each "
+                    f"cluster, step {step:,}",
                 )
 
         events = []
@@ -430,7 +430,7 @@ class ClusterTask:
             options: ``report`` and ``seed`` are read.
             settled: The sub-head handed over, where that is settled.
             lowest: The sub-head with the lowest loss in training; if None the one that
-                knows most about copies.
+                knows most about augmented views.
         """
         split = self.protocol.evaluate
         scorer = self.scorer(model, options)

@@ -16,17 +16,17 @@ def pair_losses(
     *,
     lamb: Sequence[tf.Tensor] | tf.Tensor,
     groups: tf.Tensor | None = None,
-    copies_alone: bool = False,
+    augmented_alone: bool = False,
 ) -> dict[str, dict[str, tf.Tensor]]:
     """Losses and joints of all sub-heads for one batch, over all replicas.
 
     Args:
         model: The network.
-        views: Originals, then r perturbed copies, each ``(n, height, width, c)``.
+        views: Originals, then r augmented views, each ``(n, height, width, c)``.
         lamb: λ of the main and of the aux heads.
         groups: Where groups were found before training, that of each view for the main
             and for the aux heads, int32, shape ``(n, 1 + r, 2)``.
-        copies_alone: Whether the groups are learned of copies, not of originals.
+        augmented_alone: Whether the groups are learned of augmented views alone.
 
     Returns:
         For each bank of the model ``{"loss": (h,), "joint": (h, k, k)}``; the joint is
@@ -34,17 +34,17 @@ def pair_losses(
         ``"cross_entropy"``, ``(h,)``, the mean over the views of this replica.
     """
     originals = model(views[0], training=True)
-    copies = model(tf.concat(views[1:], axis=0), training=True)
+    augmented = model(tf.concat(views[1:], axis=0), training=True)
     results = {}
     for i, bank in enumerate(model.banks):
         joint = iic.joint_distribution(
-            originals[bank], tf.split(copies[bank], len(views) - 1)
+            originals[bank], tf.split(augmented[bank], len(views) - 1)
         )
         joint = sum_over_replicas(joint)
         results[bank] = {"loss": iic.iic_loss(joint, lamb[i]), "joint": joint}
         if groups is not None:
-            shown, named = copies[bank], tf.unstack(groups[..., i], axis=1)
-            if copies_alone:
+            shown, named = augmented[bank], tf.unstack(groups[..., i], axis=1)
+            if augmented_alone:
                 named = named[1:]
             else:
                 shown = tf.concat((originals[bank], shown), axis=0)
@@ -58,21 +58,21 @@ def grouped_pair_losses(
     batch: tuple,
     *,
     lamb: Sequence[tf.Tensor] | tf.Tensor,
-    copies_alone: bool = False,
+    augmented_alone: bool = False,
 ) -> dict[str, dict[str, tf.Tensor]]:
     """As ``pair_losses``, of a batch of views and their groups."""
     views, groups = batch
     return pair_losses(
-        model, views, lamb=lamb, groups=groups, copies_alone=copies_alone
+        model, views, lamb=lamb, groups=groups, augmented_alone=augmented_alone
     )
 
 
-def map_losses(
+def segment_losses(
     model: SegmentIIC,
     batch: tuple,
     *,
     lamb: Sequence[tf.Tensor] | tf.Tensor,
-    reach: int,
+    displacement: int,
     collapsed: bool = False,
     detached: bool = False,
     at_pixels: bool = True,
@@ -82,10 +82,10 @@ def map_losses(
 
     Args:
         model: The network.
-        batch: Originals, copies, matrices and mask, as in
-            ``map_pipeline.training_map_batches``.
+        batch: Originals, augmented views, matrices and mask, as in
+            ``crops.training_crop_batches``.
         lamb: λ of the main and of the aux heads.
-        reach: T, the largest displacement along each axis, in pixels or features.
+        displacement: T, the largest one along each axis, in pixels or features.
         collapsed: See ``iic.segmentation_joint``.
         detached: See ``iic.segmentation_loss``.
         at_pixels: Whether maps are compared pixel by pixel, as published, or at the
@@ -96,8 +96,8 @@ def map_losses(
         For each bank of the model ``{"loss": (h,), "joint": (h, k, k)}``; the joint is
         that of no displacement, or of all if collapsed, and summed over replicas.
     """
-    originals, copies, matrices, mask = batch
-    together = tf.concat(copies, axis=0)
+    originals, augmented, matrices, mask = batch
+    together = tf.concat(augmented, axis=0)
     features = model.features(originals, training=training)
     features_of_copies = model.features(together, training=training)
     if not at_pixels:
@@ -111,9 +111,9 @@ def map_losses(
         second = warp(second, tf.concat(matrices, axis=0))
         joints = iic.segmentation_joint(
             first,
-            tf.add_n(tf.split(second, len(copies))),
+            tf.add_n(tf.split(second, len(augmented))),
             mask=mask,
-            reach=reach,
+            displacement=displacement,
             collapsed=collapsed,
         )
         joints = sum_over_replicas(joints)

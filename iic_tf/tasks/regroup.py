@@ -1,4 +1,4 @@
-"""Regrouping: main sub-heads start anew from the best grouping that there is.
+"""Regrouping: main sub-heads restart from the best grouping that there is.
 
 Sub-heads on one backbone settle in different optima and stay there for thousands of
 steps, while its overclusters and features know more than they say. So every so often
@@ -84,27 +84,27 @@ def regroup(
     evenly. If they then know less than before, or use fewer clusters, they stay what
     they were.
 
-    What counts is what pairs of an image and its copy tell. Where there is a graph,
-    images that are near in the features of the network are joined in another one, whose
-    spectral groups are one more candidate. What neighbours in it tell decides which
-    grouping is taken, and what those in both tell whether it is better than what the
-    main sub-heads have.
+    What counts is what pairs of an image and its augmented view tell. Where there is a
+    graph, images that are near in the features of the network are joined in another
+    one, whose spectral groups are one more candidate. What neighbours in it tell
+    decides which grouping is taken, and what those in both tell whether it is better
+    than what the main sub-heads have.
 
     Args:
         model: Its main sub-heads are replaced.
         images: Training images, uint8; some evenly spaced ones are evaluated.
-        views: ``evaluate`` and ``perturb`` are used.
+        views: ``evaluate`` and ``augment`` are used.
         graph: Who looks like whom among all training images, or None.
         joined: Neighbours in the features that each image is joined with.
         trusted: Whether the graph is part of the other one.
-        seed: Decides the perturbed copies, and where searches start.
+        seed: Decides the augmented views, and where searches start.
     """
     chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_FITTED))
     chosen = chosen.astype(np.int64)
     batches = evaluation_batches(
         images, views, numbers=chosen, pairs=graph is None, batch=1000, seed=seed
     )
-    features, own, copies = overclusters(model, batches)
+    features, own, augmented = overclusters(model, batches)
     aux = model.banks["aux"]
     k, number = model.main.num_clusters, aux.num_clusters
 
@@ -116,7 +116,7 @@ def regroup(
         ]
 
     if graph is None:
-        pairs = () if copies is None else zip(own.T, copies.T, strict=True)
+        pairs = () if augmented is None else zip(own.T, augmented.T, strict=True)
         joints = [
             contingency(x, y, num_clusters=number, num_classes=number) for x, y in pairs
         ]
@@ -196,13 +196,13 @@ def _start_from(
 
 
 @lru_cache(maxsize=1)
-def _compile_count(model: SegmentIIC, reach: int) -> Callable:
+def _compile_count(model: SegmentIIC, displacement: int) -> Callable:
     """Compiles once what a regrouping does with a batch."""
     aux = model.banks["aux"]
 
     @tf.function(autograph=False)
     def count(
-        originals: tf.Tensor, copies: tuple, matrices: tuple, mask: tf.Tensor
+        originals: tf.Tensor, augmented: tuple, matrices: tuple, mask: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         def one_hot(images: tf.Tensor) -> tuple[tf.Tensor, ...]:
             features = model.features(images, training=False)
@@ -212,30 +212,30 @@ def _compile_count(model: SegmentIIC, reach: int) -> Callable:
         features, named, first = one_hot(originals)
         joint = tf.zeros(())
         shown = at_features(mask, features)
-        for copy, matrix in zip(copies, matrices, strict=True):
+        for copy, matrix in zip(augmented, matrices, strict=True):
             second = warp(one_hot(copy)[2], matrix)
             joint += segmentation_joint(
-                first, second, mask=shown, reach=reach, collapsed=True
+                first, second, mask=shown, displacement=displacement, collapsed=True
             )[:, 0]
         return tf.cast(features, tf.float32), named, shown, joint
 
     return count
 
 
-def regroup_maps(
-    model: SegmentIIC, batches: tf.data.Dataset, *, reach: int
+def regroup_pixels(
+    model: SegmentIIC, batches: tf.data.Dataset, *, displacement: int
 ) -> Regrouped:
-    """As ``regroup``, for label maps: pairs are pixels of originals and of copies.
+    """As ``regroup``, for segmentation: pairs are pixels of originals and of views.
 
     Args:
         model: Its main sub-heads are replaced.
-        batches: As in ``map_pipeline.training_map_batches``.
-        reach: T, the largest displacement along each axis, in places of features.
+        batches: As in ``crops.training_crop_batches``.
+        displacement: T, the largest one along each axis, in positions of features.
 
     Raises:
         UserError: If no pixel trains.
     """
-    count = _compile_count(model, reach)
+    count = _compile_count(model, displacement)
     joints: Any = 0.0
     kept = []
     share = MAX_FITTED // int(batches.cardinality())

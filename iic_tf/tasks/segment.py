@@ -10,9 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from iic_tf.augment.crops import MapViews, training_map_batches, windows_per_pass
+from iic_tf.augment.crops import CropViews, crops_per_pass, training_crop_batches
 from iic_tf.augment.pairs import Passes, plan_passes
-from iic_tf.datasets.masks import Pictures, some_of
+from iic_tf.datasets.masks import SegmentImages, some_of
 from iic_tf.errors import require
 from iic_tf.evaluation.health import Health, is_degenerate, measure
 from iic_tf.evaluation.inference import adapt
@@ -24,10 +24,10 @@ from iic_tf.evaluation.segment_inference import (
 )
 from iic_tf.models.networks import SegmentIIC
 from iic_tf.names import written_stems
-from iic_tf.neighbours.similar_patches import Cells, find_cells
+from iic_tf.neighbours.similar_patches import SimilarPatches, find_similar_patches
 from iic_tf.options import Options, SegmentOptions
 from iic_tf.report.console import attempted, console
-from iic_tf.report.plots import map_rows, pair_grid
+from iic_tf.report.plots import label_map_rows, pair_grid
 from iic_tf.report.results import summarise, tell
 from iic_tf.report.segment_plots import (
     NUM_SHOWN,
@@ -36,8 +36,8 @@ from iic_tf.report.segment_plots import (
     iou_of_classes,
 )
 from iic_tf.tasks import iic
-from iic_tf.tasks.objectives import map_losses
-from iic_tf.tasks.regroup import Regrouped, regroup_maps
+from iic_tf.tasks.objectives import segment_losses
+from iic_tf.tasks.regroup import Regrouped, regroup_pixels
 from iic_tf.training.estimate import memory_of_run, network_size
 from iic_tf.training.loop import Event
 from iic_tf.training.stored import save_model, tell_if_unlike
@@ -57,8 +57,8 @@ def _compile_joint(model: SegmentIIC, margin: int) -> Callable:
 
     Args:
         model: The network.
-        margin: Pixels along the sides of windows that do not count: there a network
-            finds what it never finds in a picture, which has its mirror image around.
+        margin: Pixels along the sides of crops that do not count: there a network
+            finds what it never finds in an image, which has its mirror image around.
     """
 
     @tf.function(autograph=False)
@@ -67,11 +67,11 @@ def _compile_joint(model: SegmentIIC, margin: int) -> Callable:
         height, width = mask.shape[1:]
         inner = tf.ones((height - 2 * margin, width - 2 * margin))
         mask *= tf.pad(inner, ((margin, margin), (margin, margin)))
-        results = map_losses(
+        results = segment_losses(
             model,
             (*pairs, mask),
             lamb=tf.ones(2),
-            reach=0,
+            displacement=0,
             at_pixels=False,
             training=False,
         )
@@ -94,19 +94,19 @@ class SegmentTask:
         class_names: Names of the classes, or None.
         mapping: Images on which clusters are mapped to classes; None if these are the
             ones evaluated.
-        scenes: Whether images are of scenes, see ``find_cells``.
+        scenes: Whether images are of scenes, see ``find_similar_patches``.
         cells: Patches that look alike, found by ``prepare``, or None.
     """
 
-    train: Pictures
-    evaluated: Pictures
-    views: MapViews
+    train: SegmentImages
+    evaluated: SegmentImages
+    views: CropViews
     origin: str
     words: str
     class_names: tuple[str, ...] | None = None
-    mapping: Pictures | None = None
+    mapping: SegmentImages | None = None
     scenes: bool = False
-    cells: Cells | None = None
+    cells: SimilarPatches | None = None
 
     network = SegmentIIC
     neighbour_share = 1.0
@@ -154,7 +154,7 @@ class SegmentTask:
         number = len(self.images)
         batch = options.data.batch_for(number)
         return plan_passes(
-            [windows_per_pass(number, batch)] * len(options.train.order),
+            [crops_per_pass(number, batch)] * len(options.train.order),
             batch=batch,
             steps=options.train.steps or 0,
             epochs=options.train.epochs,
@@ -162,19 +162,19 @@ class SegmentTask:
         )
 
     def check(self, options: Options) -> None:
-        """Raises UserError if options and pictures clash."""
+        """Raises UserError if options and images clash."""
         held_out = options.data.protocol == "holdout"  # that chooses nothing
         known = self.mapping or (self.train if held_out else self.evaluated)
         require(
             options.report.choose == "loss"
             or (known.labels is not None and self.evaluated.labels is not None),
-            "report.choose label needs pictures with label maps"
+            "report.choose label needs images with label maps"
             + " among those that train" * held_out,
             choose=options.report.choose,
         )
         require(
             not options.segment.masked or self.train.labels is not None,
-            "segment.masked needs pictures with label maps",
+            "segment.masked needs images with label maps",
             masked=options.segment.masked,
         )
         require(options.k <= 255, "k must be at most 255 for label maps", k=options.k)
@@ -186,7 +186,7 @@ class SegmentTask:
         )
 
     def material(self, options: Options) -> list[np.ndarray]:
-        """The training pictures, and what tells which pixels train."""
+        """The training images, and what tells which pixels train."""
         masks = self.train.labels if options.segment.masked else None
         return [*self.images, *(masks or ())]
 
@@ -203,30 +203,30 @@ class SegmentTask:
             shape=shape,
             features=features,
             batch=batch,
-            displacements=(2 * options.segment.reach + 1) ** 2,
+            displacements=(2 * options.segment.displacement + 1) ** 2,
         )
 
     def build(self, backbone: keras.Model, options: Options) -> SegmentIIC:
         """The network of a run.
 
         Raises:
-            UserError: If windows have no whole number of its strides.
+            UserError: If crops have no whole number of its strides.
         """
         model = SegmentIIC.create(backbone, **options.banks)
         side, stride = self.views.side, model.stride
         require(
             side % stride == 0 and side >= model.least,
-            f"data.perturb.window must be a multiple of {stride}, at least "
+            f"data.augment.side must be a multiple of {stride}, at least "
             f"{model.least}, for this network",
-            window=side,
+            side=side,
         )
-        reach = options.segment.reach
+        displacement = options.segment.displacement
         places = side if options.segment.at == "pixels" else side // stride
         require(
-            reach < places or reach <= SegmentOptions().reach,
-            f"segment.reach must be less than the {places} places along the side of a "
-            "window",
-            reach=reach,
+            displacement < places or displacement <= SegmentOptions().displacement,
+            f"segment.displacement must be less than the {places} positions along the "
+            "side of a crop",
+            displacement=displacement,
         )
         return model
 
@@ -234,7 +234,7 @@ class SegmentTask:
         """The same with patches that look alike."""
         if not options.data.neighbours:
             return self
-        cells = find_cells(
+        cells = find_similar_patches(
             self.images,
             number=options.data.neighbours,
             seed=options.seed,
@@ -248,7 +248,7 @@ class SegmentTask:
         self, options: Options, passes: Passes, *, start: int
     ) -> tf.data.Dataset:
         """Training batches from a step on."""
-        return training_map_batches(
+        return training_crop_batches(
             self.images,
             self.views,
             repeats=options.data.repeats,
@@ -266,8 +266,8 @@ class SegmentTask:
         """Mutual information between label maps of crops and of their views."""
         segment = options.segment
         losses = partial(
-            map_losses,
-            reach=segment.reach,
+            segment_losses,
+            displacement=segment.displacement,
             collapsed=segment.collapsed,
             detached=segment.detached,
             at_pixels=segment.at == "pixels",
@@ -313,7 +313,7 @@ class SegmentTask:
             name = f"display/step_{step:06}.png"
             with attempted(name):
                 (run.folder / "display").mkdir(exist_ok=True)
-                map_rows(
+                label_map_rows(
                     run.folder / name,
                     shown.images,
                     clusters,
@@ -330,37 +330,39 @@ class SegmentTask:
         options: Options,
         *,
         alike: bool = False,
-        pictures: Pictures | None = None,
+        images: SegmentImages | None = None,
     ) -> tf.data.Dataset:
-        """Some pairs of windows, the same at each call.
+        """Some pairs of crops, the same at each call.
 
         Args:
             options: ``data``, ``seed`` and ``segment.masked`` are read.
             alike: Whether patches are paired with others that look alike, of the
-                pictures that train.
-            pictures: Where windows come from; the pictures that train if None.
+                images that train.
+            images: Where crops come from; the images that train if None.
         """
-        pictures = pictures or self.train
-        number = len(pictures.images)
+        images = images or self.train
+        number = len(images.images)
         batch = options.data.batch_for(number)
-        return training_map_batches(
-            pictures.images,
+        return training_crop_batches(
+            images.images,
             self.views,
             repeats=1,
             batch=batch,
             seed=options.seed,
             start=0,
-            steps=min(PAIR_STEPS, windows_per_pass(number, batch) // batch),
-            labels=pictures.labels if options.segment.masked else None,
+            steps=min(PAIR_STEPS, crops_per_pass(number, batch) // batch),
+            labels=images.labels if options.segment.masked else None,
             cells=self.cells if alike else None,
         )
 
     def regroup(self, model: SegmentIIC, options: Options) -> Regrouped:
-        """Lets main sub-heads start anew from what the auxiliary ones have found."""
-        places = options.segment.reach
+        """Lets main sub-heads restart from what the auxiliary ones have found."""
+        places = options.segment.displacement
         if options.segment.at == "pixels":
             places = -(-places // model.stride)
-        return regroup_maps(model, self._pairs(options, alike=True), reach=places)
+        return regroup_pixels(
+            model, self._pairs(options, alike=True), displacement=places
+        )
 
     # --------------------------------------------------------------------- evaluation
 
@@ -374,9 +376,9 @@ class SegmentTask:
         return measure(np.sum(joints, axis=0))
 
     def evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
-        """Batches of windows of the evaluation pictures, in random order."""
-        for windows, *_ in self._pairs(options, pictures=self.evaluated):
-            yield windows
+        """Batches of crops of the evaluation images, in random order."""
+        for crops, *_ in self._pairs(options, images=self.evaluated):
+            yield crops
 
     def predict(self, model: SegmentIIC, **how: Any) -> Callable:
         """Compiles inference, see ``compile_segments``."""
@@ -399,7 +401,7 @@ class SegmentTask:
             scored = some_of(scored, at_most)
             mapping = mapping and some_of(mapping, at_most)
 
-        def count(part: Pictures, predict: Callable) -> np.ndarray:
+        def count(part: SegmentImages, predict: Callable) -> np.ndarray:
             return pixel_tables(
                 predict,
                 part,
@@ -452,7 +454,7 @@ class SegmentTask:
             options: ``data`` and ``seed`` are read.
         """
         cells = self.prepare(options).cells
-        [(originals, copies, _, _)] = training_map_batches(
+        [(originals, augmented, _, _)] = training_crop_batches(
             self.images,
             self.views,
             repeats=options.data.repeats,
@@ -465,7 +467,7 @@ class SegmentTask:
         about = " of a patch that looks like their middle" if cells else ""
         pair_grid(
             path,
-            [view.numpy() for view in (originals, *copies)],
+            [view.numpy() for view in (originals, *augmented)],
             title=f"{options.data.recipe}: crops and augmented views{about}",
         )
 

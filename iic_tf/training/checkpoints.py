@@ -192,7 +192,7 @@ def fingerprint(images: np.ndarray | Sequence[np.ndarray]) -> str:
     """A short hash of images, to see whether two runs saw the same data.
 
     Args:
-        images: All of one shape, or pictures of any.
+        images: All of one shape, or images of any.
     """
     if not isinstance(images, np.ndarray):
         digest = hashlib.sha256()

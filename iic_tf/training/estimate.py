@@ -112,7 +112,7 @@ def memory_of_run(
         network: See ``network_size``.
         shape: Height, width and channels of what the network sees.
         features: Features of an image, or of one place of a label map.
-        batch: Images, or windows, per step.
+        batch: Images, or crops, per step.
         evaluated: Images whose soft assignments are kept at the end.
         displacements: Of label maps that are compared.
         search: Bytes that the search for neighbours takes.
@@ -175,7 +175,7 @@ WHAT_HELPS = {
     "the images of a step": "--data.batch, --data.repeats or the size of the images",
     "what the network makes of them": "--data.batch, --data.repeats or --graph.args",
     "their soft assignments": "--data.batch, --heads.main or --heads.k_aux",
-    "joint distributions": "--heads.k_aux, --k or --segment.reach",
+    "joint distributions": "--heads.k_aux, --k or --segment.displacement",
     "the assignments of all images": "--heads.main or --k",
     "the search for neighbours": "--data.neighbours to 0, or take fewer images",
 }

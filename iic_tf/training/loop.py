@@ -1,6 +1,6 @@
 """The outer loop: calls the inner loop, and decides when reports and saves happen.
 
-The loop knows nothing of scores, pictures or files: whatever happens every so often is
+The loop knows nothing of scores, images or files: whatever happens every so often is
 a callable. It stops cleanly when it is told to, after the call in flight.
 """
 
