@@ -11,10 +11,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from runs import WHOLE, finish, words
 
 from iic_tf.augment.pairs import Views
 from iic_tf.augment.transforms import affine, compose, crop_resize, shift_tone
 from iic_tf.distribute import split_cpu
+from iic_tf.neighbours import patches
 
 split_cpu(2)
 
@@ -37,6 +39,15 @@ def pytest_collection_modifyitems(config, items):
 def two_devices():
     # One for the whole session: the third MirroredStrategy of a process fails.
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fewer_kinds():
+    """Photographs are told by fewer kinds of crops: seconds less wherever they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patches, "KINDS", 30)
+        patch.setattr(patches, "NUM_WINDOWS", 2_000)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +79,21 @@ def digits_npz(digits, tmp_path_factory):
         y_test=labels[200:240],
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def labelled_run(digits_npz, tmp_path_factory):
+    """A finished run on the digits of ``digits_npz``, to look at or to copy."""
+    out = tmp_path_factory.mktemp("labelled")
+    return finish(words(digits_npz, out, name="first", **WHOLE), out)
+
+
+@pytest.fixture(scope="session")
+def unlabelled_run(digits, tmp_path_factory):
+    """The same without labels, named after its recipe."""
+    out, path = (tmp_path_factory.mktemp("unlabelled") / x for x in ("runs", "x.npz"))
+    np.savez(path, images=digits[0][:240])
+    return finish(words(path, out, **WHOLE), out)
 
 
 @pytest.fixture

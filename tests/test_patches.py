@@ -26,7 +26,7 @@ def fewer_kinds():
 
 @pytest.fixture(scope="module")
 def images():
-    return np.random.default_rng(0).integers(0, 256, (40, SIDE, SIDE, 3), np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (15, SIDE, SIDE, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
