@@ -9,7 +9,7 @@ from iic_tf.errors import UserError, require
 
 
 def prepare_potsdam(words: Sequence[str]) -> int:
-    """``prepare-potsdam RAW FOLDER``: cuts the raw plots of Potsdam into tiles.
+    """``prepare-potsdam RAW FOLDER``: cuts the raw images of Potsdam into tiles.
 
     Args:
         words: The two folders, and options.
@@ -28,7 +28,7 @@ def prepare_potsdam(words: Sequence[str]) -> int:
     from iic_tf.datasets import potsdam
     from iic_tf.report.console import console, counted
 
-    with counted("cutting plots") as progress:
+    with counted("cutting images") as progress:
         counts = potsdam.prepare(
             arguments.raw, arguments.out, seed=arguments.seed, progress=progress
         )
@@ -38,7 +38,7 @@ def prepare_potsdam(words: Sequence[str]) -> int:
 
 
 def curate(words: Sequence[str]) -> int:
-    """``curate ROOT``: lists the plots of COCO-Stuff that the curation rule keeps.
+    """``curate ROOT``: lists the images of COCO-Stuff that the curation rule keeps.
 
     Args:
         words: The folder, and options.
@@ -48,7 +48,7 @@ def curate(words: Sequence[str]) -> int:
     """
     parser = Parser(
         prog="models_iic.py curate",
-        description="Lists the plots of COCO-Stuff 164k whose sides have at least "
+        description="Lists the images of COCO-Stuff 164k whose sides have at least "
         "360 pixels, three quarters of them of the classes that are wanted.",
     )
     parser.add_argument("root", type=Path, help="folder with images and annotations")
@@ -81,16 +81,16 @@ def curate(words: Sequence[str]) -> int:
     for split, path in lists.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{name}\n" for name in found[split]))
-        told = f"{len(found[split]):,} of {len(items[split]):,} plots"
+        told = f"{len(found[split]):,} of {len(items[split]):,} images"
         console.print(f"{path}: {told}")
     return 0
 
 
 def mosaic(words: Sequence[str]) -> int:
-    """``mosaic LABELS OUT``: joins the label maps of tiles into whole plots.
+    """``mosaic LABELS OUT``: joins the label maps of tiles into whole images.
 
     Args:
-        words: The folder of a run's labels, and the folder of the plots.
+        words: The folder of a run's labels, and the folder of the images.
 
     Raises:
         UserError: For what the user can mend.
@@ -100,7 +100,7 @@ def mosaic(words: Sequence[str]) -> int:
         description="Joins label maps of tiles named PICTURE_ROW_COLUMN.",
     )
     parser.add_argument("labels", type=Path, help="as in runs/potsdam_3-1/labels")
-    parser.add_argument("out", type=Path, help="folder of the plots")
+    parser.add_argument("out", type=Path, help="folder of the images")
     parser.add_argument(
         "--border",
         type=int,

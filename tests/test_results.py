@@ -96,7 +96,7 @@ def test_assignments_are_of_the_sub_head_that_training_ranks_lowest(
     assert again["chosen_by"] == "in the run, by lowest loss"
     anew = summary_of(evaluate(tmp_path, task, OPTIONS, keep_choice=False))
     assert anew["chosen"] == int(np.argmax(anew["information"]))
-    assert anew["chosen_by"] == "most information about copies"
+    assert anew["chosen_by"] == "most information about augmented views"
 
 
 def test_labels_choose_by_the_images_that_clusters_are_mapped_on(
