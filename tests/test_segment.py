@@ -181,7 +181,7 @@ def test_holdout(folders, out, capsys, monkeypatch):
     text = capsys.readouterr().out
     assert "Images:   6 for training" in text
     assert "2 images of test, which did not train, with clusters mapped" in text
-    assert "with --report.adapt true adapt" in " ".join(text.split())
+    assert "with report.adapt adapt" in " ".join(text.split())
 
 
 @pytest.mark.slow
