@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from runs import WHOLE, finish, words
+from runs import WHOLE, for_all_workers, shared_run, words
 
 from iic_tf.augment.pairs import Views
 from iic_tf.augment.transforms import affine, compose, crop_resize, shift_tone
@@ -66,11 +66,9 @@ def digits():
     return split.images[order], split.labels[order]
 
 
-@pytest.fixture(scope="session")
-def digits_npz(digits, tmp_path_factory):
+def write_digits(folder, images, labels):
     """240 digits in an npz file, for runs from end to end."""
-    images, labels = digits
-    path = tmp_path_factory.mktemp("digits") / "digits.npz"
+    path = folder / "digits.npz"
     np.savez(
         path,
         x_train=images[:200, ..., 0],
@@ -82,18 +80,32 @@ def digits_npz(digits, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def labelled_run(digits_npz, tmp_path_factory):
+def digits_npz(digits, tmp_path_factory):
+    return write_digits(tmp_path_factory.mktemp("digits"), *digits)
+
+
+@pytest.fixture(scope="session")
+def labelled_run(digits, tmp_path_factory):
     """A finished run on the digits of ``digits_npz``, to look at or to copy."""
-    out = tmp_path_factory.mktemp("labelled")
-    return finish(words(digits_npz, out, name="first", **WHOLE), out)
+    place = for_all_workers(tmp_path_factory) / "labelled"
+
+    def arguments():
+        path = write_digits(place, *digits)
+        return words(path, place / "runs", name="first", **WHOLE)
+
+    return shared_run(place, arguments)
 
 
 @pytest.fixture(scope="session")
 def unlabelled_run(digits, tmp_path_factory):
     """The same without labels, named after its recipe."""
-    out, path = (tmp_path_factory.mktemp("unlabelled") / x for x in ("runs", "x.npz"))
-    np.savez(path, images=digits[0][:240])
-    return finish(words(path, out, **WHOLE), out)
+    place = for_all_workers(tmp_path_factory) / "unlabelled"
+
+    def arguments():
+        np.savez(place / "x.npz", images=digits[0][:240])
+        return words(place / "x.npz", place / "runs", **WHOLE)
+
+    return shared_run(place, arguments)
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """Short runs of the main job on digits, one of which many tests look at."""
 
 import contextlib
+import fcntl
 import io
+import os
 import shutil
 from pathlib import Path
 from typing import NamedTuple
@@ -13,24 +15,27 @@ TINY = {
     "data.neighbours": 0,
     "graph.args.fan_out_init": 2,
     "graph.args.kernel": 3,
+    "graph.args.stages": 2,
     "heads.main": 2,
     "heads.aux": 1,
     "train.steps": 8,
     "train.steps_per_call": 2,
+    "train.precision": "float32",
     "train.regroup_to": 0,
     "report.every": 8,
     "report.checkpoint_every": 4,
     "report.window": "never",
 }
-"""Options of a run of eight steps and one report, without neighbours."""
+"""A run of eight steps and one report: a small network in float32, no neighbours."""
 
 WHOLE = {
     "data.neighbours": None,  # as many as the recipe has
+    "train.precision": None,  # as the processor suggests
     "train.regroup_every": 3,
     "train.regroup_to": 0.8,
     "report.every": 4,
 }
-"""What makes a run of all that a default one does: neighbours, regroupings, reports."""
+"""What makes a run of it that does all that a default one does."""
 
 
 class Finished(NamedTuple):
@@ -53,10 +58,28 @@ def words(digits_npz, folder, **changes):
     return as_words({**TINY, "data.dir": digits_npz, "out": folder, **changes})
 
 
-def finish(arguments, out):
-    """Runs the main job, which must end well, in a folder without other runs."""
-    told = io.StringIO()
-    with contextlib.redirect_stdout(told):
-        assert models_iic.main(arguments) == 0
-    [folder] = out.iterdir()
-    return Finished(folder, told.getvalue())
+def for_all_workers(tmp_path_factory):
+    """A folder that all workers of pytest-xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+def shared_run(place, arguments):
+    """A finished run that the first worker to ask for it makes.
+
+    Args:
+        place: Folder of its own for what belongs to the run, in ``for_all_workers``.
+        arguments: Makes the data in ``place`` and gives the command line, whose
+            ``out`` is ``place / "runs"``; called at most once.
+    """
+    told = place / "told.txt"
+    with place.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            place.mkdir()
+            text = io.StringIO()
+            with contextlib.redirect_stdout(text):
+                assert models_iic.main(arguments()) == 0
+            told.write_text(text.getvalue())
+    [folder] = (place / "runs").iterdir()
+    return Finished(folder, told.read_text())

@@ -21,6 +21,7 @@ TINY = {
     "data.batch": 50,
     "graph.args.fan_out_init": 4,
     "graph.args.kernel": 3,
+    "train.precision": "float32",
     "train.steps": 24,
     "train.learning_rate": 0.01,
     "train.warmup_steps": 2,

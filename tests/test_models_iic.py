@@ -53,9 +53,10 @@ def few_plots(request, monkeypatch):
 # --------------------------------------------------------------------- from end to end
 
 
-def test_a_run_with_labels(labelled_run, digits_npz):
+def test_a_run_with_labels(labelled_run):
     folder, text = labelled_run
-    assert f"240 for training, from npz file {digits_npz}" in text
+    npz = folder.parents[1] / "digits.npz"
+    assert f"240 for training, from npz file {npz}" in text
     assert "train.steps=8" in text and "data.repeats" not in text
     assert re.search(r"mutual information \d\.\d\d of 2\.30 nats \(\d+ %\)", text)
     lines = re.findall(r"Sub-head (\d)  error = (0\.\d{4})  MI = \d\.\d\d nats", text)

@@ -208,6 +208,7 @@ def test_the_backbone_in_ten_lines_works(monkeypatch, digits_npz, tmp_path):
     monkeypatch.setattr("iic_tf.tasks.cluster.draw_clusters", lambda *_, **__: [])
     mine = {"graph.name": "tiny", "graph.args.filters": 2}
     mine |= {"graph.args.fan_out_init": None, "graph.args.kernel": None}
+    mine |= {"graph.args.stages": None}
     mine |= {"train.steps": 2, "report.every": 2}
     assert models_iic.main(words(digits_npz, tmp_path / "runs", **mine)) == 0
 

@@ -1,7 +1,5 @@
 """Runs that group pixels, as people use them: images in, label maps out."""
 
-import contextlib
-import io
 import json
 import re
 import runpy
@@ -16,6 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from runs import for_all_workers, shared_run
 from test_coco_stuff import write_pair
 
 import data
@@ -95,15 +94,18 @@ def finished(tmp_path_factory):
 
     One image has no label map, one a damaged one.
     """
-    place = tmp_path_factory.mktemp("finished")
-    folders, told = make_folders(place), io.StringIO()
-    (folders[1] / "train" / "0.png").unlink()
-    (folders[1] / "train" / "1.png").write_bytes(b"none")
-    changes = {"report.display": 1, "data.names": "[sky,wall,road]", "name": "first"}
-    changes |= {"data.neighbours": 2}
-    with contextlib.redirect_stdout(told):
-        assert models_iic.main(words(folders, place / "runs", **changes)) == 0
-    return place / "runs" / "first", told.getvalue(), folders
+    place = for_all_workers(tmp_path_factory) / "segmented"
+    folders = place / "images", place / "masks"
+
+    def arguments():
+        make_folders(place)
+        (folders[1] / "train" / "0.png").unlink()
+        (folders[1] / "train" / "1.png").write_bytes(b"none")
+        changes = {"report.display": 1, "data.names": "[sky,wall,road]"}
+        changes |= {"data.neighbours": 2, "name": "first"}
+        return words(folders, place / "runs", **changes)
+
+    return *shared_run(place, arguments), folders
 
 
 def rows_of(folder):
