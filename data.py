@@ -115,7 +115,7 @@ class Recipe:
             replaced: Parameters by name, over those of the recipe.
 
         Raises:
-            UserError: If the augmentation knows no figure of that name or kind.
+            UserError: If the augmentation has no parameter of that name or kind.
         """
         check_arguments(self.make_views, replaced, option="data.augment")
         return self.make_views(shape, **{**self.parameters, **replaced})
@@ -234,7 +234,7 @@ def own_images(
         value = getattr(options, name)
         require(
             value is None,
-            f"data.{name} is for data.folder; other images stay as they are",
+            f"data.{name} is for data.folder; other images are used as they are",
             **{name: value},
         )
     require(
@@ -252,7 +252,7 @@ def own_images(
 
 
 def _whole(source: Source) -> Source:
-    """Images as squares, since that is what views show; says so where they are none."""
+    """Images resized to squares, which views show; says so if they were not square."""
     height, width, _ = source.image_shape
     if height == width:
         return source
@@ -263,14 +263,14 @@ def _whole(source: Source) -> Source:
     whole = replace(source, splits=splits)
     side = whole.image_shape[0]
     console.print(
-        f"Sides:    images of {height}×{width} pixels are squeezed into {side}×{side}, "
-        "so that all of them is seen"
+        f"Sides:    images of {height}×{width} pixels are resized to {side}×{side}, so "
+        "that nothing is cropped off"
     )
     return whole
 
 
 def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
-    """The recipe for images of the user's own; says why that one.
+    """The recipe for the user's own images; says why that one.
 
     Args:
         source: The images; their labels are not looked at.
@@ -283,18 +283,19 @@ def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
     name = "colour" if source.image_shape[-1] == 3 else "grey"
     images = next(iter(source.splits.values())).images
     if len(images) <= 5 * k:
-        console.print(f"Recipe:   {name}, which suits {_shape_words(source)}")
+        console.print(f"Recipe:   {name}, chosen for {_shape_words(source)}")
         return name, source
-    console.print(f"Looking:  at {len(images):,} images, for what tells them apart")
+    console.print(f"Looking:  at {len(images):,} images, to choose a recipe")
     mirrored = RECIPES[name].mirrored
-    with at_work("looking"):
+    with at_work("choosing a recipe"):
         chosen = choose_kind(images, k=k, mirrored=mirrored, seed=seed)
     name = "tones" if chosen.kind == "tones" else name
     by_edges, by_tones = (100 * share for share in chosen.shares.values())
     console.print(
-        f"Recipe:   {name}, which suits {_shape_words(source)}\n"
-        f"          by edges and patches groups tell {by_edges:.0f} % of what they "
-        f"could about neighbours, by colour and brightness {by_tones:.0f} %"
+        f"Recipe:   {name}, chosen for {_shape_words(source)}\n"
+        "          mutual information of neighbours, as a share of its maximum: "
+        f"{by_edges:.0f} % by edges and patches, {by_tones:.0f} % by colour and "
+        "brightness"
     )
     nearest = chosen.nearest if len(source.splits) == 1 else None
     return name, replace(source, nearest=nearest)
@@ -325,7 +326,7 @@ def find(
     recipe = RECIPES[name]
     if source is None:
         if recipe.find is None:
-            raise UserError(f"the recipe {name} is for data.folder or data.array")
+            raise UserError(f"the recipe {name} needs data.folder or data.array")
         source = recipe.find(options.dir)
     recipe.check(source, name=name)
     return name, recipe, renumbered(source, source.class_names or recipe.class_names)
@@ -504,7 +505,7 @@ def published_photos(
     _seen(size)
     require(
         channels != "rgb",
-        "data.augment.channels must be grey or rgb+grey where edges are taken of grey",
+        "data.augment.channels must be grey or rgb+grey, as edges are taken from grey",
         channels=channels,
     )
     grey = _channels(shape, channels)
@@ -765,13 +766,13 @@ def _coco_stuff(kind: str, *, every: bool = False) -> SegmentRecipe:
 
 def _potsdam(number: int) -> SegmentRecipe:
     def find(options: DataOptions, scale: float) -> SegmentSource:
-        require(scale == 1, "data.resize must be 1 for Potsdam's tiles", scale=scale)
+        require(scale == 1, "data.resize must be 1 for Potsdam's tiles", resize=scale)
         folder = _published_folder(options, channels=4)
         with counted("reading tiles") as progress:
             return sources.from_potsdam(folder, classes=number, progress=progress)
 
-    jitter_figures = {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1}
-    return SegmentRecipe(find, {"side": 200, **jitter_figures, "hue": 0.1})
+    jitter_range = {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1}
+    return SegmentRecipe(find, {"side": 200, **jitter_range, "hue": 0.1})
 
 
 def _published_folder(options: DataOptions, *, channels: int) -> Path:
@@ -816,7 +817,7 @@ SEGMENT_RECIPES: dict[str, SegmentRecipe] = {
 
 
 def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSource]:
-    """The recipe of a run on label maps, with its name, and its images.
+    """The recipe of a segmentation run, with its name, and its images.
 
     Args:
         options: What the user asked for.
@@ -827,7 +828,7 @@ def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSourc
     name = options.recipe or "images"
     require(
         options.folder is None and options.array is None,
-        f"the recipe {name} groups pixels: its images are data.images",
+        f"the recipe {name} is for segmentation: its images are given as data.images",
         folder=options.folder,
         array=options.array,
     )
@@ -838,7 +839,7 @@ def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSourc
     )
     require(
         options.size is None,
-        "data.size is for data.folder; data.resize changes images",
+        "data.size is for data.folder; use data.resize for segmentation",
         size=options.size,
     )
     of_coco = ("classes", "curated", "repeat_mistakes")
@@ -873,14 +874,14 @@ def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSourc
                 progress=progress,
             )
     elif recipe.find is None:
-        raise UserError(f"the recipe {name} is for data.images")
+        raise UserError(f"the recipe {name} needs data.images")
     else:
         source = recipe.find(options, scale)
     return name, recipe, source
 
 
 def is_segmentation(options: DataOptions) -> bool:
-    """Whether pixels are to be grouped, not images."""
+    """Whether images are to be segmented, not clustered as wholes."""
     return options.images is not None or options.recipe in SEGMENT_RECIPES
 
 
@@ -907,7 +908,7 @@ RECIPES: dict[str, Recipe] = {
     "cifar100_20": _COARSE,
     "cifar100": replace(_CIFAR, find=cifar100_images, class_names=None),
     "stl10": _STL,
-    # one's own images: what augmented views keep is what groups can be told by
+    # the user's own images: clusters can differ in whatever augmentation keeps
     "colour": _OWN,
     # letters, digits, scans: not mirrored
     "grey": replace(

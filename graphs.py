@@ -404,7 +404,7 @@ def find(name: str, *, of_pixels: bool = False) -> Callable[..., keras.Model]:
     if of_pixels:
         require(
             name in SEGMENT_GRAPHS,
-            f"graph.name must be one of {', '.join(SEGMENT_GRAPHS)} for label maps",
+            f"graph.name must be one of {', '.join(SEGMENT_GRAPHS)} for segmentation",
             name=name,
         )
         return SEGMENT_GRAPHS[name]

@@ -19,15 +19,15 @@ from iic_tf.run_folder import (
 EVALUATE_USAGE = """usage: models_iic.py evaluate RUN [options]
        models_iic.py predict RUN FOLDER
 
-Applies the model of a finished run to its own images, or to others: predict RUN FOLDER,
-or as in --data.folder NEW or --data.images NEW; the options of the run hold unless said
-otherwise. Many images of another place, light or camera: --report.adapt true. Plots,
-assignments.csv or label maps and overlays, and summary.json go to a new folder inside
-the run's."""
+Applies the model of a finished run to its own images or to others (predict RUN FOLDER,
+--data.folder NEW or --data.images NEW). The options of the run apply unless overridden.
+For many images of another place, light or camera, add --report.adapt true. The results
+go to a new folder inside the run folder: plots, summary.json, and assignments.csv or,
+for segmentation, label maps and overlays."""
 
 
 def _instead(words: Sequence[str], facts: dict[str, Any]) -> list[str]:
-    """What of a run's options no longer holds if it is applied to other images.
+    """Overrides for the options of a run that do not apply to other images.
 
     Args:
         words: Of the command line.
@@ -56,7 +56,7 @@ def evaluate(words: Sequence[str]) -> int:
         words: The run and options that go over those of the run.
 
     Raises:
-        UserError: For what the user can mend.
+        UserError: For a mistake in the options or the data.
     """
     require(
         bool(words)
@@ -83,11 +83,13 @@ def evaluate(words: Sequence[str]) -> int:
     loaded = load(options, train=False)
     options, task = loaded.options, loaded.task
     if fingerprint(task.material(options)) != facts["data_fingerprint"]:
-        told = f"{task.data.origin}, not the very set that the run was trained on"
+        told = f"{task.data.origin}, not the images that the run was trained on"
         task = task.told_as(told)
-    console.print(f"Groups:   {task.data.evaluated:,} of {task.data.scored_on}")
-    chosen_anew = any(word.startswith("--report.choose") for word in words)
-    place = stored.evaluate(folder, task, options, keep_choice=not chosen_anew)
+    console.print(
+        f"Applied:  to {task.data.evaluated:,} images of {task.data.scored_on}"
+    )
+    choose_again = any(word.startswith("--report.choose") for word in words)
+    place = stored.evaluate(folder, task, options, keep_choice=not choose_again)
     if loaded.unreadable:
         write_unreadable(place / UNREADABLE_FILE, loaded.unreadable)
     results = "labels, overlays" if options.task == "segment" else "assignments.csv"
@@ -96,13 +98,13 @@ def evaluate(words: Sequence[str]) -> int:
 
 
 def predict(words: Sequence[str]) -> int:
-    """``predict RUN FOLDER``: what a run's model makes of a folder of new images.
+    """``predict RUN FOLDER``: applies a run's model to a folder of new images.
 
     Args:
         words: The run, the folder, and options as for ``evaluate``.
 
     Raises:
-        UserError: For what the user can mend.
+        UserError: For a mistake in the options or the data.
     """
     if words and words[0] in ("-h", "--help"):
         print(EVALUATE_USAGE)

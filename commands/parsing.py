@@ -1,4 +1,4 @@
-"""Options from the words of a command line, over files, over the defaults."""
+"""Options from the command line, over YAML files, over the defaults."""
 
 import argparse
 import dataclasses
@@ -37,7 +37,7 @@ def parse(words: Sequence[str]) -> Options:
     folder = find_run(known.resume, out=Path(known.out))
     require(
         known.name in (None, folder.name),
-        f"name must not be given with resume: the run {folder} keeps its name",
+        f"name must not be set when resuming: the run {folder} keeps its name",
         name=known.name,
     )
     if known.resume == "latest":
@@ -50,14 +50,14 @@ def parse(words: Sequence[str]) -> Options:
 
 
 def _last_length(words: Sequence[str]) -> tuple[str, str] | None:
-    """Which of train.steps and train.epochs was said last, and which before it.
+    """Which of train.steps and train.epochs was set last, and which before it.
 
     Args:
         words: Of the command line; files of options count where they are named.
 
     Returns:
-        Both names, or None unless both were said, one after the other. In one file
-        epochs take the place of steps.
+        Both names, or None unless both were set, one after the other. Within one file
+        epochs override steps.
     """
     said: list[str] = []
     for word, following in itertools.zip_longest(words, words[1:]):
@@ -86,8 +86,7 @@ def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
 
     Args:
         words: Of the command line.
-        told: Whether it is printed which of steps and epochs holds, where both are
-            said.
+        told: Whether to print which of steps and epochs applies, where both are set.
     """
     import jsonargparse
 
@@ -95,7 +94,7 @@ def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
         for before, after in RENAMED.items():
             require(
                 not re.match(rf"--{before}([.=]|$)", word),
-                f"--{before} is called --{after} now",
+                f"--{before} is now called --{after}",
                 option=word,
             )
     files = [b for a, b in itertools.pairwise(words) if a == "--config"]
@@ -109,25 +108,26 @@ def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog="models_iic.py",
-        description="Groups images, or with --data.images their pixels, without labels "
-        "by Invariant Information Clustering. Commands with a --help of their own: "
-        "evaluate RUN, predict RUN FOLDER, compare RUN RUN ..., mosaic LABELS FOLDER, "
-        "and to prepare data prepare-potsdam and curate.",
+        description="Clusters images without labels by Invariant Information "
+        "Clustering, or segments them (--data.images). Other commands, each with its "
+        "own --help: evaluate RUN, predict RUN FOLDER, compare RUN RUN ...; for "
+        "published data sets prepare-potsdam, curate and mosaic.",
         exit_on_error=False,
     )
-    parser.add_argument("--config", action="config", help="YAML file of options")
+    parser.add_argument("--config", action="config", help="YAML file with options")
     parser.add_class_arguments(Options, skip={"show_pairs", "time_limit"})
     parser.add_argument(
         "--time-limit",
         dest="time_limit",
         type=float | None,
-        help="Minutes that a run should take, for which the number of steps is planned "
-        "where it is not given; if not given 10 for your own images (up to 10,000).",
+        help="Minutes that a run may take: the number of steps is planned to fit, "
+        "unless train.steps or train.epochs is set. Default: 10 for up to 10,000 "
+        "images of your own, otherwise no limit.",
     )
     parser.add_argument(
         "--show-pairs",
         action="store_true",
-        help="Only draw originals beside their augmented views, then stop.",
+        help="Only plot originals above their augmented views, then exit.",
     )
     try:
         parsed = parser.instantiate(parser.parse_args(list(words)))
@@ -154,8 +154,8 @@ def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
         values = dataclasses.asdict(options.train)
         if told:
             print(
-                f"Length:   {last}={values[lengths[0]]} was said last and takes the "
-                f"place of {before}={values[lengths[1]]}"
+                f"Length:   {last}={values[lengths[0]]} was set last and overrides "
+                f"{before}={values[lengths[1]]}"
             )
         without: dict[str, Any] = {lengths[1]: None}
         train = dataclasses.replace(options.train, **without)
@@ -202,7 +202,7 @@ def changed_options(options: Options) -> list[str]:
 
 
 class Parser(argparse.ArgumentParser):
-    """Mistakes in its words are one sentence."""
+    """A parser whose errors are one sentence."""
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError."""

@@ -1,4 +1,4 @@
-"""``prepare-potsdam``, ``curate`` and ``mosaic``: before and after published sets."""
+"""``prepare-potsdam``, ``curate`` and ``mosaic``: tools for published data sets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,26 +9,28 @@ from iic_tf.errors import UserError, require
 
 
 def prepare_potsdam(words: Sequence[str]) -> int:
-    """``prepare-potsdam RAW FOLDER``: cuts the raw plots of Potsdam into tiles.
+    """``prepare-potsdam RAW FOLDER``: cuts the raw images of Potsdam into tiles.
 
     Args:
         words: The two folders, and options.
 
     Raises:
-        UserError: For what the user can mend.
+        UserError: For a mistake in the options or the data.
     """
     parser = Parser(
         prog="models_iic.py prepare-potsdam",
         description="Cuts ISPRS Potsdam into tiles of 200x200 pixels, as published.",
     )
-    parser.add_argument("raw", type=Path, help="folder with 4_Ortho_RGBIR and labels")
-    parser.add_argument("out", type=Path, help="folder that is made")
-    parser.add_argument("--seed", type=int, default=0, help="decides the test tiles")
+    parser.add_argument(
+        "raw", type=Path, help="folder of the data set (RGBIR and labels)"
+    )
+    parser.add_argument("out", type=Path, help="folder to create")
+    parser.add_argument("--seed", type=int, default=0, help="selects the test tiles")
     arguments = parser.parse_args(list(words))
     from iic_tf.datasets import potsdam
     from iic_tf.report.console import console, counted
 
-    with counted("cutting plots") as progress:
+    with counted("cutting images") as progress:
         counts = potsdam.prepare(
             arguments.raw, arguments.out, seed=arguments.seed, progress=progress
         )
@@ -38,23 +40,25 @@ def prepare_potsdam(words: Sequence[str]) -> int:
 
 
 def curate(words: Sequence[str]) -> int:
-    """``curate ROOT``: lists the plots of COCO-Stuff that the curation rule keeps.
+    """``curate ROOT``: lists the images of COCO-Stuff that the curation rule keeps.
 
     Args:
         words: The folder, and options.
 
     Raises:
-        UserError: For what the user can mend.
+        UserError: For a mistake in the options or the data.
     """
     parser = Parser(
         prog="models_iic.py curate",
-        description="Lists the plots of COCO-Stuff 164k whose sides have at least "
-        "360 pixels, three quarters of them of the classes that are wanted.",
+        description="Lists the images of COCO-Stuff 164k whose sides have at least "
+        "360 pixels and three quarters of whose pixels are of the chosen classes.",
     )
     parser.add_argument("root", type=Path, help="folder with images and annotations")
-    parser.add_argument("--classes", default="full", help="few, full and so on")
     parser.add_argument(
-        "--name", required=True, help="of the lists, for --data.curated NAME"
+        "--classes", default="full", help="set of classes, such as few or full"
+    )
+    parser.add_argument(
+        "--name", required=True, help="name of the lists, for --data.curated NAME"
     )
     arguments = parser.parse_args(list(words))
     require(
@@ -70,43 +74,44 @@ def curate(words: Sequence[str]) -> int:
         for split in ("train2017", "val2017")
     }
     there = [str(path) for path in lists.values() if path.exists()]
-    require(not there, "the lists must not exist; --name says another", lists=there)
+    require(not there, "the lists must not exist; choose another --name", lists=there)
     items = {split: coco_stuff.list_164k(arguments.root, split) for split in lists}
     found = {}
     for split, some in items.items():
-        with counted(f"looking at {split}") as progress:
+        with counted(f"checking {split}") as progress:
             found[split] = coco_stuff.curate(
                 some, kind=arguments.classes, progress=progress
             )
     for split, path in lists.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{name}\n" for name in found[split]))
-        told = f"{len(found[split]):,} of {len(items[split]):,} plots"
+        told = f"{len(found[split]):,} of {len(items[split]):,} images"
         console.print(f"{path}: {told}")
     return 0
 
 
 def mosaic(words: Sequence[str]) -> int:
-    """``mosaic LABELS OUT``: joins the label maps of tiles into whole plots.
+    """``mosaic LABELS OUT``: joins the label maps of tiles into those of whole images.
 
     Args:
-        words: The folder of a run's labels, and the folder of the plots.
+        words: The folder of a run's labels, and the folder to write to.
 
     Raises:
-        UserError: For what the user can mend.
+        UserError: For a mistake in the options or the data.
     """
     parser = Parser(
         prog="models_iic.py mosaic",
-        description="Joins label maps of tiles named PICTURE_ROW_COLUMN.",
+        description="Joins label maps of tiles that are named IMAGE_ROW_COLUMN.",
     )
-    parser.add_argument("labels", type=Path, help="as in runs/potsdam_3-1/labels")
-    parser.add_argument("out", type=Path, help="folder of the plots")
+    parser.add_argument("labels", type=Path, help="such as runs/potsdam_3-1/labels")
+    parser.add_argument("out", type=Path, help="folder to write to")
     parser.add_argument(
         "--border",
         type=int,
         default=1,
-        help="pixels along the sides of each tile that the next ones inward stand for: "
-        "1, since network_10a decides nothing there; 0 for small_maps",
+        help="pixels along the sides of each tile that are replaced by the next ones "
+        "inward: 1 (default) for network_10a, which predicts nothing there; 0 for "
+        "small_maps",
     )
     arguments = parser.parse_args(list(words))
     require(
@@ -119,7 +124,11 @@ def mosaic(words: Sequence[str]) -> int:
     from iic_tf.report.console import console
 
     files = sorted(arguments.labels.glob("*.png"))
-    require(bool(files), "there must be label maps", labels=str(arguments.labels))
+    require(
+        bool(files),
+        "the folder must hold label maps (PNG)",
+        labels=str(arguments.labels),
+    )
     try:
         tiles = {path.stem: decode_labels(path) for path in files}
     except ValueError as error:

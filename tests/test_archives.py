@@ -92,7 +92,7 @@ def test_files_cut_short(tmp_path, colours):
     write_cifar10_binary(tmp_path / "c", *colours)
     path = tmp_path / "c" / "data_batch_3.bin"
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(UserError, match="must hold records of 3073 bytes"):
+    with pytest.raises(UserError, match="must consist of records of 3073 bytes"):
         from_cifar(tmp_path / "c")
     (tmp_path / "train_X.bin").write_bytes(bytes(1000))
     with pytest.raises(UserError, match="must hold images of 27,648 bytes"):

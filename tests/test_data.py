@@ -79,7 +79,7 @@ def test_channels_of_photographs():
         assert views.seen_shape((32, 32, 3)) == (32, 32, number)
     with pytest.raises(UserError, match="must be rgb, grey or rgb"):
         data.RECIPES["colour"].views((32, 32, 3), {"channels": "red"})
-    with pytest.raises(UserError, match="where edges are taken of grey"):
+    with pytest.raises(UserError, match="as edges are taken from grey"):
         data.RECIPES["cifar10_published"].views((32, 32, 3), {"channels": "rgb"})
 
 
@@ -167,7 +167,7 @@ def test_a_recipe_that_suits_ones_own_images(photos, tmp_path, capsys):
     name, _, source = data.find(DataOptions(folder=str(photos), labels="folder"))
     assert name == "colour" and source.image_shape == (40, 40, 3)
     assert source.class_names == ("a", "b")
-    assert "Recipe:   colour, which suits images of 40×40" in capsys.readouterr().out
+    assert "Recipe:   colour, chosen for images of 40×40" in capsys.readouterr().out
     name, _, source = data.find(DataOptions(folder=str(photos), channels=1, size=32))
     assert name == "grey" and source.image_shape == (32, 32, 1)
     np.save(tmp_path / "x.npy", np.zeros((5, 20, 20), np.uint8))

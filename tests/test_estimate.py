@@ -75,9 +75,9 @@ def test_memory_by_hand():
     assert needed == {
         "the network": 16_000,
         "the sub-heads": 16 * 7 * 16,
-        "the images of a step": 4 * 20 * 72,
-        "what the network makes of them": 2 * 20 * 50,
-        "their soft assignments": 8 * 20 * 4 * 16,
+        "the images of one step": 4 * 20 * 72,
+        "activations of the network": 2 * 20 * 50,
+        "soft assignments": 8 * 20 * 4 * 16,
         "joint distributions": 8 * 9 * (2 * 9 + 100),
         "the assignments of all images": 4 * 100 * 6,
     }
@@ -125,8 +125,8 @@ def test_a_run_that_cannot_fit_is_refused_by_its_numbers():
         check_memory(lambda: needed, 24 * 10**9)
     assert str(caught.value) == (
         "the run needs at least 417.0 GB of memory, 415.0 GB of it for joint "
-        "distributions; this machine has 24.0 GB. Lower --heads.k_aux, --k or "
-        "--segment.displacement"
+        "distributions; this machine has 24.0 GB. Lower heads.k_aux, k or "
+        "segment.displacement"
     )
     check_memory(lambda: needed, 417 * 10**9)
     check_memory(lambda: {}[0], 0)  # of what cannot be estimated nothing is said

@@ -45,7 +45,7 @@ def test_a_run_that_still_learns_its_groups_is_not_off_track(history):
         assert row["off_track"] is off_track
     history.add(nothing, steps=10)
     row = iic.report(history.take(), history, step=100, start=100)
-    assert "Up to step 100 the network learns the groups" in row["words"][-1]
+    assert "Until step 100 the network learns the clusters" in row["words"][-1]
 
 
 def test_regrouping_is_said_in_words_and_kept(history):
@@ -109,7 +109,7 @@ def test_errors_of_every_sub_head_are_readable_with_ten_and_more():
 
 def test_an_output_that_was_closed_is_told():
     words = iic.remark_words({"step": 30, "output": "closed"})
-    assert words == "At step 30 the output was closed; the run went on."
+    assert words == "At step 30 the output was closed; the run continued."
 
 
 def test_a_refused_regrouping_is_told():

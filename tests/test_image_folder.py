@@ -122,8 +122,8 @@ def test_deep_images_of_a_folder_have_one_range_and_keep_their_order(tmp_path):
     low, high = found.shown
     assert 500 < low < 2_000 and 20_000 < high < 21_500
     assert found.told == [
-        "Range: 20 images of more than 8 bits, shown from black to white over the "
-        f"values {low:,.0f} to {high:,.0f} (data.range)"
+        f"Range: 20 images with more than 8 bits; values {low:,.0f} to {high:,.0f} are "
+        "mapped to black to white (data.range)"
     ]
     # one file alone, later, is shown as it was among the others
     for i in range(1, 20):
@@ -151,13 +151,13 @@ def test_what_is_met_is_told(tmp_path):
     found = read_folder(tmp_path)
     assert len(found.paths) == 5
     assert found.told == [
-        "Bands: of 1 image in TIFF those after grey, or after red, green and blue, are "
-        "left out, not taken for opacity",
-        "First: of 1 image with several pages or frames",
-        "Ground: black behind 2 images too light to see on white",
+        "Bands: the extra bands of 1 image in TIFF, after grey or RGB, are ignored, "
+        "not read as opacity",
+        "First: only the first page or frame of 1 image is read",
+        "Ground: black for 2 images too light to be seen on white",
         "Blank: 2 images of a single colour (red.png, x.gif)",
         "Links: 1 followed",
-        "Skipped: 1 file (a link that leads nowhere: 1)",
+        "Skipped: 1 file (a broken link: 1)",
     ]
 
 

@@ -64,7 +64,7 @@ def test_pair_grid(digits, tmp_path, monkeypatch):
     originals = digits[0][:6] / 255.0
     views = [originals, 1 - originals, originals / 2]
     pair_grid(tmp_path / "pairs.png", views, title="pairs")
-    assert [name for name, *_ in drawn] == ["original", "copy 1", "copy 2"]
+    assert [name for name, *_ in drawn] == ["original", "view 1", "view 2"]
     for (_, _, shown), view in zip(drawn, views, strict=True):
         np.testing.assert_array_equal(shown, view)
 

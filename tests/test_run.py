@@ -34,7 +34,7 @@ def options(*order, **report):
 
 def test_options_that_clash_with_the_images(views):
     for some, replicas, message in (
-        (options("main"), 3, "must divide by the 3 devices"),
+        (options("main"), 3, "must be divisible by the number of devices, 3"),
         (options("main", choose="label"), 1, "needs images with labels"),
     ):
         with pytest.raises(UserError, match=message):

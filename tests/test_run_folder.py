@@ -117,7 +117,7 @@ def test_aliases_are_counted_before_they_are_written_out(tmp_path):
 )
 def test_names_that_the_parser_keeps_to_itself_are_no_options(tmp_path, text):
     (tmp_path / "o.yaml").write_text(text)
-    with pytest.raises(UserError, match="must name options only"):
+    with pytest.raises(UserError, match="must contain only options"):
         read_options(tmp_path / "o.yaml")
 
 

@@ -49,8 +49,8 @@ def test_idx_folder_compressed_or_not_with_or_without_labels(idx_dir, arrays):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda raw: raw[:-100], "its header promises 15680 bytes"),
-        (lambda raw: raw[:6], "its header promises"),
+        (lambda raw: raw[:-100], "its header declares 15680 bytes"),
+        (lambda raw: raw[:6], "its header declares"),
         (lambda raw: b"\x00\x00\x0d" + raw[3:], "not an IDX file of bytes"),
         (lambda raw: gzip.compress(raw)[:-50], "cannot read the IDX file"),
         (lambda raw: b"", "not an IDX file of bytes"),
@@ -259,7 +259,7 @@ def test_folders_in_the_folder_of_a_class_belong_to_it(tmp_path):
     assert source.class_names == ("cats", "dogs")
     assert source.splits["the folder"].labels.tolist() == [0, 0, 0, 1, 1]
     assert source.advice == (
-        "Classes: the topmost folders, whose folders belong to them: cats, dogs"
+        "Classes: the top-level folders, with all folders below them: cats, dogs"
     )
     flat = sources.from_folder(folder / "cats", labels=True)
     assert flat.class_names == ("from_web", "own") and flat.advice is None
@@ -312,7 +312,7 @@ def test_arrays_that_are_something_else(tmp_path, arrays):
         ("x.npy", "both.npz", "data.labels .* is an npz file"),
         ("x.npy", "empty.npy", "data.labels .*empty.npy cannot be read"),
         ("x.npy", "object.npy", "data.labels .* holds Python objects"),
-        ("first.npy", None, "must have its channels last"),
+        ("first.npy", None, "must have channels last"),
     ):
         with pytest.raises(UserError, match=message):
             sources.from_array(tmp_path / name, labels=other and tmp_path / other)
@@ -340,7 +340,7 @@ def test_masks_of_0_and_255_are_two_classes_unless_told_otherwise(tmp_path):
     places = pictures_with_masks(tmp_path / "binary", [0, 255])
     source = sources.from_images_and_masks(**places)
     assert classes_of(source) == {0, 1}
-    assert "0 and 255 alone, which are two classes" in source.advice
+    assert "only 0 and 255, which count as two classes" in source.advice
     assert classes_of(sources.from_images_and_masks(**places, ignore=255)) == {0, 255}
     assert classes_of(sources.from_images_and_masks(**places, ignore=0)) == {1, 255}
     assert classes_of(sources.from_images_and_masks(**places, ignore=254)) == {0, 1}
@@ -391,7 +391,7 @@ def test_label_maps_of_16_bits_are_read_as_those_of_8(tmp_path):
     for i, path in enumerate(places["masks"].iterdir()):
         labels = np.arange(144, dtype=np.uint16).reshape(12, 12)
         Image.fromarray(144 * i + labels).save(path)
-    with pytest.raises(UserError, match=r"at most 255 classes apart\. .*values="):
+    with pytest.raises(UserError, match=r"at most 255 classes\. .*values="):
         sources.from_images_and_masks(**places)
 
 
@@ -412,7 +412,7 @@ def test_pictures_of_four_bands_are_read_in_colour_and_that_is_said(tmp_path):
     source = sources.from_images_and_masks(tmp_path, masks=None)
     [split] = source.splits.values()
     np.testing.assert_array_equal(split.images[0], bands[..., :3])
-    assert "--data.channels 4 reads all four" in source.advice
+    assert "data.channels 4 reads all four" in source.advice
     source = sources.from_images_and_masks(tmp_path, masks=None, channels=4)
     [split] = source.splits.values()
     np.testing.assert_array_equal(split.images[0], bands)

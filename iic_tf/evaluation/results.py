@@ -21,18 +21,18 @@ from iic_tf.evaluation.metrics import (
 
 BY_GRAPH = "neighbour graph"
 BY_LOSS = "lowest loss"
-BY_COPIES = "most information about augmented views"
-BY_LABEL = "lowest error, which uses labels"
+BY_VIEWS = "highest mutual information of augmented views"
+BY_LABEL = "lowest error, using labels"
 
 
 class Choice(NamedTuple):
-    """The sub-head that is handed over, and why that one, in words."""
+    """The chosen sub-head, and why it was chosen."""
 
     head: int
     by: str
 
 
-FIRST = Choice(0, BY_COPIES)
+FIRST = Choice(0, BY_VIEWS)
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class Results:
             by_label: Whether labels choose, where there are any; what is held out
                 chooses nothing.
         """
-        choice = Choice(self.health.best, BY_COPIES)
+        choice = Choice(self.health.best, BY_VIEWS)
         if lowest is not None:
             choice = Choice(lowest, BY_LOSS)
         if by_label and self.errors is not None:

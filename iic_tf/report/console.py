@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a progress line, or plain lines in a pipe."""
+"""Console output of a run: a live progress line, or plain lines in a pipe."""
 
 import os
 import sys
@@ -61,7 +61,7 @@ console = _Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 @contextmanager
 def attempted(plot: str) -> Iterator[None]:
-    """Within it a plot is drawn; if that fails a sentence says so, and no more.
+    """Within it a plot is drawn; a failure is reported and ends nothing else.
 
     Args:
         plot: Its name.
@@ -101,7 +101,7 @@ def at_work(what: str | Callable[[], str]) -> Iterator[None]:
                 words = what if isinstance(what, str) else what()
                 with suppress(OSError, ValueError):  # the next print will tell
                     lasted = clock(time.monotonic() - began)
-                    console.print(f"          still {words}, {lasted}")
+                    console.print(f"          still {words} ({lasted})")
 
     _works.append(ended)
     threading.Thread(target=speak, daemon=True).start()

@@ -1,4 +1,4 @@
-"""What is said of results, as lines: errors, scores, what clusters stand for."""
+"""Results as lines of text: errors, scores, the class of each cluster."""
 
 from collections.abc import Sequence
 
@@ -79,8 +79,8 @@ def mapping_error_words(errors: np.ndarray | None, chosen: int) -> list[str]:
         return []
     listed = ", ".join(f"{error:.4f}" for error in errors)
     return [
-        "Error on the training images that clusters are mapped on: "
-        f"{errors[chosen]:.4f} (accuracy {1 - errors[chosen]:.4f}); of all sub-heads "
+        "Error on the training images, on which clusters are mapped to classes: "
+        f"{errors[chosen]:.4f} (accuracy {1 - errors[chosen]:.4f}); of all sub-heads: "
         f"{listed}"
     ]
 
@@ -98,12 +98,12 @@ def error_words(errors: Sequence[float], *, chosen: int, scored_on: str) -> list
         ``HEADS_PER_LINE`` errors, in their order.
     """
     values = np.asarray(errors)
-    first = f"Error {values[chosen]:.4f} in the lowest-loss sub-head, {chosen}"
+    first = f"Error {values[chosen]:.4f} of the lowest-loss sub-head ({chosen})"
     if len(values) == 1:
         return [f"{first} ({scored_on})."]
     lines = [
         f"{first}; mean {values.mean():.4f}, best {values.min():.4f}, worst "
-        f"{values.max():.4f} of {len(values)} ({scored_on})."
+        f"{values.max():.4f} of {len(values)} sub-heads ({scored_on})."
     ]
     for start in range(0, len(values), HEADS_PER_LINE):
         some = values[start : start + HEADS_PER_LINE]

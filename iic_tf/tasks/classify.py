@@ -40,7 +40,7 @@ EVALUATION_BATCH = 1000
 NUM_REPORTED = 10_000
 """Images scored at a report where nothing is said."""
 
-BY_TRAINING = "the only one"
+BY_TRAINING = "only head"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class ClassifyTask:
         for split in (self.protocol.train, self.protocol.evaluate):
             require(
                 split.labels is not None,
-                "the task classify needs labelled images, a train and a test split",
+                "the task classify needs labelled images in a train and a test split",
                 labels=None,
             )
 
@@ -195,7 +195,9 @@ class ClassifyTask:
     def report(self, run: Run, sums: dict[str, np.ndarray], *, step: int) -> Row:
         """Loss and accuracy on the views that trained since the last report."""
         loss, right = (float(sums[x] / sums["steps"]) for x in ("loss", "accuracy"))
-        words = [f"Cross-entropy {loss:.4f}, {100 * right:.1f} % of the views right."]
+        words = [
+            f"Cross-entropy {loss:.4f}, accuracy {100 * right:.1f} % on training views."
+        ]
         return {
             "loss": loss,
             "accuracy": right,
@@ -263,8 +265,8 @@ class ClassifyTask:
         takes = tuple(model.input_shape[1:])
         require(
             takes == self.seen_shape and model.output_shape[-1] == self.num_classes,
-            f"the model of {run} takes views of shape {takes} of "
-            f"{model.output_shape[-1]} classes; images must lead to the same",
+            f"the model of {run} expects views of shape {takes} and "
+            f"{model.output_shape[-1]} classes; the images must match",
             shape=self.seen_shape,
             classes=self.num_classes,
         )
@@ -325,8 +327,7 @@ class ClassifyTask:
 
         def tell() -> None:
             console.print(
-                f"Error of the classes, on all {results.number:,} images of "
-                f"{self.protocol.words}:"
+                f"Error on all {results.number:,} images of {self.protocol.words}:"
             )
             console.print(f"error = {error:.4f}  accuracy = {1 - error:.4f}")
 

@@ -1,4 +1,4 @@
-"""Clustering: whole images are grouped."""
+"""Clustering of whole images."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -87,7 +87,7 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class ClusterTask:
-    """Images to be grouped.
+    """Images to be clustered.
 
     Attributes:
         protocol: Training and evaluation images.
@@ -152,12 +152,12 @@ class ClusterTask:
         """Raises UserError if options and images clash."""
         require(
             len(self.images) >= options.k,
-            f"k must not exceed the {len(self.images)} images",
+            f"k must be at most the number of images, {len(self.images)}",
             k=options.k,
         )
         split, where = self.protocol.evaluate, ""
         if options.data.protocol == "holdout":  # what is held out chooses nothing
-            split, where = self.protocol.train, " on the split train"
+            split, where = self.protocol.train, " in the train split"
         known = self.protocol.mapping or split
         require(
             options.report.choose == "loss"
@@ -489,7 +489,7 @@ class ClusterTask:
         if number and len(self.images) > 1:
             neighbours = self.neighbours(number, seed=options.seed)
             share = "all" if self.neighbour_share == 1 else "half"
-            title += f", {share} of them of a near neighbour"
+            title += f", {share} of them showing a near neighbour"
         [views] = training_batches(
             self.images,
             self.views,
@@ -513,13 +513,13 @@ class ClusterTask:
         """
         told = words
         if self.protocol.mapping is not None:
-            told += ", with clusters mapped to classes on its split train"
+            told += ", with clusters mapped to classes on its train split"
         protocol = replace(self.protocol, words=told)
         return replace(self, protocol=protocol)
 
     def scored_on(self, options: Options) -> str:
         """Which images are scored, and what of them the network has been given."""
-        adapted = ", to which batch normalisation is adapted" * options.report.adapt
+        adapted = ", with batch normalisation adapted to them" * options.report.adapt
         return self.protocol.words + adapted
 
     def summarise(self, results: Results, options: Options) -> dict[str, Any]:
@@ -542,8 +542,7 @@ class ClusterTask:
         takes = tuple(model.backbone.input_shape[1:])
         require(
             takes == self.seen_shape,
-            f"the model of {run} takes views of shape {takes}; images must lead to the "
-            "same",
+            f"the model of {run} expects views of shape {takes}; the images must match",
             shape=self.seen_shape,
         )
 
@@ -596,7 +595,7 @@ class ClusterTask:
                     followed.images,
                     labels=followed.labels,
                 ):
-                    says = "images on their way to clusters"
+                    says = "how images move to their clusters"
                     written.append(f"progression.gif     {says}")
         written.append("assignments.csv     cluster and confidence of every image")
         return Outcome(
@@ -634,7 +633,7 @@ class ClusterTask:
         return replace(outcome, tell=tell_all, degenerate=degenerate)
 
     def _worse_than_graph(self, results: Results, options: Options) -> str | None:
-        """Why the groups found before training are handed over instead, if they are."""
+        """Why the clusters found before training are returned instead, if they are."""
         clusters = results.clusters
         if (
             self.found is None
@@ -650,10 +649,10 @@ class ClusterTask:
         if knows >= WORSE_SHARE * before and used >= min(IN_USE_SHARE * k, before_used):
             return None
         return (
-            f"After training the cluster of an image tells {knows:.2f} nats about "
-            f"those of its neighbours, with {used} of {k} clusters in use; before it "
-            f"the groups of the neighbour graph told {before:.2f}, with {before_used}. "
-            "So the main sub-heads are fitted to these."
+            f"The clusters got worse in training: mutual information of neighbours "
+            f"{knows:.2f} nats, {used} of {k} clusters in use; the clusters of the "
+            f"neighbour graph had {before:.2f} nats and {before_used} in use. The main "
+            "sub-heads are therefore fitted to those of the graph."
         )
 
     def _by_graph(self, trained: Trained, options: Options) -> Results:

@@ -168,8 +168,9 @@ class SegmentTask:
         require(
             options.report.choose == "loss"
             or (known.labels is not None and self.evaluated.labels is not None),
-            "report.choose label needs images with label maps"
-            + " among those that train" * held_out,
+            "report.choose label needs "
+            + "training " * held_out
+            + "images with label maps",
             choose=options.report.choose,
         )
         require(
@@ -177,11 +178,11 @@ class SegmentTask:
             "segment.masked needs images with label maps",
             masked=options.segment.masked,
         )
-        require(options.k <= 255, "k must be at most 255 for label maps", k=options.k)
+        require(options.k <= 255, "k must be at most 255 for segmentation", k=options.k)
         written_stems(self.evaluated.names)  # what is wrong with them is told now
         require(
             options.report.progression is None,
-            "report.progression is for images, not for label maps",
+            "report.progression is for whole images, not for segmentation",
             progression=options.report.progression,
         )
 
@@ -216,8 +217,8 @@ class SegmentTask:
         side, stride = self.views.side, model.stride
         require(
             side % stride == 0 and side >= model.least,
-            f"data.augment.side must be a multiple of {stride}, at least "
-            f"{model.least}, for this network",
+            f"data.augment.side must be a multiple of {stride} and at least "
+            f"{model.least} for this network",
             side=side,
         )
         displacement = options.segment.displacement
@@ -318,7 +319,7 @@ class SegmentTask:
                     shown.images,
                     clusters,
                     num_clusters=run.options.k,
-                    title=f"{run.folder.name}: clusters of pixels, step {step:,}",
+                    title=f"{run.folder.name}: segmentation, step {step:,}",
                 )
 
         sizes = run.passes.sizes
@@ -464,7 +465,7 @@ class SegmentTask:
             steps=1,
             cells=cells,
         )
-        about = " of a patch that looks like their middle" if cells else ""
+        about = " of a patch similar to their centre" if cells else ""
         pair_grid(
             path,
             [view.numpy() for view in (originals, *augmented)],
@@ -481,12 +482,12 @@ class SegmentTask:
         """
         told = words
         if self.mapping is not None:
-            told += ", with clusters mapped to classes on its split train"
+            told += ", with clusters mapped to classes on its train split"
         return replace(self, words=told)
 
     def scored_on(self, options: Options) -> str:
         """Which images are scored, and what of them the network has been given."""
-        adapted = ", to which batch normalisation is adapted" * options.report.adapt
+        adapted = ", with batch normalisation adapted to them" * options.report.adapt
         return self.words + adapted
 
     def check_takes(self, model: SegmentIIC, run: Path) -> None:
@@ -494,7 +495,7 @@ class SegmentTask:
         channels = model.backbone.input_shape[-1]
         require(
             self.seen_shape[-1] == channels,
-            f"the model of {run} takes {channels} channels; images must have as many",
+            f"the model of {run} expects {channels} channels; images must have as many",
             channels=self.seen_shape[-1],
         )
 

@@ -62,7 +62,7 @@ def load_model(folder: Path, kind: type[Network]) -> Network:
     path = folder / MODEL_FILE
     require(
         path.is_file(),
-        f"the run {folder} has no {MODEL_FILE}; --resume {folder} finishes it",
+        f"the run {folder} has no {MODEL_FILE} yet; resume it to finish it",
         run=str(folder),
     )
     try:
@@ -77,8 +77,8 @@ def load_model(folder: Path, kind: type[Network]) -> Network:
     heads, summary = model.main.num_heads, read_summary(folder)
     require(
         summary is None or summary["chosen"] < heads,
-        f"{folder / SUMMARY_FILE} is of another network: {path.name} has {heads} main "
-        "sub-heads",
+        f"{folder / SUMMARY_FILE} belongs to another network: {path.name} has {heads} "
+        "main sub-heads",
         chosen=summary and summary["chosen"],
     )
     return model
@@ -89,11 +89,11 @@ def settled_choice(folder: Path) -> Choice | None:
     before = read_summary(folder)
     if before is None:
         return None
-    return Choice(before["chosen"], f"in the run, by {before['chosen_by']}")
+    return Choice(before["chosen"], f"by the run: {before['chosen_by']}")
 
 
 def tell_if_unlike(model: Any, task: Any, options: Options) -> None:
-    """Prints what helps where images are unlike those that a network was trained on.
+    """Warns if images are unlike those that a network was trained on.
 
     Args:
         model: The network.
@@ -101,17 +101,17 @@ def tell_if_unlike(model: Any, task: Any, options: Options) -> None:
         options: ``data``, ``seed`` and ``report.adapt`` are read.
     """
     if options.report.adapt:
-        console.print("Adapted:  batch normalisation, to what is grouped")
+        console.print("Adapted:  batch normalisation, to these images")
         return
     if task.data.evaluated < MIN_UNLIKE:
         return
     apart = unlikeness(model, task.evaluation_views(options))
     if apart > UNLIKE:
         console.print(
-            f"Unlike:   {apart:.2f} standard deviations from the training images, in "
-            "the features of the network (another place, light or camera?). If there "
-            "are many, of all kinds, evaluate and predict with --report.adapt true "
-            "adapt it to them."
+            f"Unlike:   {apart:.2f} standard deviations from the training images in "
+            "the network's features (another place, light or camera?). If you have "
+            "many such images, of all kinds, evaluate them with report.adapt true, "
+            "which adapts batch normalisation to them."
         )
 
 
@@ -139,7 +139,7 @@ def conclude(trained: Trained, outcome: Outcome) -> None:
     console.print(f"\nTime:     {trained.watch}.")
     console.print(f"Trained for {clock(trained.seconds)}. Results in {trained.folder}:")
     for line in (
-        f"{CURVE_FILE}  how it went",
+        f"{CURVE_FILE}  learning curve",
         *outcome.written,
         f"{MODEL_FILE}         the network",
     ):
@@ -180,7 +180,7 @@ def evaluate(
 
 
 def compare(folders: Sequence[Path], *, plot: Path) -> None:
-    """Prints a table of runs and draws their courses into one figure.
+    """Prints a table of runs and plots their learning curves together.
 
     Args:
         folders: Runs.
@@ -217,4 +217,4 @@ def compare(folders: Sequence[Path], *, plot: Path) -> None:
             line += f"{'':35}no labels"
         console.print(line)
     draw_comparison(courses, plot)
-    console.print(f"Courses: {plot}")
+    console.print(f"Plot:     {plot}")
