@@ -737,7 +737,7 @@ class SegmentRecipe:
             replaced: Parameters by name, over those of the recipe.
 
         Raises:
-            UserError: If there is no figure of that name or kind.
+            UserError: If there is no parameter of that name or kind.
         """
         check_arguments(maps, replaced, option="data.augment")
         return maps(channels, **{**self.parameters, **replaced})

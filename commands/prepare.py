@@ -51,7 +51,7 @@ def curate(words: Sequence[str]) -> int:
     parser = Parser(
         prog="models_iic.py curate",
         description="Lists the images of COCO-Stuff 164k whose sides have at least "
-        "360 pixels and three quarters of whose pixels are of the chosen classes.",
+        "360 pixels, at least three quarters of which are of the chosen classes.",
     )
     parser.add_argument("root", type=Path, help="folder with images and annotations")
     parser.add_argument(

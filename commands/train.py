@@ -136,7 +136,7 @@ class _Telling:
 
     Args:
         loaded: Options, and the task as it was read.
-        changed: Options that differ from the defaults, in words.
+        changed: Options that differ from the defaults, as text.
         strategy: Where the steps run.
     """
 

@@ -247,7 +247,7 @@ def _read_json(path: Path, expected: str, fits: Callable[[Any], bool]) -> Any:
 
     Args:
         path: The file.
-        expected: What it must hold, in words.
+        expected: What it must hold, as text.
         fits: Whether its content is that.
 
     Raises:

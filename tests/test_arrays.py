@@ -36,8 +36,8 @@ def images(array):
         (lambda x: x * 255, "0 to 255"),
         (lambda x: np.round(x * 255), "0 to 255"),
         (lambda x: np.round(x * 255).astype(np.int64), "0 to 255"),
-        (lambda x: np.round(x * 65535).astype(np.uint16), "become black to white"),
-        (lambda x: x * 4000 + 700, "become black to white"),
+        (lambda x: np.round(x * 65535).astype(np.uint16), "becomes black and"),
+        (lambda x: x * 4000 + 700, "becomes black and"),
         (lambda x: np.where(x == 0, 1e-9, x), "0 to 1"),
     ],
 )
@@ -231,7 +231,9 @@ def npy_header(shape, dtype="|u1"):
 def test_headers_that_promise_too_much(shape, tmp_path):
     data = npy_header(shape) + b"1234"
     (tmp_path / "x.npy").write_bytes(data)
-    with pytest.raises(UserError, match=r"data\.array .*x\.npy cannot be read.*promis"):
+    with pytest.raises(
+        UserError, match=r"data\.array .*x\.npy cannot be read.*declares"
+    ):
         load_npy(tmp_path / "x.npy", what="data.array")
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("images.npy", data)

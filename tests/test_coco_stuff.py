@@ -150,7 +150,7 @@ def test_persons_around_small_pictures_are_repeated_where_asked(tmp_path):
     with pytest.raises(UserError, match="person is only for classes that include"):
         from_coco_stuff(tmp_path, classes="few", **arguments)
     arguments["mistakes"] = ["sky"]
-    with pytest.raises(UserError, match="sky is for few classes"):
+    with pytest.raises(UserError, match="sky is only for few classes"):
         from_coco_stuff(tmp_path, classes="full", **arguments)
 
 
@@ -183,7 +183,7 @@ def test_lists_cannot_lead_out_of_the_folder(tmp_path, name):
     with pytest.raises(UserError, match=message):
         coco_stuff.list_10k(tmp_path, "train")
     (tmp_path / "imageLists" / "train.txt").write_bytes(b"\x00\xff\xfe")
-    with pytest.raises(UserError, match="no UTF-8"):
+    with pytest.raises(UserError, match="must be UTF-8"):
         coco_stuff.list_10k(tmp_path, "train")
     (tmp_path / "imageLists" / "train.txt").write_bytes(b"")
     with pytest.raises(UserError, match="at least one image"):

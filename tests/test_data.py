@@ -69,7 +69,7 @@ def test_figures_of_a_perturbation_can_be_replaced(digits):
     np.testing.assert_allclose(
         augment(images, (0, 1)), augment(images, (5, 6)), atol=1e-6
     )
-    with pytest.raises(UserError, match="takes size, rotation, crop, shift, shear"):
+    with pytest.raises(UserError, match="accepts size, rotation, crop, shift, shear"):
         data.RECIPES["mnist"].views((28, 28, 1), {"zoom": 2})
 
 
@@ -180,7 +180,7 @@ def test_a_recipe_of_ones_choice_for_ones_own_images(photos):
     assert name == "cifar10" and source.image_shape == (32, 32, 3)
     with pytest.raises(UserError, match=r"the recipe cifar10 needs images of shape"):
         data.find(DataOptions(folder=str(photos), recipe="cifar10", size=40))
-    with pytest.raises(UserError, match=r"the recipe colour is for data\.folder"):
+    with pytest.raises(UserError, match=r"the recipe colour needs data\.folder"):
         data.find(DataOptions(recipe="colour"))
     with pytest.raises(UserError, match=r"data\.recipe must be one of mnist"):
         data.find(DataOptions(recipe="mnits"))

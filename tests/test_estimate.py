@@ -95,7 +95,7 @@ def test_the_search_for_neighbours_counts_where_it_takes_more_than_the_steps():
     assert memory_of_run(options, **sizes, search=steps + 1) == {
         "the network": alone["the network"],
         "the sub-heads": alone["the sub-heads"],
-        "the search for neighbours": steps + 1,
+        "the neighbour search": steps + 1,
     }
 
 
@@ -111,7 +111,9 @@ def test_too_many_images_are_refused_before_their_neighbours_are_looked_for():
             lambda: graphs.small((8, 8, 3), fan_out_init=2, stages=1), options, batch=8
         )
 
-    with pytest.raises(UserError, match=r"neighbours; .* 24\.0 GB\. Lower --data\.nei"):
+    with pytest.raises(
+        UserError, match=r"neighbour search; .* 24\.0 GB\. Set data\.nei"
+    ):
         check_memory(needed(5), 24 * 10**9)
     check_memory(needed(0), 24 * 10**9)
     known = np.broadcast_to(np.zeros((1, 10), np.int32), (20_000_000, 10))

@@ -76,7 +76,9 @@ def test_images_that_do_not_fit_into_memory_are_mapped(mixed, monkeypatch):
     usual = read_folder(mixed)
     monkeypatch.setattr(image_folder, "MEMORY_SHARE", 0.0)
     mapped = read_folder(mixed)
-    assert isinstance(mapped.images, np.memmap) and mapped.kept.startswith("in a file")
+    assert isinstance(mapped.images, np.memmap) and mapped.kept.startswith(
+        "in a temporary file"
+    )
     np.testing.assert_array_equal(mapped.images, usual.images)
 
 
@@ -165,5 +167,5 @@ def test_the_folder_of_a_run_is_no_folder_of_images(tmp_path):
     save(tmp_path / "clusters.png", (20, 20))
     for name in ("options.yaml", "manifest.json"):
         (tmp_path / name).touch()
-    with pytest.raises(UserError, match="not that of a run"):
+    with pytest.raises(UserError, match="not a run folder"):
         read_folder(tmp_path)

@@ -416,7 +416,7 @@ def test_deep_images_and_a_run_among_them(out, tmp_path, capsys):
     for i in range(0, 24, 2):
         shutil.copy(folder / f"{i:02}.png", new)
     assert models_iic.main(["predict", str(out / "deep"), str(new)]) == 0
-    told = f"over the values {low:,.0f} to {high:,.0f}"
+    told = f"with more than 8 bits; values {low:,.0f} to {high:,.0f}"
     assert told in " ".join(capsys.readouterr().out.split())
     groups = {}
     for place in (out / "deep", *(out / "deep").glob("evaluat*")):
@@ -858,7 +858,7 @@ MISTAKES = {
         lambda d: {
             "data.dir": npz_with(d, np.zeros((60, 28, 28), np.uint8), np.full(60, -1))
         },
-        "must hold labels of at least 0",
+        "must hold labels from 0",
     ),
     "no images at all": (
         lambda d: {"data.dir": npz_with(d, np.zeros((0, 28, 28), np.uint8))},
@@ -922,7 +922,7 @@ MISTAKES = {
     "wrong type": (lambda d: {"train.steps": "many"}, "train.steps"),
     "unwritable output": (
         lambda d: {"out": cut_short(d) / "train-images-idx3-ubyte" / "runs"},
-        "out must be a folder that can be written",
+        "out must be a writable folder",
     ),
     "no such device": (lambda d: {"devices": "GPU:9"}, "devices must be auto, cpu"),
     "nothing to resume": (

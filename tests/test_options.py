@@ -20,7 +20,7 @@ from iic_tf.options import (
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Options(k=1), r"k must be at least 2 clusters\. Received: k=1"),
+        (lambda: Options(k=1), r"k must be at least 2\. Received: k=1"),
         (lambda: Options(seed=-1), r"seed must lie in"),
         (lambda: Options(name="../escaped"), r"name must be a folder name"),
         (lambda: Options(name="/absolute"), r"name must be a folder name"),

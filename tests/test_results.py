@@ -123,7 +123,7 @@ def test_labels_choose_by_the_images_that_clusters_are_mapped_on(
     assert told in capsys.readouterr().out
     unknown = Split(trained)
     blind = ClusterTask(Protocol(unknown, test, "test"), views, "here")
-    with pytest.raises(UserError, match="images with labels on the split train"):
+    with pytest.raises(UserError, match="images with labels in the train split"):
         blind.check(options)
 
 

@@ -39,7 +39,7 @@ def test_options_that_clash_with_the_images(views):
     ):
         with pytest.raises(UserError, match=message):
             _plan(some, task(views), replicas=replicas)
-    with pytest.raises(UserError, match="k must not exceed the 2 images"):
+    with pytest.raises(UserError, match="k must be at most the number of images, 2"):
         _plan(options("main"), task(views, number=2), replicas=1)
 
 

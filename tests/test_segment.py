@@ -418,7 +418,7 @@ def test_pairs_are_shown(folders, out, capsys):
         ({"data.classes": "few"}, "data.classes is for recipes of COCO-Stuff"),
         ({"data.images": None, "data.masks": None, "data.recipe": "coco_stuff_3",
           "data.names": "[sky]"}, "data.names is for data.images"),
-        ({"report.progression": 5}, "report.progression is for images"),
+        ({"report.progression": 5}, "report.progression is for whole images"),
         ({"report.adapt": True, "graph.name": "network_10a", "graph.args.tracked":
           False, "graph.args.fan_out_init": None}, "keeps running statistics"),
     ],

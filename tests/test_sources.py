@@ -86,7 +86,7 @@ def test_npz_that_is_damaged_or_strange(tmp_path, arrays):
     with pytest.raises(UserError, match=r"must hold x_train or images.*images"):
         sources.from_npz(path)
     np.savez(path, images=arrays[0].astype(str))
-    with pytest.raises(UserError, match="images of numbers"):
+    with pytest.raises(UserError, match="numeric images"):
         sources.from_npz(path)
     np.savez(path, images=arrays[0], labels=arrays[1] / 2)
     with pytest.raises(UserError, match="must hold integers"):
@@ -112,14 +112,14 @@ def test_embedded_digits_are_real_and_balanced():
     assert len(source.splits["test"].images) == 1000
     assert np.bincount(source.splits["test"].labels).tolist() == [100] * 10
     assert source.splits["train"].images.max() == 255
-    assert "--data.dir" in source.advice
+    assert "data.dir" in source.advice
 
 
 def test_holdout_protocol_and_its_words():
     source = sources.embedded_digits()
     protocol = apply_protocol(source, "holdout")
     assert (len(protocol.train.images), len(protocol.evaluate.images)) == (4000, 1000)
-    assert "did not train" in protocol.words
+    assert "not used for training" in protocol.words
     alone = Source({"train": source.splits["train"]}, "here")
     with pytest.raises(UserError, match="needs a train and a test split"):
         apply_protocol(alone, "holdout")
@@ -303,7 +303,7 @@ def test_arrays_that_are_something_else(tmp_path, arrays):
     (tmp_path / "bad.npy").write_bytes(b"\x93NUMPY")
     for name, other, message in (
         ("no.npy", None, "data.array must be a file"),
-        ("few.npy", None, "must hold images of numbers"),
+        ("few.npy", None, "must hold numeric images"),
         ("bad.npy", None, "cannot be read"),
         ("both.npz", "few.npy", "must not be given with an npz file"),
         ("x.npy", "few.npy", "one label per image"),

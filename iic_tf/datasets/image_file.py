@@ -142,7 +142,7 @@ class _Values(NamedTuple):
 
 
 def reason(error: Exception) -> str:
-    """Why a file cannot be read, in words."""
+    """Why a file cannot be read, as text."""
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image"
     return first_line(error)
@@ -201,7 +201,7 @@ def open_upright(
             fraction of their size, which is several times faster.
         shown: Of images of more than 8 bits, the values that are black and white; what
             suits this one if None.
-        notes: Takes what there is to tell.
+        notes: Collects remarks.
 
     Raises:
         Exception: Whatever a library raises for a damaged file; ValueError for an image
@@ -257,7 +257,7 @@ def decode(
         side: Side of the square in pixels.
         channels: 1 for grey, 3 for colour.
         shown: See ``open_upright``.
-        notes: Takes what there is to tell.
+        notes: Collects remarks.
 
     Returns:
         uint8, shape ``(side, side, channels)``.

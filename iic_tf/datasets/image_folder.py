@@ -50,7 +50,7 @@ class ImageFolder:
             not fit into memory.
         paths: Path of each image relative to the folder, with "/".
         unreadable: Path and reason of each file, or folder, that was skipped.
-        kept: Where the images are kept and how much they take, in words.
+        kept: Where the images are kept and how much memory they take, as text.
         shown: Values that are black and white in images of more than 8 bits, if there
             are any.
         told: Remarks, one sentence each.
@@ -181,7 +181,7 @@ def make_room(shape: tuple[int, ...], *, too_large: str) -> tuple[np.ndarray, st
         too_large: What is at fault if there is no room, as in "data.size is too large".
 
     Returns:
-        uint8 of that shape, and where it is, in words.
+        uint8 of that shape, and where it is, as text.
 
     Raises:
         UserError: If there is no room.
@@ -320,7 +320,7 @@ def folder_labels(paths: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def describe_unreadable(unreadable: Sequence[tuple[str, str]]) -> str:
-    """How many files were skipped and why, in words: "3 files (not an image: 2, …)".
+    """How many files were skipped and why, as text: "3 files (not an image: 2, …)".
 
     Args:
         unreadable: Path, of a folder with "/" at its end, and reason.

@@ -62,7 +62,7 @@ class SegmentImages:
         names: Name of each image.
         sizes: Height and width of each file, of which images may be a fraction.
         unreadable: Name and reason of each that was skipped.
-        kept: Where they are kept, in words.
+        kept: Where they are kept, as text.
     """
 
     images: Sequence[np.ndarray]
@@ -173,7 +173,7 @@ def apply_segment_protocol(
 
 
 def describe_kept(parts: Collection[SegmentImages]) -> str:
-    """Where images are kept and how much they take, in words."""
+    """Where images are kept and how much memory they take, as text."""
     whole = all_of(list(parts))
     size = sum(image.nbytes for image in whole.images)
     return f"{whole.kept} ({size / 1e6:,.0f} MB)"
@@ -202,7 +202,7 @@ class _Shelf:
             self._file.write(array.tobytes())
 
     def arrays(self) -> tuple[list[np.ndarray], str]:
-        """All arrays in order, and where they are in words."""
+        """All arrays in order, and where they are, as text."""
         if self._file is None:
             return self._arrays, "in memory"
         self._file.flush()
@@ -231,7 +231,7 @@ def decode_image(
         channels: 1 for grey, 3 for colour, 4 with infrared.
         bgr: Whether red and blue change places.
         shown: See ``open_upright``.
-        notes: Takes what there is to tell.
+        notes: Collects remarks.
 
     Returns:
         uint8, shape ``(height, width, channels)``.

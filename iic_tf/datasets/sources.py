@@ -626,7 +626,7 @@ def from_images_and_masks(
 
 
 def _told(splits: dict[str, SegmentImages]) -> str | None:
-    """What was skipped, in words."""
+    """What was skipped, as text."""
     unreadable = [pair for part in splits.values() for pair in part.unreadable]
     return f"Skipped: {describe_unreadable(unreadable)}" if unreadable else None
 

@@ -88,7 +88,7 @@ class Results:
         number: Images evaluated.
         unit: What is counted: ``images`` or ``pixels``.
         match: How clusters are mapped to classes, one of ``metrics.MAPPINGS``.
-        choice: The sub-head handed over.
+        choice: The chosen sub-head.
         counts: Images, or pixels, per sub-head, cluster and class, ``(h, k,
             classes)``; None without labels.
         mapping_counts: The same of what clusters are mapped to classes on; None where
@@ -110,7 +110,7 @@ class Results:
 
     @property
     def chosen(self) -> int:
-        """Number of the sub-head handed over."""
+        """Number of the chosen sub-head."""
         return self.choice.head
 
     @cached_property
@@ -169,9 +169,9 @@ class Results:
         """The same with a sub-head chosen.
 
         Args:
-            settled: The choice, where it is settled.
+            settled: The choice, if it is made already.
             lowest: The sub-head with the lowest loss in training; if None the one that
-                knows most about augmented views.
+                has the most mutual information of augmented views.
             by_label: Whether labels choose, where there are any; what is held out
                 chooses nothing.
         """

@@ -30,7 +30,7 @@ class _BackboneWithBanks(keras.Model):
     """Axes of the features, with that of the images."""
 
     expected: str
-    """What a backbone must return, in words."""
+    """What a backbone must return, as text."""
 
     def __init__(
         self,

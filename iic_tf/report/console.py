@@ -88,7 +88,7 @@ def at_work(what: str | Callable[[], str]) -> Iterator[None]:
     """Within it no ``PATIENCE`` seconds pass without a line; a live line is one, too.
 
     Args:
-        what: What is being done, in words, or a function that tells how far it is.
+        what: What is being done, or a function that says how far it has got.
     """
     began, ended = time.monotonic(), threading.Event()
     if not _works:
@@ -157,7 +157,7 @@ class Stopwatch:
                 self._within[-1] += elapsed
 
     def __str__(self) -> str:
-        """The parts in words: "steps 3:21, reports 0:09"."""
+        """The parts as text: "steps 3:21, reports 0:09"."""
         return ", ".join(f"{name} {clock(t)}" for name, t in self.seconds.items())
 
 
@@ -166,7 +166,7 @@ def counted(what: str) -> Iterator[Callable[[int, int], None]]:
     """A progress line for work that is counted; now and then a plain one in a pipe.
 
     Args:
-        what: What is being done, in words.
+        what: What is being done, as text.
 
     Yields:
         Function of the number done and the number in all.
@@ -247,7 +247,7 @@ class Training:
         self._live.close()
 
     def timing(self, step: int) -> tuple[str, str, str]:
-        """Rate, elapsed and remaining time in words, at a step."""
+        """Rate, elapsed and remaining time as text, at a step."""
         elapsed = time.perf_counter() - self._began
         done = max(step - self._start, 1)
         rate = done * self._images_per_step / elapsed

@@ -54,7 +54,7 @@ def summarise(
     Args:
         results: What came out.
         names: Names of the classes, or None.
-        scored_on: Which images are scored, in words.
+        scored_on: Which images are scored, as text.
     """
 
     def plain(values: np.ndarray | None) -> list | None:
@@ -86,7 +86,7 @@ def tell(results: Results, *, names: Sequence[str] | None, scored_on: str) -> No
     Args:
         results: What came out.
         names: Names of the classes, or None.
-        scored_on: Which images are scored, in words.
+        scored_on: Which images are scored, as text.
     """
     health, chosen, by = results.health, results.chosen, results.choice.by
     k = health.num_clusters

@@ -24,9 +24,9 @@ def sub_head_table(
 
     Args:
         information: Mutual information in nats, shape ``(h,)``.
-        chosen: The sub-head handed over.
+        chosen: The chosen sub-head.
         errors: Errors after the match, shape ``(h,)``, or None without labels.
-        chosen_by: Why that one, in words.
+        chosen_by: Why that one, as text.
     """
     lines = []
     for head, nats in enumerate(information):
@@ -44,7 +44,7 @@ def score_table(scores: dict[str, np.ndarray], *, chosen: int) -> list[str]:
 
     Args:
         scores: Scores by name, each of shape ``(h,)``.
-        chosen: The sub-head handed over.
+        chosen: The chosen sub-head.
     """
     columns = ("chosen", "mean", "std", "best", "worst")
     lines = [f"{'':13}" + "".join(f"{column:>9}" for column in columns)]
@@ -58,7 +58,7 @@ def score_table(scores: dict[str, np.ndarray], *, chosen: int) -> list[str]:
 
 
 def mapping_words(classes: Sequence[str | None]) -> str:
-    """Which class each cluster stands for, in words: "0 is cat, 1 is none"."""
+    """Which class each cluster is mapped to, as text: "0 is cat, 1 is none"."""
     told = ", ".join(
         f"{cluster} is {'none' if name is None else name}"
         for cluster, name in enumerate(classes[:MAPPED_TOLD])
@@ -73,7 +73,7 @@ def mapping_error_words(errors: np.ndarray | None, chosen: int) -> list[str]:
 
     Args:
         errors: Of every sub-head, shape ``(h,)``, or None.
-        chosen: The sub-head handed over.
+        chosen: The chosen sub-head.
     """
     if errors is None:
         return []
@@ -86,12 +86,12 @@ def mapping_error_words(errors: np.ndarray | None, chosen: int) -> list[str]:
 
 
 def error_words(errors: Sequence[float], *, chosen: int, scored_on: str) -> list[str]:
-    """Errors in words: of the lowest-loss sub-head, then of each.
+    """Errors as sentences: of the lowest-loss sub-head, then of each.
 
     Args:
         errors: Of every main sub-head, shape ``(h,)``.
         chosen: The sub-head with the lowest loss.
-        scored_on: Which images are scored, in words.
+        scored_on: Which images are scored, as text.
 
     Returns:
         A sentence, and where there are several sub-heads lines of up to

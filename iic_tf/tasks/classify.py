@@ -50,7 +50,7 @@ class ClassifyTask:
     Attributes:
         protocol: Training and evaluation images, both labelled.
         views: What is done to them.
-        origin: Where they came from, in words.
+        origin: Where they came from, as text.
         class_names: Names of the classes, or None.
     """
 

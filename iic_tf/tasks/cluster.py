@@ -92,7 +92,7 @@ class ClusterTask:
     Attributes:
         protocol: Training and evaluation images.
         views: What is done to them.
-        origin: Where they came from, in words.
+        origin: Where they came from, as text.
         class_names: Names of the classes, or None.
         kind: By what images are compared where neighbours are looked for.
         mirrored: Whether mirror images count as alike.
@@ -315,7 +315,7 @@ class ClusterTask:
         return regroup(model, self.images, self.views, **how, seed=options.seed)
 
     def report(self, run: Run, sums: dict[str, np.ndarray], *, step: int) -> Row:
-        """How much the sub-heads know, in numbers and words."""
+        """Mutual information of the sub-heads, as numbers and sentences."""
         start = self._start(run.options, steps=run.steps)
         return iic.report(sums, run.history, step=step, start=start)
 
@@ -428,9 +428,9 @@ class ClusterTask:
             model: The network; it is adapted to the evaluation images where that is
                 asked.
             options: ``report`` and ``seed`` are read.
-            settled: The sub-head handed over, where that is settled.
+            settled: The chosen sub-head, if it is chosen already.
             lowest: The sub-head with the lowest loss in training; if None the one that
-                knows most about augmented views.
+                has the most mutual information of augmented views.
         """
         split = self.protocol.evaluate
         scorer = self.scorer(model, options)

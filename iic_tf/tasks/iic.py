@@ -316,7 +316,7 @@ def scoring(
 
     Args:
         scorer: See ``evaluation.results.Scorer``.
-        scored_on: Which images are scored, in words.
+        scored_on: Which images are scored, as text.
         batch_statistics: Predicts with the statistics of batches; adds a second set of
             errors.
     """

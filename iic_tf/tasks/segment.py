@@ -89,7 +89,7 @@ class SegmentTask:
         evaluated: Images whose label maps are predicted and, where there are any,
             scored.
         views: What is done to them.
-        origin: Where they came from, in words.
+        origin: Where they came from, as text.
         words: Which images are scored, for every print-out of a score.
         class_names: Names of the classes, or None.
         mapping: Images on which clusters are mapped to classes; None if these are the
@@ -295,7 +295,7 @@ class SegmentTask:
         return Callbacks([event], on_report, self._plots(run))
 
     def report(self, run: Run, sums: dict[str, np.ndarray], *, step: int) -> Row:
-        """How much the sub-heads know, in numbers and words."""
+        """Mutual information of the sub-heads, as numbers and sentences."""
         return iic.report(sums, run.history, step=step, start=0)
 
     def _plots(self, run: Run) -> list[Event]:
@@ -429,7 +429,7 @@ class SegmentTask:
             model: The network; once its health is known it is adapted to the evaluation
                 images where that is asked.
             options: ``report`` is read.
-            settled: The sub-head handed over, where that is settled.
+            settled: The chosen sub-head, if it is chosen already.
             lowest: The sub-head with the lowest loss in training; if None the one that
                 knows most about some pairs.
         """

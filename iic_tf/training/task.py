@@ -29,9 +29,9 @@ class TaskData:
     """What is trained on and evaluated, for messages, manifests and batch sizes.
 
     Attributes:
-        origin: Where the examples came from, in words.
+        origin: Where the examples came from, as text.
         examples: Those that train.
-        scored_on: Which examples are evaluated, in words.
+        scored_on: Which examples are evaluated, as text.
         evaluated: How many these are.
     """
 
