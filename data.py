@@ -1,9 +1,8 @@
-"""Named data recipes: where the images come from, their sizes and augmentations.
+"""Named data recipes: where images come from, their size and augmentation.
 
 To make your own, write a ``Recipe`` and list it in ``RECIPES``; then
-``python models_iic.py --data.recipe your_name`` uses it. Parameters of
-augmentations can also be replaced on the command line, as in ``--data.augment.rotation
-30``.
+``python models_iic.py --data.recipe your_name`` uses it. Parameters of the
+augmentation can also be set on the command line, as in ``--data.augment.rotation 30``.
 """
 
 import inspect
@@ -43,7 +42,7 @@ from iic_tf.options import DataOptions, check_arguments
 from iic_tf.report.console import at_work, console, counted
 
 FEW = 10_000
-"""Of fewer images there is little left to gain after some hundreds of steps."""
+"""With fewer images, more than some hundreds of steps gain little."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +53,18 @@ class Recipe:
         find: Finds the images; takes the folder given by the user or None. None for a
             recipe of the user's own images.
         source_shape: Height, width and channels of the images found; None for any.
-        make_views: Takes the shape of the images and parameters by name; says what is
-            done to an original, to make an augmented view, and to evaluate.
-        parameters: Given to ``make_views`` where they differ from its defaults.
-        sobel: Whether the network begins with a Sobel layer, which the last channel of
-            the views, grey, is for.
-        neighbours: Nearest neighbours of each image used in training where the user
-            does not say.
-        kind: By what images are compared to find them (``neighbours.nearest``).
+        make_views: Takes the shape of the images and parameters by name; returns the
+            transforms for originals, for augmented views and for evaluation.
+        parameters: Passed to ``make_views``, over its defaults.
+        sobel: Whether the network begins with a Sobel layer, which is applied to the
+            last channel of the views, grey.
+        neighbours: Default number of nearest neighbours of each image used in training.
+        kind: How images are compared to find them (``neighbours.nearest``).
         neighbour_share: Share of the augmented views that show one.
-        steps: Steps of a run where the user does not say.
-        few_steps: The same on fewer than ``FEW`` images.
-        batch: Images per step where the user does not say; what suits them if None.
-        class_names: Names of the classes, for images.
+        steps: Default number of steps.
+        few_steps: The same for fewer than ``FEW`` images.
+        batch: Default number of images per step; if None, by the number of images.
+        class_names: Names of the classes, for plots and tables.
     """
 
     find: Callable[[str | None], Source] | None
@@ -83,7 +81,7 @@ class Recipe:
     class_names: tuple[str, ...] | None = None
 
     def usual_steps(self, number: int) -> int:
-        """Steps of a run on so many images where the user does not say."""
+        """Default number of steps for so many images."""
         return self.few_steps if number < FEW else self.steps
 
     @property
@@ -108,7 +106,7 @@ class Recipe:
             )
 
     def views(self, shape: tuple[int, ...], replaced: dict[str, Any]) -> Views:
-        """What is done to images, with some of the augmentation's parameters replaced.
+        """The transforms of images, with some parameters of the augmentation replaced.
 
         Args:
             shape: Height, width and channels of the images.
@@ -134,11 +132,11 @@ def _tfds_or_folder(
         lambda: None,
     ),
 ) -> Callable[[str | None], Source]:
-    """Looks in a given folder, else in TFDS, prepared or to be downloaded, else there.
+    """Looks in the given folder, else in TFDS (prepared or downloaded), else elsewhere.
 
     Args:
         name: Name in the catalogue of TFDS.
-        probe: Address that tells whether there is a network.
+        probe: Address that is asked to find out whether there is a network.
         shape: Height, width and channels of the images.
         otherwise: The last place to look, and its name.
     """
@@ -216,7 +214,7 @@ def own_images(
     Args:
         options: ``folder``, ``array``, ``labels``, ``size``, ``channels``, ``range``
             and ``protocol`` are read.
-        shape: Height, width and channels that a recipe of the user's choice asks for.
+        shape: Height, width and channels that the chosen recipe needs, or None.
     """
     side, channels = (shape[0], shape[2]) if shape else (None, None)
     if options.folder is not None:
@@ -274,7 +272,7 @@ def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
 
     Args:
         source: The images; their labels are not looked at.
-        k: Groups wanted.
+        k: Number of clusters.
         seed: Of the run.
 
     Returns:
@@ -308,7 +306,7 @@ def find(
 
     Args:
         options: What the user asked for.
-        k: Groups wanted, where the recipe is to suit the user's own images.
+        k: Number of clusters, if the recipe is chosen to suit the user's own images.
         seed: Of the run, likewise.
 
     Raises:
@@ -354,7 +352,7 @@ def _seen(size: int) -> None:
     require(size >= 8, "data.augment.size must be at least 8 pixels", size=size)
 
 
-def _window(crop: tuple[float, float]) -> None:
+def _check_crop(crop: tuple[float, float]) -> None:
     require(
         0 < crop[0] <= crop[1],
         "data.augment.crop must be two fractions above 0, the lower first",
@@ -419,7 +417,7 @@ def continuous_digits(
         brightness: Range of the brightness added.
         contrast: Range of the contrast factor about 1.
     """
-    _window(crop)
+    _check_crop(crop)
     _seen(size)
     centre = crop_resize((20,), size=size, where="centre")
     augment = compose(
@@ -436,7 +434,7 @@ def continuous_digits(
 
 
 SEEN_SIDE = 32
-"""Side that the network sees of larger images where nothing is said. The time of a step
+"""Default side that the network sees of larger images. The time of a step
 grows with its square; at 64 garments were told apart no better, in four times as long.
 """
 
@@ -485,12 +483,12 @@ def published_photos(
         shape: Height, width and channels of the images.
         crop: Side of the crop in pixels.
         size: Side in pixels that the network sees.
-        flipped: Share of the augmented views mirrored.
+        flipped: Share of the augmented views that are mirrored.
         brightness: Range of the brightness factor about 1.
         contrast: Range of the contrast factor about 1.
         saturation: Range of the saturation factor about 1.
-        hue: Range of the turn of hue, in rounds.
-        channels: What the network gets of colour images: grey or rgb+grey.
+        hue: Range of the hue shift, as a fraction of the colour circle.
+        channels: What the network sees of colour images: grey or rgb+grey.
         rotation: Range of the angle of half of the augmented views in degrees ("fluid
             warp").
         crops: Sides of the crop of augmented views in pixels, one drawn for each; crop
@@ -548,22 +546,22 @@ def photos(
 
     Args:
         shape: Height, width and channels of the images.
-        size: Side in pixels that the network sees; if not given that of the images, of
-            larger ones ``SEEN_SIDE``.
+        size: Side in pixels that the network sees; default: that of the images, at most
+            ``SEEN_SIDE``.
         rotation: Range of the angle in degrees, to both sides.
         crop: Range of the crop's side as a fraction of the image's.
         shift: Range of the shift as a fraction of the image's side.
         shear: Range of the shear factor.
-        flipped: Share of the augmented views mirrored.
+        flipped: Share of the augmented views that are mirrored.
         brightness: Range of the brightness factor about 1.
         contrast: Range of the contrast factor about 1.
         saturation: Range of the saturation factor about 1.
-        hue: Range of the turn of hue, in rounds.
-        channels: What the network gets of colour images: rgb, grey or rgb+grey.
+        hue: Range of the hue shift, as a fraction of the colour circle.
+        channels: What the network sees of colour images: rgb, grey or rgb+grey.
         cutout_probability: Share of the augmented views with a black square.
         cutout_sides: Range of its side as a fraction of the image's.
     """
-    _window(crop)
+    _check_crop(crop)
     size = min(*shape[:2], SEEN_SIDE) if size is None else size
     _seen(size)
     last = _channels(shape, channels)
@@ -598,21 +596,21 @@ def maps(
     channels: str = "rgb",
     margin: int = 0,
 ) -> CropViews:
-    """Pairs of crops of images: moved, which can be undone, and other colours.
+    """Pairs of crops of images: invertible geometric transforms and colour jitter.
 
     Args:
         channels_of_images: Of the images: 1, 3, or 4 with infrared.
         side: Of the crops that train, in pixels.
-        zoom: Range of the factor by which images grow before a crop is cut.
-        flipped: Share of the augmented views mirrored.
+        zoom: Range of the factor by which images are enlarged before a crop is cut.
+        flipped: Share of the augmented views that are mirrored.
         rotation: Range of the angle of augmented views in degrees, to both sides.
         shear: Range of the angle of their shear in degrees.
-        scale: Range of the factor by which things in augmented views shrink.
+        scale: Range of the factor by which the content of augmented views shrinks.
         brightness: Range of the brightness factor about 1.
         contrast: Range of the contrast factor about 1.
         saturation: Range of the saturation factor about 1.
-        hue: Range of the turn of hue, in rounds.
-        channels: What the network gets of colours: rgb, grey, edges (slopes along x and
+        hue: Range of the hue shift, as a fraction of the colour circle.
+        channels: What the network sees: rgb, grey, edges (slopes along x and
             y) or rgb+edges; infrared stays the last.
         margin: Pixels of their mirror image put around images that are predicted.
     """
@@ -705,19 +703,19 @@ _OWN = Recipe(
 
 @dataclass(frozen=True)
 class SegmentRecipe:
-    """Images whose pixels are grouped, and how pairs are made of them.
+    """A data set for segmentation, and how pairs are made of it.
 
     Attributes:
         find: Finds the images, at a factor of their size; None for the user's own.
-        parameters: Parameters given to ``maps`` where they differ from its defaults.
-        scale: Factor of both sides where the user does not say.
-        neighbours: Places like each place that are used in training where the user does
-            not say (``iic_tf/neighbours/similar_patches.py``).
-        batch: Crops per step where the user does not say.
-        least_k_aux: Clusters of each auxiliary sub-head at least, where the user does
-            not say.
-        train: Arguments of ``TrainOptions.filled``, where the user does not say.
-        scenes: Whether images are of scenes, see ``cells.find_similar_patches``.
+        parameters: Passed to ``maps``, over its defaults.
+        scale: Default factor by which images are resized.
+        neighbours: Default number of similar patches of each patch used in training
+            (``iic_tf/neighbours/similar_patches.py``).
+        batch: Default number of crops per step.
+        least_k_aux: Default number of clusters of each auxiliary sub-head is at least
+            this.
+        train: Arguments of ``TrainOptions.filled``, defaults of this recipe.
+        scenes: Whether images show upright scenes, see ``find_similar_patches``.
     """
 
     find: Callable[[DataOptions, float], SegmentSource] | None
@@ -730,7 +728,7 @@ class SegmentRecipe:
     scenes: bool = False
 
     def views(self, channels: int, replaced: dict[str, Any]) -> CropViews:
-        """What is done to images, with some of the parameters replaced.
+        """The transforms of images, with some of the parameters replaced.
 
         Args:
             channels: Of the images.
@@ -797,7 +795,7 @@ _IMAGES = SegmentRecipe(
 
 SEGMENT_RECIPES: dict[str, SegmentRecipe] = {
     "images": _IMAGES,
-    # taken upright: streets, rooms, landscapes
+    # upright images: streets, rooms, landscapes
     "scenes": replace(
         _IMAGES,
         parameters={**_IMAGES.parameters, "brightness": 0.6},

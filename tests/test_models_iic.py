@@ -888,7 +888,7 @@ MISTAKES = {
     ),
     "unknown figure of a augmentation": (
         lambda d: {"data.augment.twirl": 3},
-        "data.augment of continuous_digits takes size, rotation, crop",
+        "data.augment of continuous_digits accepts size, rotation, crop",
     ),
     "figure of the wrong kind": (
         lambda d: {"data.augment.crop": 3},
@@ -1119,7 +1119,7 @@ def test_a_signal_outside_of_training_ends_with_a_sentence(monkeypatch, capsys):
 
     monkeypatch.setattr(models_iic, "run", terminated)
     assert models_iic.main([]) == 143
-    assert "told to end (SIGTERM)" in capsys.readouterr().err
+    assert "terminated (SIGTERM)" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
 
 

@@ -121,8 +121,8 @@ class Outcome:
     Attributes:
         summary: All numbers, plain, for summary.json.
         written: One line per file: its name and what it shows.
-        tell: Prints what came out.
-        degenerate: Whether there is nothing worth keeping.
+        tell: Prints the results.
+        degenerate: Whether even the best sub-head found no useful clusters.
     """
 
     summary: dict[str, Any]
@@ -167,7 +167,7 @@ class Task(Protocol):
         """What happens while a run goes on, beside training."""
 
     def report(self, run: Run, sums: dict[str, np.ndarray], *, step: int) -> Row:
-        """A row of what was logged since the last report, with sentences in words."""
+        """A row of what was logged since the last report, with sentences."""
 
     def finish(self, trained: Trained, options: Options) -> Outcome:
         """Evaluates the network and writes the files of the results."""
