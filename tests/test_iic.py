@@ -98,7 +98,7 @@ def test_errors_of_every_sub_head_are_readable_with_ten_and_more():
     words = error_words(errors, chosen=3, scored_on="test")
     assert words[0] == (
         "Error 0.0121 of the lowest-loss sub-head (3); mean 0.0555, best 0.0101, worst "
-        "0.5000 of 12 sub-heads (test)."
+        "0.5000 of 12 (test)."
     )
     assert words[1].startswith("Errors of sub-heads 0 to 9: 0.5000 0.0101 0.0111 ")
     assert words[2] == "Errors of sub-heads 10 to 11: 0.0191 0.0201"

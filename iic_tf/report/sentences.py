@@ -103,7 +103,7 @@ def error_words(errors: Sequence[float], *, chosen: int, scored_on: str) -> list
         return [f"{first} ({scored_on})."]
     lines = [
         f"{first}; mean {values.mean():.4f}, best {values.min():.4f}, worst "
-        f"{values.max():.4f} of {len(values)} sub-heads ({scored_on})."
+        f"{values.max():.4f} of {len(values)} ({scored_on})."
     ]
     for start in range(0, len(values), HEADS_PER_LINE):
         some = values[start : start + HEADS_PER_LINE]
