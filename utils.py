@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from commands.loading import load as load_images
 from commands.parsing import parse_words
 from iic_tf.errors import require
 from iic_tf.evaluation.inference import compile_predict, soft_assignments
-from iic_tf.models.networks import ClusterIIC, SegmentIIC
+from iic_tf.models.networks import ClusterIIC
 from iic_tf.options import Options
 from iic_tf.run_folder import OPTIONS_FILE, find_run, read_history, read_summary
 from iic_tf.training.stored import load_model
@@ -38,7 +39,7 @@ class StoredRun:
 
     folder: Path
     options: Options
-    model: ClusterIIC | SegmentIIC
+    model: keras.Model
     summary: dict[str, Any]
 
     @property
@@ -93,9 +94,7 @@ def load(run: str | Path) -> StoredRun:
     """
     folder = find_run(str(run), out=Path(Options().out), what="load")
     options = parse_words(["--config", str(folder / OPTIONS_FILE)])
-    of_pixels = options.task == "segment"
-    model = load_model(folder, SegmentIIC if of_pixels else ClusterIIC)
-    return StoredRun(folder, options, model, read_summary(folder) or {})
+    return StoredRun(folder, options, load_model(folder), read_summary(folder) or {})
 
 
 def images_of(run: StoredRun) -> Any:

@@ -82,14 +82,16 @@ def evaluate(words: Sequence[str]) -> int:
 
     loaded = load(options, train=False)
     options, task = loaded.options, loaded.task
-    if fingerprint(task.material(options)) != facts["data_fingerprint"]:
-        told = f"{task.data.origin}, not the images that the run was trained on"
-        task = task.told_as(told)
-    console.print(
-        f"Applied:  to {task.data.evaluated:,} images of {task.data.scored_on}"
-    )
+    described = task.data.scored_on
+    if fingerprint(task.data.material) != facts["data_fingerprint"]:
+        described = f"{task.data.origin}, not the images that the run was trained on"
+        if getattr(task, "mapping", None) is not None:
+            described += ", with clusters mapped to classes on its train split"
+    console.print(f"Applied:  to {task.data.evaluated:,} images of {described}")
     choose_again = any(word.startswith("--report.choose") for word in words)
-    place = stored.evaluate(folder, task, options, keep_choice=not choose_again)
+    place = stored.evaluate(
+        folder, task, options, described=described, keep_choice=not choose_again
+    )
     if loaded.unreadable:
         write_unreadable(place / UNREADABLE_FILE, loaded.unreadable)
     results = "labels, overlays" if options.task == "segment" else "assignments.csv"

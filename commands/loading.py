@@ -208,6 +208,7 @@ def _load_segment(options: Options, train: bool) -> Loaded:
         class_names=source.class_names,
         mapping=mapping,
         scenes=recipe.scenes,
+        masked=options.segment.masked,
     )
     options = _suit_segment(options, name, recipe, channels, shown=source.shown)
     return Loaded(

@@ -41,7 +41,7 @@ def run(options: Options) -> int:
         from iic_tf.distribute import choose_precision, choose_strategy
         from iic_tf.report.console import at_work, console
         from iic_tf.training.run import run_prefix, train
-        from iic_tf.training.stored import conclude
+        from iic_tf.training.stored import finish
 
         strategy = choose_strategy(options.devices)
 
@@ -86,9 +86,8 @@ def run(options: Options) -> int:
         )
         return EXIT_INTERRUPTED
     try:
-        with trained.watch.time("results"), at_work("writing results"):
-            outcome = trained.task.finish(trained, options)
-        conclude(trained, outcome)
+        with at_work("writing results"):
+            degenerate = finish(trained, options)
     except Exception as error:
         if (words := failure_words(error)) is None:
             raise
@@ -96,7 +95,7 @@ def run(options: Options) -> int:
         raise RunError(words) from error
     if loaded.advice:
         console.print(loaded.advice)
-    if outcome.degenerate:
+    if degenerate:
         console.print(
             "This run is degenerate: even its best sub-head found no useful clusters. "
             "Try another --seed, other --data.augment parameters or another "
@@ -114,7 +113,7 @@ def _build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:
     """
     import graphs
 
-    graph, shape = loaded.options.graph, loaded.task.seen_shape
+    graph, shape = loaded.options.graph, loaded.task.data.shape
     try:
         return graphs.on_views(
             builder,
@@ -216,9 +215,10 @@ class _Telling:
             unit = f"crops of {side}×{side} pixels"
         pairs = f"{options.data.batch} {unit} per step, {views} augmented views each"
         if options.data.neighbours:
+            share = "all" if task.data.neighbour_share == 1 else "half"
             pairs += (
-                f", {'all' if task.neighbour_share == 1 else 'half'} of them showing "
-                f"one of {options.data.neighbours} nearest neighbours (searching now)"
+                f", {share} of them showing one of {options.data.neighbours} nearest "
+                "neighbours (searching now)"
             )
         console.print(f"Pairs:    {pairs}")
         console.print()
@@ -230,6 +230,7 @@ def _look(options: Options, loaded: Loaded) -> int:
     from iic_tf.report.files import write_unreadable
     from iic_tf.training.run import run_prefix
     from iic_tf.training.stored import write_summary
+    from iic_tf.training.task import Evaluation
 
     task = loaded.task
     require(
@@ -250,11 +251,12 @@ def _look(options: Options, loaded: Loaded) -> int:
         Path(options.out), name=options.name, prefix=run_prefix(options)
     )
     seconds = round(time.perf_counter() - began, 1)
+    title = f"{folder.name}, neighbour graph"
     outcome = task.write(
         folder,
         task.of_graph(options),
         options,
-        title=f"{folder.name}, neighbour graph",
+        evaluation=Evaluation(None, title, task.data.scored_on),
     )
     write_summary(folder, outcome.summary | {"seconds": {"groups": seconds}})
     outcome.tell()

@@ -29,7 +29,8 @@ def options(*order, **report):
 def test_main_heads_alone_see_their_own_images(views):
     main = np.array([0, 5, 6, 7, 8, 9, 10, 39])
     some, images = options("aux", "main", "main+aux"), task(views, main=main)
-    passes, subsets = _plan(some, images, replicas=1), images._subsets(some)
+    passes = _plan(some, images, replicas=1).passes
+    subsets = images._subsets(some)
     assert subsets[0] is None and subsets[2] is None
     np.testing.assert_array_equal(subsets[1], main)
     assert passes.sizes == (40, 8, 40)
@@ -53,5 +54,5 @@ def test_without_neighbours_there_is_no_start(views):
             data=DataOptions(neighbours=neighbours, batch=2),
             train=TrainOptions(start=0.25).filled(steps=800),
         )
-        goal = grouped.objective(options, grouped.plan(options))
+        goal = grouped.objective(options, grouped.plan(options).passes)
         assert goal.scheduled["start"].sum() == expected

@@ -107,7 +107,7 @@ def test_too_many_images_are_refused_before_their_neighbours_are_looked_for():
 
     def needed(neighbours):
         options = Options(data=DataOptions(neighbours=neighbours, batch=8))
-        return lambda: task.memory(
+        return lambda: task._memory(
             lambda: graphs.small((8, 8, 3), fan_out_init=2, stages=1), options, batch=8
         )
 

@@ -265,7 +265,7 @@ def segmentation_loss_of(
 
 
 @pytest.mark.parametrize(
-    ("reach", "lamb", "uncollapsed", "collapsed"),
+    ("displacement", "lamb", "uncollapsed", "collapsed"),
     [
         (0, 1.5, -0.6901953767, -0.6901953767),
         (1, 1.0, -0.0144808199, -0.0006856985),
@@ -282,7 +282,7 @@ def test_golden_vectors_of_segmentation(displacement, lamb, uncollapsed, collaps
 
 @pytest.mark.parametrize("collapsed", [False, True])
 @pytest.mark.parametrize(
-    ("shape", "reach"),
+    ("shape", "displacement"),
     [((2, 4, 5, 3), 2), ((1, 1, 1, 2), 1), ((1, 5, 3, 2), 0), ((3, 3, 7, 4), 3)],
 )
 def test_segmentation_value_and_gradient_against_numpy(shape, displacement, collapsed):

@@ -59,7 +59,7 @@ def out(tmp_path):
 @pytest.fixture(autouse=True)
 def few_plots(request, monkeypatch):
     """Runs draw what is in their clusters only where a test looks at it."""
-    if "images" not in request.keywords:
+    if "plots" not in request.keywords:
         monkeypatch.setattr(cluster, "draw_clusters", lambda *_, **__: [])
         monkeypatch.setattr(cluster_plots, "draw_first_groups", lambda *_: None)
 
@@ -67,7 +67,7 @@ def few_plots(request, monkeypatch):
 # --------------------------------------------------------------------- from end to end
 
 
-@pytest.mark.images
+@pytest.mark.plots
 def test_a_run_with_labels(digits_npz, out, capsys):
     assert models_iic.main(words(digits_npz, out, name="first")) == 0
     text = capsys.readouterr().out
@@ -110,7 +110,7 @@ def test_a_run_with_labels(digits_npz, out, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.images
+@pytest.mark.plots
 def test_more_classes_than_the_recipe_has_names_for(digits, out, tmp_path):
     path = tmp_path / "many.npz"
     np.savez(path, images=digits[0][:240], labels=np.arange(240) % 26)
@@ -118,7 +118,7 @@ def test_more_classes_than_the_recipe_has_names_for(digits, out, tmp_path):
     assert (out / "many" / "clusters.png").is_file()
 
 
-@pytest.mark.images
+@pytest.mark.plots
 def test_the_same_run_without_labels(digits, out, tmp_path, capsys):
     np.savez(tmp_path / "unlabelled.npz", images=digits[0][:240])
     assert models_iic.main(words(tmp_path / "unlabelled.npz", out)) == 0
@@ -211,7 +211,7 @@ def test_pairs_are_drawn_without_training(digits_npz, out, capsys):
     assert "pairs_mnist.png" in capsys.readouterr().out
 
 
-@pytest.mark.images
+@pytest.mark.plots
 def test_what_a_network_has_lost_the_graph_still_has(digits_npz, out, capsys):
     # nothing is learned, so all images are in one cluster or two
     changes = {"train.learning_rate": 1e-12, "name": "lost", "train.regroup_to": 0}
@@ -226,7 +226,7 @@ def test_what_a_network_has_lost_the_graph_still_has(digits_npz, out, capsys):
     assert summary["errors"][summary["chosen"]] < 0.6
 
 
-@pytest.mark.images
+@pytest.mark.plots
 def test_the_quick_look_needs_no_network(digits_npz, out, capsys):
     looked = words(digits_npz, out, method="spectral", name="look")
     assert models_iic.main(looked) == 0
@@ -429,7 +429,7 @@ def test_deep_images_and_a_run_among_them(out, tmp_path, capsys):
     assert len(groups) == 2 and len({str(found) for found in groups.values()}) == 1
 
 
-@pytest.mark.images
+@pytest.mark.plots
 def test_classes_by_folder_names_and_every_image(photographs, out, capsys):
     changes = {"data.folder": photographs, "data.labels": "folder", "name": "named"}
     (photographs / "empty.jpg").unlink()
@@ -456,7 +456,7 @@ def test_classes_by_folder_names_and_every_image(photographs, out, capsys):
     assert len(summary["errors_batch_statistics"]) == 2
 
 
-@pytest.mark.images
+@pytest.mark.plots
 @pytest.mark.filterwarnings("error::UserWarning:matplotlib")
 def test_no_name_costs_a_run(digits, out, tmp_path, monkeypatch, capfd):
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 $1_$5\x1b[31m"))
@@ -571,7 +571,7 @@ def test_heads_train_on_different_images(out, tmp_path, capsys):
 # ------------------------------------------------------------------------- stored runs
 
 
-@pytest.mark.images
+@pytest.mark.plots
 def test_a_stored_run_is_evaluated_again_and_on_other_images(
     digits, digits_npz, out, tmp_path, capsys, monkeypatch
 ):

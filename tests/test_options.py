@@ -81,16 +81,22 @@ from iic_tf.options import (
         (lambda: DataOptions(augment={"size": 10**5}), r"data\.augment\.size must be"),
         (
             lambda: DataOptions(augment={"side": 5000}),
-            r"window must be at most 4,09",
+            r"side must be at most 4,09",
         ),
         (lambda: DataOptions(size=10**6), r"data\.size must be at most 4,096"),
         (lambda: DataOptions(neighbours=10**9), r"data\.neighbours must be at most"),
-        (lambda: DataOptions(scale=1e4), r"data\.scale must lie between 0\.01 and 10"),
-        (lambda: DataOptions(scale=1e-9), r"data\.scale must lie between"),
+        (
+            lambda: DataOptions(resize=1e4),
+            r"data\.resize must lie between 0\.01 and 10",
+        ),
+        (lambda: DataOptions(resize=1e-9), r"data\.resize must lie between"),
         (lambda: GraphOptions(args={"a": 10**14}), r"graph\.args\.a must be at most"),
         (lambda: ReportOptions(every=2**40), r"report\.every must be at most"),
         (lambda: Options(k=2**40), r"k must be at most"),
-        (lambda: SegmentOptions(displacement=2**40), r"segment\.reach must be at most"),
+        (
+            lambda: SegmentOptions(displacement=2**40),
+            r"segment\.displacement must be at most",
+        ),
     ],
 )
 def test_figures_out_of_range_are_one_sentence(make, message):
@@ -108,7 +114,7 @@ def test_figures_out_of_range_are_one_sentence(make, message):
         (lambda x: TrainOptions(lamb_aux=[(0.0, 1.0), (0.5, x)]), r"train\.lamb_aux"),
         (lambda x: TrainOptions(lr_drop_factor=x), r"train\.lr_drop_factor"),
         (lambda x: TrainOptions(start=x), r"train\.start"),
-        (lambda x: DataOptions(scale=x), r"data\.scale"),
+        (lambda x: DataOptions(resize=x), r"data\.resize"),
         (lambda x: DataOptions(augment={"rotation": x}), r"data\.augment\.rotation"),
         (lambda x: DataOptions(augment={"crop": [0.5, x]}), r"data\.augment\.crop"),
         (lambda x: GraphOptions(args={"share": x}), r"graph\.args\.share"),

@@ -98,7 +98,7 @@ def test_published_runs_on_label_maps_have_their_figures(name):
     recipe = data.SEGMENT_RECIPES[options.data.recipe]
     usual = inspect.signature(data.maps).parameters
     figures = {key: parameter.default for key, parameter in usual.items()}
-    figures |= recipe.figures | options.data.augment
+    figures |= recipe.parameters | options.data.augment
     assert figures["brightness"] == figures["contrast"] == figures["saturation"]
     k, k_aux, lambs, rate, batch, window, scale, displacement, jitter = PUBLISHED_MAPS[
         name
@@ -107,7 +107,7 @@ def test_published_runs_on_label_maps_have_their_figures(name):
     assert (options.heads.main, options.heads.aux) == (1, int(k_aux is not None))
     assert (options.train.lamb, options.train.lamb_aux or 1) == lambs
     assert (options.train.learning_rate, options.data.batch) == (rate, batch)
-    assert (figures["window"], recipe.scale) == (window, scale)
+    assert (figures["side"], recipe.scale) == (window, scale)
     assert (figures["brightness"], figures["hue"]) == jitter
     assert options.segment.displacement == displacement and options.segment.sparse == (
         0,

@@ -31,7 +31,7 @@ from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.tasks.segment import SegmentTask
 from iic_tf.training.checkpoints import History
 from iic_tf.training.run import _build_trainer, _open_run, _plan
-from iic_tf.training.stored import conclude, evaluate
+from iic_tf.training.stored import evaluate, finish
 from iic_tf.training.task import Trained
 
 OPTIONS = Options(data=DataOptions(batch=20, neighbours=0))
@@ -49,8 +49,7 @@ def clusters_of_heads(model, images, views):
 
 def hand_over(model, folder, task, options, *, lowest):
     """Ends a run of eight steps."""
-    trained = Trained(model, folder, 8, 8, 1.0, lowest, Stopwatch(), task)
-    conclude(trained, task.finish(trained, options))
+    finish(Trained(model, folder, 8, 8, 1.0, lowest, Stopwatch(), task), options)
 
 
 def table(folder):
@@ -179,7 +178,7 @@ def test_the_bound_on_lambda_outlives_a_run(tmp_path, views):
     )
 
     def opened(options):
-        passes = _plan(options, task, replicas=1)
+        passes = _plan(options, task, replicas=1).passes
         trainer = _build_trainer(
             options,
             task,

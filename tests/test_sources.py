@@ -82,8 +82,8 @@ def test_npz_that_is_damaged_or_strange(tmp_path, arrays):
     path.write_bytes(b"PK\x03\x04 not really")
     with pytest.raises(UserError, match="cannot read the npz file"):
         sources.from_npz(path)
-    np.savez(path, images=arrays[0])
-    with pytest.raises(UserError, match=r"must hold x_train or images.*images"):
+    np.savez(path, photos=arrays[0])
+    with pytest.raises(UserError, match=r"must hold x_train or images.*photos"):
         sources.from_npz(path)
     np.savez(path, images=arrays[0].astype(str))
     with pytest.raises(UserError, match="numeric images"):

@@ -5,7 +5,7 @@ import pytest
 import graphs
 from iic_tf.errors import UserError
 from iic_tf.models.networks import ClusterIIC
-from iic_tf.training.stored import load_model
+from iic_tf.training.stored import load_model, require_network
 
 
 @pytest.mark.parametrize(
@@ -13,7 +13,7 @@ from iic_tf.training.stored import load_model
     [
         (b"", "cannot be read"),
         (b"not a network", "cannot be read"),
-        (None, "must hold a network of iic_tf, ClusterIIC. Received: Functional"),
+        (None, "must be a network of iic_tf, ClusterIIC. Received: model='Functional'"),
     ],
 )
 def test_a_model_that_is_not_ours(tmp_path, content, message):
@@ -23,7 +23,7 @@ def test_a_model_that_is_not_ours(tmp_path, content, message):
     else:
         path.write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
-        load_model(tmp_path, ClusterIIC)
+        require_network(load_model(tmp_path), ClusterIIC)
     assert "\n" not in str(caught.value)
 
 
@@ -32,4 +32,4 @@ def test_a_choice_that_the_network_does_not_have(tmp_path, tiny_model):
     summary = {"chosen": 3, "chosen_by": "it", "information": [1.0] * 5}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     with pytest.raises(UserError, match=r"summary\.json is of another network"):
-        load_model(tmp_path, ClusterIIC)
+        load_model(tmp_path)

@@ -96,6 +96,7 @@ class Results:
         soft: Soft assignments of whole images, float32, ``(n, h, k)``, or None.
         errors_batch_statistics: Errors with the statistics of batches, ``(h,)``, where
             they were asked for.
+        mended: Why the network is not what training has left, if it was mended.
     """
 
     health: Health
@@ -107,6 +108,7 @@ class Results:
     mapping_counts: np.ndarray | None = None
     soft: np.ndarray | None = None
     errors_batch_statistics: np.ndarray | None = None
+    mended: str | None = None
 
     @property
     def chosen(self) -> int:
@@ -164,22 +166,22 @@ class Results:
         return None if self.counts is None else self.counts[self.chosen]
 
     def choosing(
-        self, settled: Choice | None, *, lowest: int | None, by_label: bool
+        self, choice: Choice | None, *, lowest: int | None, by_label: bool
     ) -> "Results":
         """The same with a sub-head chosen.
 
         Args:
-            settled: The choice, if it is made already.
+            choice: The sub-head handed over, where it is already chosen.
             lowest: The sub-head with the lowest loss in training; if None the one that
                 has the most mutual information of augmented views.
             by_label: Whether labels choose, where there are any; what is held out
                 chooses nothing.
         """
-        choice = Choice(self.health.best, BY_VIEWS)
+        found = Choice(self.health.best, BY_VIEWS)
         if lowest is not None:
-            choice = Choice(lowest, BY_LOSS)
+            found = Choice(lowest, BY_LOSS)
         if by_label and self.errors is not None:
             mapping = self.mapping_errors
             judged = self.errors if mapping is None else mapping
-            choice = Choice(int(np.argmin(judged)), BY_LABEL)
-        return replace(self, choice=settled or choice)
+            found = Choice(int(np.argmin(judged)), BY_LABEL)
+        return replace(self, choice=choice or found)

@@ -1,9 +1,9 @@
 """Classification: a network learns the classes of labelled images, by cross-entropy."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -30,8 +30,15 @@ from iic_tf.report.plots import pair_grid
 from iic_tf.report.results import name_classes, summarise
 from iic_tf.run_folder import ASSIGNMENTS_FILE
 from iic_tf.training.estimate import memory_of_run, network_size
-from iic_tf.training.stored import save_model
-from iic_tf.training.task import Callbacks, Outcome, Row, Run, TaskData, Trained
+from iic_tf.training.task import (
+    Callbacks,
+    Evaluation,
+    Outcome,
+    Plan,
+    Row,
+    Run,
+    TaskData,
+)
 from iic_tf.training.trainer import Objective
 
 EVALUATION_BATCH = 1000
@@ -50,7 +57,7 @@ class ClassifyTask:
     Attributes:
         protocol: Training and evaluation images, both labelled.
         views: What is done to them.
-        origin: Where they came from, as text.
+        origin: where they came from, as text.
         class_names: Names of the classes, or None.
     """
 
@@ -58,9 +65,6 @@ class ClassifyTask:
     views: Views
     origin: str
     class_names: tuple[str, ...] | None = None
-
-    network = keras.Model
-    neighbour_share = 0.0
 
     def __post_init__(self) -> None:
         """Raises UserError if there are images without a class."""
@@ -75,8 +79,15 @@ class ClassifyTask:
     def data(self) -> TaskData:
         """What is trained on and evaluated."""
         evaluated = len(self.protocol.evaluate.images)
-        images = self.protocol.train.images
-        return TaskData(self.origin, images, self.protocol.words, evaluated)
+        images, labels = self.protocol.train.images, self._labels[0]
+        return TaskData(
+            self.origin,
+            images,
+            [images, labels],
+            self.seen_shape,
+            self.protocol.words,
+            evaluated,
+        )
 
     @property
     def seen_shape(self) -> tuple[int, int, int]:
@@ -98,23 +109,21 @@ class ClassifyTask:
 
     # ---------------------------------------------------------------- before training
 
-    def plan(self, options: Options) -> Passes:
-        """The passes of a run."""
+    def plan(self, options: Options) -> Plan:
+        """Passes and memory of a run."""
         number = len(self.protocol.train.images)
-        return plan_passes(
+        batch = options.data.batch_for(number)
+        passes = plan_passes(
             [number],
-            batch=options.data.batch_for(number),
+            batch=batch,
             steps=options.train.steps or 0,
             epochs=options.train.epochs,
             shuffle=options.data.shuffle,
         )
+        return Plan(passes, partial(self._memory, options=options, batch=batch))
 
-    def material(self, options: Options) -> list[np.ndarray]:
-        """The training images and their classes."""
-        return [self.protocol.train.images, self._labels[0]]
-
-    def memory(
-        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
+    def _memory(
+        self, build_backbone: Callable[[], keras.Model], options: Options, batch: int
     ) -> dict[str, int]:
         """Bytes that a run needs at least, see ``memory_of_run``."""
         network, features = network_size(build_backbone, self.seen_shape)
@@ -177,7 +186,7 @@ class ClassifyTask:
         return Objective((loss,))
 
     def callbacks(self, run: Run) -> Callbacks:
-        """Scores at reports."""
+        """Reports of the loss, with scores."""
         at_most = min(run.options.report.images or NUM_REPORTED, self.data.evaluated)
         some = np.linspace(0, self.data.evaluated - 1, at_most).astype(np.int64)
         words = self.protocol.words
@@ -190,21 +199,15 @@ class ClassifyTask:
             row["scored_on"], row["match"] = words, BY_CLASS
             row["words"].append(f"Error {row['errors'][0]:.4f} ({words}).")
 
-        return Callbacks(on_report=[score])
+        def report(sums: dict[str, np.ndarray], step: int) -> Row:
+            loss, right = (float(sums[x] / sums["steps"]) for x in ("loss", "accuracy"))
+            sentence = (
+                f"Cross-entropy {loss:.4f}, accuracy on views {100 * right:.1f} %."
+            )
+            row = {"loss": loss, "accuracy": right, "chosen": 0, "remarks": []}
+            return row | {"words": [sentence]}
 
-    def report(self, run: Run, sums: dict[str, np.ndarray], *, step: int) -> Row:
-        """Loss and accuracy on the views that trained since the last report."""
-        loss, right = (float(sums[x] / sums["steps"]) for x in ("loss", "accuracy"))
-        words = [
-            f"Cross-entropy {loss:.4f}, accuracy {100 * right:.1f} % on training views."
-        ]
-        return {
-            "loss": loss,
-            "accuracy": right,
-            "chosen": 0,
-            "words": words,
-            "remarks": [],
-        }
+        return Callbacks(report, [score])
 
     # --------------------------------------------------------------------- evaluation
 
@@ -230,17 +233,27 @@ class ClassifyTask:
         model: keras.Model,
         options: Options,
         *,
-        settled: Choice | None = None,
+        choice: Choice | None = None,
         lowest: int | None = None,
+        trained: bool = False,
     ) -> Results:
         """Classifies all evaluation images.
 
         Args:
             model: The network.
             options: Of the run.
-            settled: Of no use to one head, as ``lowest``.
-            lowest: See ``settled``.
+            choice: Of no use to one head, as all below.
+            lowest: See ``choice``.
+            trained: See ``choice``.
         """
+        takes, gives = tuple(model.input_shape[1:]), model.output_shape[-1]
+        require(
+            takes == self.seen_shape and gives == self.num_classes,
+            f"the model expects views of shape {takes} and {gives} classes; the images "
+            "must match",
+            shape=self.seen_shape,
+            classes=self.num_classes,
+        )
         soft, k = self._probabilities(model), self.num_classes
         table = contingency(
             soft.argmax(-1), self._labels[1], num_clusters=k, num_classes=k
@@ -255,21 +268,6 @@ class ClassifyTask:
         )
 
     # ------------------------------------------------------------------------ results
-
-    def told_as(self, words: str) -> "ClassifyTask":
-        """The same of which other images are said to be evaluated."""
-        return replace(self, protocol=replace(self.protocol, words=words))
-
-    def check_takes(self, model: keras.Model, run: Path) -> None:
-        """Raises UserError if a run's model does not take these images."""
-        takes = tuple(model.input_shape[1:])
-        require(
-            takes == self.seen_shape and model.output_shape[-1] == self.num_classes,
-            f"the model of {run} expects views of shape {takes} and "
-            f"{model.output_shape[-1]} classes; the images must match",
-            shape=self.seen_shape,
-            classes=self.num_classes,
-        )
 
     def draw_pairs(self, path: Path, options: Options) -> None:
         """Draws twenty training images above their augmented views."""
@@ -291,8 +289,7 @@ class ClassifyTask:
         results: Results,
         options: Options,
         *,
-        title: str,
-        **unused: Any,
+        evaluation: Evaluation,
     ) -> Outcome:
         """Writes assignments and plots of results.
 
@@ -300,8 +297,7 @@ class ClassifyTask:
             folder: Where they go.
             results: Of all evaluation images.
             options: Of the run.
-            title: First words of every heading.
-            **unused: What only label maps need.
+            evaluation: What they are of.
         """
         split, table = self.protocol.evaluate, results.table
         if results.soft is None or table is None:
@@ -320,29 +316,18 @@ class ClassifyTask:
             split.images,
             split.labels,
             names=self.class_names,
-            title=title,
+            title=evaluation.title,
         )
         written.append("assignments.csv     class and confidence of every image")
         error = 1 - accuracy(table, np.arange(len(table)))
 
         def tell() -> None:
             console.print(
-                f"Error on all {results.number:,} images of {self.protocol.words}:"
+                f"Error on all {results.number:,} images of {evaluation.scored_on}:"
             )
             console.print(f"error = {error:.4f}  accuracy = {1 - error:.4f}")
 
-        scored_on = self.protocol.words
+        scored_on = evaluation.scored_on
         return Outcome(
             summarise(results, names=names, scored_on=scored_on), written, tell
         )
-
-    def finish(self, trained: Trained, options: Options) -> Outcome:
-        """Classifies all evaluation images and writes what came out.
-
-        Args:
-            trained: The run.
-            options: Of the run.
-        """
-        save_model(trained.model, trained.folder)
-        results = self.evaluate(trained.model, options)
-        return self.write(trained.folder, results, options, title=trained.folder.name)

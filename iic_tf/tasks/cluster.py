@@ -20,7 +20,7 @@ from iic_tf.augment.pairs import (
 )
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import require
-from iic_tf.evaluation.health import clusters_in_use, is_degenerate, measure
+from iic_tf.evaluation.health import clusters_in_use, measure
 from iic_tf.evaluation.inference import (
     adapt,
     compile_predict,
@@ -46,8 +46,16 @@ from iic_tf.tasks.objectives import grouped_pair_losses, pair_losses
 from iic_tf.tasks.regroup import Regrouped, regroup
 from iic_tf.training.estimate import memory_of_run, network_size
 from iic_tf.training.loop import Event
-from iic_tf.training.stored import save_model, tell_if_unlike
-from iic_tf.training.task import Callbacks, Outcome, Row, Run, TaskData, Trained
+from iic_tf.training.stored import require_network, tell_if_unlike
+from iic_tf.training.task import (
+    Callbacks,
+    Evaluation,
+    Outcome,
+    Plan,
+    Row,
+    Run,
+    TaskData,
+)
 from iic_tf.training.trainer import Objective
 from iic_tf.tuned import BY_HEART, GRAPH_NEIGHBOURS, IN_USE_SHARE, TRUSTED, WORSE_SHARE
 
@@ -92,7 +100,7 @@ class ClusterTask:
     Attributes:
         protocol: Training and evaluation images.
         views: What is done to them.
-        origin: Where they came from, as text.
+        origin: where they came from, as text.
         class_names: Names of the classes, or None.
         kind: By what images are compared where neighbours are looked for.
         mirrored: Whether mirror images count as alike.
@@ -117,9 +125,17 @@ class ClusterTask:
         return TaskData(
             self.origin,
             self.images,
+            self.images,
+            self.seen_shape,
             self.protocol.words,
             len(self.protocol.evaluate.images),
+            self.neighbour_share,
         )
+
+    @property
+    def mapping(self) -> Split | None:
+        """Images that clusters are mapped to classes on, if others than evaluated."""
+        return self.protocol.mapping
 
     @property
     def images(self) -> np.ndarray:
@@ -133,20 +149,22 @@ class ClusterTask:
 
     # ---------------------------------------------------------------- before training
 
-    def plan(self, options: Options) -> Passes:
-        """The passes of a run; raises UserError if options and images clash.
+    def plan(self, options: Options) -> Plan:
+        """Passes and memory of a run; raises UserError if options and images clash.
 
         Passes of main sub-heads alone go over their images, others over all.
         """
         self.check(options)
         subsets = self._subsets(options)
-        return plan_passes(
+        batch = options.data.batch_for(len(self.images))
+        passes = plan_passes(
             [len(self.images) if s is None else len(s) for s in subsets],
-            batch=options.data.batch_for(len(self.images)),
+            batch=batch,
             steps=options.train.steps or 0,
             epochs=options.train.epochs,
             shuffle=options.data.shuffle,
         )
+        return Plan(passes, partial(self._memory, options=options, batch=batch))
 
     def check(self, options: Options) -> None:
         """Raises UserError if options and images clash."""
@@ -171,12 +189,8 @@ class ClusterTask:
         order = options.train.order
         return [self.protocol.main if heads == "main" else None for heads in order]
 
-    def material(self, options: Options) -> np.ndarray:
-        """The training images."""
-        return self.images
-
-    def memory(
-        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
+    def _memory(
+        self, build_backbone: Callable[[], keras.Model], options: Options, batch: int
     ) -> dict[str, int]:
         """Bytes that a run needs at least, see ``memory_of_run``."""
         network, features = network_size(build_backbone, self.seen_shape)
@@ -186,7 +200,7 @@ class ClusterTask:
             shape=self.seen_shape,
             features=features,
             batch=batch,
-            evaluated=self.data.evaluated,
+            evaluated=len(self.protocol.evaluate.images),
             search=self._memory_of_search(options.data.neighbours or 0),
         )
 
@@ -303,7 +317,11 @@ class ClusterTask:
             on_report.append(
                 iic.scoring(scorer, scored_on=words, batch_statistics=by_batch)
             )
-        return Callbacks([event], on_report, self._plots(run))
+
+        def report(sums: dict[str, np.ndarray], step: int) -> Row:
+            return iic.report(sums, run.history, step=step, start=start)
+
+        return Callbacks(report, on_report, [event], self._plots(run))
 
     def regroup(self, model: ClusterIIC, options: Options) -> Regrouped:
         """Lets main sub-heads restart from what the network has found."""
@@ -313,11 +331,6 @@ class ClusterTask:
             how = {"graph": self.found.graph, "joined": self.found.joined}
             how["trusted"] = tells >= TRUSTED
         return regroup(model, self.images, self.views, **how, seed=options.seed)
-
-    def report(self, run: Run, sums: dict[str, np.ndarray], *, step: int) -> Row:
-        """Mutual information of the sub-heads, as numbers and sentences."""
-        start = self._start(run.options, steps=run.steps)
-        return iic.report(sums, run.history, step=step, start=start)
 
     def _plots(self, run: Run) -> list[Event]:
         """Plots that are drawn on request while a run goes on."""
@@ -368,7 +381,7 @@ class ClusterTask:
         """Evaluation batches of images."""
         return evaluation_batches(images, self.views, batch=EVALUATION_BATCH, **how)
 
-    def evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
+    def _evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
         """Batches of views of some evaluation images, in random order."""
         images = self.protocol.evaluate.images
         order = np.random.default_rng(options.seed).permutation(len(images))
@@ -419,8 +432,9 @@ class ClusterTask:
         model: ClusterIIC,
         options: Options,
         *,
-        settled: Choice | None = None,
+        choice: Choice | None = None,
         lowest: int | None = None,
+        trained: bool = False,
     ) -> Results:
         """Groups all evaluation images and, where they have labels, scores the groups.
 
@@ -428,15 +442,30 @@ class ClusterTask:
             model: The network; it is adapted to the evaluation images where that is
                 asked.
             options: ``report`` and ``seed`` are read.
-            settled: The chosen sub-head, if it is chosen already.
+            choice: The sub-head handed over, where it is already chosen.
             lowest: The sub-head with the lowest loss in training; if None the one that
                 has the most mutual information of augmented views.
+            trained: Whether the run has just ended: if the groups of the neighbour
+                graph are clearly better, the main sub-heads are fitted to them.
         """
+        self._check_takes(model)
+        if not trained or options.data.protocol == "holdout":
+            views = partial(self._evaluation_views, options)
+            tell_if_unlike(model, views, self.data, options)
+        results = self._evaluated(model, options).choosing(
+            choice, lowest=lowest, by_label=options.report.choose == "label"
+        )
+        if not trained or not (worse := self._worse_than_graph(results, options)):
+            return results
+        return replace(self._by_graph(model, options, lowest=lowest), mended=worse)
+
+    def _evaluated(self, model: ClusterIIC, options: Options) -> Results:
+        """Results without a choice, see ``evaluate``."""
         split = self.protocol.evaluate
         scorer = self.scorer(model, options)
         mapping = None if scorer is None else scorer.mapping_counts()
         if options.report.adapt:
-            adapt(model, self.evaluation_views(options))
+            adapt(model, self._evaluation_views(options))
         pairs = self._shown(split.images, pairs=True, seed=options.seed)
         soft, joint = evaluate_pairs(compile_predict(model), pairs)
         counts = doubled = None
@@ -453,7 +482,7 @@ class ClusterTask:
             mapping_counts=mapping,
             soft=soft,
             errors_batch_statistics=doubled,
-        ).choosing(settled, lowest=lowest, by_label=options.report.choose == "label")
+        )
 
     def of_graph(self, options: Options) -> Results:
         """The groups of the neighbour graph, which no network has made.
@@ -505,24 +534,7 @@ class ClusterTask:
 
     # ------------------------------------------------------------------------ results
 
-    def told_as(self, words: str) -> "ClusterTask":
-        """The same of which other images are said to be evaluated.
-
-        Args:
-            words: Which ones.
-        """
-        told = words
-        if self.protocol.mapping is not None:
-            told += ", with clusters mapped to classes on its train split"
-        protocol = replace(self.protocol, words=told)
-        return replace(self, protocol=protocol)
-
-    def scored_on(self, options: Options) -> str:
-        """Which images are scored, and what of them the network has been given."""
-        adapted = ", with batch normalisation adapted to them" * options.report.adapt
-        return self.protocol.words + adapted
-
-    def summarise(self, results: Results, options: Options) -> dict[str, Any]:
+    def _summarise(self, results: Results, scored_on: str) -> dict[str, Any]:
         """All numbers of an evaluation, plain, as ``summary.json`` has them."""
         labels, recall, names = self.protocol.evaluate.labels, None, None
         table, classes = results.table, results.classes
@@ -530,19 +542,16 @@ class ClusterTask:
             names = name_classes(int(labels.max()) + 1, self.class_names)
             found = class_recall(table, classes)[: len(names)]
             recall = [None if np.isnan(share) else share for share in found.tolist()]
-        summary = summarise(
-            results, names=self.class_names, scored_on=self.scored_on(options)
-        )
+        summary = summarise(results, names=self.class_names, scored_on=scored_on)
         return summary | {"recall": recall, "class_names": names}
 
-    network = ClusterIIC
-
-    def check_takes(self, model: ClusterIIC, run: Path) -> None:
-        """Raises UserError if a run's model does not take these images."""
+    def _check_takes(self, model: Any) -> None:
+        """Raises UserError if a model does not take these images."""
+        require_network(model, ClusterIIC)
         takes = tuple(model.backbone.input_shape[1:])
         require(
             takes == self.seen_shape,
-            f"the model of {run} expects views of shape {takes}; the images must match",
+            f"the model expects views of shape {takes}; the images must match",
             shape=self.seen_shape,
         )
 
@@ -552,8 +561,7 @@ class ClusterTask:
         results: Results,
         options: Options,
         *,
-        title: str,
-        **unused: Any,
+        evaluation: Evaluation,
     ) -> Outcome:
         """Writes assignments and plots of results.
 
@@ -561,8 +569,7 @@ class ClusterTask:
             folder: Where they go.
             results: Of all evaluation images.
             options: Of the run.
-            title: First words of every heading.
-            **unused: What only label maps need.
+            evaluation: What they are of.
         """
         split = self.protocol.evaluate
         if results.soft is None:
@@ -584,7 +591,7 @@ class ClusterTask:
             split.images,
             split.labels,
             names=self.class_names,
-            title=title,
+            title=evaluation.title,
         )
         if options.report.progression:
             followed = subset(split, progression.MAX_IMAGES)
@@ -598,39 +605,15 @@ class ClusterTask:
                     says = "how images move to their clusters"
                     written.append(f"progression.gif     {says}")
         written.append("assignments.csv     cluster and confidence of every image")
-        return Outcome(
-            self.summarise(results, options),
-            written,
-            lambda: tell(
-                results, names=self.class_names, scored_on=self.scored_on(options)
-            ),
-        )
-
-    def finish(self, trained: Trained, options: Options) -> Outcome:
-        """Groups all evaluation images and writes what came out.
-
-        Labels only score and name what is in plots, unless ``report.choose`` is label.
-
-        Args:
-            trained: The run.
-            options: Of the run.
-        """
-        model, folder = trained.model, trained.folder
-        save_model(model, folder)
-        if options.data.protocol == "holdout":
-            tell_if_unlike(model, self, options)
-        results = self.evaluate(model, options, lowest=trained.lowest)
-        if worse := self._worse_than_graph(results, options):
-            results = self._by_graph(trained, options)
-        outcome = self.write(folder, results, options, title=folder.name)
 
         def tell_all() -> None:
-            if worse:
-                console.print(worse)
-            outcome.tell()
+            if results.mended:
+                console.print(results.mended)
+            tell(results, names=self.class_names, scored_on=evaluation.scored_on)
 
-        degenerate = is_degenerate(results.health, steps=trained.step)
-        return replace(outcome, tell=tell_all, degenerate=degenerate)
+        return Outcome(
+            self._summarise(results, evaluation.scored_on), written, tell_all
+        )
 
     def _worse_than_graph(self, results: Results, options: Options) -> str | None:
         """Why the clusters found before training are returned instead, if they are."""
@@ -655,19 +638,22 @@ class ClusterTask:
             "sub-heads are therefore fitted to those of the graph."
         )
 
-    def _by_graph(self, trained: Trained, options: Options) -> Results:
+    def _by_graph(
+        self, model: ClusterIIC, options: Options, *, lowest: int | None
+    ) -> Results:
         """Results of main sub-heads fitted to the groups of the neighbour graph.
 
         Where the features of the network cannot tell even these, the graph's own.
         """
         if self.found is None:
             raise ValueError("the task is not prepared")
-        model, clusters = trained.model, self.found.groups.clusters
+        clusters = self.found.groups.clusters
         features = features_of(model, self.images, self.views)
         heads = model.main.num_heads
         model.main.refit(features, np.repeat(clusters[:, None], heads, axis=1))
-        save_model(model, trained.folder)
-        results = self.evaluate(model, options, lowest=trained.lowest)
+        results = self._evaluated(model, options).choosing(
+            None, lowest=lowest, by_label=options.report.choose == "label"
+        )
         if self._worse_than_graph(results, options):
             return self.of_graph(options)
         return results

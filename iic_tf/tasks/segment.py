@@ -14,7 +14,7 @@ from iic_tf.augment.crops import CropViews, crops_per_pass, training_crop_batche
 from iic_tf.augment.pairs import Passes, plan_passes
 from iic_tf.datasets.masks import SegmentImages, some_of
 from iic_tf.errors import require
-from iic_tf.evaluation.health import Health, is_degenerate, measure
+from iic_tf.evaluation.health import Health, measure
 from iic_tf.evaluation.inference import adapt
 from iic_tf.evaluation.results import Choice, Results, Scorer
 from iic_tf.evaluation.segment_inference import (
@@ -40,8 +40,16 @@ from iic_tf.tasks.objectives import segment_losses
 from iic_tf.tasks.regroup import Regrouped, regroup_pixels
 from iic_tf.training.estimate import memory_of_run, network_size
 from iic_tf.training.loop import Event
-from iic_tf.training.stored import save_model, tell_if_unlike
-from iic_tf.training.task import Callbacks, Outcome, Row, Run, TaskData, Trained
+from iic_tf.training.stored import require_network, tell_if_unlike
+from iic_tf.training.task import (
+    Callbacks,
+    Evaluation,
+    Outcome,
+    Plan,
+    Row,
+    Run,
+    TaskData,
+)
 from iic_tf.training.trainer import Objective
 
 PAIR_STEPS = 40
@@ -89,12 +97,13 @@ class SegmentTask:
         evaluated: Images whose label maps are predicted and, where there are any,
             scored.
         views: What is done to them.
-        origin: Where they came from, as text.
+        origin: where they came from, as text.
         words: Which images are scored, for every print-out of a score.
         class_names: Names of the classes, or None.
         mapping: Images on which clusters are mapped to classes; None if these are the
             ones evaluated.
         scenes: Whether images are of scenes, see ``find_similar_patches``.
+        masked: Whether pixels without a class do not train.
         cells: Patches that look alike, found by ``prepare``, or None.
     """
 
@@ -106,16 +115,21 @@ class SegmentTask:
     class_names: tuple[str, ...] | None = None
     mapping: SegmentImages | None = None
     scenes: bool = False
+    masked: bool = False
     cells: SimilarPatches | None = None
-
-    network = SegmentIIC
-    neighbour_share = 1.0
 
     @property
     def data(self) -> TaskData:
         """What is trained on and evaluated."""
+        masks = self.train.labels if self.masked else None
         return TaskData(
-            self.origin, self.images, self.words, len(self.evaluated.images)
+            self.origin,
+            self.images,
+            [*self.images, *(masks or ())],
+            self.seen_shape,
+            self.words,
+            len(self.evaluated.images),
+            neighbour_share=1.0,
         )
 
     @property
@@ -148,18 +162,19 @@ class SegmentTask:
 
     # ---------------------------------------------------------------- before training
 
-    def plan(self, options: Options) -> Passes:
-        """The passes of a run; raises UserError if options and images clash."""
+    def plan(self, options: Options) -> Plan:
+        """Passes and memory of a run; raises UserError if options and images clash."""
         self.check(options)
         number = len(self.images)
         batch = options.data.batch_for(number)
-        return plan_passes(
+        passes = plan_passes(
             [crops_per_pass(number, batch)] * len(options.train.order),
             batch=batch,
             steps=options.train.steps or 0,
             epochs=options.train.epochs,
             shuffle=options.data.shuffle,
         )
+        return Plan(passes, partial(self._memory, options=options, batch=batch))
 
     def check(self, options: Options) -> None:
         """Raises UserError if options and images clash."""
@@ -186,13 +201,8 @@ class SegmentTask:
             progression=options.report.progression,
         )
 
-    def material(self, options: Options) -> list[np.ndarray]:
-        """The training images, and what tells which pixels train."""
-        masks = self.train.labels if options.segment.masked else None
-        return [*self.images, *(masks or ())]
-
-    def memory(
-        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
+    def _memory(
+        self, build_backbone: Callable[[], keras.Model], options: Options, batch: int
     ) -> dict[str, int]:
         """Bytes that a run needs at least, see ``memory_of_run``."""
         _, _, channels = self.seen_shape
@@ -292,11 +302,11 @@ class SegmentTask:
             on_report.append(
                 iic.scoring(scorer, scored_on=words, batch_statistics=by_batch)
             )
-        return Callbacks([event], on_report, self._plots(run))
 
-    def report(self, run: Run, sums: dict[str, np.ndarray], *, step: int) -> Row:
-        """Mutual information of the sub-heads, as numbers and sentences."""
-        return iic.report(sums, run.history, step=step, start=0)
+        def report(sums: dict[str, np.ndarray], step: int) -> Row:
+            return iic.report(sums, run.history, step=step, start=0)
+
+        return Callbacks(report, on_report, [event], self._plots(run))
 
     def _plots(self, run: Run) -> list[Event]:
         """Plots that are drawn on request while a run goes on."""
@@ -376,7 +386,7 @@ class SegmentTask:
         joints = [count(*batch).numpy() for batch in self._pairs(options)]
         return measure(np.sum(joints, axis=0))
 
-    def evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
+    def _evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
         """Batches of crops of the evaluation images, in random order."""
         for crops, *_ in self._pairs(options, images=self.evaluated):
             yield crops
@@ -420,8 +430,9 @@ class SegmentTask:
         model: SegmentIIC,
         options: Options,
         *,
-        settled: Choice | None = None,
+        choice: Choice | None = None,
         lowest: int | None = None,
+        trained: bool = False,
     ) -> Results:
         """Groups the pixels of all evaluation images and, with label maps, scores them.
 
@@ -429,15 +440,20 @@ class SegmentTask:
             model: The network; once its health is known it is adapted to the evaluation
                 images where that is asked.
             options: ``report`` is read.
-            settled: The chosen sub-head, if it is chosen already.
+            choice: The sub-head handed over, where it is already chosen.
             lowest: The sub-head with the lowest loss in training; if None the one that
                 knows most about some pairs.
+            trained: Whether the run has just ended.
         """
+        self._check_takes(model)
+        if not trained or options.data.protocol == "holdout":
+            views = partial(self._evaluation_views, options)
+            tell_if_unlike(model, views, self.data, options)
         health = self.health(model, options)
         scorer = self.scorer(model, options)
         mapping = None if scorer is None else scorer.mapping_counts()
         if options.report.adapt:
-            adapt(model, self.evaluation_views(options))
+            adapt(model, self._evaluation_views(options))
         return Results(
             health,
             self.data.evaluated,
@@ -445,7 +461,7 @@ class SegmentTask:
             match=options.report.match,
             counts=None if scorer is None else scorer.counts(),
             mapping_counts=mapping,
-        ).choosing(settled, lowest=lowest, by_label=options.report.choose == "label")
+        ).choosing(choice, lowest=lowest, by_label=options.report.choose == "label")
 
     def draw_pairs(self, path: Path, options: Options) -> None:
         """Draws crops of images above what they are paired with at first.
@@ -474,28 +490,13 @@ class SegmentTask:
 
     # ------------------------------------------------------------------------ results
 
-    def told_as(self, words: str) -> "SegmentTask":
-        """The same of which other images are said to be evaluated.
-
-        Args:
-            words: Which ones.
-        """
-        told = words
-        if self.mapping is not None:
-            told += ", with clusters mapped to classes on its train split"
-        return replace(self, words=told)
-
-    def scored_on(self, options: Options) -> str:
-        """Which images are scored, and what of them the network has been given."""
-        adapted = ", with batch normalisation adapted to them" * options.report.adapt
-        return self.words + adapted
-
-    def check_takes(self, model: SegmentIIC, run: Path) -> None:
-        """Raises UserError if a run's model does not take these images."""
+    def _check_takes(self, model: Any) -> None:
+        """Raises UserError if a model does not take these images."""
+        require_network(model, SegmentIIC)
         channels = model.backbone.input_shape[-1]
         require(
             self.seen_shape[-1] == channels,
-            f"the model of {run} expects {channels} channels; images must have as many",
+            f"the model expects {channels} channels; the images must match",
             channels=self.seen_shape[-1],
         )
 
@@ -505,9 +506,7 @@ class SegmentTask:
         results: Results,
         options: Options,
         *,
-        title: str,
-        model: SegmentIIC,
-        overlays: bool = False,
+        evaluation: Evaluation,
     ) -> Outcome:
         """Writes label maps and plots of results.
 
@@ -515,20 +514,18 @@ class SegmentTask:
             folder: Where they go.
             results: Of all evaluation images.
             options: Of the run.
-            title: First words of every heading.
-            model: The network.
-            overlays: Whether each image is also written with its clusters over it.
+            evaluation: What they are of.
         """
-        names, scored_on = self.names, self.scored_on(options)
+        names, scored_on = self.names, evaluation.scored_on
         written = draw_segments(
             folder,
             results,
             self.evaluated,
-            self.predict(model, head=results.chosen),
+            self.predict(evaluation.model, head=results.chosen),
             self.views.finish,
             names=names,
-            title=title,
-            overlays=overlays,
+            title=evaluation.title,
+            overlays=evaluation.overlays,
         )
         summary = summarise(results, names=names, scored_on=scored_on)
 
@@ -546,19 +543,3 @@ class SegmentTask:
             if self.class_names or value is not None
         }
         return Outcome(summary, written, tell_all)
-
-    def finish(self, trained: Trained, options: Options) -> Outcome:
-        """Groups the pixels of all evaluation images and writes what came out.
-
-        Args:
-            trained: The run.
-            options: Of the run.
-        """
-        model, folder = trained.model, trained.folder
-        save_model(model, folder)
-        if options.data.protocol == "holdout":
-            tell_if_unlike(model, self, options)
-        results = self.evaluate(model, options, lowest=trained.lowest)
-        outcome = self.write(folder, results, options, title=folder.name, model=model)
-        degenerate = is_degenerate(results.health, steps=trained.step)
-        return replace(outcome, degenerate=degenerate)

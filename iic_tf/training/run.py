@@ -35,7 +35,7 @@ from iic_tf.run_folder import (
 from iic_tf.training.checkpoints import Checkpoints, History, manifest
 from iic_tf.training.estimate import check_memory, machine_memory
 from iic_tf.training.loop import Event, Stop, train_loop
-from iic_tf.training.task import Row, Run, Task, Trained
+from iic_tf.training.task import Plan, Row, Run, Task, Trained
 from iic_tf.training.trainer import NonFiniteLoss, Trainer, make_optimizer
 
 
@@ -46,8 +46,8 @@ def run_prefix(options: Options) -> str:
     return plain(name or "run")
 
 
-def _plan(options: Options, task: Task, *, replicas: int) -> Passes:
-    """The passes of the run.
+def _plan(options: Options, task: Task, *, replicas: int) -> Plan:
+    """What the run will do.
 
     Raises:
         UserError: If options and data clash.
@@ -92,7 +92,7 @@ def plan_steps(
     enough = options.train.steps or 0
     few = replace(options.train, steps=2 * TIMED_STEPS, epochs=None)
     timed = replace(options, train=few, data=replace(options.data, neighbours=0))
-    passes = _plan(timed, task, replicas=strategy.num_replicas_in_sync)
+    passes = _plan(timed, task, replicas=strategy.num_replicas_in_sync).passes
     trainer = _build_trainer(timed, task, build_backbone, strategy, passes=passes)
     batches = task.batches(timed, passes, start=0)
     iterator = iter(strategy.experimental_distribute_dataset(batches))
@@ -155,7 +155,7 @@ def _open_run(
         devices=device_names(trainer.strategy),
         origin=task.data.origin,
         images=task.data.examples,
-        material=task.material(options),
+        material=task.data.material,
     )
     if options.resume is None:
         prefix = run_prefix(options)
@@ -228,10 +228,11 @@ def _begin(
     on_plan: Callable[[int, float], None],
 ) -> tuple[Run, Checkpoints]:
     """Plans the run, builds its network and opens its folder."""
+    replicas = strategy.num_replicas_in_sync
     if "CPU" in device_names(strategy)[0]:  # GPUs have memory of their own
-        batch = options.data.batch_for(len(task.data.examples))
-        estimate = partial(task.memory, build_backbone, options, batch=batch)
-        check_memory(estimate, machine_memory())
+        filled = replace(options, train=options.train.filled())
+        planned = _plan(filled, task, replicas=replicas)
+        check_memory(partial(planned.memory, build_backbone), machine_memory())
     if options.time_limit:
         filled = replace(options, train=options.train.filled())
         with at_work("timing steps"):
@@ -239,7 +240,7 @@ def _begin(
         on_plan(steps, seconds)
         options = replace(options, train=replace(options.train, steps=steps))
     options = replace(options, train=options.train.filled())
-    passes = _plan(options, task, replicas=strategy.num_replicas_in_sync)
+    passes = _plan(options, task, replicas=replicas).passes
     trainer = _build_trainer(options, task, build_backbone, strategy, passes=passes)
     history = History()
     folder, checkpoints = _open_run(
@@ -272,7 +273,7 @@ def _events(
             "step": step,
             "seconds": round(history.seconds, 3),
             "passes": run.passes.done(step),
-            **task.report(run, history.take(), step=step),
+            **callbacks.report(history.take(), step),
         }
         for action in callbacks.on_report:
             action(row)

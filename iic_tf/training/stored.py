@@ -2,14 +2,16 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from iic_tf.errors import UserError, first_line, naming, require
+from iic_tf.evaluation.health import is_degenerate
 from iic_tf.evaluation.inference import unlikeness
 from iic_tf.evaluation.results import Choice
 from iic_tf.options import Options
@@ -26,9 +28,7 @@ from iic_tf.run_folder import (
     read_summary,
     write_atomically,
 )
-from iic_tf.training.task import Outcome, Trained
-
-Network = TypeVar("Network", bound=keras.Model)
+from iic_tf.training.task import Evaluation, Task, TaskData, Trained
 
 UNLIKE = 0.1
 """Of images whose ``unlikeness`` is larger, users are told."""
@@ -49,15 +49,14 @@ def save_model(model: keras.Model, folder: Path) -> None:
             raise
 
 
-def load_model(folder: Path, kind: type[Network]) -> Network:
+def load_model(folder: Path) -> keras.Model:
     """The network of a finished run.
 
     Args:
         folder: The run.
-        kind: What it must be.
 
     Raises:
-        UserError: If there is none, or it cannot be read, or is something else.
+        UserError: If there is none, or it cannot be read.
     """
     path = folder / MODEL_FILE
     require(
@@ -69,22 +68,25 @@ def load_model(folder: Path, kind: type[Network]) -> Network:
         model = keras.models.load_model(path)
     except Exception as error:  # damage surfaces as any of a dozen kinds
         raise UserError(f"{path} cannot be read: {first_line(error)}") from None
-    if not isinstance(model, kind):
-        raise UserError(
-            f"{path} must hold a network of iic_tf, {kind.__name__}. "
-            f"Received: {type(model).__name__}"
-        )
-    heads, summary = model.main.num_heads, read_summary(folder)
+    summary, main = read_summary(folder), getattr(model, "main", None)
     require(
-        summary is None or summary["chosen"] < heads,
-        f"{folder / SUMMARY_FILE} belongs to another network: {path.name} has {heads} "
-        "main sub-heads",
+        summary is None or main is None or summary["chosen"] < main.num_heads,
+        f"{folder / SUMMARY_FILE} belongs to another network than {path.name}",
         chosen=summary and summary["chosen"],
     )
     return model
 
 
-def settled_choice(folder: Path) -> Choice | None:
+def require_network(model: keras.Model, kind: type[keras.Model]) -> None:
+    """Raises UserError unless a network is of the kind that a task makes."""
+    require(
+        isinstance(model, kind),
+        f"the model must be a network of iic_tf, {kind.__name__}",
+        model=type(model).__name__,
+    )
+
+
+def kept_choice(folder: Path) -> Choice | None:
     """The sub-head that a run has chosen and why; None if it has chosen none yet."""
     before = read_summary(folder)
     if before is None:
@@ -92,20 +94,26 @@ def settled_choice(folder: Path) -> Choice | None:
     return Choice(before["chosen"], f"by the run: {before['chosen_by']}")
 
 
-def tell_if_unlike(model: Any, task: Any, options: Options) -> None:
+def tell_if_unlike(
+    model: Any,
+    views: Callable[[], Iterable[tf.Tensor]],
+    data: TaskData,
+    options: Options,
+) -> None:
     """Warns if images are unlike those that a network was trained on.
 
     Args:
         model: The network.
-        task: The images.
-        options: ``data``, ``seed`` and ``report.adapt`` are read.
+        views: Gives batches of views of the evaluation images.
+        data: How many these are.
+        options: ``report.adapt`` is read.
     """
     if options.report.adapt:
         console.print("Adapted:  batch normalisation, to these images")
         return
-    if task.data.evaluated < MIN_UNLIKE:
+    if data.evaluated < MIN_UNLIKE:
         return
-    apart = unlikeness(model, task.evaluation_views(options))
+    apart = unlikeness(model, views())
     if apart > UNLIKE:
         console.print(
             f"Unlike:   {apart:.2f} standard deviations from the training images in "
@@ -120,15 +128,33 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
     write_atomically(folder / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
 
 
-def conclude(trained: Trained, outcome: Outcome) -> None:
-    """Writes summary.json and prints what is in the run folder and what came out.
+def _scored_on(described: str, options: Options) -> str:
+    """Which images are scored, and what of them the network has been given."""
+    adapted = ", with batch normalisation adapted to them" * options.report.adapt
+    return described + adapted
+
+
+def finish(trained: Trained, options: Options) -> bool:
+    """Saves and evaluates the network of a run, writes and prints what came out.
 
     Args:
         trained: The run.
-        outcome: Of its task.
+        options: Of the run.
+
+    Returns:
+        Whether there is nothing worth keeping.
     """
+    task, model, folder = trained.task, trained.model, trained.folder
+    with trained.watch.time("results"):
+        save_model(model, folder)
+        results = task.evaluate(model, options, lowest=trained.lowest, trained=True)
+        if results.mended:
+            save_model(model, folder)
+        scored_on = _scored_on(task.data.scored_on, options)
+        evaluation = Evaluation(model, folder.name, scored_on)
+        outcome = task.write(folder, results, options, evaluation=evaluation)
     write_summary(
-        trained.folder,
+        folder,
         outcome.summary
         | {
             "steps": trained.step,
@@ -137,7 +163,7 @@ def conclude(trained: Trained, outcome: Outcome) -> None:
         },
     )
     console.print(f"\nTime:     {trained.watch}.")
-    console.print(f"Trained for {clock(trained.seconds)}. Results in {trained.folder}:")
+    console.print(f"Trained for {clock(trained.seconds)}. Results in {folder}:")
     for line in (
         f"{CURVE_FILE}  learning curve",
         *outcome.written,
@@ -145,10 +171,16 @@ def conclude(trained: Trained, outcome: Outcome) -> None:
     ):
         console.print(f"  {line}")
     outcome.tell()
+    return is_degenerate(results.health, steps=trained.step)
 
 
 def evaluate(
-    folder: Path, task: Any, options: Options, *, keep_choice: bool = True
+    folder: Path,
+    task: Task,
+    options: Options,
+    *,
+    described: str | None = None,
+    keep_choice: bool = True,
 ) -> Path:
     """Applies the model of a finished run to images, its own or others.
 
@@ -156,6 +188,7 @@ def evaluate(
         folder: The run.
         task: The images.
         options: Of the run, over which go those of the evaluation.
+        described: Which images these are; if None as the task says.
         keep_choice: Whether the sub-head is the one that the run has chosen, so that
             its clusters keep their numbers.
 
@@ -165,14 +198,16 @@ def evaluate(
     Raises:
         UserError: If there is no model or the images are not what it takes.
     """
-    model = load_model(folder, task.network)
-    task.check_takes(model, folder)
-    tell_if_unlike(model, task, options)
-    settled = settled_choice(folder) if keep_choice else None
-    results = task.evaluate(model, options, settled=settled)
+    model = load_model(folder)
+    choice = kept_choice(folder) if keep_choice else None
+    results = task.evaluate(model, options, choice=choice)
     place = make_run_folder(folder, name=None, prefix="evaluation")
+    scored_on = _scored_on(described or task.data.scored_on, options)
     outcome = task.write(
-        place, results, options, title=folder.name, model=model, overlays=True
+        place,
+        results,
+        options,
+        evaluation=Evaluation(model, folder.name, scored_on, overlays=True),
     )
     write_summary(place, outcome.summary)
     outcome.tell()

@@ -1,4 +1,4 @@
-"""What a task is to the rest of the program: a protocol of eight members.
+"""What a task is to the rest of the program: a protocol of ten members.
 
 A task is a file under ``iic_tf/tasks``. Everything else, from the loop to the files of
 a run, is the same for all of them.
@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from iic_tf.augment.pairs import Passes
+from iic_tf.evaluation.results import Choice, Results
 from iic_tf.options import Options
 from iic_tf.report.console import Stopwatch
 from iic_tf.training.checkpoints import History
@@ -26,19 +27,39 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class TaskData:
-    """What is trained on and evaluated, for messages, manifests and batch sizes.
+    """What is trained on and evaluated.
 
     Attributes:
-        origin: Where the examples came from, as text.
+        origin: Where the examples came from, for messages.
         examples: Those that train.
-        scored_on: Which examples are evaluated, as text.
+        material: All that training depends on, to tell it from other data.
+        shape: What the network sees of an example; None for any height and width.
+        scored_on: Which examples are evaluated, for every print-out of a score.
         evaluated: How many these are.
+        neighbour_share: Share of the views that show a neighbour, if there are any.
     """
 
     origin: str
     examples: Sequence[np.ndarray] | np.ndarray
+    material: Sequence[np.ndarray] | np.ndarray
+    shape: tuple[int | None, ...]
     scored_on: str
     evaluated: int
+    neighbour_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do, worked out before anything is allocated.
+
+    Attributes:
+        passes: Which examples each step sees.
+        memory: Takes what builds the backbone; tells the bytes that a run needs at
+            least, by what they are for.
+    """
+
+    passes: Passes
+    memory: Callable[[Callable[[], keras.Model]], dict[str, int]]
 
 
 @dataclass(frozen=True)
@@ -79,13 +100,16 @@ class Callbacks:
     """What a task does while a run goes on, beside training.
 
     Attributes:
-        before_report: Events that happen before the report of the same step.
+        report: Takes the sums of what was logged since the last report and the step;
+            gives a row with sentences in ``words``.
         on_report: Called with each report before it is stored; may add to it.
+        before_report: Events that happen before the report of the same step.
         after_report: Events that happen after it.
     """
 
-    before_report: Sequence[Event] = ()
+    report: Callable[[dict[str, np.ndarray], int], Row]
     on_report: Sequence[Callable[[Row], None]] = ()
+    before_report: Sequence[Event] = ()
     after_report: Sequence[Event] = ()
 
 
@@ -115,44 +139,51 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Evaluation:
+    """What results are of.
+
+    Attributes:
+        model: The network.
+        title: First words of every heading.
+        scored_on: Which examples are evaluated.
+        overlays: Whether label maps are also drawn over their images.
+    """
+
+    model: Any
+    title: str
+    scored_on: str
+    overlays: bool = False
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What a task made of a trained network.
+    """What a task wrote of its results.
 
     Attributes:
         summary: All numbers, plain, for summary.json.
         written: One line per file: its name and what it shows.
         tell: Prints the results.
-        degenerate: Whether even the best sub-head found no useful clusters.
     """
 
     summary: dict[str, Any]
     written: list[str] = field(default_factory=list)
     tell: Callable[[], None] = lambda: None
-    degenerate: bool = False
 
 
 class Task(Protocol):
-    """What can be trained."""
+    """What can be trained: ten members."""
 
     @property
     def data(self) -> TaskData:
         """What is trained on and evaluated."""
 
-    def plan(self, options: Options) -> Passes:
-        """The passes of a run; raises UserError if options and data clash."""
-
-    def material(self, options: Options) -> Sequence[np.ndarray] | np.ndarray:
-        """All that training depends on, to tell it from other data."""
-
-    def memory(
-        self, build_backbone: Callable[[], keras.Model], options: Options, *, batch: int
-    ) -> dict[str, int]:
-        """Bytes that a run needs at least, by what they are for."""
+    def plan(self, options: Options) -> Plan:
+        """Passes and memory of a run; raises UserError if options and data clash."""
 
     def build(self, backbone: keras.Model, options: Options) -> keras.Model:
         """The network of a run on a backbone."""
 
-    def prepare(self, options: Options) -> Any:
+    def prepare(self, options: Options) -> "Task":
         """The same task with what is found out about its data before training."""
 
     def batches(
@@ -164,10 +195,36 @@ class Task(Protocol):
         """What is minimised."""
 
     def callbacks(self, run: Run) -> Callbacks:
-        """What happens while a run goes on, beside training."""
+        """Reports, and what else happens while a run goes on."""
 
-    def report(self, run: Run, sums: dict[str, np.ndarray], *, step: int) -> Row:
-        """A row of what was logged since the last report, with sentences."""
+    def evaluate(
+        self,
+        model: Any,
+        options: Options,
+        *,
+        choice: Choice | None = None,
+        lowest: int | None = None,
+        trained: bool = False,
+    ) -> Results:
+        """Evaluates a network; raises UserError if it does not take these examples.
 
-    def finish(self, trained: Trained, options: Options) -> Outcome:
-        """Evaluates the network and writes the files of the results."""
+        Args:
+            model: The network.
+            options: Of the run or of the evaluation.
+            choice: The chosen sub-head, if it is chosen already.
+            lowest: The sub-head with the lowest loss in training, if it is known.
+            trained: Whether the run has just ended, so that the network may be mended.
+        """
+
+    def write(
+        self,
+        folder: Path,
+        results: Results,
+        options: Options,
+        *,
+        evaluation: Evaluation,
+    ) -> Outcome:
+        """Writes the files of results."""
+
+    def draw_pairs(self, path: Path, options: Options) -> None:
+        """Draws examples beside what they are paired with at first."""
