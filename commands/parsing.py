@@ -43,23 +43,39 @@ def parse(words: Sequence[str]) -> Options:
     if known.resume == "latest":
         print(f"Latest:   {folder}")
     # The stored options come first, so that what the user says now goes over them.
-    options = parse_words(["--config", str(folder / OPTIONS_FILE), *words], told=True)
+    stored = read_options(folder / OPTIONS_FILE)
+    options = parse_words(words, over=stored, told=True)
     return dataclasses.replace(
         options, resume=str(folder), name=folder.resolve().name, out=str(folder.parent)
     )
 
 
-def _last_length(words: Sequence[str]) -> tuple[str, str] | None:
+def _named_length(tree: dict[str, Any]) -> list[str]:
+    """Which of train.steps and train.epochs options set: the last if both."""
+    train = tree.get("train") or {}
+    here = [
+        name
+        for name in ("steps", "epochs")
+        if tree.get(f"train.{name}") is not None
+        or (isinstance(train, dict) and train.get(name) is not None)
+    ]
+    return here[-1:]
+
+
+def _last_length(
+    words: Sequence[str], over: dict[str, Any] | None
+) -> tuple[str, str] | None:
     """Which of train.steps and train.epochs was set last, and which before it.
 
     Args:
         words: Of the command line; files of options count where they are named.
+        over: Options that the words go over.
 
     Returns:
         Both names, or None unless both were set, one after the other. Within one file
         epochs override steps.
     """
-    said: list[str] = []
+    said = _named_length(over or {})
     for word, following in itertools.zip_longest(words, words[1:]):
         option, equals, value = word.partition("=")
         value = value if equals else following
@@ -68,24 +84,19 @@ def _last_length(words: Sequence[str]) -> tuple[str, str] | None:
             tree = read_options(value)
         elif option in ("--train", "--train.steps", "--train.epochs") and value:
             tree = {option[2:]: yaml.safe_load(value)}
-        train = tree.get("train") or {}
-        here = [
-            name
-            for name in ("steps", "epochs")
-            if tree.get(f"train.{name}") is not None
-            or (isinstance(train, dict) and train.get(name) is not None)
-        ]
-        if here:
-            said.append(here[-1])
+        said += _named_length(tree)
     others = [name for name in said if name != said[-1]]
     return (said[-1], others[-1]) if others else None
 
 
-def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
+def parse_words(
+    words: Sequence[str], *, over: dict[str, Any] | None = None, told: bool = False
+) -> Options:
     """Options from words, see ``parse``.
 
     Args:
         words: Of the command line.
+        over: Options that the words go over, as a file of options has them.
         told: Whether to print which of steps and epochs applies, where both are set.
     """
     import jsonargparse
@@ -99,12 +110,15 @@ def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
             )
     files = [b for a, b in itertools.pairwise(words) if a == "--config"]
     files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
+    given = list(words)  # the parser takes YAML in place of a file
     for file in files:
         # refuses what the parser would expand or ignore
         tree, old = with_new_names(read_options(file))
-        if old:  # the parser takes YAML in place of a file
+        if old:
             text = yaml.safe_dump(tree)
-            words = [w.replace(file, text) if w.endswith(file) else w for w in words]
+            given = [w.replace(file, text) if w.endswith(file) else w for w in given]
+    if over:
+        given = ["--config", yaml.safe_dump(with_new_names(over)[0]), *given]
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog="models_iic.py",
@@ -130,7 +144,7 @@ def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
         help="Only plot originals above their augmented views, then exit.",
     )
     try:
-        parsed = parser.instantiate(parser.parse_args(list(words)))
+        parsed = parser.instantiate(parser.parse_args(given))
         options = Options(
             **{field.name: parsed[field.name] for field in dataclasses.fields(Options)}
         )
@@ -149,7 +163,7 @@ def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
     except (jsonargparse.ArgumentError, ValueError, OSError) as error:
         read = f" (options read from {', '.join(files)})" if files else ""
         raise UserError(_one_sentence(error) + read) from None
-    if lengths := _last_length(words):
+    if lengths := _last_length(words, over):
         last, before = (f"train.{name}" for name in lengths)
         values = dataclasses.asdict(options.train)
         if told:
