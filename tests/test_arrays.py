@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from iic_tf.datasets import arrays, sources
+from iic_tf.datasets import arrays, numpy_files
 from iic_tf.datasets.arrays import as_images, as_labels, load_npy, read_idx, squared
 from iic_tf.datasets.splits import Source, Split, renumbered
 from iic_tf.errors import UserError
@@ -70,7 +70,7 @@ def test_a_range_that_is_known_shows_others_alike(some, tmp_path):
     as_bytes = np.full((2, 8, 8), 77, np.uint8)
     assert as_images(as_bytes, what="x", shown=first.shown).pixels.max() == 77
     np.savez(tmp_path / "x.npz", x_train=deep, x_test=deep[:5] // 2)
-    source = sources.from_npz(tmp_path / "x.npz")
+    source = numpy_files.from_npz(tmp_path / "x.npz")
     assert source.shown == first.shown
     np.testing.assert_array_equal(source.splits["test"].images, dark.pixels[:5])
 
@@ -118,7 +118,7 @@ def test_channels_must_be_last(shape, last):
 def test_channels_first_in_an_archive(tmp_path):
     np.savez(tmp_path / "x.npz", images=np.full((9, 13, 32, 32), 5, np.uint8))
     with pytest.raises(UserError, match=r"channels last.*images of .*x\.npz"):
-        sources.from_npz(tmp_path / "x.npz")
+        numpy_files.from_npz(tmp_path / "x.npz")
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_labels_of_any_kind_are_classes_from_0(labels, tmp_path):
     np.save(tmp_path / "x.npy", shown)
     np.save(tmp_path / "y.npy", labels)
     np.savez(tmp_path / "xy.npz", images=shown, labels=labels)
-    alone = sources.from_array(tmp_path / "x.npy", labels=tmp_path / "y.npy")
-    packed = sources.from_array(tmp_path / "xy.npz", labels=None)
+    alone = numpy_files.from_array(tmp_path / "x.npy", labels=tmp_path / "y.npy")
+    packed = numpy_files.from_array(tmp_path / "xy.npz", labels=None)
     packed = renumbered(packed, packed.class_names)
     for source in (alone, packed):
         [split] = source.splits.values()
@@ -164,7 +164,7 @@ def test_texts_of_two_splits_are_numbered_together(tmp_path):
         x_test=shown,
         y_test=np.array(["a", "long name"]),
     )
-    source = sources.from_npz(tmp_path / "x.npz")
+    source = numpy_files.from_npz(tmp_path / "x.npz")
     assert source.class_names == ("a", "b", "c", "long name")
     assert source.splits["train"].labels.tolist() == [1, 2]
     assert source.splits["test"].labels.tolist() == [0, 3]
@@ -238,7 +238,7 @@ def test_headers_that_promise_too_much(shape, tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("images.npy", data)
     with pytest.raises(UserError, match=r"images of .*x\.npz.*declares|declares"):
-        sources.from_npz(tmp_path / "x.npz")
+        numpy_files.from_npz(tmp_path / "x.npz")
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00\xff\xff{'a"])
@@ -249,7 +249,7 @@ def test_damaged_headers(damage, tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("images.npy", damage)
     with pytest.raises(UserError, match="cannot read the npz file"):
-        sources.from_npz(tmp_path / "x.npz")
+        numpy_files.from_npz(tmp_path / "x.npz")
 
 
 def idx(*sizes, axes=None, data=b""):

@@ -7,7 +7,7 @@ from PIL import Image
 
 from iic_tf.datasets import coco_stuff
 from iic_tf.datasets.masks import IGNORE, read_images
-from iic_tf.datasets.sources import from_coco_stuff
+from iic_tf.datasets.published import from_coco_stuff
 from iic_tf.errors import UserError
 
 

