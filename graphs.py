@@ -3,9 +3,10 @@
 A backbone is a function of the image shape that returns a Keras model from images
 ``(n, height, width, channels)`` in [0, 1] to features ``(n, d)``. It knows nothing of
 sub-heads. To add one, write the function, list it in ``GRAPHS`` at the end, and run
-``python models_iic.py --graph.name your_name``; its keyword arguments are options, as
-in ``--graph.args.fan_out_init 32``. For label maps features are places, ``(n, rows,
-columns, d)``, for images of any height and width, and the list is ``SEGMENT_GRAPHS``.
+``python models_iic.py --graph.name your_name``; its keyword arguments become options,
+as in ``--graph.args.fan_out_init 32``. A backbone for segmentation returns feature maps
+``(n, rows, columns, d)`` for images of any height and width and is listed in
+``SEGMENT_GRAPHS``.
 """
 
 import math
@@ -37,14 +38,14 @@ def small(
     kernel: int = 5,
     stages: int | None = None,
 ) -> keras.Model:
-    """Network 6c at a quarter of its width: the default where there is only a CPU.
+    """Network 6c at a quarter of its width: the default, small enough for a CPU.
 
     Args:
         image_shape: Height, width and channels.
         fan_out_init: Channels of the first convolution; each stage doubles them.
         kernel: Side of the convolution kernels in pixels.
-        stages: Convolutions, with a pool between two; if not given as many as leave a
-            map of 3 to 5 pixels a side: 4 for 24×24, 5 for 48×48.
+        stages: Convolutions, with pooling in between; default: as many as leave a
+            feature map of 3 to 5 pixels a side (4 for 24×24, 5 for 48×48).
     """
     require(
         stages is None or stages >= 1,
@@ -367,7 +368,7 @@ def on_views(
     infrared: bool = False,
     **arguments: Any,
 ) -> keras.Model:
-    """A backbone for the views of a recipe, if need be behind a Sobel layer.
+    """A backbone for the views of a recipe, if needed behind a Sobel layer.
 
     Args:
         builder: One of ``GRAPHS``.
@@ -388,7 +389,7 @@ SEGMENT_GRAPHS: dict[str, Callable[..., keras.Model]] = {
     "small_maps": small_maps,
     "network_10a": network_10a,
 }
-"""Backbones that return maps of features, for segmentation."""
+"""Backbones that return feature maps, for segmentation."""
 
 
 def find(name: str, *, of_pixels: bool = False) -> Callable[..., keras.Model]:
@@ -404,7 +405,7 @@ def find(name: str, *, of_pixels: bool = False) -> Callable[..., keras.Model]:
     if of_pixels:
         require(
             name in SEGMENT_GRAPHS,
-            f"graph.name must be one of {', '.join(SEGMENT_GRAPHS)} for label maps",
+            f"graph.name must be one of {', '.join(SEGMENT_GRAPHS)} for segmentation",
             name=name,
         )
         return SEGMENT_GRAPHS[name]
@@ -429,18 +430,18 @@ def _application(name: str) -> Callable[..., keras.Model]:
         weights: str | None = None,
         pooling: str = "avg",
     ) -> keras.Model:
-        """Puts the network behind what it does to its pixels.
+        """Puts the network behind its own preprocessing.
 
         Args:
             image_shape: Height, width and channels.
             weights: ``"imagenet"`` or a file of weights; from scratch if None.
-            pooling: ``"avg"`` or ``"max"`` over the last map.
+            pooling: ``"avg"`` or ``"max"`` over the last feature map.
         """
         make = getattr(keras.applications, name)
         prepare = sys.modules[make.__module__].preprocess_input
         images = keras.Input(image_shape, name="images")
         x = layers.Rescaling(255.0, name="pixels")(images)
-        if image_shape[-1] == 1:  # these know colours only
+        if image_shape[-1] == 1:  # these take colour images only
             x = layers.Concatenate(name="colours")([x, x, x])
         try:
             network = make(include_top=False, weights=weights, pooling=pooling,

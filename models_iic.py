@@ -1,8 +1,7 @@
-"""Groups images without labels: ``python models_iic.py`` trains, evaluates and draws.
+"""Clusters images without labels: ``python models_iic.py`` trains and evaluates.
 
 Parses, dispatches to ``commands`` and turns errors into exit statuses. TensorFlow is
-imported after the command line is parsed, so that help and mistakes are answered at
-once.
+imported after the command line is parsed, so that ``--help`` and errors are immediate.
 """
 
 import errno
@@ -81,7 +80,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):  # what a terminal cannot show becomes "?"
             stream.reconfigure(errors="replace")
     try:
-        with _told_to_end(), at_work("at work"):
+        with _told_to_end(), at_work("working"):
             if words and words[0] in COMMANDS:
                 return COMMANDS[words[0]](words[1:])
             return run(parse(words))
@@ -97,8 +96,8 @@ def main(words: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except _ToldToEnd:
         print(
-            "models_iic.py: told to end (SIGTERM); a run that has trained continues "
-            "with --resume",
+            "models_iic.py: terminated (SIGTERM); if training had begun, --resume "
+            "continues the run",
             file=sys.stderr,
         )
         return EXIT_TERMINATED

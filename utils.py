@@ -1,4 +1,4 @@
-"""What one does with a trained run from a notebook: load, group, look.
+"""What you do with a trained run from a notebook: load it, assign clusters, look.
 
     import utils
 
@@ -6,7 +6,7 @@
     run.assign(images)            # cluster and confidence of each image
     run.summary["information"]    # nats of each sub-head
 
-Everything here is a thin page over ``iic_tf``.
+Everything here is a thin layer over ``iic_tf``.
 """
 
 from dataclasses import dataclass
@@ -64,8 +64,8 @@ class StoredRun:
         seen = tuple(self.model.backbone.input_shape[1:])
         require(
             isinstance(self.model, ClusterIIC) and views.shape[1:] == seen,
-            f"views must be of shape (n, {', '.join(map(str, seen))}), of a run that "
-            "groups whole images",
+            f"views must have shape (n, {', '.join(map(str, seen))}), and the run must "
+            "cluster whole images",
             shape=views.shape,
         )
         parts = np.array_split(views, -(-len(views) // batch))

@@ -29,7 +29,7 @@ from rich.table import Table
 
 import data
 from iic_tf.augment.pairs import training_batches
-from iic_tf.datasets.sources import embedded_digits
+from iic_tf.datasets.published import embedded_digits
 from iic_tf.datasets.splits import concatenate
 
 IMAGES, COPIES, HEADS, K = 140, 5, 5, 10

@@ -24,7 +24,7 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 
 from iic_tf.datasets.image_folder import read_folder
-from iic_tf.datasets.sources import from_dir
+from iic_tf.datasets.published import from_dir
 from iic_tf.datasets.splits import apply_protocol, renumbered
 from iic_tf.errors import UserError
 from iic_tf.evaluation.metrics import clustering_scores, contingencies

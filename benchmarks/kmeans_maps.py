@@ -21,7 +21,7 @@ from scipy import ndimage
 from sklearn.cluster import MiniBatchKMeans
 
 from iic_tf.datasets.masks import IGNORE, SegmentImages, all_of
-from iic_tf.datasets.sources import from_images_and_masks
+from iic_tf.datasets.own import from_images_and_masks
 from iic_tf.errors import UserError
 from iic_tf.evaluation.metrics import accuracy, class_iou, contingency, match_one_to_one
 

@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import numpy as np
 
 from iic_tf.datasets.masks import IGNORE, SegmentImages
-from iic_tf.datasets.sources import from_dir, from_images_and_masks
+from iic_tf.datasets.own import from_images_and_masks
+from iic_tf.datasets.published import from_dir
 from iic_tf.datasets.splits import Split, apply_protocol
 from iic_tf.errors import UserError
 from iic_tf.evaluation.metrics import contingency

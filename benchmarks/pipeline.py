@@ -24,7 +24,7 @@ from train_step import make_step
 
 import data
 from iic_tf.augment.pairs import training_batches
-from iic_tf.datasets.sources import embedded_digits
+from iic_tf.datasets.published import embedded_digits
 from iic_tf.datasets.splits import concatenate
 
 

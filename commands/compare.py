@@ -11,23 +11,25 @@ from iic_tf.run_folder import find_run
 
 
 def compare(words: Sequence[str]) -> int:
-    """``compare RUN RUN ... [--plot FILE]``: a table and a figure of stored runs.
+    """``compare RUN RUN ... [--plot FILE]``: a table and a plot of stored runs.
 
     Args:
         words: Runs.
 
     Raises:
-        UserError: For what the user can mend.
+        UserError: For a mistake in the options.
     """
     parser = Parser(
         prog="models_iic.py compare",
-        description="Prints a table of stored runs and draws their courses.",
+        description="Prints a table of stored runs and plots their learning curves.",
     )
     parser.add_argument("runs", nargs="*", metavar="RUN")
-    parser.add_argument("--plot", type=Path, help="PNG file; comparison.png if not set")
+    parser.add_argument(
+        "--plot", type=Path, help="PNG file to write; default: comparison.png"
+    )
     arguments, unknown = parser.parse_known_args(list(words))
-    require(not unknown, "compare takes runs and --plot FILE", words=unknown)
-    require(bool(arguments.runs), "compare needs runs", runs=arguments.runs)
+    require(not unknown, "compare takes only runs and --plot FILE", words=unknown)
+    require(bool(arguments.runs), "compare needs at least one run", runs=arguments.runs)
     folders = [
         find_run(run, out=Path(Options().out), what="compare") for run in arguments.runs
     ]

@@ -8,45 +8,53 @@ from commands.loading import load, task_of
 from commands.parsing import parse_words
 from commands.starting import check_backend, quiet_start
 from iic_tf.errors import require
+from iic_tf.names import storable
 from iic_tf.options import Options
 from iic_tf.run_folder import (
     OPTIONS_FILE,
     UNREADABLE_FILE,
     find_run,
     read_manifest,
+    read_options,
 )
 
 EVALUATE_USAGE = """usage: models_iic.py evaluate RUN [options]
        models_iic.py predict RUN FOLDER
 
-Applies the model of a finished run to its own images, or to others: predict RUN FOLDER,
-or as in --data.folder NEW or --data.images NEW; the options of the run hold unless said
-otherwise. Many images of another place, light or camera: --report.adapt true. Plots,
-assignments.csv or label maps and overlays, and summary.json go to a new folder inside
-the run's."""
+Applies the model of a finished run to its own images or to others (predict RUN FOLDER,
+--data.folder NEW or --data.images NEW). The options of the run apply unless overridden.
+For many images of another place, light or camera, add --report.adapt true. The results
+go to a new folder inside the run folder: plots, summary.json, and assignments.csv or,
+for segmentation, label maps and overlays."""
 
 
-def _instead(words: Sequence[str], facts: dict[str, Any]) -> list[str]:
-    """What of a run's options no longer holds if it is applied to other images.
+PLACES = ("dir", "folder", "array", "images")
+
+
+def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> None:
+    """Takes out of a run's options what does not hold for other images.
 
     Args:
-        words: Of the command line.
+        options: As its file has them; changed.
+        place: Which option of ``data`` says where the images are.
         facts: The run's manifest.
     """
-    named = {word.split("=", 1)[0] for word in words}
-    if not named & {"--data.dir", "--data.folder", "--data.array", "--data.images"}:
-        return []
-    places = ("dir", "folder", "array", "images", "labels", "masks")
-    instead = [*(f"{place}=null" for place in places), "protocol=all"]
-    if "--data.images" in named:
-        return [f"--data.{word}" for word in instead]
-    if not named & {"--data.folder", "--data.array"}:
-        instead.append("range=null")
+    data = options.setdefault("data", {})
+    data |= dict.fromkeys((*PLACES, "labels", "masks")) | {"protocol": "all"}
+    if place == "images":
+        return
     _, height, width, channels = facts["data_shape"]
-    known = "--data.folder" in named  # to be brought to the size that was trained on
-    instead.append(f"size={min(height, width) if known else 'null'}")
-    instead.append(f"channels={channels if known and channels in (1, 3) else 'null'}")
-    return [f"--data.{word}" for word in instead]
+    known = place == "folder"  # to be brought to the size that was trained on
+    data["size"] = min(height, width) if known else None
+    data["channels"] = channels if known and channels in (1, 3) else None
+    if place == "dir":
+        data["range"] = None
+
+
+def _place(words: Sequence[str]) -> str | None:
+    """Which option says where other images are, if one does."""
+    named = {word.split("=", 1)[0] for word in words}
+    return next((place for place in PLACES if f"--data.{place}" in named), None)
 
 
 def evaluate(words: Sequence[str]) -> int:
@@ -56,7 +64,7 @@ def evaluate(words: Sequence[str]) -> int:
         words: The run and options that go over those of the run.
 
     Raises:
-        UserError: For what the user can mend.
+        UserError: For a mistake in the options or the data.
     """
     require(
         bool(words)
@@ -69,10 +77,25 @@ def evaluate(words: Sequence[str]) -> int:
         print(EVALUATE_USAGE)
         return 0
     folder = find_run(words[0], out=Path(Options().out), what="evaluate")
-    facts = read_manifest(folder)
-    options = parse_words(
-        ["--config", str(folder / OPTIONS_FILE), *_instead(words, facts), *words[1:]]
-    )
+    facts, stored = read_manifest(folder), read_options(folder / OPTIONS_FILE)
+    if place := _place(words[1:]):
+        _elsewhere(stored, place, facts)
+    options = parse_words(words[1:], over=stored)
+    chosen_anew = any(word.startswith("--report.choose") for word in words)
+    return _apply(folder, options, facts, keep_choice=not chosen_anew)
+
+
+def _apply(
+    folder: Path, options: Options, facts: dict[str, Any], *, keep_choice: bool
+) -> int:
+    """Applies a run's model to the images that options name.
+
+    Args:
+        folder: The run.
+        options: Of the evaluation.
+        facts: The run's manifest.
+        keep_choice: Whether the sub-head is the one that the run has chosen.
+    """
     check_backend()
     with quiet_start():
         from iic_tf.report.console import console
@@ -84,13 +107,12 @@ def evaluate(words: Sequence[str]) -> int:
     options, task = loaded.options, loaded.task
     described = task.data.scored_on
     if fingerprint(task.data.material) != facts["data_fingerprint"]:
-        described = f"{task.data.origin}, not the very set that the run was trained on"
+        described = f"{task.data.origin}, not the images that the run was trained on"
         if getattr(task, "mapping", None) is not None:
-            described += ", with clusters mapped to classes on its split train"
-    console.print(f"Groups:   {task.data.evaluated:,} of {described}")
-    chosen_anew = any(word.startswith("--report.choose") for word in words)
+            described += ", with clusters mapped to classes on its train split"
+    console.print(f"Applied:  to {task.data.evaluated:,} images of {described}")
     place = stored.evaluate(
-        folder, task, options, described=described, keep_choice=not chosen_anew
+        folder, task, options, described=described, keep_choice=keep_choice
     )
     if loaded.unreadable:
         write_unreadable(place / UNREADABLE_FILE, loaded.unreadable)
@@ -100,13 +122,13 @@ def evaluate(words: Sequence[str]) -> int:
 
 
 def predict(words: Sequence[str]) -> int:
-    """``predict RUN FOLDER``: what a run's model makes of a folder of new images.
+    """``predict RUN FOLDER``: applies a run's model to a folder of new images.
 
     Args:
         words: The run, the folder, and options as for ``evaluate``.
 
     Raises:
-        UserError: For what the user can mend.
+        UserError: For a mistake in the options or the data.
     """
     if words and words[0] in ("-h", "--help"):
         print(EVALUATE_USAGE)
@@ -121,6 +143,10 @@ def predict(words: Sequence[str]) -> int:
     )
     run, place, *others = words
     folder = find_run(run, out=Path(Options().out), what="predict")
-    options = parse_words(["--config", str(folder / OPTIONS_FILE)])
-    kind = "images" if task_of(options) == "segment" else "folder"
-    return evaluate([str(folder), f"--data.{kind}={place}", *others])
+    facts, stored = read_manifest(folder), read_options(folder / OPTIONS_FILE)
+    kind = task_of(parse_words([], over=stored))
+    where = "images" if kind == "segment" else "folder"
+    _elsewhere(stored, where, facts)
+    stored["data"][where] = storable(place)
+    options = parse_words(others, over=stored)
+    return _apply(folder, options, facts, keep_choice=True)

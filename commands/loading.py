@@ -1,4 +1,4 @@
-"""From options to a task: recipes found by name, images read, what is open resolved."""
+"""From options to a task: finds the recipe, reads the images, fills in defaults."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -8,18 +8,18 @@ from iic_tf.names import escaped
 from iic_tf.options import Options, refuse_unused
 
 OWN_TIME_LIMIT, OWN_IMAGES = 10.0, 10_000
-"""Minutes that a run on so many images of one's own should take, if nothing is said."""
+"""Default time limit in minutes for the user's own images, if there are so many."""
 
 
 class Loaded(NamedTuple):
     """What a command works with.
 
     Attributes:
-        options: With all that was left open.
+        options: With all defaults filled in.
         task: With its images.
         sobel: Whether the network begins with a Sobel layer.
         infrared: Whether infrared is the last channel that it sees.
-        advice: What else there is to say of the images, or None.
+        advice: Remarks on the images, or None.
         unreadable: Name and reason of each file that was skipped.
     """
 
@@ -32,7 +32,7 @@ class Loaded(NamedTuple):
 
 
 def task_of(options: Options) -> str:
-    """The task of a run: as said, or as it follows from recipe and data.
+    """The task of a run: as given, or as it follows from recipe and data.
 
     Args:
         options: ``task`` and ``data`` are read.
@@ -46,8 +46,8 @@ def task_of(options: Options) -> str:
     name = options.task or ("segment" if of_pixels else "cluster")
     require(
         (name == "segment") == of_pixels,
-        "task segment is for data.images or a recipe of images with label maps, other "
-        "tasks for whole images",
+        "task segment needs data.images or a recipe for segmentation; other tasks are "
+        "for whole images",
         task=name,
         recipe=options.data.recipe,
     )
@@ -62,17 +62,17 @@ def load(options: Options, *, train: bool = True) -> Loaded:
         train: Whether they are for training, for what is printed.
 
     Raises:
-        UserError: For what the user can mend.
+        UserError: For a mistake in the options or the data.
     """
     name: Any = task_of(options)
-    if train and options.resume is None:  # what is stored has all that was left open
+    if train and options.resume is None:  # stored options have no gaps
         refuse_unused(options, name)
     options = dataclasses.replace(options, task=name)
     return _TASKS[name](options, train)
 
 
 def _tell(number: int, source: Any, *, train: bool) -> None:
-    """Prints how many images were read, and what there is to say of them."""
+    """Prints how many images were read, and remarks on them."""
     from iic_tf.report.console import console
 
     for_training = " for training" * train
@@ -84,7 +84,7 @@ def _tell(number: int, source: Any, *, train: bool) -> None:
 def _suit(
     options: Options, name: str, recipe: Any, *, shape: Any, shown: Any = None
 ) -> Options:
-    """Fills in what the user left to the recipe and to the images.
+    """Fills in defaults that depend on the recipe and on the images.
 
     Args:
         options: As given.
@@ -112,7 +112,7 @@ def _suit(
     limit, train = options.time_limit, options.train
     if limit is None and recipe.find is None and shape[0] <= OWN_IMAGES:
         limit = OWN_TIME_LIMIT
-    if train.steps or train.epochs:  # whoever says how long needs no plan
+    if train.steps or train.epochs:  # an explicit length needs no plan
         limit = None
     steps = train.steps or recipe.usual_steps(shape[0])
     return dataclasses.replace(
@@ -124,7 +124,7 @@ def _suit(
 
 
 def _load_cluster(options: Options, train: bool) -> Loaded:
-    """Images to be grouped as wholes."""
+    """Whole images to be clustered."""
     import data
     from iic_tf.datasets.splits import apply_protocol
     from iic_tf.tasks.cluster import ClusterTask
@@ -153,7 +153,7 @@ def _load_cluster(options: Options, train: bool) -> Loaded:
 def _suit_segment(
     options: Options, name: str, recipe: Any, channels: int, *, shown: Any = None
 ) -> Options:
-    """Fills in what the user left to the recipe and to the images."""
+    """Fills in defaults that depend on the recipe and on the images."""
     chosen = options.data
     filled = dataclasses.replace(
         chosen,
@@ -176,19 +176,19 @@ def _suit_segment(
 
 
 def _load_segment(options: Options, train: bool) -> Loaded:
-    """Images whose pixels are to be grouped."""
+    """Images to be segmented."""
     import data
     from iic_tf.datasets.masks import apply_segment_protocol
     from iic_tf.tasks.segment import SegmentTask
 
     require(
         options.method == "iic",
-        "method spectral is for whole images, not for data.images",
+        "method spectral is for whole images, not for segmentation",
         method=options.method,
     )
     require(
         options.time_limit is None,
-        "time_limit is for whole images; train.steps says how long segmentation trains",
+        "time_limit is for whole images; for segmentation set train.steps",
         time_limit=options.time_limit,
     )
     name, recipe, source = data.find_segment(options.data)
@@ -228,7 +228,9 @@ def _load_classify(options: Options, train: bool) -> Loaded:
     shape = protocol.train.images.shape
     _tell(shape[0], source, train=train)
     task = ClassifyTask(
-        dataclasses.replace(protocol, words="test, which did not train", mapping=None),
+        dataclasses.replace(
+            protocol, words="test, not used for training", mapping=None
+        ),
         recipe.views(source.image_shape, options.data.augment),
         source.origin,
         class_names=source.class_names or recipe.class_names,

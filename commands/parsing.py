@@ -1,4 +1,4 @@
-"""Options from the words of a command line, over files, over the defaults."""
+"""Options from the command line, over YAML files, over the defaults."""
 
 import argparse
 import dataclasses
@@ -37,29 +37,45 @@ def parse(words: Sequence[str]) -> Options:
     folder = find_run(known.resume, out=Path(known.out))
     require(
         known.name in (None, folder.name),
-        f"name must not be given with resume: the run {folder} keeps its name",
+        f"name must not be set when resuming: the run {folder} keeps its name",
         name=known.name,
     )
     if known.resume == "latest":
         print(f"Latest:   {folder}")
     # The stored options come first, so that what the user says now goes over them.
-    options = parse_words(["--config", str(folder / OPTIONS_FILE), *words], told=True)
+    stored = read_options(folder / OPTIONS_FILE)
+    options = parse_words(words, over=stored, told=True)
     return dataclasses.replace(
         options, resume=str(folder), name=folder.resolve().name, out=str(folder.parent)
     )
 
 
-def _last_length(words: Sequence[str]) -> tuple[str, str] | None:
-    """Which of train.steps and train.epochs was said last, and which before it.
+def _named_length(tree: dict[str, Any]) -> list[str]:
+    """Which of train.steps and train.epochs options set: the last if both."""
+    train = tree.get("train") or {}
+    here = [
+        name
+        for name in ("steps", "epochs")
+        if tree.get(f"train.{name}") is not None
+        or (isinstance(train, dict) and train.get(name) is not None)
+    ]
+    return here[-1:]
+
+
+def _last_length(
+    words: Sequence[str], over: dict[str, Any] | None
+) -> tuple[str, str] | None:
+    """Which of train.steps and train.epochs was set last, and which before it.
 
     Args:
         words: Of the command line; files of options count where they are named.
+        over: Options that the words go over.
 
     Returns:
-        Both names, or None unless both were said, one after the other. In one file
-        epochs take the place of steps.
+        Both names, or None unless both were set, one after the other. Within one file
+        epochs override steps.
     """
-    said: list[str] = []
+    said = _named_length(over or {})
     for word, following in itertools.zip_longest(words, words[1:]):
         option, equals, value = word.partition("=")
         value = value if equals else following
@@ -68,26 +84,20 @@ def _last_length(words: Sequence[str]) -> tuple[str, str] | None:
             tree = read_options(value)
         elif option in ("--train", "--train.steps", "--train.epochs") and value:
             tree = {option[2:]: yaml.safe_load(value)}
-        train = tree.get("train") or {}
-        here = [
-            name
-            for name in ("steps", "epochs")
-            if tree.get(f"train.{name}") is not None
-            or (isinstance(train, dict) and train.get(name) is not None)
-        ]
-        if here:
-            said.append(here[-1])
+        said += _named_length(tree)
     others = [name for name in said if name != said[-1]]
     return (said[-1], others[-1]) if others else None
 
 
-def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
+def parse_words(
+    words: Sequence[str], *, over: dict[str, Any] | None = None, told: bool = False
+) -> Options:
     """Options from words, see ``parse``.
 
     Args:
         words: Of the command line.
-        told: Whether it is printed which of steps and epochs holds, where both are
-            said.
+        over: Options that the words go over, as a file of options has them.
+        told: Whether to print which of steps and epochs applies, where both are set.
     """
     import jsonargparse
 
@@ -95,42 +105,46 @@ def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
         for before, after in RENAMED.items():
             require(
                 not re.match(rf"--{before}([.=]|$)", word),
-                f"--{before} is called --{after} now",
+                f"--{before} is now called --{after}",
                 option=word,
             )
     files = [b for a, b in itertools.pairwise(words) if a == "--config"]
     files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
+    given = list(words)  # the parser takes YAML in place of a file
     for file in files:
         # refuses what the parser would expand or ignore
         tree, old = with_new_names(read_options(file))
-        if old:  # the parser takes YAML in place of a file
+        if old:
             text = yaml.safe_dump(tree)
-            words = [w.replace(file, text) if w.endswith(file) else w for w in words]
+            given = [w.replace(file, text) if w.endswith(file) else w for w in given]
+    if over:
+        given = ["--config", yaml.safe_dump(with_new_names(over)[0]), *given]
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
         prog="models_iic.py",
-        description="Groups images, or with --data.images their pixels, without labels "
-        "by Invariant Information Clustering. Commands with a --help of their own: "
-        "evaluate RUN, predict RUN FOLDER, compare RUN RUN ..., mosaic LABELS FOLDER, "
-        "and to prepare data prepare-potsdam and curate.",
+        description="Clusters images without labels by Invariant Information "
+        "Clustering, or segments them (--data.images). Other commands, each with its "
+        "own --help: evaluate RUN, predict RUN FOLDER, compare RUN RUN ...; for "
+        "published data sets prepare-potsdam, curate and mosaic.",
         exit_on_error=False,
     )
-    parser.add_argument("--config", action="config", help="YAML file of options")
+    parser.add_argument("--config", action="config", help="YAML file with options")
     parser.add_class_arguments(Options, skip={"show_pairs", "time_limit"})
     parser.add_argument(
         "--time-limit",
         dest="time_limit",
         type=float | None,
-        help="Minutes that a run should take, for which the number of steps is planned "
-        "where it is not given; if not given 10 for your own images (up to 10,000).",
+        help="Minutes that a run may take: the number of steps is planned to fit, "
+        "unless train.steps or train.epochs is set. Default: 10 for up to 10,000 "
+        "images of your own, otherwise no limit.",
     )
     parser.add_argument(
         "--show-pairs",
         action="store_true",
-        help="Only draw originals beside their augmented views, then stop.",
+        help="Only plot originals above their augmented views, then exit.",
     )
     try:
-        parsed = parser.instantiate(parser.parse_args(list(words)))
+        parsed = parser.instantiate(parser.parse_args(given))
         options = Options(
             **{field.name: parsed[field.name] for field in dataclasses.fields(Options)}
         )
@@ -149,13 +163,13 @@ def parse_words(words: Sequence[str], *, told: bool = False) -> Options:
     except (jsonargparse.ArgumentError, ValueError, OSError) as error:
         read = f" (options read from {', '.join(files)})" if files else ""
         raise UserError(_one_sentence(error) + read) from None
-    if lengths := _last_length(words):
+    if lengths := _last_length(words, over):
         last, before = (f"train.{name}" for name in lengths)
         values = dataclasses.asdict(options.train)
         if told:
             print(
-                f"Length:   {last}={values[lengths[0]]} was said last and takes the "
-                f"place of {before}={values[lengths[1]]}"
+                f"Length:   {last}={values[lengths[0]]} was set last and overrides "
+                f"{before}={values[lengths[1]]}"
             )
         without: dict[str, Any] = {lengths[1]: None}
         train = dataclasses.replace(options.train, **without)
@@ -202,7 +216,7 @@ def changed_options(options: Options) -> list[str]:
 
 
 class Parser(argparse.ArgumentParser):
-    """Mistakes in its words are one sentence."""
+    """A parser whose errors are one sentence."""
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError."""

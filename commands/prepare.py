@@ -1,4 +1,4 @@
-"""``prepare-potsdam``, ``curate`` and ``mosaic``: before and after published sets."""
+"""``prepare-potsdam``, ``curate`` and ``mosaic``: tools for published data sets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,15 +15,17 @@ def prepare_potsdam(words: Sequence[str]) -> int:
         words: The two folders, and options.
 
     Raises:
-        UserError: For what the user can mend.
+        UserError: For a mistake in the options or the data.
     """
     parser = Parser(
         prog="models_iic.py prepare-potsdam",
         description="Cuts ISPRS Potsdam into tiles of 200x200 pixels, as published.",
     )
-    parser.add_argument("raw", type=Path, help="folder with 4_Ortho_RGBIR and labels")
-    parser.add_argument("out", type=Path, help="folder that is made")
-    parser.add_argument("--seed", type=int, default=0, help="decides the test tiles")
+    parser.add_argument(
+        "raw", type=Path, help="folder of the data set (RGBIR and labels)"
+    )
+    parser.add_argument("out", type=Path, help="folder to create")
+    parser.add_argument("--seed", type=int, default=0, help="selects the test tiles")
     arguments = parser.parse_args(list(words))
     from iic_tf.datasets import potsdam
     from iic_tf.report.console import console, counted
@@ -44,17 +46,19 @@ def curate(words: Sequence[str]) -> int:
         words: The folder, and options.
 
     Raises:
-        UserError: For what the user can mend.
+        UserError: For a mistake in the options or the data.
     """
     parser = Parser(
         prog="models_iic.py curate",
         description="Lists the images of COCO-Stuff 164k whose sides have at least "
-        "360 pixels, three quarters of them of the classes that are wanted.",
+        "360 pixels, at least three quarters of which are of the chosen classes.",
     )
     parser.add_argument("root", type=Path, help="folder with images and annotations")
-    parser.add_argument("--classes", default="full", help="few, full and so on")
     parser.add_argument(
-        "--name", required=True, help="of the lists, for --data.curated NAME"
+        "--classes", default="full", help="set of classes, such as few or full"
+    )
+    parser.add_argument(
+        "--name", required=True, help="name of the lists, for --data.curated NAME"
     )
     arguments = parser.parse_args(list(words))
     require(
@@ -70,11 +74,11 @@ def curate(words: Sequence[str]) -> int:
         for split in ("train2017", "val2017")
     }
     there = [str(path) for path in lists.values() if path.exists()]
-    require(not there, "the lists must not exist; --name says another", lists=there)
+    require(not there, "the lists must not exist; choose another --name", lists=there)
     items = {split: coco_stuff.list_164k(arguments.root, split) for split in lists}
     found = {}
     for split, some in items.items():
-        with counted(f"looking at {split}") as progress:
+        with counted(f"checking {split}") as progress:
             found[split] = coco_stuff.curate(
                 some, kind=arguments.classes, progress=progress
             )
@@ -87,26 +91,27 @@ def curate(words: Sequence[str]) -> int:
 
 
 def mosaic(words: Sequence[str]) -> int:
-    """``mosaic LABELS OUT``: joins the label maps of tiles into whole images.
+    """``mosaic LABELS OUT``: joins the label maps of tiles into those of whole images.
 
     Args:
-        words: The folder of a run's labels, and the folder of the images.
+        words: The folder of a run's labels, and the folder to write to.
 
     Raises:
-        UserError: For what the user can mend.
+        UserError: For a mistake in the options or the data.
     """
     parser = Parser(
         prog="models_iic.py mosaic",
-        description="Joins label maps of tiles named PICTURE_ROW_COLUMN.",
+        description="Joins label maps of tiles that are named IMAGE_ROW_COLUMN.",
     )
-    parser.add_argument("labels", type=Path, help="as in runs/potsdam_3-1/labels")
-    parser.add_argument("out", type=Path, help="folder of the images")
+    parser.add_argument("labels", type=Path, help="such as runs/potsdam_3-1/labels")
+    parser.add_argument("out", type=Path, help="folder to write to")
     parser.add_argument(
         "--border",
         type=int,
         default=1,
-        help="pixels along the sides of each tile that the next ones inward stand for: "
-        "1, since network_10a decides nothing there; 0 for small_maps",
+        help="pixels along the sides of each tile that are replaced by the next ones "
+        "inward: 1 (default) for network_10a, which predicts nothing there; 0 for "
+        "small_maps",
     )
     arguments = parser.parse_args(list(words))
     require(
@@ -119,7 +124,11 @@ def mosaic(words: Sequence[str]) -> int:
     from iic_tf.report.console import console
 
     files = sorted(arguments.labels.glob("*.png"))
-    require(bool(files), "there must be label maps", labels=str(arguments.labels))
+    require(
+        bool(files),
+        "the folder must hold label maps (PNG)",
+        labels=str(arguments.labels),
+    )
     try:
         tiles = {path.stem: decode_labels(path) for path in files}
     except ValueError as error:

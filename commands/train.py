@@ -1,4 +1,4 @@
-"""The main command: trains, evaluates and draws; or takes the quick look."""
+"""The main command: trains, evaluates and plots; or takes the quick look."""
 
 import dataclasses
 import time
@@ -21,7 +21,7 @@ from iic_tf.run_folder import (
 
 
 def run(options: Options) -> int:
-    """Trains, evaluates and draws.
+    """Trains, evaluates and plots.
 
     Args:
         options: All options.
@@ -30,8 +30,8 @@ def run(options: Options) -> int:
         Exit status.
 
     Raises:
-        UserError: For what the user can mend.
-        NonFiniteLoss: If training broke down.
+        UserError: For a mistake in the options or the data.
+        NonFiniteLoss: If a loss or the gradient became NaN or infinite.
     """
     check_backend()
     check_writable(Path(options.out))
@@ -46,7 +46,7 @@ def run(options: Options) -> int:
         strategy = choose_strategy(options.devices)
 
     # Names become functions here and in data.py, and nowhere else.
-    changed = ", ".join(changed_options(options)) or "all as by default"
+    changed = ", ".join(changed_options(options)) or "all at their defaults"
     of_pixels = task_of(options) == "segment"
     if options.train.precision == "auto":
         precision: Any = "float32" if of_pixels else choose_precision(strategy)
@@ -97,8 +97,8 @@ def run(options: Options) -> int:
         console.print(loaded.advice)
     if degenerate:
         console.print(
-            "This run is degenerate: even its best sub-head has nothing worth keeping. "
-            "Try another --seed, other parameters of --data.augment, or another "
+            "This run is degenerate: even its best sub-head found no useful clusters. "
+            "Try another --seed, other --data.augment parameters or another "
             "--train.learning_rate."
         )
         return EXIT_DEGENERATE
@@ -109,7 +109,7 @@ def _build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:
     """The backbone of a run.
 
     Raises:
-        UserError: If it makes no network for the images.
+        UserError: If it cannot be built for the images.
     """
     import graphs
 
@@ -125,17 +125,17 @@ def _build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:
     except ValueError as error:
         seen = "×".join(map(str, shape))
         raise UserError(
-            f"graph.name {graph.name} with graph.args {graph.args} makes no network "
-            f"for images of {seen}: {first_line(error)}"
+            f"graph.name {graph.name} with graph.args {graph.args} cannot be built for "
+            f"images of {seen}: {first_line(error)}"
         ) from None
 
 
 class _Telling:
-    """What is printed, and drawn, as a run begins.
+    """What is printed and plotted as a run begins.
 
     Args:
         loaded: Options, and the task as it was read.
-        changed: Options that differ from the defaults, in words.
+        changed: Options that differ from the defaults, as text.
         strategy: Where the steps run.
     """
 
@@ -154,13 +154,13 @@ class _Telling:
         enough = "" if steps == usual else f" of {usual:,}"
         memory = psutil.Process().memory_info().rss / 1e9  # of images, network, steps
         console.print(
-            f"Plan:     {steps:,}{enough} steps of {seconds:.2f} s, "
-            f"{clock(steps * seconds)} minutes, {memory:.1f} GB of memory; "
-            "--time-limit or --train.steps says otherwise"
+            f"Plan:     {steps:,}{enough} steps at {seconds:.2f} s each, about "
+            f"{clock(steps * seconds)} in total, {memory:.1f} GB of memory; change it "
+            "with --time-limit or --train.steps"
         )
 
     def on_prepared(self, folder: Path, task: Any) -> None:
-        """Draws the groups of the neighbour graph, where whole images are grouped."""
+        """Plots the clusters of the neighbour graph, if there is one."""
         from iic_tf.evaluation.health import information_words
         from iic_tf.report.cluster_plots import draw_first_groups
         from iic_tf.report.console import console
@@ -173,13 +173,14 @@ class _Telling:
         plot = draw_first_groups(folder, found.graph, groups, task.images)
         if found.joined > max(options.data.neighbours or 0, GRAPH_NEIGHBOURS):
             console.print(
-                f"Graph:    of {found.joined} neighbours of each image, since with "
-                f"{GRAPH_NEIGHBOURS} it falls into more parts than groups are wanted"
+                f"Graph:    {found.joined} neighbours of each image, since with "
+                f"{GRAPH_NEIGHBOURS} the graph has more components than clusters"
             )
         console.print(
-            "Groups:   of the neighbour graph, without a network: "
-            f"{information_words(found.groups.information, options.k)} about "
-            f"neighbours{f'; {plot} shows them' if plot else ''}"
+            "Groups:   clusters of the neighbour graph, before training: mutual "
+            "information of neighbours "
+            f"{information_words(found.groups.information, options.k)}"
+            f"{f'; see {plot}' if plot else ''}"
         )
 
     def on_start(self, folder: Path, model: Any, step: int) -> None:
@@ -212,19 +213,19 @@ class _Telling:
         if options.task == "segment":
             side = task.views.side
             unit = f"crops of {side}×{side} pixels"
-        pairs = f"{options.data.batch} {unit} a step, {views} augmented views each"
+        pairs = f"{options.data.batch} {unit} per step, {views} augmented views each"
         if options.data.neighbours:
             share = "all" if task.data.neighbour_share == 1 else "half"
             pairs += (
-                f", {share} of them of one of {options.data.neighbours} nearest "
-                "neighbours, which are being found"
+                f", {share} of them showing one of {options.data.neighbours} nearest "
+                "neighbours (searching now)"
             )
         console.print(f"Pairs:    {pairs}")
         console.print()
 
 
 def _look(options: Options, loaded: Loaded) -> int:
-    """The quick look: groups of the neighbour graph, without a network."""
+    """The quick look: clusters of the neighbour graph, without a network."""
     from iic_tf.report.console import console
     from iic_tf.report.files import write_unreadable
     from iic_tf.training.run import run_prefix
@@ -239,8 +240,8 @@ def _look(options: Options, loaded: Loaded) -> int:
     )
     require(
         task.protocol.evaluate is task.protocol.train,
-        "method spectral groups what it is shown: data.protocol must be all, and "
-        "data.unlabelled false where there are unlabelled images",
+        "method spectral clusters all images that it is given: data.protocol must be "
+        "all, and data.unlabelled must be false if there are unlabelled images",
         protocol=options.data.protocol,
     )
     task.check(options)

@@ -134,7 +134,7 @@ def split_cpu(count: int) -> None:
     except RuntimeError:
         if len(tf.config.list_logical_devices("CPU")) < count:
             raise UserError(
-                "the CPU can only be split before TensorFlow computes anything. "
+                "the CPU can only be split before TensorFlow is used. "
                 f"Received: devices={count}"
             ) from None
 

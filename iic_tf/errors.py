@@ -1,6 +1,7 @@
-"""Failures that are nobody's mistake, in words: too little memory, a full disk.
+"""Errors that users see: their mistakes, too little memory, a full disk.
 
-This module imports neither TensorFlow nor NumPy; TensorFlow's errors are told by name.
+This module imports neither TensorFlow nor NumPy; TensorFlow's errors are recognised by
+name.
 """
 
 import errno
@@ -12,7 +13,7 @@ from pathlib import Path
 
 
 class UserError(ValueError):
-    """A mistake of the user: one sentence naming the parameter and what came.
+    """A mistake of the user: one sentence naming the parameter and what was received.
 
     The command line prints the sentence without a traceback and exits with status 2.
     """
@@ -40,7 +41,7 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-LOWER = "a lower --data.batch, --heads.k_aux or --graph.args takes less of it"
+LOWER = "a lower data.batch or heads.k_aux or a smaller network (graph.args) needs less"
 
 
 class RunError(RuntimeError):

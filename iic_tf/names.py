@@ -173,13 +173,12 @@ def read_names(path: Path) -> list[str]:
         names = path.read_text(encoding="utf-8").split()
     except UnicodeDecodeError:
         raise UserError(
-            f"the list {path} must be text with one name of an image per line; it "
-            "holds bytes that are no UTF-8"
+            f"the list {path} must be UTF-8 text with one image name per line"
         ) from None
     for name in names:
         require(
             name not in (".", "..") and not any(sign in name for sign in "/\\\0"),
-            f"the list {path} must hold names of images without folders",
+            f"the list {path} must hold image names without folders",
             name=name,
         )
     return names
@@ -203,7 +202,7 @@ def written_stems(names: Sequence[str]) -> list[str]:
         parts = name.split("/")
         require(
             not {"", ".", ".."} & set(parts),
-            "the names of images must be paths inside their folder",
+            "image names must be paths inside their folder",
             name=name,
         )
     stems = [_without_ending(name) for name in names]

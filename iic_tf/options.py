@@ -1,8 +1,8 @@
-"""The options of a run, as frozen dataclasses, and the error for a user's mistake.
+"""The options of a run, as frozen dataclasses.
 
 This module imports neither TensorFlow nor NumPy, so that the command line can be parsed
-and its help shown in a moment. Cross-checks that need no data stand in
-``__post_init__``; those that need data are made where the data is.
+and its help shown at once. Checks that need no data are in ``__post_init__``; those
+that need data are made where the data is.
 """
 
 import dataclasses
@@ -18,11 +18,11 @@ from iic_tf.errors import require
 from iic_tf.tuned import REGROUP_TO, START
 
 LARGEST_INT, LARGEST_FLOAT = 2**31 - 1, 3.4e38
-"""What devices count and calculate with: int32 and float32."""
+"""The limits of int32 and float32, which devices calculate with."""
 
 
 def check_numbers(name: str, value: Any) -> None:
-    """Checks that all numbers of an option can be calculated with.
+    """Checks that all numbers of an option are finite and not too large.
 
     Args:
         name: Name of the option.
@@ -51,7 +51,7 @@ def check_numbers(name: str, value: Any) -> None:
 
 
 def require_at_most(name: str, value: float | None, largest: float) -> None:
-    """Raises UserError if an option is given and larger than what can be served."""
+    """Raises UserError if an option is given and above its limit."""
     require(
         value is None or value <= largest,
         f"{name} must be at most {largest:,}",
@@ -111,13 +111,13 @@ def check_arguments(
     for name, value in values.items():
         require(
             name in known,
-            f"{option} of {function.__name__} takes {', '.join(known) or 'nothing'}",
+            f"{option} of {function.__name__} accepts {', '.join(known) or 'nothing'}",
             **{name: value},
         )
         default = parameters[name].default
         require(
             _is_like(value, default, parameters[name].annotation),
-            f"{option}.{name} must be like {default!r}",
+            f"{option}.{name} must be a value like {default!r}",
             **{name: value},
         )
 
@@ -129,7 +129,7 @@ MAX_SUB_HEADS = 100
 """Sub-heads of a bank; the published runs have five."""
 
 MAX_SIDE = 4096
-"""Pixels along a side of an image, view or window."""
+"""Pixels along a side of an image, view or crop."""
 
 MAX_NEIGHBOURS = 1000
 """Neighbours of an image."""
@@ -137,113 +137,112 @@ MAX_NEIGHBOURS = 1000
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Where the images come from and how pairs are made of them."""
+    """Where the images come from and how pairs are made."""
 
     recipe: str | None = None
-    """Name of a recipe in data.py: images, sizes and augmentations. If not given mnist,
-    or for your own images the one that suits them: grey or colour, or images for
+    """Name of a recipe in data.py, which sets images, sizes and augmentation. Default:
+    mnist; for your own images one that is chosen to suit them, or images for
     data.images."""
 
     dir: str | None = None
-    """Where the recipe's data set lies: a folder or .npz file, read instead of looking
-    for it on this machine and on the network."""
+    """Folder or .npz file of the recipe's data set. Default: search this machine, then
+    download."""
 
     folder: str | None = None
     """Folder of your own images (JPEG, PNG, BMP, GIF, TIFF, WebP), with or without
     sub-folders."""
 
     array: str | None = None
-    """Your own images as a .npy file of numbers (n, height, width[, channels]), or as
-    an .npz file of images or x_train and x_test. How values are read is told; images
-    that are no squares are squeezed into some."""
+    """Your own images as a numeric .npy file (n, height, width[, channels]), or as an
+    .npz file with images, or x_train and x_test. How values are interpreted is printed;
+    images that are not square are resized to squares."""
 
     labels: str | None = None
-    """Classes of your own images, which only score: folder if the names of their
-    folders are their classes, or a .npy file beside data.array, of whole numbers, text
-    or one-hot rows."""
+    """Classes of your own images, for scoring only: folder if folder names are the
+    classes, or for data.array a .npy file of integers, text or one-hot rows."""
 
     images: str | None = None
-    """Folder of images of any size whose pixels are to be grouped: label maps."""
+    """Folder of your own images, of any size, to be segmented."""
 
     masks: str | None = None
-    """Folder of the label maps of data.images, grey or palette images of the same
-    names, which only score, unless segment.masked. Where data.names and data.merge say
-    nothing of classes, these are the values that occur."""
+    """Folder of label maps for data.images: grey or palette images of the same names,
+    for scoring only (except with segment.masked). Unless data.names or data.merge is
+    set, the classes are the values that occur."""
 
     ignore: int | None = None
-    """Value of data.masks where a pixel has no class; if not given 255, but where masks
-    hold nothing but 0 and 255 these are two classes."""
+    """Value in data.masks that means "no class". Default: 255, unless the masks hold
+    only 0 and 255, which then are two classes."""
 
     merge: list[int] | None = None
-    """Class of each value of data.masks, as in [0, 1, 1, 255] where 1 and 2 are one
-    class and 3 is none; values are classes if not given."""
+    """Class of each value in data.masks, as in [0, 1, 1, 255], which makes 1 and 2 one
+    class and ignores 3. Default: each value is a class."""
 
     classes: str | None = None
-    """Classes told apart in COCO-Stuff, as in few_people or full_things; the recipe's
-    if not given."""
+    """Set of classes of COCO-Stuff, such as few_people or full_things. Default: the
+    recipe's."""
 
     curated: str | None = None
-    """Name of the list of COCO-Stuff's images that are used; the recipe's if not
-    given."""
+    """Name of the list of COCO-Stuff images to use. Default: the recipe's."""
 
     names: list[str] | None = None
-    """Names of the classes of data.masks, for images and tables."""
+    """Names of the classes of data.masks, for plots and tables."""
 
     repeat_mistakes: list[Literal["sky", "person", "bgr"]] = field(default_factory=list)
-    """Mistakes of the authors' code that are repeated on COCO-Stuff: sky (with few
-    classes pixels without a label are sky, with full_things the first class), person
-    (what is added to an image smaller than a crop is a person, where that is a
-    class), bgr (red and blue change places, also in what is drawn and in images that
-    the run is applied to)."""
+    """Mistakes of the authors' code to repeat on COCO-Stuff: sky (pixels without a
+    label are sky with few classes, the first class with full_things), person (the
+    padding of images smaller than a crop is labelled person, if that is a class), bgr
+    (red and blue are swapped, also in plots and in images that the run is applied
+    to)."""
 
     resize: float | None = None
-    """Factor of both sides of images whose pixels are grouped; the recipe's, or 1, if
-    not given."""
+    """Factor by which images are resized before segmentation. Default: the recipe's,
+    or 1."""
 
     size: int | None = None
-    """Side in pixels that the images of data.folder are brought to; suits them if not
-    given."""
+    """Side in pixels that the images in data.folder are resized to. Default: chosen to
+    suit them."""
 
     channels: int | None = None
-    """Channels that the images of data.folder and data.images are brought to: 1 for
-    grey, 3 for colour; if not given 1 where all of them are grey. For data.images also
-    4, the bands of files that have so many: red, green, blue and infrared."""
+    """Channels that the images in data.folder and data.images are converted to: 1 for
+    grey, 3 for colour, and for data.images also 4 (red, green, blue and infrared of
+    files with four bands). Default: 1 if all images are grey, else 3."""
 
     range: tuple[float, float] | None = None
-    """Values that are shown as black and as white in images of more than 8 bits, as in
-    [0, 4095]; if not given those that suit all images of the folder."""
+    """Values that become black and white in images with more than 8 bits, as in
+    [0, 4095]. Default: one range chosen for all images."""
 
     protocol: Literal["all", "holdout"] = "all"
     """all: train and evaluate on all images (train + test, as published); holdout:
-    train on the training split, evaluate on the test split, with clusters mapped to
+    train on the training split and evaluate on the test split, with clusters mapped to
     classes on the training split."""
 
     unlabelled: bool = True
-    """Whether the unlabelled images of a data set that has some, STL-10, train too."""
+    """Whether to train on the unlabelled images too, if the data set (STL-10) has
+    some."""
 
     shuffle: bool = True
-    """Whether each pass has an order of its own; the authors' passes are all alike.
-    Where they are, the first images fill up the last batch, so that all train."""
+    """Whether to reshuffle the images before each pass; the authors' code does not. If
+    not, the last batch is filled up with the first images, so that all are used."""
 
     batch: int | None = None
-    """Distinct images per step, over all devices; if not given 500, or a quarter of the
-    images where there are fewer than 2,000, but at least 8. Of images whose pixels
-    are grouped, windows; if not given what suits the recipe."""
+    """Distinct images (for segmentation crops) per step, over all devices. Default:
+    500, or a quarter of the images if there are fewer than 2,000, but at least 8; for
+    segmentation the recipe's."""
 
     repeats: int = 2
     """Augmented views r per image and step."""
 
     augment: dict[str, Any] = field(default_factory=dict)
-    """Parameters of the recipe's augmentation to replace, as in rotation: 30."""
+    """Parameters of the recipe's augmentation to override, as in rotation: 30."""
 
     neighbours: int | None = None
-    """Images that look most like an image, found without labels, that stand in for it
-    in half of its augmented views, of photographs in all; for segmentation patches
-    that look like a patch. They also decide how overclusters are grouped. This goes
-    beyond plain IIC; 0 for plain IIC; the recipe's number if not given."""
+    """Number of nearest neighbours of each image, found without labels, that replace it
+    in half of its augmented views (for photographs in all); for segmentation, of
+    similar patches of each patch. They also guide how overclusters are merged. This
+    goes beyond plain IIC; 0 is plain IIC. Default: the recipe's."""
 
     def __post_init__(self) -> None:
-        """Raises UserError for parameters out of range."""
+        """Raises UserError for values out of range."""
         require_at_most("data.size", self.size, MAX_SIDE)
         require_at_most("data.neighbours", self.neighbours, MAX_NEIGHBOURS)
         for name in ("size", "side"):
@@ -266,18 +265,18 @@ class DataOptions:
         )
         require(
             self.masks is None or self.images is not None,
-            "data.masks is for data.images",
+            "data.masks needs data.images",
             masks=self.masks,
         )
         require(
             self.merge is None
             or (len(self.merge) <= 256 and all(0 <= n <= 255 for n in self.merge)),
-            "data.merge must be at most 256 classes from 0, or 255 for none",
+            "data.merge must be at most 256 classes from 0, or 255 for no class",
             merge=self.merge,
         )
         require(
             self.names is None or len(set(self.names)) == len(self.names),
-            "data.names must be different from each other",
+            "data.names must be unique",
             names=self.names,
         )
         require(
@@ -331,9 +330,9 @@ class DataOptions:
         )
 
     def batch_for(self, num_images: int) -> int:
-        """Images per step: ``batch``, or if not given what suits so many images."""
+        """Images per step: ``batch``, or if not given a default for so many images."""
         few = num_images // 4 // 8 * 8  # a number that several devices share
-        least = min(8, max(num_images // 2 * 2, 2))  # of fewer there is no telling
+        least = min(8, max(num_images // 2 * 2, 2))  # fewer tell too little
         return self.batch or (500 if num_images >= 2000 else max(few, least))
 
 
@@ -342,14 +341,14 @@ class GraphOptions:
     """The backbone."""
 
     name: str | None = None
-    """Name of a builder in graphs.py; if not given small, or small_maps for label
-    maps."""
+    """Name of a backbone in graphs.py. Default: small, or small_maps for
+    segmentation."""
 
     args: dict[str, Any] = field(default_factory=dict)
-    """Keyword arguments of the builder, as in fan_out_init: 32."""
+    """Keyword arguments of the backbone, as in fan_out_init: 32."""
 
     def __post_init__(self) -> None:
-        """Raises UserError for numbers that nothing can be calculated with."""
+        """Raises UserError for numbers out of range."""
         check_numbers("graph", self)
 
 
@@ -361,17 +360,17 @@ class HeadOptions:
     """Number of main sub-heads, each with k clusters."""
 
     aux: int = 5
-    """Number of auxiliary overclustering sub-heads; 0 for a network of one bank."""
+    """Number of auxiliary overclustering sub-heads; 0 for none."""
 
     k_aux: int | None = None
-    """Clusters of each auxiliary sub-head; if not given 5 k, in the recipe scenes at
-    least 40."""
+    """Clusters of each auxiliary sub-head. Default: 5 k, in the recipe scenes at least
+    40."""
 
     bias: bool = True
     """Whether sub-heads have biases; the authors' segmentation heads have none."""
 
     def __post_init__(self) -> None:
-        """Raises UserError for parameters out of range."""
+        """Raises UserError for values out of range."""
         require_at_most("heads.main", self.main, MAX_SUB_HEADS)
         require_at_most("heads.aux", self.aux, MAX_SUB_HEADS)
         check_numbers("heads", self)
@@ -384,48 +383,47 @@ Lambda = float | list[tuple[float, float]]
 
 @dataclass(frozen=True)
 class TrainOptions:
-    """How long and how the mutual information is maximised."""
+    """How long and how to train."""
 
     steps: int | None = None
-    """Training steps; each sees batch * (1 + repeats) images. If not given what suits:
-    650 for MNIST, 1,600 for CIFAR-10, 800 for up to 10,000 images of your own; for
-    label maps of your own images 600."""
+    """Training steps; each processes batch * (1 + repeats) images. Default: the
+    recipe's (650 for MNIST, 1,600 for CIFAR-10), 800 for up to 10,000 images of your
+    own, 600 for segmentation of your own images."""
 
     epochs: int | None = None
-    """Passes over the images, each of those in order counted as one; if given it takes
-    the place of steps."""
+    """Passes over the images, each entry of order counted as one; overrides steps."""
 
     regroup_every: int | None = None
-    """Steps between regroupings: the overclusters of each auxiliary sub-head are merged
-    into k with the most mutual information, and the main sub-heads restart from
-    that. Labels play no part. If not given an eighth of the steps, at least 50; on
-    label maps of your own images 100."""
+    """Steps between regroupings, which merge the overclusters of each auxiliary
+    sub-head into the k clusters with the most mutual information and restart the main
+    sub-heads from the best; no labels are used. Default: an eighth of the steps, at
+    least 50; for segmentation of your own images 100."""
 
     regroup_to: float | None = None
-    """Share of the run after which there are none, and sub-heads that lag in a report
-    take the weights of the best; 0 for none of both. If not given 0.65, on label maps
+    """Fraction of the run after which regrouping ends and sub-heads that lag in a
+    report restart from the best one; 0 disables both. Default: 0.65, for segmentation
     of your own images 0.8."""
 
     start: float | None = None
-    """Share of the run, at its beginning, that learns the groups of the neighbour graph
-    before mutual information is maximised; 0 for none. It needs data.neighbours. If not
-    given 0.25."""
+    """Fraction of the run, at its beginning, that learns the clusters of the neighbour
+    graph before mutual information is maximised; 0 disables it. Needs data.neighbours.
+    Default: 0.25."""
 
     order: list[str] = field(default_factory=lambda: ["main+aux"])
-    """Heads trained in each pass, repeated to the end: [main+aux] trains both in every
+    """Heads to train in each pass, repeated to the end: [main+aux] trains both in every
     step, [aux, main, main] alternates one pass of aux with two of main."""
 
     lamb: Lambda = 1.0
-    """Weight of the marginal entropies for the main heads: a number, or points
-    [share of the run, value] joined by straight lines, as in
-    [[0, 1], [0.1, 1.2], [0.8, 1]]. Above 1 it rewards even clusters; before clusters
-    have formed that would hold them at uniform."""
+    """Weight of the marginal entropies in the loss of the main heads: a number, or
+    points [fraction of the run, value] that are interpolated linearly, as in
+    [[0, 1], [0.1, 1.2], [0.8, 1]]. Values above 1 reward clusters of even size, but
+    before clusters have formed they keep assignments uniform."""
 
     lamb_aux: Lambda | None = None
-    """The same for the auxiliary heads; if not given 1, in the recipe scenes 1.5."""
+    """The same for the auxiliary heads. Default: 1, in the recipe scenes 1.5."""
 
     lower_lamb: bool = True
-    """Whether lamb above 1 is lowered to 1 where a run is off track."""
+    """Whether to lower lamb to 1 if it is above 1 and the run is off track."""
 
     learning_rate: float = 2e-3
     """Adam's learning rate after warm-up."""
@@ -434,24 +432,24 @@ class TrainOptions:
     """Steps over which the learning rate rises from zero."""
 
     decay: Literal["cosine", "constant"] = "cosine"
-    """Course of the learning rate after warm-up; cosine ends at zero."""
+    """Schedule of the learning rate after warm-up; cosine ends at zero."""
 
     lr_drops: list[int] = field(default_factory=list)
-    """Steps at which a constant learning rate, then without warm-up, is multiplied by
-    lr_drop_factor."""
+    """Steps at which a constant learning rate is multiplied by lr_drop_factor; there is
+    then no warm-up."""
 
     lr_drop_factor: float = 0.1
     """Factor applied at each of lr_drops."""
 
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     """Precision of the backbone; sub-heads and loss are always float32. auto:
-    mixed_bfloat16 for whole images on processors that multiply it natively."""
+    mixed_bfloat16 for whole images on CPUs with native bfloat16."""
 
     steps_per_call: int = 10
     """Steps in one call of the compiled loop."""
 
     def __post_init__(self) -> None:
-        """Raises UserError for parameters out of range."""
+        """Raises UserError for values out of range."""
         require_at_most("train.steps", self.steps, MAX_STEPS)
         require_at_most("train.epochs", self.epochs, MAX_STEPS)
         check_numbers("train", self)
@@ -491,11 +489,11 @@ class TrainOptions:
         )
         require(
             self.lr_drops == sorted(set(self.lr_drops)) and self.lr_drop_factor > 0,
-            "train.lr_drops must be rising steps, and train.lr_drop_factor above 0",
+            "train.lr_drops must be increasing, and train.lr_drop_factor above 0",
             lr_drops=self.lr_drops,
             lr_drop_factor=self.lr_drop_factor,
         )
-        require(bool(self.order), "train.order must name a pass", order=self.order)
+        require(bool(self.order), "train.order must not be empty", order=self.order)
         for heads in self.order:
             require(
                 heads in ("main", "aux", "main+aux"),
@@ -515,7 +513,7 @@ class TrainOptions:
         lamb_aux: Lambda = 1.0,
         start: float = START,
     ) -> "TrainOptions":
-        """The same with values for what is not given."""
+        """The same with defaults filled in."""
         usual: dict[str, Any] = {
             "steps": steps,
             "regroup_every": regroup_every or max((self.steps or steps) // 8, 50),
@@ -535,14 +533,13 @@ def check_run_name(name: str) -> None:
     """Raises UserError unless a run's folder, and no other, can have that name."""
     require(
         name not in ("", ".", "..") and not set(name) & set("/\\"),
-        "name must be the name of a folder, without any folder before it; out says "
-        "where it lies",
+        "name must be a folder name, not a path; out sets where the folder is",
         name=name,
     )
     printable = all(unicodedata.category(sign) not in ("Cc", "Cs") for sign in name)
     require(
         printable,
-        "name must be text, without control codes and bytes that are no UTF-8",
+        "name must be valid UTF-8 without control characters",
         name=name,
     )
     require(
@@ -561,42 +558,42 @@ def check_lambda(name: str, lamb: Lambda) -> None:
         and all(0 <= share <= 1 for share in shares)
         and shares == sorted(shares)
         and all(0 <= value <= 1e6 for _, value in points),
-        f"{name} must be a number from 0 to 1e6, or points [share of the run, value] "
-        "with shares rising from 0 to 1",
+        f"{name} must be a number from 0 to 1e6, or points [fraction of the run, "
+        "value] with fractions increasing from 0 to 1",
         **{name: lamb},
     )
 
 
 @dataclass(frozen=True)
 class SegmentOptions:
-    """How label maps of originals and augmented views are compared."""
+    """How segmentations of crops and of their augmented views are compared."""
 
     displacement: int = 2
-    """T: the largest displacement between pixels that are compared, along each axis;
-    pixels, or places of features."""
+    """T: the largest displacement between compared positions along each axis, in pixels
+    or in positions of the feature map (see segment.at)."""
 
     at: Literal["features", "pixels"] = "features"
-    """features: maps are compared at the coarser places of the network's features,
-    which is cheaper; pixels: at every pixel, as published."""
+    """features: segmentations are compared at the positions of the network's feature
+    map, which is coarser and cheaper; pixels: at every pixel, as published."""
 
     collapsed: bool = False
-    """Whether the joints of all displacements are added up first; no published run
-    does."""
+    """Whether to sum the joint distributions of all displacements before the loss; no
+    published run does."""
 
     detached: bool = False
-    """Whether the gradient goes around the normaliser, as in the authors' code where
-    joints are collapsed."""
+    """Whether to stop the gradient at the normaliser, as the authors' code does for
+    collapsed joint distributions."""
 
     sparse: tuple[int, int] = (0, 0)
-    """Range of the pixels by which the label maps of augmented views are displaced at
-    random, the same for a whole batch; no published run does."""
+    """Range in pixels of a random displacement of the views' segmentations, the same
+    for a whole batch; no published run uses it."""
 
     masked: bool = False
-    """Whether pixels without a class do not train, as in the published runs on
-    COCO-Stuff. This uses labels."""
+    """Whether to exclude pixels without a class from training, as in the published runs
+    on COCO-Stuff. This uses labels."""
 
     def __post_init__(self) -> None:
-        """Raises UserError for parameters out of range."""
+        """Raises UserError for values out of range."""
         check_numbers("segment", self)
         require(
             self.displacement >= 0,
@@ -612,49 +609,49 @@ class SegmentOptions:
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """What is shown and stored while a run goes on."""
+    """What is printed, plotted and stored."""
 
     every: int = 100
-    """Steps between reports: health, scores, learning curve, history. Reports also see
-    to sub-heads that lag or to a run that is off track (docs/convergence.md)."""
+    """Steps between reports: health, scores, learning curve, history. Reports also act
+    on sub-heads that lag and on runs that are off track (docs/convergence.md)."""
 
     checkpoint_every: int = 100
     """Steps between checkpoints."""
 
     images: int | None = None
-    """Images evaluated at each report, evenly spaced; if not given 10,000, or 200
-    images where pixels are grouped. The end evaluates all."""
+    """Images evaluated at each report, evenly spaced; the end of a run evaluates all.
+    Default: 10,000, for segmentation 200."""
 
     match: Literal["one-to-one", "many-to-one"] = "one-to-one"
-    """How clusters are mapped to classes for scores: each to a class of its own, or
+    """How clusters are mapped to classes for scoring: each to a different class, or
     each to its most frequent class (published for overclustering)."""
 
     choose: Literal["loss", "label"] = "loss"
-    """What chooses the sub-head that is handed over: its loss, or its score, as in the
-    paper's tables. The second uses labels, and its score is no longer unsupervised."""
+    """How the sub-head is chosen: by the lowest loss, or by the lowest error as in the
+    paper's tables. The latter uses labels, so its score is no longer unsupervised."""
 
     double: bool = False
-    """Also score with batch normalisation by the statistics of each batch of
-    evaluation images ("double evaluation")."""
+    """Also score with batch normalisation in training mode, which uses the statistics
+    of each evaluation batch ("double evaluation")."""
 
     adapt: bool = False
-    """Whether at the end batch normalisation takes its statistics from the evaluation
-    images: for many images of another place, light or camera than those that trained.
-    No label is read."""
+    """Whether to adapt the statistics of batch normalisation to the evaluation images:
+    for many images of another place, light or camera than the training images. Uses no
+    labels."""
 
     display: int | None = None
-    """Passes over the images between plots of each cluster's originals and augmented
-    views; none if not given."""
+    """Passes over the images between plots of the originals and augmented views in each
+    cluster. Default: no plots."""
 
     progression: int | None = None
-    """Steps between snapshots for progression.gif, which shows images moving to their
-    clusters; none if not given."""
+    """Steps between frames of progression.gif, which shows images moving to their
+    clusters. Default: no animation."""
 
     window: Literal["auto", "never"] = "auto"
-    """auto: the learning curve opens a window where there is a display."""
+    """auto: show the learning curve in a window if there is a display."""
 
     def __post_init__(self) -> None:
-        """Raises UserError for parameters out of range."""
+        """Raises UserError for values out of range."""
         check_numbers("report", self)
         for name in ("every", "checkpoint_every", "images", "display", "progression"):
             value = getattr(self, name)
@@ -670,38 +667,40 @@ class Options:
     """All options of a run."""
 
     task: Literal["cluster", "segment", "classify"] | None = None
-    """What is trained: cluster groups whole images, segment their pixels, without
-    labels; classify learns the classes of labelled images. If not given cluster or
-    segment, whatever the recipe and the data are for."""
+    """cluster (whole images) and segment (pixels) need no labels; classify learns the
+    classes of labelled images. Default: cluster or segment, depending on recipe and
+    data."""
 
     k: int = 10
     """Number of clusters."""
 
     name: str | None = None
-    """Name of the run; the recipe's name and a number if not given."""
+    """Name of the run. Default: the recipe's name, or that of your data, and a
+    number."""
 
     out: str = "runs"
-    """Folder that holds the folders of runs."""
+    """Folder for the run folders."""
 
     seed: int = 0
-    """Seed of everything random: start weights, order of images, augmentations."""
+    """Seed of everything random: initial weights, order of images, augmentation."""
 
     devices: str = "auto"
     """auto (all GPUs, else the CPU), cpu, a number, or names as in GPU:0,GPU:1."""
 
     method: Literal["iic", "spectral"] = "iic"
-    """iic trains a network; spectral is the quick look: the groups of the neighbour
-    graph alone, without a network."""
+    """iic trains a network; spectral is a quick look that clusters the neighbour graph
+    without a network."""
 
     time_limit: float | None = None
-    """Minutes that a run should take, for which the number of steps is planned where it
-    is not given; if not given 10 for your own images, of recipes none."""
+    """Minutes that a run may take: the number of steps is planned to fit, unless
+    train.steps or train.epochs is set. Default: 10 for up to 10,000 images of your own,
+    otherwise no limit."""
 
     resume: str | None = None
     """Folder of a run to continue from its last checkpoint, or latest."""
 
     show_pairs: bool = False
-    """Only draw originals beside their augmented views, then stop."""
+    """Only plot originals above their augmented views, then exit."""
 
     data: DataOptions = field(default_factory=DataOptions)
     graph: GraphOptions = field(default_factory=GraphOptions)
@@ -711,15 +710,15 @@ class Options:
     report: ReportOptions = field(default_factory=ReportOptions)
 
     def __post_init__(self) -> None:
-        """Raises UserError for parameters out of range."""
+        """Raises UserError for values out of range."""
         check_numbers("", {"k": self.k, "time_limit": self.time_limit})
-        require(self.k >= 2, "k must be at least 2 clusters", k=self.k)
+        require(self.k >= 2, "k must be at least 2", k=self.k)
         if self.name is not None:
             check_run_name(self.name)
         require(0 <= self.seed < 2**31, "seed must lie in [0, 2**31)", seed=self.seed)
         require(
             self.time_limit is None or 0 < self.time_limit < float("inf"),
-            "time_limit must be minutes above 0",
+            "time_limit must be a positive number of minutes",
             time_limit=self.time_limit,
         )
         require(
@@ -730,7 +729,7 @@ class Options:
         )
         require(
             self.heads.aux > 0 or "aux" not in self.train.order,
-            "train.order must not have passes of aux alone where heads.aux is 0",
+            "train.order must not train aux alone if heads.aux is 0",
             order=self.train.order,
         )
 
@@ -767,7 +766,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("report.display", "report.progression"),
     ),
 }
-"""Options, and groups of options, that a task does not use."""
+"""Options, and groups of options, that each task does not use."""
 
 
 def refuse_unused(options: Options, task: str) -> None:
@@ -803,7 +802,7 @@ RENAMED = {
     "data.scale": "data.resize",
     "segment.reach": "segment.displacement",
 }
-"""Options of earlier versions, and what they are called now."""
+"""Old names of options, and their new ones."""
 
 
 def with_new_names(tree: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -850,7 +849,7 @@ PATHS = ("dir", "folder", "array", "labels", "images", "masks")
 
 
 def with_absolute_paths(options: Options) -> Options:
-    """The same with paths that hold in any working directory."""
+    """The same with absolute paths."""
     data = options.data
     found = {name: getattr(data, name) for name in PATHS}
     absolute: dict[str, Any] = {

@@ -55,7 +55,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 def _cannot_write(folder: Path, error: OSError) -> UserError:
     return UserError(
-        f"out must be a folder that can be written: {error.strerror}. "
+        f"out must be a writable folder: {error.strerror}. "
         f"Received: out={str(folder)!r}"
     )
 
@@ -69,7 +69,7 @@ def check_writable(out: Path) -> None:
     fits = str(out).encode("utf-8", "replace").decode() == str(out)
     require(
         fits and "\0" not in str(out),
-        "out must be a path of UTF-8, which is all that TensorFlow can write to",
+        "out must be a valid UTF-8 path, which TensorFlow needs",
         out=str(out),
     )
     existing = out.absolute()
@@ -103,8 +103,8 @@ def make_run_folder(out: Path, *, name: str | None, prefix: str) -> Path:
         except FileExistsError:
             if name is not None:
                 raise UserError(
-                    f"the run {folder} exists already: choose another --name, or "
-                    f"continue it with --resume {folder}"
+                    f"the run {folder} already exists: choose another name, or resume "
+                    "it to continue it"
                 ) from None
         except OSError as error:
             raise _cannot_write(out, error) from None
@@ -144,7 +144,7 @@ def find_run(run: str, *, out: Path, what: str = "resume") -> Path:
     folder = Path(run)
     require(
         (folder / OPTIONS_FILE).is_file(),
-        f"{what} must be given the folder of a run, or latest",
+        f"{what} needs the folder of a run, or latest",
         run=run,
     )
     return folder
@@ -212,13 +212,13 @@ def read_options(place: str | Path) -> dict[str, Any]:
         count = 0 if root is None else _count_nodes(root, {})
         require(
             count <= MAX_NODES,
-            f"{told} must have at most {MAX_NODES:,} keys and values, with all aliases "
-            "written out",
+            f"{told} must have at most {MAX_NODES:,} keys and values, with aliases "
+            "expanded",
             file=str(place),
         )
         tree = yaml.safe_load(text)
     except UnicodeDecodeError:
-        raise UserError(f"{told} must be a text file in UTF-8") from None
+        raise UserError(f"{told} must be UTF-8 text") from None
     except (yaml.YAMLError, OSError, ValueError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
@@ -231,12 +231,12 @@ def read_options(place: str | Path) -> dict[str, Any]:
     )
     require(
         isinstance(tree, dict) and bool(tree),
-        f"{told} must be a YAML file that names options, as in k: 10",
+        f"{told} must be YAML that sets options, as in k: 10",
         content=type(tree).__name__ if tree else "nothing",
     )
     require(
         not (reserved := _reserved(tree)),
-        f"{told} must name options only",
+        f"{told} must contain only options",
         key=reserved[0] if reserved else None,
     )
     return tree
@@ -247,7 +247,7 @@ def _read_json(path: Path, expected: str, fits: Callable[[Any], bool]) -> Any:
 
     Args:
         path: The file.
-        expected: What it must hold, in words.
+        expected: What it must hold, as text.
         fits: Whether its content is that.
 
     Raises:
@@ -266,7 +266,9 @@ def _read_json(path: Path, expected: str, fits: Callable[[Any], bool]) -> Any:
     except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         good = False
     if not good:
-        raise UserError(f"{path} is damaged or not of a run: it must hold {expected}")
+        raise UserError(
+            f"{path} is damaged or not part of a run: it must hold {expected}"
+        )
     return content
 
 
@@ -278,7 +280,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     return _read_json(
         folder / MANIFEST_FILE,
-        "what a run was trained on",
+        "a description of the training data",
         lambda facts: (
             isinstance(facts["data"], str)
             and isinstance(facts["data_fingerprint"], str)
@@ -342,13 +344,13 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         UserError: If its file is missing, damaged or not of a run.
     """
     path = folder / HISTORY_FILE
-    told = f"{path} is damaged or not of a run: it must hold a report in each line"
+    told = f"{path} is damaged or not part of a run: each line must be a report"
     try:
         rows = [json.loads(x) for x in path.read_text(encoding="utf-8").splitlines()]
         fits = bool(rows) and all(map(_is_report, rows))
     except FileNotFoundError:
         raise UserError(
-            f"{folder} has no {HISTORY_FILE}: the run has not reported yet"
+            f"{folder} has no {HISTORY_FILE}: the run has no report yet"
         ) from None
     except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
         fits = False

@@ -58,7 +58,7 @@ def fresh_seed():
 @pytest.fixture(scope="session")
 def digits():
     """The embedded 5,000 digits, shuffled: images and labels."""
-    from iic_tf.datasets.sources import embedded_digits
+    from iic_tf.datasets.published import embedded_digits
     from iic_tf.datasets.splits import concatenate
 
     split = concatenate(list(embedded_digits().splits.values()))

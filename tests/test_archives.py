@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from iic_tf.datasets import sources
+from iic_tf.datasets import published
 from iic_tf.datasets.archives import from_cifar, from_stl
 from iic_tf.errors import UserError
 
@@ -34,7 +34,7 @@ def write_cifar10_binary(folder, images, labels):
 def test_cifar10_binary(tmp_path, colours):
     images, labels = colours
     write_cifar10_binary(tmp_path / "cifar-10-batches-bin", images, labels)
-    source = sources.from_dir(str(tmp_path), name="cifar10")
+    source = published.from_dir(str(tmp_path), name="cifar10")
     np.testing.assert_array_equal(source.splits["train"].images, images[:10])
     np.testing.assert_array_equal(source.splits["test"].images, images[10:])
     np.testing.assert_array_equal(source.splits["test"].labels, labels[10:])
@@ -92,7 +92,7 @@ def test_files_cut_short(tmp_path, colours):
     write_cifar10_binary(tmp_path / "c", *colours)
     path = tmp_path / "c" / "data_batch_3.bin"
     path.write_bytes(path.read_bytes()[:-5])
-    with pytest.raises(UserError, match="must hold records of 3073 bytes"):
+    with pytest.raises(UserError, match="must consist of records of 3073 bytes"):
         from_cifar(tmp_path / "c")
     (tmp_path / "train_X.bin").write_bytes(bytes(1000))
     with pytest.raises(UserError, match="must hold images of 27,648 bytes"):
@@ -112,7 +112,7 @@ def write_stl10(folder, images, labels):
 def test_stl10_is_stored_by_columns_and_counts_classes_from_one(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (5, 96, 96, 3), dtype=np.uint8)
     write_stl10(tmp_path / "stl10_binary", images, np.arange(5))
-    source = sources.from_dir(str(tmp_path), name="stl10")
+    source = published.from_dir(str(tmp_path), name="stl10")
     np.testing.assert_array_equal(source.splits["train"].images, images)
     np.testing.assert_array_equal(source.splits["test"].labels, np.arange(5))
     assert source.splits["unlabelled"].images.shape == (20, 96, 96, 3)

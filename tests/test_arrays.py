@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from iic_tf.datasets import arrays, sources
+from iic_tf.datasets import arrays, numpy_files
 from iic_tf.datasets.arrays import as_images, as_labels, load_npy, read_idx, squared
 from iic_tf.datasets.splits import Source, Split, renumbered
 from iic_tf.errors import UserError
@@ -36,8 +36,8 @@ def images(array):
         (lambda x: x * 255, "0 to 255"),
         (lambda x: np.round(x * 255), "0 to 255"),
         (lambda x: np.round(x * 255).astype(np.int64), "0 to 255"),
-        (lambda x: np.round(x * 65535).astype(np.uint16), "become black to white"),
-        (lambda x: x * 4000 + 700, "become black to white"),
+        (lambda x: np.round(x * 65535).astype(np.uint16), "becomes black and"),
+        (lambda x: x * 4000 + 700, "becomes black and"),
         (lambda x: np.where(x == 0, 1e-9, x), "0 to 1"),
     ],
 )
@@ -70,7 +70,7 @@ def test_a_range_that_is_known_shows_others_alike(some, tmp_path):
     as_bytes = np.full((2, 8, 8), 77, np.uint8)
     assert as_images(as_bytes, what="x", shown=first.shown).pixels.max() == 77
     np.savez(tmp_path / "x.npz", x_train=deep, x_test=deep[:5] // 2)
-    source = sources.from_npz(tmp_path / "x.npz")
+    source = numpy_files.from_npz(tmp_path / "x.npz")
     assert source.shown == first.shown
     np.testing.assert_array_equal(source.splits["test"].images, dark.pixels[:5])
 
@@ -89,7 +89,7 @@ def test_zeros_and_ones_are_black_and_white(some):
 def test_values_that_are_not_finite(some):
     some[3, 4, 5], some[3, 4, 6] = np.nan, np.inf
     found, told = images(some)
-    assert "2 values that are not finite become black" in told
+    assert "2 non-finite values become black" in told
     assert found[3, 4, 5] == found[3, 4, 6] == 0
     assert abs(int(found[3, 4, 7]) - some[3, 4, 7] * 255) <= 1
     with pytest.raises(UserError, match="x must hold finite values"):
@@ -111,14 +111,14 @@ def test_channels_must_be_last(shape, last):
     if last:
         assert as_images(array, what="x")[0].shape == shape
         return
-    with pytest.raises(UserError, match=r"data\.array must have its channels last"):
+    with pytest.raises(UserError, match=r"data\.array must have channels last"):
         as_images(array, what="x")
 
 
 def test_channels_first_in_an_archive(tmp_path):
     np.savez(tmp_path / "x.npz", images=np.full((9, 13, 32, 32), 5, np.uint8))
     with pytest.raises(UserError, match=r"channels last.*images of .*x\.npz"):
-        sources.from_npz(tmp_path / "x.npz")
+        numpy_files.from_npz(tmp_path / "x.npz")
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,8 @@ def test_labels_of_any_kind_are_classes_from_0(labels, tmp_path):
     np.save(tmp_path / "x.npy", shown)
     np.save(tmp_path / "y.npy", labels)
     np.savez(tmp_path / "xy.npz", images=shown, labels=labels)
-    alone = sources.from_array(tmp_path / "x.npy", labels=tmp_path / "y.npy")
-    packed = sources.from_array(tmp_path / "xy.npz", labels=None)
+    alone = numpy_files.from_array(tmp_path / "x.npy", labels=tmp_path / "y.npy")
+    packed = numpy_files.from_array(tmp_path / "xy.npz", labels=None)
     packed = renumbered(packed, packed.class_names)
     for source in (alone, packed):
         [split] = source.splits.values()
@@ -164,7 +164,7 @@ def test_texts_of_two_splits_are_numbered_together(tmp_path):
         x_test=shown,
         y_test=np.array(["a", "long name"]),
     )
-    source = sources.from_npz(tmp_path / "x.npz")
+    source = numpy_files.from_npz(tmp_path / "x.npz")
     assert source.class_names == ("a", "b", "c", "long name")
     assert source.splits["train"].labels.tolist() == [1, 2]
     assert source.splits["test"].labels.tolist() == [0, 3]
@@ -173,8 +173,8 @@ def test_texts_of_two_splits_are_numbered_together(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.array([-1, 0]), "at least 0"),
-        (np.array([2**63, 0], np.uint64), "below 2"),
+        (np.array([-1, 0]), "labels from 0"),
+        (np.array([2**63, 0], np.uint64), "labels from 0"),
         (np.array([0.5, 1.0]), "must hold integers, not fractions"),
         (np.array([np.nan, 1.0]), "must hold integers, not fractions"),
         (np.array([[1, 1], [0, 1]]), "exactly one 1 in each row"),
@@ -231,12 +231,14 @@ def npy_header(shape, dtype="|u1"):
 def test_headers_that_promise_too_much(shape, tmp_path):
     data = npy_header(shape) + b"1234"
     (tmp_path / "x.npy").write_bytes(data)
-    with pytest.raises(UserError, match=r"data\.array .*x\.npy cannot be read.*promis"):
+    with pytest.raises(
+        UserError, match=r"data\.array .*x\.npy cannot be read.*declares"
+    ):
         load_npy(tmp_path / "x.npy", what="data.array")
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("images.npy", data)
-    with pytest.raises(UserError, match=r"images of .*x\.npz.*promis|promises"):
-        sources.from_npz(tmp_path / "x.npz")
+    with pytest.raises(UserError, match=r"images of .*x\.npz.*declares|declares"):
+        numpy_files.from_npz(tmp_path / "x.npz")
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY", b"\x93NUMPY\x01\x00\xff\xff{'a"])
@@ -247,7 +249,7 @@ def test_damaged_headers(damage, tmp_path):
     with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
         archive.writestr("images.npy", damage)
     with pytest.raises(UserError, match="cannot read the npz file"):
-        sources.from_npz(tmp_path / "x.npz")
+        numpy_files.from_npz(tmp_path / "x.npz")
 
 
 def idx(*sizes, axes=None, data=b""):
@@ -259,12 +261,12 @@ def idx(*sizes, axes=None, data=b""):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (idx(2**32 - 1, 2**32 - 1, 2**32 - 1), "more than the memory that is free"),
+        (idx(2**32 - 1, 2**32 - 1, 2**32 - 1), "must fit into the free memory"),
         (idx(*[2] * 4, axes=255), "must have 1 to 4 axes. Received: axes=255"),
         (idx(0, axes=0), "must have 1 to 4 axes"),
-        (idx(50_000, 28, 28), "promises 39200000 bytes.*far fewer follow"),
-        (idx(2, 2, 2, data=b"1234567"), r"promises 8 bytes.* 7 follow"),
-        (idx(2, 2, 2, data=b"123456789"), r"promises 8 bytes.* more follow"),
+        (idx(50_000, 28, 28), "declares 39200000 bytes.*far fewer follow"),
+        (idx(2, 2, 2, data=b"1234567"), r"declares 8 bytes.* 7 follow"),
+        (idx(2, 2, 2, data=b"123456789"), r"declares 8 bytes.* more follow"),
     ],
 )
 def test_idx_headers_that_promise_too_much(pack, content, message, tmp_path):

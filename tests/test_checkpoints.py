@@ -106,7 +106,7 @@ def test_without_a_checkpoint_there_is_a_sentence(tmp_path, parts):
 def test_another_network_is_refused(tmp_path, tiny_model, parts):
     Checkpoints(tmp_path / "c", model=tiny_model(), **parts).save(1)
     other = Checkpoints(tmp_path / "c", model=tiny_model(k=7), **parts)
-    with pytest.raises(UserError, match="can be read into this network"):
+    with pytest.raises(UserError, match="can be loaded into this network"):
         other.restore()
 
 

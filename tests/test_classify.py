@@ -42,7 +42,7 @@ def test_a_run_learns_classes_and_can_be_evaluated(digits_npz, tmp_path, capsys)
     [error] = summary["errors"]
     assert error < 0.7  # of ten classes, after 24 steps of 50 digits
     assert f"error = {error:.4f}  accuracy = {1 - error:.4f}" in told
-    assert summary["images"] == 40 and "did not train" in summary["scored_on"]
+    assert summary["images"] == 40 and "not used for training" in summary["scored_on"]
     with (folder / "assignments.csv").open() as file:
         rows = list(csv.DictReader(file))
     wrong = [row["label"] != row["predicted"] for row in rows]

@@ -7,7 +7,7 @@ from PIL import Image
 
 from iic_tf.datasets import coco_stuff
 from iic_tf.datasets.masks import IGNORE, read_images
-from iic_tf.datasets.sources import from_coco_stuff
+from iic_tf.datasets.published import from_coco_stuff
 from iic_tf.errors import UserError
 
 
@@ -76,7 +76,7 @@ def test_164k(tmp_path):
     (curated / "Coco164kFew_Stuff_6.txt").write_text("000000000025\n")
     items = coco_stuff.list_164k(tmp_path, "train2017", curated="Coco164kFew_Stuff_6")
     assert [item.name for item in items] == ["train2017/000000000025.jpg"]
-    with pytest.raises(UserError, match="COCO-Stuff's folder"):
+    with pytest.raises(UserError, match="must hold COCO-Stuff"):
         coco_stuff.list_164k(tmp_path, "val2017")
     assert coco_stuff.curated_list("few") == "Coco164kFew_Stuff_6"
     both = coco_stuff.curated_list("few_people_animals")
@@ -147,10 +147,10 @@ def test_persons_around_small_pictures_are_repeated_where_asked(tmp_path):
     smaller = {**arguments, "side": 1, "scale": 0.5}
     found = from_coco_stuff(tmp_path, classes="few_people", **smaller).splits["train"]
     assert found.images[0].shape == (1, 1, 3) and found.sizes == ((2, 2),)
-    with pytest.raises(UserError, match="person is for classes with persons"):
+    with pytest.raises(UserError, match="person is only for classes that include"):
         from_coco_stuff(tmp_path, classes="few", **arguments)
     arguments["mistakes"] = ["sky"]
-    with pytest.raises(UserError, match="sky is for few classes"):
+    with pytest.raises(UserError, match="sky is only for few classes"):
         from_coco_stuff(tmp_path, classes="full", **arguments)
 
 
@@ -163,7 +163,7 @@ def test_10k_where_there_are_its_lists(tmp_path):
             VALUES,
         )
         (tmp_path / "imageLists" / f"{split}.txt").write_text(f"{split}\n")
-    with pytest.raises(UserError, match=r"data\.curated is for COCO-Stuff 164k"):
+    with pytest.raises(UserError, match=r"data\.curated is only for COCO-Stuff 164k"):
         from_coco_stuff(tmp_path, classes="few", curated="any", scale=1.0)
     found = from_coco_stuff(tmp_path, classes="few", curated=None, scale=1.0)
     assert set(found.splits) == {"train", "test"}
@@ -177,13 +177,13 @@ def test_lists_cannot_lead_out_of_the_folder(tmp_path, name):
         (tmp_path / path).mkdir(parents=True)
     for path in ("curated/train2017/mine.txt", "imageLists/train.txt"):
         (tmp_path / path).write_text(f"000001\n{name}\n")
-    message = "must hold names of images without folders"
+    message = "must hold image names without folders"
     with pytest.raises(UserError, match=message):
         coco_stuff.list_164k(tmp_path, "train2017", curated="mine")
     with pytest.raises(UserError, match=message):
         coco_stuff.list_10k(tmp_path, "train")
     (tmp_path / "imageLists" / "train.txt").write_bytes(b"\x00\xff\xfe")
-    with pytest.raises(UserError, match="no UTF-8"):
+    with pytest.raises(UserError, match="must be UTF-8"):
         coco_stuff.list_10k(tmp_path, "train")
     (tmp_path / "imageLists" / "train.txt").write_bytes(b"")
     with pytest.raises(UserError, match="at least one image"):

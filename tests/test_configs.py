@@ -9,7 +9,7 @@ import scipy.io
 from PIL import Image
 from test_archives import planes, write_cifar10_binary, write_stl10
 from test_coco_stuff import write_pair as write_coco_pair
-from test_sources import idx_bytes
+from test_published import idx_bytes
 
 import models_iic
 

@@ -81,19 +81,19 @@ def test_a_pipe_is_not_silent_for_long(capsys, monkeypatch):
 
 def test_work_without_lines_is_told_now_and_then(capsys, monkeypatch):
     monkeypatch.setattr("iic_tf.report.console.PATIENCE", 0.6)
-    with at_work("at work"), counted("reading images") as update:
+    with at_work("working"), counted("reading images") as update:
         update(40, 50)
         time.sleep(2)
         console.print("a line")
     time.sleep(1.5)  # whatever spoke is silent now
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert lines[0] == "still reading images, 40 of 50, 0:01"
+    assert lines[0] == "still reading images, 40 of 50 (0:01)"
     assert 2 <= len(lines) <= 4 and lines[-1] == "a line"
 
 
 def test_work_that_speaks_for_itself_is_left_alone(capsys, monkeypatch):
     monkeypatch.setattr("iic_tf.report.console.PATIENCE", 1.2)
-    with at_work("at work"):
+    with at_work("working"):
         for _ in range(8):
             time.sleep(0.3)
             console.print("a line")

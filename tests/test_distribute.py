@@ -216,7 +216,7 @@ def test_which_gpus_are_used(devices, num_gpus, expected):
 
 def test_the_cpu_cannot_be_split_any_more_once_in_use():
     tf.constant(1.0)
-    with pytest.raises(UserError, match="before TensorFlow computes anything"):
+    with pytest.raises(UserError, match="before TensorFlow is used"):
         distribute.split_cpu(5)
 
 

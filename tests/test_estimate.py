@@ -75,9 +75,9 @@ def test_memory_by_hand():
     assert needed == {
         "the network": 16_000,
         "the sub-heads": 16 * 7 * 16,
-        "the images of a step": 4 * 20 * 72,
-        "what the network makes of them": 2 * 20 * 50,
-        "their soft assignments": 8 * 20 * 4 * 16,
+        "the images of one step": 4 * 20 * 72,
+        "activations of the network": 2 * 20 * 50,
+        "soft assignments": 8 * 20 * 4 * 16,
         "joint distributions": 8 * 9 * (2 * 9 + 100),
         "the assignments of all images": 4 * 100 * 6,
     }
@@ -95,7 +95,7 @@ def test_the_search_for_neighbours_counts_where_it_takes_more_than_the_steps():
     assert memory_of_run(options, **sizes, search=steps + 1) == {
         "the network": alone["the network"],
         "the sub-heads": alone["the sub-heads"],
-        "the search for neighbours": steps + 1,
+        "the neighbour search": steps + 1,
     }
 
 
@@ -111,7 +111,9 @@ def test_too_many_images_are_refused_before_their_neighbours_are_looked_for():
             lambda: graphs.small((8, 8, 3), fan_out_init=2, stages=1), options, batch=8
         )
 
-    with pytest.raises(UserError, match=r"neighbours; .* 24\.0 GB\. Lower --data\.nei"):
+    with pytest.raises(
+        UserError, match=r"neighbour search; .* 24\.0 GB\. Set data\.nei"
+    ):
         check_memory(needed(5), 24 * 10**9)
     check_memory(needed(0), 24 * 10**9)
     known = np.broadcast_to(np.zeros((1, 10), np.int32), (20_000_000, 10))
@@ -125,8 +127,8 @@ def test_a_run_that_cannot_fit_is_refused_by_its_numbers():
         check_memory(lambda: needed, 24 * 10**9)
     assert str(caught.value) == (
         "the run needs at least 417.0 GB of memory, 415.0 GB of it for joint "
-        "distributions; this machine has 24.0 GB. Lower --heads.k_aux, --k or "
-        "--segment.displacement"
+        "distributions; this machine has 24.0 GB. Lower heads.k_aux, k or "
+        "segment.displacement"
     )
     check_memory(lambda: needed, 417 * 10**9)
     check_memory(lambda: {}[0], 0)  # of what cannot be estimated nothing is said

@@ -32,12 +32,12 @@ def test_links_are_followed_and_loops_cut(tmp_path):
     tree = find_files(root)
     assert names(tree, root) == ["4", "a/1", "b/2", "c/3"] and tree.linked == 3
     assert tree.left_out == [
-        ("again/", "a link to a folder that is read"),
-        ("c/back/", "a link to a folder that is read"),
-        ("c/beside/", "a link to a folder that is read"),
-        ("nowhere", "a link that leads nowhere"),
-        ("self", "a link that leads nowhere"),
-        ("up/", "a link to a folder above"),
+        ("again/", "a link to a folder that is read anyway"),
+        ("c/back/", "a link to a folder that is read anyway"),
+        ("c/beside/", "a link to a folder that is read anyway"),
+        ("nowhere", "a broken link"),
+        ("self", "a broken link"),
+        ("up/", "a link to a parent folder"),
     ]
 
 
@@ -48,7 +48,7 @@ def test_a_folder_inside_one_that_is_linked_is_entered_once(tmp_path):
     (root / "b").symlink_to(other)
     tree = find_files(root)
     assert names(tree, root) == ["1", "a/3", "b/2"]
-    assert tree.left_out == [("b/deep/", "a folder that is read at another place")]
+    assert tree.left_out == [("b/deep/", "a folder that is read under another path")]
 
 
 def test_runs_and_what_is_drawn_beside_them_are_left_out(tmp_path):
@@ -60,7 +60,7 @@ def test_runs_and_what_is_drawn_beside_them_are_left_out(tmp_path):
     tree = find_files(tmp_path)
     assert names(tree, tmp_path) == ["1.png", "pairs_1.png", "settings/options.yaml"]
     assert tree.left_out == [
-        ("runs/pairs_x.png", "drawn beside runs"),
+        ("runs/pairs_x.png", "a plot of this program"),
         ("runs/x-1/", "a run"),
     ]
 

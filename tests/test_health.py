@@ -50,8 +50,8 @@ def test_words_name_what_is_amiss():
     words = describe(measure(np.stack([dead, UNIFORM])), steps=1000)
     assert "8.0 of 10 clusters in use" in words[0]
     assert words[1:] == [
-        "Hardly used: 2 clusters of the best sub-head.",
-        "Behind the best: 1 sub-head (1).",
+        "Almost empty: 2 clusters of the best sub-head.",
+        "Lagging: 1 sub-head (1).",
     ]
     [_, off_track] = describe(measure(np.stack([UNIFORM])), steps=1000)
     assert off_track.startswith("Off track")

@@ -45,7 +45,7 @@ def test_a_run_that_still_learns_its_groups_is_not_off_track(history):
         assert row["off_track"] is off_track
     history.add(nothing, steps=10)
     row = iic.report(history.take(), history, step=100, start=100)
-    assert "Up to step 100 the network learns the groups" in row["words"][-1]
+    assert "Until step 100 the network learns the clusters" in row["words"][-1]
 
 
 def test_regrouping_is_said_in_words_and_kept(history):
@@ -81,7 +81,7 @@ def test_scores_are_added_to_the_row(tiny_model, digits, views):
     expected = matched_errors(tables)
     np.testing.assert_allclose(row["errors"], expected)
     assert row["scored_on"] == "sixty" and row["match"] == "one-to-one"
-    assert row["words"][0].startswith(f"Error {expected[0]:.4f} in the lowest-loss")
+    assert row["words"][0].startswith(f"Error {expected[0]:.4f} of the lowest-loss")
 
     both = {"chosen": 0, "words": []}
     batch_statistics = compile_predict(model, batch_statistics=True)
@@ -97,23 +97,23 @@ def test_errors_of_every_sub_head_are_readable_with_ten_and_more():
     errors = [0.5, *(0.0101 + i / 1000 for i in range(11))]
     words = error_words(errors, chosen=3, scored_on="test")
     assert words[0] == (
-        "Error 0.0121 in the lowest-loss sub-head, 3; mean 0.0555, best 0.0101, worst "
+        "Error 0.0121 of the lowest-loss sub-head (3); mean 0.0555, best 0.0101, worst "
         "0.5000 of 12 (test)."
     )
     assert words[1].startswith("Errors of sub-heads 0 to 9: 0.5000 0.0101 0.0111 ")
     assert words[2] == "Errors of sub-heads 10 to 11: 0.0191 0.0201"
     assert len(words) == 3 and max(map(len, words)) < 105
     alone = error_words([0.25], chosen=0, scored_on="test")
-    assert alone == ["Error 0.2500 in the lowest-loss sub-head, 0 (test)."]
+    assert alone == ["Error 0.2500 of the lowest-loss sub-head, 0 (test)."]
 
 
 def test_an_output_that_was_closed_is_told():
     words = iic.remark_words({"step": 30, "output": "closed"})
-    assert words == "At step 30 the output was closed; the run went on."
+    assert words == "At step 30 the output was closed; the run continued."
 
 
 def test_a_refused_regrouping_is_told():
     done = {"step": 50, "regrouped": [1.2, 1.3], "sources": [0], "refused": False}
     assert "restarted" in iic.remark_words(done)
     assert "(1.30 nats)" in iic.remark_words(done)
-    assert "stay as they are" in iic.remark_words({**done, "refused": True})
+    assert "which are kept" in iic.remark_words({**done, "refused": True})

@@ -76,7 +76,9 @@ def test_images_that_do_not_fit_into_memory_are_mapped(mixed, monkeypatch):
     usual = read_folder(mixed)
     monkeypatch.setattr(image_folder, "MEMORY_SHARE", 0.0)
     mapped = read_folder(mixed)
-    assert isinstance(mapped.images, np.memmap) and mapped.kept.startswith("in a file")
+    assert isinstance(mapped.images, np.memmap) and mapped.kept.startswith(
+        "in a temporary file"
+    )
     np.testing.assert_array_equal(mapped.images, usual.images)
 
 
@@ -122,8 +124,8 @@ def test_deep_images_of_a_folder_have_one_range_and_keep_their_order(tmp_path):
     low, high = found.shown
     assert 500 < low < 2_000 and 20_000 < high < 21_500
     assert found.told == [
-        "Range: 20 images of more than 8 bits, shown from black to white over the "
-        f"values {low:,.0f} to {high:,.0f} (data.range)"
+        f"Range: 20 images with more than 8 bits; values {low:,.0f} to {high:,.0f} are "
+        "mapped to black to white (data.range)"
     ]
     # one file alone, later, is shown as it was among the others
     for i in range(1, 20):
@@ -151,13 +153,13 @@ def test_what_is_met_is_told(tmp_path):
     found = read_folder(tmp_path)
     assert len(found.paths) == 5
     assert found.told == [
-        "Bands: of 1 image in TIFF those after grey, or after red, green and blue, are "
-        "left out, not taken for opacity",
-        "First: of 1 image with several pages or frames",
-        "Ground: black behind 2 images too light to see on white",
+        "Bands: the extra bands of 1 image in TIFF, after grey or RGB, are ignored, "
+        "not read as opacity",
+        "First: only the first page or frame of 1 image is read",
+        "Ground: black for 2 images too light to be seen on white",
         "Blank: 2 images of a single colour (red.png, x.gif)",
         "Links: 1 followed",
-        "Skipped: 1 file (a link that leads nowhere: 1)",
+        "Skipped: 1 file (a broken link: 1)",
     ]
 
 
@@ -165,5 +167,5 @@ def test_the_folder_of_a_run_is_no_folder_of_images(tmp_path):
     save(tmp_path / "clusters.png", (20, 20))
     for name in ("options.yaml", "manifest.json"):
         (tmp_path / name).touch()
-    with pytest.raises(UserError, match="not that of a run"):
+    with pytest.raises(UserError, match="not a run folder"):
         read_folder(tmp_path)

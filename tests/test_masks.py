@@ -60,7 +60,7 @@ def test_what_cannot_be_read_is_named(folders):
     assert found.names == ("b.png", "deep/c.png")
     reasons = dict(found.unreadable)
     assert "not an image" in reasons["a.png"]
-    assert "its label map has 5×5 pixels, it 14×30" in reasons["b.png"]
+    assert "its label map has 5×5 pixels, the image 14×30" in reasons["b.png"]
     assert (found.labels[0] == IGNORE).all()  # it trains, and is not scored
 
 
@@ -81,9 +81,9 @@ def test_nothing_there_is_told(folders, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"data\.images must hold images"):
         find_items(tmp_path / "empty", None)
-    with pytest.raises(UserError, match="named as the images"):
+    with pytest.raises(UserError, match="named like the images"):
         find_items(folders[0], tmp_path / "empty")
-    with pytest.raises(UserError, match="images that can be read"):
+    with pytest.raises(UserError, match="at least one readable image"):
         read_images([])
 
 
@@ -91,7 +91,7 @@ def test_what_does_not_fit_into_memory_is_mapped(folders, monkeypatch):
     expected = read_images(find_items(*folders))
     monkeypatch.setattr(image_folder.psutil, "virtual_memory", lambda: Free)
     found = read_images(find_items(*folders))
-    assert "in a file in" in found.kept
+    assert "in a temporary file in" in found.kept
     for name in ("images", "labels"):
         for one, other in zip(
             getattr(found, name), getattr(expected, name), strict=True
@@ -187,7 +187,7 @@ def test_the_values_of_all_label_maps_that_can_be_read(tmp_path):
     assert found.tolist() == [0, 7, 255, 300]
     assert distinct_values([]).tolist() == []
     np.testing.assert_array_equal(decode_labels(paths[1], values=found), [[1, 3]])
-    with pytest.raises(ValueError, match=r"up to 255, this one has 300"):
+    with pytest.raises(ValueError, match=r"up to 255, but this one has 300"):
         decode_labels(paths[1])
     with pytest.raises(ValueError, match=r"at most 256 distinct .* has 1,000"):
         decode_labels(paths[2], values=found)
@@ -213,7 +213,7 @@ def test_opacity_of_a_label_map_may_say_nothing(tmp_path):
     np.testing.assert_array_equal(decode_labels(tmp_path / "x.png"), LABELS)
     image.putpixel((1, 1), (4, 4, 4, 71))
     image.save(tmp_path / "x.png")
-    with pytest.raises(ValueError, match="transparent in places"):
+    with pytest.raises(ValueError, match="partly transparent"):
         decode_labels(tmp_path / "x.png")
 
 
@@ -247,7 +247,7 @@ def test_pixels_of_a_label_map_without_a_value_have_no_class(tmp_path):
         tifffile.imwrite(path, values)
         assert decode_labels(path).tolist() == [[3, IGNORE]]
     tifffile.imwrite(path, np.array([[3, 0.5]], np.float32))
-    with pytest.raises(ValueError, match=r"whole numbers, this one has 0\.5"):
+    with pytest.raises(ValueError, match=r"whole numbers, but has 0\.5"):
         decode_labels(path)
 
 
@@ -265,7 +265,7 @@ def test_label_maps_beside_pictures_are_no_images(tmp_path):
         ("deep/b.png", "in data.masks"),
     )
     save_labels(tmp_path / "a.bmp", [0, 1])
-    with pytest.raises(UserError, match=r"one label map for each name.*'a\.bmp'"):
+    with pytest.raises(UserError, match=r"one label map per image.*'a\.bmp'"):
         find_images(tmp_path, tmp_path)
     (tmp_path / "a.bmp").unlink()
     Image.new("RGB", (1, 2)).save(tmp_path / "a.png")  # grey, though in colours

@@ -194,7 +194,7 @@ def test_what_a_network_has_lost_the_graph_still_has(digits_npz, out, capsys):
     changes |= {"train.steps": 2, "report.every": 2}
     assert models_iic.main(words(digits_npz, out, **changes)) == 0
     text = capsys.readouterr().out
-    assert "So the main sub-heads are fitted to these." in text
+    assert "sub-heads are therefore fitted to those of the graph." in text
     summary = json.loads((out / "lost" / "summary.json").read_text())
     with open(out / "lost" / "assignments.csv", newline="") as file:
         clusters = {row["cluster"] for row in csv.DictReader(file)}
@@ -302,7 +302,7 @@ def test_a_loss_that_is_not_finite_stops_with_status_1(digits_npz, out, capsys):
     assert models_iic.main(words(digits_npz, out, **changes)) == 1
     message = capsys.readouterr().err
     assert "the gradient became nan between steps 1 and 2" in message
-    assert "no checkpoint had been saved" in message
+    assert "no checkpoint was saved" in message
     assert message.count("\n") == 1
 
 
@@ -313,7 +313,7 @@ def test_a_breakdown_keeps_the_last_checkpoint(labelled_run, out, capsys):
     assert models_iic.main([*resume, "--data.augment.contrast=3e38"]) == 1
     message = capsys.readouterr().err
     assert "between steps 9 and 10" in message
-    assert f"--resume {folder} continues from step 8" in message
+    assert f"resume {folder} to continue from step 8" in message
     assert models_iic.main([*resume, "--data.augment.contrast=0.4"]) == 0
 
 
@@ -345,7 +345,7 @@ def photographs(tmp_path):
 def test_a_folder_of_anyones_images(photographs, out, capsys):
     assert models_iic.main(own_words(out, **{"data.folder": photographs})) == 0
     text = capsys.readouterr().out
-    assert re.search(r"Recipe:   colour, which suits images of (\d+)×\1 pixels", text)
+    assert re.search(r"Recipe:   colour, chosen for images of (\d+)×\1 pixels", text)
     assert "Images:   31 for training" in text and "in memory" in text
     assert text.count("Skipped: 2 files (not an image: 2)") == 2  # first and last
     assert "rror" not in text  # nothing to score
@@ -391,7 +391,7 @@ def test_deep_images_and_a_run_among_them(out, tmp_path, capsys):
     for i in range(0, 24, 2):
         shutil.copy(folder / f"{i:02}.png", new)
     assert models_iic.main(["predict", str(out / "deep"), str(new)]) == 0
-    told = f"over the values {low:,.0f} to {high:,.0f}"
+    told = f"with more than 8 bits; values {low:,.0f} to {high:,.0f}"
     assert told in " ".join(capsys.readouterr().out.split())
     groups = {}
     for place in (out / "deep", *(out / "deep").glob("evaluat*")):
@@ -412,7 +412,7 @@ def test_classes_by_folder_names_and_every_image(photographs, out, capsys):
     changes |= {"report.every": 4}
     assert models_iic.main(own_words(out, **changes)) == 0
     text = capsys.readouterr().out
-    assert "With the statistics of each batch  errors = 0." in text
+    assert "With batch statistics  errors = 0." in text
     assert re.search(r"many-to-one( +\d\.\d{4}){5}", text)
     folder = out / "named"
     for name in (
@@ -495,7 +495,7 @@ def test_an_empty_file_of_options_is_told(tmp_path, capsys):
         path.write_text(content)
         assert models_iic.main(["--config", str(path)]) == 2
         told = capsys.readouterr().err
-        assert "must be a YAML file that names options" in told and "mine.yaml" in told
+        assert "must be YAML that sets options" in told and "mine.yaml" in told
 
 
 def test_an_array_with_labels_of_its_own(digits, out, tmp_path):
@@ -524,15 +524,17 @@ def test_one_bank_of_more_clusters_than_classes(digits_npz, out, capsys):
     assert models_iic.main(words(digits_npz, out, **changes)) == 0
     text = capsys.readouterr().out
     assert "Images:   200 for training" in text
-    assert "all 40 images of test, which did not train" in text
+    assert "all 40 images of test, not used for training" in text
     assert "Errors after many-to-one matching" in text
-    assert "test, which did not train, with clusters mapped to classes on train" in text
+    assert (
+        "test, not used for training, with clusters mapped to classes on train" in text
+    )
     summary = json.loads((out / "over" / "summary.json").read_text())
     accuracy = np.array(summary["scores"]["many-to-one"])
     np.testing.assert_allclose(1 - accuracy, summary["errors"])
     error = summary["mapping_errors"][summary["chosen"]]
     assert 0 < error < 1 and len(summary["mapping_errors"]) == 2
-    assert f"mapped on: {error:.4f} (accuracy {1 - error:.4f})" in text
+    assert f"mapped to classes: {error:.4f} (accuracy {1 - error:.4f})" in text
 
 
 @pytest.mark.slow
@@ -560,13 +562,13 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     assert models_iic.main(["evaluate", str(out / "a")]) == 0
     again = json.loads((out / "a" / "evaluation-1" / "summary.json").read_text())
     np.testing.assert_allclose(again["errors"], first["errors"])
-    assert again["scored_on"] == "train + test, which also trained"
+    assert again["scored_on"] == "train + test, also used for training"
     assert (out / "a" / "evaluation-1" / "confusion.png").is_file()
     monkeypatch.setattr(cluster, "draw_clusters", lambda *_, **__: [])
-    assert again["chosen_by"] == f"in the run, by {first['chosen_by']}"
+    assert again["chosen_by"] == f"by the run: {first['chosen_by']}"
     assert models_iic.main(["evaluate", str(out / "a"), "--report.adapt=true"]) == 0
     adapted = json.loads((out / "a" / "evaluation-2" / "summary.json").read_text())
-    assert adapted["scored_on"].endswith("to which batch normalisation is adapted")
+    assert adapted["scored_on"].endswith("with batch normalisation adapted to them")
     assert adapted["information"] != again["information"]
     assert "Adapted:" in capsys.readouterr().out
 
@@ -576,14 +578,16 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     assert models_iic.main(["evaluate", str(out / "a"), *other]) == 0
     new = json.loads((out / "a" / "evaluation-3" / "summary.json").read_text())
     assert new["images"] == 50 and new["errors"] is None
-    assert "with report.adapt adapt" in " ".join(capsys.readouterr().out.split())
-    assert "not the very set that the run was trained on" in new["scored_on"]
+    assert "with report.adapt true, which adapts" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert "not the images that the run was trained on" in new["scored_on"]
 
     np.save(tmp_path / "small.npy", digits[0][:50, :20, :20])
     wrong = ["--data.array", str(tmp_path / "small.npy"), "--data.recipe=grey"]
     capsys.readouterr()
     assert models_iic.main(["evaluate", str(out / "a"), *wrong]) == 2
-    assert "takes views of shape (24, 24, 1)" in capsys.readouterr().err
+    assert "expects views of shape (24, 24, 1)" in capsys.readouterr().err
     anew = ["evaluate", str(out / "a"), "--report.choose=label"]
     assert models_iic.main(anew) == 0  # said now, it goes over the choice of the run
     anew = json.loads((out / "a" / "evaluation-4" / "summary.json").read_text())
@@ -603,7 +607,7 @@ def test_runs_are_compared(labelled_run, unlabelled_run, out, tmp_path, capsys):
     assert "mnist-1" in text and "no labels" in text
     assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
     for mistake, sentence in (
-        (["compare"], "compare needs runs"),
+        (["compare"], "compare needs at least one run"),
         (["compare", str(tmp_path)], "compare must be given the folder of a run"),
         (["evaluate"], "evaluate needs a run"),
     ):
@@ -740,7 +744,7 @@ def test_a_failed_resume_touches_nothing(labelled_run, out, capsys):
     before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     resume = ["--resume", str(folder)]
     assert models_iic.main([*resume, "--k=9"]) == 2
-    assert "can be read into this network" in capsys.readouterr().err
+    assert "can be loaded into this network" in capsys.readouterr().err
     assert models_iic.main([*resume, "--train.steps=4"]) == 2
     assert "train.steps must be at least the 8 steps" in capsys.readouterr().err
     assert {p: p.read_bytes() for p in before} == before
@@ -822,7 +826,7 @@ MISTAKES = {
     ),
     "IDX file cut short": (
         lambda d: {"data.dir": cut_short(d)},
-        "its header promises 7056 bytes for the shape (9, 28, 28), far fewer follow",
+        "header declares 7056 bytes for the shape (9, 28, 28), but far fewer follow",
     ),
     "corrupt npz": (lambda d: {"data.dir": corrupt(d)}, "cannot read the npz file"),
     "images of another size": (
@@ -833,13 +837,13 @@ MISTAKES = {
         lambda d: {
             "data.dir": npz_with(d, np.zeros((60, 28, 28), np.uint8), np.full(60, -1))
         },
-        "must hold labels of at least 0",
+        "must hold labels from 0",
     ),
     "no images at all": (
         lambda d: {"data.dir": npz_with(d, np.zeros((0, 28, 28), np.uint8))},
         "must hold images. Received: shape=(0, 28, 28, 1)",
     ),
-    "one cluster": (lambda d: {"k": 1}, "k must be at least 2 clusters"),
+    "one cluster": (lambda d: {"k": 1}, "k must be at least 2"),
     "more clusters than images": (
         lambda d: {"k": 241, "data.batch": 2},
         "k must not exceed the 240 images",
@@ -859,19 +863,19 @@ MISTAKES = {
     ),
     "argument of the wrong kind": (
         lambda d: {"graph.args.fan_out_init": "wide"},
-        "graph.args.fan_out_init must be like 16. Received: fan_out_init='wide'",
+        "fan_out_init must be a value like 16. Received: fan_out_init='wide'",
     ),
     "unknown figure of a augmentation": (
         lambda d: {"data.augment.twirl": 3},
-        "data.augment of continuous_digits takes size, rotation, crop",
+        "data.augment of continuous_digits accepts size, rotation, crop",
     ),
     "figure of the wrong kind": (
         lambda d: {"data.augment.crop": 3},
-        "data.augment.crop must be like (0.6, 1.0)",
+        "data.augment.crop must be a value like (0.6, 1.0)",
     ),
     "range of the wrong length": (
         lambda d: {"data.augment.crop": "[0.6]"},
-        "data.augment.crop must be like (0.6, 1.0)",
+        "data.augment.crop must be a value like (0.6, 1.0)",
     ),
     "range upside down": (
         lambda d: {"data.augment.crop": "[1.0, 0.5]"},
@@ -883,7 +887,7 @@ MISTAKES = {
     ),
     "a network of nothing": (
         lambda d: {"graph.args.fan_out_init": 0},
-        "makes no network for images of 24×24×1",
+        "cannot be built for images of 24×24×1",
     ),
     "unknown YAML key": (
         lambda d: {"config": yaml_with(d, "trian:\n  steps: 3\n")},
@@ -897,7 +901,7 @@ MISTAKES = {
     "wrong type": (lambda d: {"train.steps": "many"}, "train.steps"),
     "unwritable output": (
         lambda d: {"out": cut_short(d) / "train-images-idx3-ubyte" / "runs"},
-        "out must be a folder that can be written",
+        "out must be a writable folder",
     ),
     "no such device": (lambda d: {"devices": "GPU:9"}, "devices must be auto, cpu"),
     "nothing to resume": (
@@ -937,7 +941,7 @@ def test_an_existing_run_is_not_overwritten(labelled_run, digits_npz, out, capsy
     folder = labelled_run.copy_to(out)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert models_iic.main(words(digits_npz, out, name=folder.name)) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
@@ -947,7 +951,7 @@ def test_a_mistake_on_the_real_command_line():
     )
     assert finished.returncode == 2
     assert finished.stdout == ""
-    expected = "models_iic.py: error: k must be at least 2 clusters. Received: k=1\n"
+    expected = "models_iic.py: error: k must be at least 2. Received: k=1\n"
     assert finished.stderr == expected
 
 
@@ -995,7 +999,7 @@ def test_of_steps_and_epochs_the_one_said_last_holds(
     told = capsys.readouterr().out
     if len(said) > 1:
         name, value = ("steps", steps) if steps else ("epochs", epochs)
-        assert f"train.{name}={value} was said last and takes the place of" in told
+        assert f"train.{name}={value} was set last and overrides" in told
     else:
         assert told == ""
 
@@ -1014,7 +1018,7 @@ def test_a_resumed_run_keeps_its_name_and_the_latest_is_named(tmp_path, capsys):
     folder.mkdir()
     (folder / "options.yaml").write_text("k: 4\n")
     assert models_iic.main(["--resume", str(folder), "--name=b"]) == 2
-    assert "name must not be given with resume" in capsys.readouterr().err
+    assert "name must not be set when resuming" in capsys.readouterr().err
     options = models_iic.parse(["--resume=latest", f"--out={tmp_path}", "--name=a"])
     assert options.resume == str(folder)
     assert f"Latest:   {folder}\n" in capsys.readouterr().out
@@ -1024,7 +1028,7 @@ FAILURES = {
     "memory": (MemoryError("Unable to allocate 9 TiB"), "not enough memory (Unable to"),
     "device": (
         tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
-        "not enough memory (OOM when allocating tensor); a lower --data.batch",
+        "not enough memory (OOM when allocating tensor); a lower data.batch",
     ),
     "disk": (
         OSError(28, "No space left on device", "runs/a/summary.json"),
@@ -1093,7 +1097,7 @@ def test_a_signal_outside_of_training_ends_with_a_sentence(monkeypatch, capsys):
 
     monkeypatch.setattr(models_iic, "run", terminated)
     assert models_iic.main([]) == 143
-    assert "told to end (SIGTERM)" in capsys.readouterr().err
+    assert "terminated (SIGTERM)" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -1112,7 +1116,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(digits_npz, out, monkeypatch, cap
     folder = out / "full"
     assert told == (
         f"models_iic.py: {folder / 'history.jsonl'}: No space left on device; "
-        f"--resume {folder} continues from step 4\n"
+        f"resume {folder} to continue from step 4\n"
     )
 
 

@@ -104,14 +104,14 @@ def test_lists_name_pictures_without_folders(tmp_path, name):
     path.write_text("000001\na..b\n")
     assert read_names(path) == ["000001", "a..b"]
     path.write_text(f"000001\n{name}\n")
-    with pytest.raises(UserError, match="must hold names of images without folders"):
+    with pytest.raises(UserError, match="must hold image names without folders"):
         read_names(path)
 
 
 def test_a_list_that_is_no_text(tmp_path):
     path = tmp_path / "train.txt"
     path.write_bytes(b"\x89PNG\xff")
-    with pytest.raises(UserError, match=r"train.txt must be text.*no UTF-8"):
+    with pytest.raises(UserError, match=r"train.txt must be UTF-8 text"):
         read_names(path)
 
 

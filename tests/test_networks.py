@@ -251,5 +251,5 @@ def test_network_10a_has_the_published_sizes_and_an_undecided_ring():
 
 
 def test_a_backbone_of_vectors_makes_no_maps():
-    with pytest.raises(UserError, match="must return maps"):
+    with pytest.raises(UserError, match="must return feature maps"):
         SegmentIIC.create(graphs.small((16, 16, 3)), k=3, k_aux=7)

@@ -114,7 +114,7 @@ def test_passes_of_different_lengths():
 
 
 def test_passes_that_lead_to_too_many_steps_are_refused_before_they_are_laid_out():
-    message = r"train\.epochs must lead to at most 20,000,000 steps.*steps=300000000"
+    message = r"train\.epochs must amount to at most 20,000,000 steps.*steps=300000000"
     with pytest.raises(UserError, match=message):
         plan_passes([70, 30], batch=10, steps=9, epochs=6 * 10**7)
 

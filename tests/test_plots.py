@@ -64,7 +64,7 @@ def test_pair_grid(digits, tmp_path, monkeypatch):
     originals = digits[0][:6] / 255.0
     views = [originals, 1 - originals, originals / 2]
     pair_grid(tmp_path / "pairs.png", views, title="pairs")
-    assert [name for name, *_ in drawn] == ["original", "copy 1", "copy 2"]
+    assert [name for name, *_ in drawn] == ["original", "view 1", "view 2"]
     for (_, _, shown), view in zip(drawn, views, strict=True):
         np.testing.assert_array_equal(shown, view)
 
@@ -89,9 +89,9 @@ def test_mistakes_are_drawn_the_most_frequent_first(digits, tmp_path, monkeypatc
     path = tmp_path / "mistakes.png"
     mistake_grid(path, images, classes, found, names="abc", title="", columns=2)
     assert [row[:2] for row in drawn] == [
-        ("b in c", "3 (10.00 %)"),
-        ("a in b", "1 (3.33 %)"),
-        ("c in no class", "1 (3.33 %)"),
+        ("b → c", "3 (10.00 %)"),
+        ("a → b", "1 (3.33 %)"),
+        ("c → no class", "1 (3.33 %)"),
     ]
     np.testing.assert_array_equal(drawn[0][2], images[[10, 12]] / 255.0)
 
@@ -189,7 +189,7 @@ def test_maps_are_drawn_beside_the_truth_in_the_colours_of_their_clusters(
     alone, beside = (figure.axes for figure in figures)
     assert [axes.get_title() for axes in alone] == ["image", "clusters"]
     assert [axes.get_title() for axes in beside] == [
-        "image", "clusters", "clusters as classes", "truth"
+        "image", "clusters", "clusters mapped to classes", "ground truth"
     ]  # fmt: skip
     [legend] = figures[0].legends
     assert [text.get_text() for text in legend.texts] == [

@@ -81,7 +81,7 @@ def test_tiles_are_joined_and_a_missing_one_has_the_value_asked():
     tiles = {f"2_10_{r}_{c}": np.full((2, 3), 1 + r + c) for r, c in ((0, 0), (1, 1))}
     joined = potsdam.join_tiles(tiles, missing=9)["2_10"]
     np.testing.assert_array_equal(joined[:, ::3], [[1, 9], [1, 9], [9, 3], [9, 3]])
-    with pytest.raises(UserError, match="PICTURE_ROW_COLUMN"):
+    with pytest.raises(UserError, match="IMAGE_ROW_COLUMN"):
         potsdam.join_tiles({"a_b": np.zeros((2, 2))})
 
 

@@ -93,10 +93,10 @@ def test_assignments_are_of_the_sub_head_that_training_ranks_lowest(
     assert [int(row["cluster"]) for row in table(place)] == found[:, lowest].tolist()
     again = summary_of(place)
     assert (again["chosen"], again["classes"]) == (lowest, classes)
-    assert again["chosen_by"] == "in the run, by lowest loss"
+    assert again["chosen_by"] == "by the run: lowest loss"
     anew = summary_of(evaluate(tmp_path, task, OPTIONS, keep_choice=False))
     assert anew["chosen"] == int(np.argmax(anew["information"]))
-    assert anew["chosen_by"] == "most information about augmented views"
+    assert anew["chosen_by"] == "highest mutual information of augmented views"
 
 
 def test_labels_choose_by_the_images_that_clusters_are_mapped_on(
@@ -118,11 +118,13 @@ def test_labels_choose_by_the_images_that_clusters_are_mapped_on(
     assert summary["chosen"] == 1 and "labels" in summary["chosen_by"]
     assert summary["mapping_errors"][1] == 0
     assert summary["errors"][1] > 0 and min(summary["errors"]) < summary["errors"][1]
-    told = "Error on the training images that clusters are mapped on: 0.0000"
+    told = (
+        "Error on the training images, on which clusters are mapped to classes: 0.0000"
+    )
     assert told in capsys.readouterr().out
     unknown = Split(trained)
     blind = ClusterTask(Protocol(unknown, test, "test"), views, "here")
-    with pytest.raises(UserError, match="images with labels on the split train"):
+    with pytest.raises(UserError, match="images with labels in the train split"):
         blind.check(options)
 
 

@@ -34,12 +34,12 @@ def options(*order, **report):
 
 def test_options_that_clash_with_the_images(views):
     for some, replicas, message in (
-        (options("main"), 3, "must divide by the 3 devices"),
+        (options("main"), 3, "must be divisible by the number of devices, 3"),
         (options("main", choose="label"), 1, "needs images with labels"),
     ):
         with pytest.raises(UserError, match=message):
             _plan(some, task(views), replicas=replicas)
-    with pytest.raises(UserError, match="k must not exceed the 2 images"):
+    with pytest.raises(UserError, match="k must be at most the number of images, 2"):
         _plan(options("main"), task(views, number=2), replicas=1)
 
 

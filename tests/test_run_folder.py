@@ -82,13 +82,15 @@ def test_files_of_a_run_are_read(tmp_path, name):
 def test_what_cannot_be_of_a_run_is_one_sentence(tmp_path, name, change):
     read, text = READ[name]
     (tmp_path / name).write_text(json.dumps({**json.loads(text), **change}))
-    with pytest.raises(UserError, match="damaged or not of a run"):
+    with pytest.raises(UserError, match="damaged or not part of a run"):
         read(tmp_path)
 
 
 def test_a_run_without_results_yet(tmp_path):
     assert read_summary(tmp_path) is None
-    with pytest.raises(UserError, match=r"has no history\.jsonl: the run has not"):
+    with pytest.raises(
+        UserError, match=r"has no history\.jsonl: the run has no report"
+    ):
         read_history(tmp_path)
     with pytest.raises(UserError, match=r"has no manifest\.json, which every run has"):
         read_manifest(tmp_path)
@@ -102,7 +104,9 @@ def test_aliases_are_counted_before_they_are_written_out(tmp_path):
     path = tmp_path / "o.yaml"
     for text in ("\n".join(lines), "data: &d\n  augment: *d\n", f"a: [{'1,' * 20000}]"):
         path.write_text(text)
-        with pytest.raises(UserError, match="at most 10,000 keys and values, with all"):
+        with pytest.raises(
+            UserError, match="at most 10,000 keys and values, with aliases"
+        ):
             read_options(path)
     path.write_text("a: &a [1, 2]\nb: *a\n")  # some are no harm
     assert read_options(path) == {"a": [1, 2], "b": [1, 2]}
@@ -117,7 +121,7 @@ def test_aliases_are_counted_before_they_are_written_out(tmp_path):
 )
 def test_names_that_the_parser_keeps_to_itself_are_no_options(tmp_path, text):
     (tmp_path / "o.yaml").write_text(text)
-    with pytest.raises(UserError, match="must name options only"):
+    with pytest.raises(UserError, match="must contain only options"):
         read_options(tmp_path / "o.yaml")
 
 

@@ -121,7 +121,7 @@ def test_a_run_with_label_maps(finished):
     assert "images of any size, 3 channels" in text
     assert "all main sub-heads restarted" in text
     assert "not scored: 1" in text
-    assert "all of them of one of 2 nearest" in text
+    assert "all of them showing one of 2 nearest" in text
     summary = json.loads((folder / "summary.json").read_text())
     printed = re.findall(r"Sub-head \d  error = (0\.\d{4})", text)
     np.testing.assert_allclose(
@@ -182,8 +182,8 @@ def test_holdout(folders, out, capsys, monkeypatch):
     assert models_iic.main(words(folders, out, **{"data.protocol": "holdout"})) == 0
     text = capsys.readouterr().out
     assert "Images:   6 for training" in text
-    assert "2 images of test, which did not train, with clusters mapped" in text
-    assert "with report.adapt adapt" in " ".join(text.split())
+    assert "2 images of test, not used for training, with clusters mapped" in text
+    assert "with report.adapt true, which adapts" in " ".join(text.split())
 
 
 @pytest.mark.slow
@@ -193,7 +193,7 @@ def test_a_network_is_adapted_to_the_pictures_scored(folders, out, capsys):
     adapted = ["--report.adapt=true", "--name=adapted"]
     assert models_iic.main([*plain, *adapted]) == 0
     text = capsys.readouterr().out
-    assert "on the training images, to which batch norm" in " ".join(text.split())
+    assert "on the training images, with batch norm" in " ".join(text.split())
     first, second = (
         json.loads((out / name / "summary.json").read_text())
         for name in ("plain", "adapted")
@@ -269,7 +269,8 @@ def test_new_pictures_are_labelled_by_a_stored_run(finished, out, tmp_path, caps
     run = Path(shutil.copytree(folder, out / "first"))
     assert models_iic.main(["predict", str(run), str(folders[0] / "test")]) == 0
     text = capsys.readouterr().out
-    told = f"Groups: 2 of {folders[0] / 'test'}, in memory, 0 MB, not the very set that"
+    place = folders[0] / "test"
+    told = f"Applied: to 2 images of {place}, in memory (0 MB), not the images that"
     assert told in " ".join(text.split())
     place = run / "evaluation-1"
     for name in ("3", "7"):
@@ -291,7 +292,10 @@ def test_new_pictures_are_labelled_by_a_stored_run(finished, out, tmp_path, caps
     assert len(list((run / "evaluation-3" / "labels").iterdir())) == 8
     capsys.readouterr()
     assert models_iic.main(["evaluate", str(run), f"--data.folder={folders[0]}"]) == 2
-    assert "groups pixels: its images are data.images" in capsys.readouterr().err
+    assert (
+        "is for segmentation: its images are given as data.images"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.slow
@@ -384,7 +388,7 @@ def test_the_fourth_band_of_pictures_is_infrared(folders, out, capsys):
     assert models_iic.main(["predict", str(out / "bands"), str(bands)]) == 0
     changes = {"data.images": folders[0], "data.masks": None, "data.channels": 4}
     assert models_iic.main(words(folders, out, **changes)) == 2
-    assert "must have four bands, this one is RGB" in capsys.readouterr().err
+    assert "must have four bands, but its mode is RGB" in capsys.readouterr().err
 
 
 def test_what_a_run_on_swapped_colours_is_applied_to_is_swapped(tmp_path):
@@ -413,10 +417,10 @@ def test_pairs_are_shown(folders, out, capsys):
     [
         ({"data.images": "nowhere"}, "data.images must be a folder"),
         ({"data.masks": "nowhere"}, "data.masks must be a folder"),
-        ({"data.images": None}, "data.masks is for data.images"),
+        ({"data.images": None}, "data.masks needs data.images"),
         ({"data.recipe": "coco_stuff_3", "data.images": None, "data.masks": None},
          "needs --data.dir FOLDER"),
-        ({"graph.name": "small"}, "must be one of small_maps, network_10a for label"),
+        ({"graph.name": "small"}, "small_maps, network_10a for segmentation"),
         ({"segment.displacement": -1}, "segment.displacement must be at least 0"),
         ({"segment.masked": True, "data.masks": None}, "segment.masked needs images"),
         ({"data.augment.side": 4}, "data.augment.side must be at least 8"),
@@ -430,7 +434,7 @@ def test_pairs_are_shown(folders, out, capsys):
         ({"data.classes": "few"}, "data.classes is for recipes of COCO-Stuff"),
         ({"data.images": None, "data.masks": None, "data.recipe": "coco_stuff_3",
           "data.names": "[sky]"}, "data.names is for data.images"),
-        ({"report.progression": 5}, "report.progression is for images"),
+        ({"report.progression": 5}, "report.progression is for whole images"),
         ({"report.adapt": True, "graph.name": "network_10a", "graph.args.tracked":
           False, "graph.args.fan_out_init": None}, "keeps running statistics"),
     ],

@@ -54,13 +54,13 @@ def test_an_autoencoder_from_yaml_comes_back_to_its_shape():
 @pytest.mark.parametrize(
     ("tokens", "kind", "message"),
     [
-        ([8, "M", "M", "M"], "vgg", "token 4 of .*'M', does not fit a map of 1×1×8"),
+        ([8, "M", "M", "M"], "vgg", "token 4 of .*'M', does not fit a feature map of"),
         ([8, "X"], "vgg", "token 2 .*must be a number"),
         ([8, "C"], "vgg", "token 2 .*must be a number"),
         ([8, "M:2"], "vgg", "token 2 .*must be a number"),
         ([0], "vgg", "token 1 .*at least 1 channel"),
         ([8, 8, 24], "resnet-batchnorm", "token 3 .*from 8 to 24"),
-        ([8, "M"], "fc", "token 2 .*M needs a map"),
+        ([8, "M"], "fc", "token 2 .*M needs a feature map"),
         ([8], "vgg16", "kind must be one of fc, vgg"),
         ([], "vgg", "at least one token"),
     ],

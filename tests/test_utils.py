@@ -23,7 +23,7 @@ def test_a_finished_run_is_loaded_and_applied(labelled_run, tmp_path):
     np.testing.assert_allclose(
         confidence, [float(row.split(",")[2]) for row in rows], atol=1e-3
     )
-    with pytest.raises(UserError, match=r"views must be of shape \(n, 24, 24, 1\)"):
+    with pytest.raises(UserError, match=r"views must have shape \(n, 24, 24, 1\)"):
         run.assign(views[:, :10])
     with pytest.raises(UserError, match="load must be given the folder of a run"):
         utils.load(tmp_path / "none")

@@ -96,7 +96,7 @@ def plan_passes(
         planned = epochs * sum(lengths) // len(lengths)
         require(
             planned <= MAX_STEPS,
-            f"train.epochs must lead to at most {MAX_STEPS:,} steps",
+            f"train.epochs must amount to at most {MAX_STEPS:,} steps",
             epochs=epochs,
             steps=planned,
         )

@@ -26,7 +26,9 @@ class _Arrays(pickle.Unpickler):
             return super().find_class(module, name)
         if (module, name) == ("_codecs", "encode"):
             return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it holds a {module}.{name}")
+        raise pickle.UnpicklingError(
+            f"it contains {module}.{name}, which is not loaded"
+        )
 
 
 def _from_planes(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -55,7 +57,7 @@ def _cifar_binary(path: Path, *, label_bytes: int) -> Split:
     record = label_bytes + 3072
     require(
         len(raw) > 0 and len(raw) % record == 0,
-        f"the CIFAR file {path} must hold records of {record} bytes",
+        f"the CIFAR file {path} must consist of records of {record} bytes",
         bytes=len(raw),
     )
     rows = raw.reshape(-1, record)
@@ -107,7 +109,7 @@ def from_cifar(folder: Path) -> Source | None:
         else:
             continue
         joined = {name: _joined(parts) for name, parts in splits.items()}
-        return Source(joined, f"CIFAR's files in {place}")
+        return Source(joined, f"CIFAR files in {place}")
     return None
 
 
@@ -145,5 +147,5 @@ def from_stl(folder: Path) -> Source | None:
             if labels_path.is_file():
                 labels = np.fromfile(labels_path, np.uint8).astype(np.int64) - 1
             splits[split] = Split(np.ascontiguousarray(images), labels)
-        return Source(splits, f"STL-10's files in {place}")
+        return Source(splits, f"STL-10 files in {place}")
     return None

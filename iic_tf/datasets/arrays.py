@@ -42,8 +42,8 @@ def _check_promise(name: str, shape: tuple[int, ...], itemsize: int) -> int:
     promised = math.prod(shape) * itemsize
     require(
         promised <= _free(),
-        f"{name} promises {promised / 1e9:,.1f} GB for the shape {shape}, more than "
-        "the memory that is free",
+        f"{name} declares the shape {shape}, {promised / 1e9:,.1f} GB, which must fit "
+        "into the free memory",
         free_GB=round(_free() / 1e9, 1),
     )
     return promised
@@ -61,14 +61,14 @@ def _read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
         (2, 0): np.lib.format.read_array_header_2_0,
     }.get(version)
     if read is None:
-        raise ValueError(f"it is of version {version[0]}.{version[1]} of the format")
+        raise ValueError(f"its format version {version[0]}.{version[1]} is not known")
     shape, _, dtype = read(file)
     if dtype.hasobject:
         raise ValueError(
-            "it holds Python objects; text is saved as np.array(labels, dtype=str)"
+            "it holds Python objects; save text as np.array(labels, dtype=str)"
         )
     if any(size < 0 for size in shape):
-        raise ValueError(f"its header promises the shape {shape}")
+        raise ValueError(f"its header declares the shape {shape}")
     return shape, dtype
 
 
@@ -86,13 +86,13 @@ def load_npy(path: Path, *, what: str) -> np.ndarray:
         size = path.stat().st_size
         with path.open("rb") as file:
             if file.read(2) == b"PK":
-                raise ValueError("it is an npz file, which must be a .npy file")
+                raise ValueError("it is an npz file; a .npy file is needed")
             file.seek(0)
             shape, dtype = _read_npy_header(file)
             promised, follow = math.prod(shape) * dtype.itemsize, size - file.tell()
         if promised > follow:
             raise ValueError(
-                f"its header promises {promised:,} bytes for the shape {shape}, "
+                f"its header declares {promised:,} bytes for the shape {shape}, but "
                 f"{follow:,} follow"
             )
         mapped = np.load(path, mmap_mode="r" if promised else None, allow_pickle=False)
@@ -138,8 +138,8 @@ class Archive:
                 promised = _check_promise(what, shape, dtype.itemsize)
                 if promised > member.file_size:
                     raise ValueError(
-                        f"the header of {name} promises {promised:,} bytes for the "
-                        f"shape {shape}, at most {member.file_size:,} follow"
+                        f"the header of {name} declares {promised:,} bytes for the "
+                        f"shape {shape}, but at most {member.file_size:,} follow"
                     )
                 with archive.open(member) as file:
                     return np.lib.format.read_array(file, allow_pickle=False)
@@ -203,8 +203,9 @@ def _read_idx(file: Any, path: Path, *, packed: bool) -> np.ndarray:
     if len(data) != expected or len(sizes) < 4 * axes:
         follow = f"{len(data):,}" if expected <= possible else "far fewer"
         raise UserError(
-            f"the IDX file {path} is damaged: its header promises {expected} bytes for "
-            f"the shape {shape}, {'more' if len(data) > expected else follow} follow"
+            f"the IDX file {path} is damaged: its header declares {expected} bytes "
+            f"for the shape {shape}, but "
+            f"{'more' if len(data) > expected else follow} follow"
         )
     return np.frombuffer(data, np.uint8).reshape(shape)
 
@@ -269,7 +270,7 @@ def choose_range(
             return None
         if not any(array[part].any() for part in _parts(array)):
             return None
-        return Range(0, 1, "values are 0 and 1, taken for black and white")
+        return Range(0, 1, "values are 0 and 1, read as black and white")
     step = max(array.size // MANY, 1)
     some = np.concatenate(
         [np.ravel(array[part])[::step] for part in _parts(array)]
@@ -287,7 +288,7 @@ def choose_range(
     told = f"values ({array.dtype}) from {some.min():.4g} to {some.max():.4g}"
     if shown is not None:
         low, high = shown
-        said = f"{told}; {low:.4g} to {high:.4g} become black to white"
+        said = f"{told}; {low:.4g} becomes black and {high:.4g} white"
         return Range(low, high, said, stated=False)
     if outside(0, 1) <= few:
         return Range(0, 1, f"{told}, read as 0 to 1")
@@ -296,7 +297,7 @@ def choose_range(
     if outside(0, 255) <= few:
         return Range(0, 255, f"{told}, read as 0 to 255")
     low, high = value_range.robust_range([some.astype(array.dtype)])
-    said = f"{told}; {low:.4g} to {high:.4g} become black to white"
+    said = f"{told}; {low:.4g} becomes black and {high:.4g} white"
     return Range(low, high, said, stated=False)
 
 
@@ -349,7 +350,7 @@ def as_images(
     """
     require(
         array.ndim in (3, 4) and array.dtype.kind in "buif",
-        f"{what} must hold images of numbers, of shape (n, height, width[, channels])",
+        f"{what} must hold numeric images of shape (n, height, width[, channels])",
         shape=array.shape,
         dtype=str(array.dtype),
     )
@@ -357,8 +358,8 @@ def as_images(
         array = array[..., None]
     require(
         not _channels_first(array.shape),
-        f"data.array must have its channels last, but those of {what} are the second "
-        "axis: np.moveaxis(x, 1, -1) moves them",
+        f"data.array must have channels last, but in {what} they are the second axis; "
+        "np.moveaxis(x, 1, -1) moves them",
         shape=array.shape,
     )
     require(math.prod(array.shape) > 0, f"{what} must hold images", shape=array.shape)
@@ -368,7 +369,7 @@ def as_images(
     images, lost = to_bytes(array, found)
     told = found.told
     if lost:
-        told = f"{told}; {lost:,} values that are not finite become black"
+        told = f"{told}; {lost:,} non-finite values become black"
     return Images(
         images,
         told and f"{what}: {told}",
@@ -456,7 +457,7 @@ def as_labels(
     lowest, highest = flat.min().item(), flat.max().item()
     require(
         lowest >= 0 and highest < 2**63,
-        f"{what} must hold labels of at least 0 and below 2**63",
+        f"{what} must hold labels from 0 to 2**63 - 1",
         lowest=lowest,
         highest=highest,
     )

@@ -169,9 +169,7 @@ def list_164k(root: Path, split: str, *, curated: str | None = None) -> list[Ite
     """
     images, maps = root / "images" / split, root / "annotations" / split
     for folder in (images, maps):
-        require(
-            folder.is_dir(), "data.dir must be COCO-Stuff's folder", missing=str(folder)
-        )
+        require(folder.is_dir(), "data.dir must hold COCO-Stuff", missing=str(folder))
     if curated is None:
         ids = sorted(path.stem for path in images.glob("*.jpg"))
     else:

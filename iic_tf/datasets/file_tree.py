@@ -65,7 +65,7 @@ def find_files(folder: Path) -> FileTree:
         try:
             kind = path.stat().st_mode
         except OSError:  # also a link to itself
-            leave_out(path, "a link that leads nowhere")
+            leave_out(path, "a broken link")
             return []
         is_folder = stat.S_ISDIR(kind)
         if path.name.startswith("."):
@@ -77,7 +77,7 @@ def find_files(folder: Path) -> FileTree:
         elif not stat.S_ISREG(kind):
             leave_out(path, "not a regular file")
         elif _is_drawn(path):
-            leave_out(path, "drawn beside runs")
+            leave_out(path, "a plot of this program")
         else:
             tree.files.append(path)
             tree.linked += path.is_symlink()
@@ -94,7 +94,7 @@ def find_files(folder: Path) -> FileTree:
                 leave_out(place, f"cannot be opened ({first_line(error)})", end="/")
                 continue
             if identity in entered:
-                leave_out(place, "a folder that is read at another place", end="/")
+                leave_out(place, "a folder that is read under another path", end="/")
             elif place != folder and is_run(place):
                 leave_out(place, "a run", end="/")
             else:
@@ -107,9 +107,9 @@ def find_files(folder: Path) -> FileTree:
         link = linked.popleft()
         identity = _identity(link)
         if identity in above:
-            leave_out(link, "a link to a folder above", end="/")
+            leave_out(link, "a link to a parent folder", end="/")
         elif identity in entered:
-            leave_out(link, "a link to a folder that is read", end="/")
+            leave_out(link, "a link to a folder that is read anyway", end="/")
         else:
             enter(link)
             tree.linked += identity in entered

@@ -142,7 +142,7 @@ class _Values(NamedTuple):
 
 
 def reason(error: Exception) -> str:
-    """Why a file cannot be read, in words."""
+    """Why a file cannot be read, as text."""
     if isinstance(error, Image.UnidentifiedImageError):
         return "not an image"
     return first_line(error)
@@ -201,7 +201,7 @@ def open_upright(
             fraction of their size, which is several times faster.
         shown: Of images of more than 8 bits, the values that are black and white; what
             suits this one if None.
-        notes: Takes what there is to tell.
+        notes: Collects remarks.
 
     Raises:
         Exception: Whatever a library raises for a damaged file; ValueError for an image
@@ -226,7 +226,7 @@ def open_upright(
             if channels == 4:
                 if len(image.getbands()) != 4:
                     raise ValueError(
-                        f"it must have four bands, this one is {image.mode}"
+                        f"it must have four bands, but its mode is {image.mode}"
                     )
                 # one called alpha would be multiplied with the others in resizing
                 image = Image.merge("CMYK", image.split())
@@ -257,7 +257,7 @@ def decode(
         side: Side of the square in pixels.
         channels: 1 for grey, 3 for colour.
         shown: See ``open_upright``.
-        notes: Takes what there is to tell.
+        notes: Collects remarks.
 
     Returns:
         uint8, shape ``(side, side, channels)``.
@@ -338,7 +338,7 @@ def read_values(path: Path) -> _Values | None:
         if page is None or not _is_of_bands(page):
             return None
         if page.imagedepth > 1 or page.dtype.kind == "c":
-            raise ValueError("it is a volume, or of complex numbers")
+            raise ValueError("it is a volume, or has complex values")
         size = (page.imagewidth, page.imagelength)
         room = _room_for(size, BYTES_PER_PIXEL * page.samplesperpixel)
         with room, _as_damage("TIFF"):
@@ -430,7 +430,7 @@ def _as_image(
     """Grey, colour or four bands of an image as its file has it."""
     bands = found.values.shape[-1]
     if channels == 4 and bands != 4:
-        raise ValueError(f"it must have four bands, this one has {bands}")
+        raise ValueError(f"it must have four bands, but has {bands}")
     values = found.values[..., : channels if channels == 4 else 3 if bands >= 3 else 1]
     if values.dtype not in (np.uint8, np.bool_):
         if shown is None:
@@ -560,6 +560,6 @@ def check_size(size: Sequence[int], bytes_per_pixel: int = BYTES_PER_PIXEL) -> N
     most = min(MOST_PIXELS, int(memory / bytes_per_pixel))
     if size[0] * size[1] > most:
         raise ValueError(
-            f"too many pixels ({size[0]:,}×{size[1]:,}; {most / 1e6:,.0f} million can "
-            "be decoded on this machine)"
+            f"too many pixels ({size[0]:,}×{size[1]:,}; at most {most / 1e6:,.0f} "
+            "million can be decoded on this machine)"
         )

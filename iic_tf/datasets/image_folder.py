@@ -50,10 +50,10 @@ class ImageFolder:
             not fit into memory.
         paths: Path of each image relative to the folder, with "/".
         unreadable: Path and reason of each file, or folder, that was skipped.
-        kept: Where the images are kept and how much they take, in words.
+        kept: Where the images are kept and how much memory they take, as text.
         shown: Values that are black and white in images of more than 8 bits, if there
             are any.
-        told: What there is to say, one sentence each.
+        told: Remarks, one sentence each.
     """
 
     images: np.ndarray
@@ -80,7 +80,7 @@ def require_images(folder: Path, option: str) -> None:
     require(folder.is_dir(), f"{option} must be a folder", folder=str(folder))
     require(
         not is_run(folder),
-        f"{option} must be a folder of images, not that of a run",
+        f"{option} must be a folder of images, not a run folder",
         folder=str(folder),
     )
 
@@ -110,7 +110,7 @@ def describe_images(
     unreadable: Sequence[tuple[str, str]],
     of_pixels: bool = False,
 ) -> list[str]:
-    """What there is to say of images that were read, one sentence each.
+    """Remarks on images that were read, one sentence each.
 
     Args:
         headers: Of all images.
@@ -124,29 +124,31 @@ def describe_images(
     deep = sum(header.deep for header in headers)
     if deep and shown is not None:
         line = (
-            f"Range: {_images(deep)} of more than 8 bits, shown from black to white "
-            f"over the values {describe(shown)} (data.range)"
+            f"Range: {_images(deep)} with more than 8 bits; values {describe(shown)} "
+            "are mapped to black to white (data.range)"
         )
         if notes.without_value:
             line += (
                 f"; {sum(notes.without_value):,} pixels of "
-                f"{_images(len(notes.without_value))} have no value (not a number, "
-                "infinite or far below) and are black"
+                f"{_images(len(notes.without_value))} have no value (NaN, infinite or "
+                "far below the range) and become black"
             )
         told.append(line)
     bands = [header.more_bands for header in headers if header.more_bands]
     if bands:
-        four = "; --data.channels 4 reads all four" * (of_pixels and set(bands) == {4})
+        four = "; data.channels 4 reads all four" * (of_pixels and set(bands) == {4})
         told.append(
-            f"Bands: of {_images(len(bands))} in TIFF those after grey, or after red, "
-            f"green and blue, are left out, not taken for opacity{four}"
+            f"Bands: the extra bands of {_images(len(bands))} in TIFF, after grey or "
+            f"RGB, are ignored, not read as opacity{four}"
         )
     several = sum(header.several for header in headers)
     if several:
-        told.append(f"First: of {_images(several)} with several pages or frames")
+        told.append(
+            f"First: only the first page or frame of {_images(several)} is read"
+        )
     black = len(notes.on_black)
     if black:
-        told.append(f"Ground: black behind {_images(black)} too light to see on white")
+        told.append(f"Ground: black for {_images(black)} too light to be seen on white")
     blank = sorted(path.name for path in notes.of_one_tone)
     if blank:
         some = ", ".join(blank[:3]) + ", …" * (len(blank) > 3)
@@ -179,7 +181,7 @@ def make_room(shape: tuple[int, ...], *, too_large: str) -> tuple[np.ndarray, st
         too_large: What is at fault if there is no room, as in "data.size is too large".
 
     Returns:
-        uint8 of that shape, and where it is, in words.
+        uint8 of that shape, and where it is, as text.
 
     Raises:
         UserError: If there is no room.
@@ -187,19 +189,20 @@ def make_room(shape: tuple[int, ...], *, too_large: str) -> tuple[np.ndarray, st
     needed, free = math.prod(shape), psutil.virtual_memory().available
     size = f"{needed / 1e6:,.0f} MB"
     if fits_in_memory(needed):
-        return np.empty(shape, np.uint8), f"in memory, {size} of {free / 1e6:,.0f} free"
+        kept = f"in memory ({size} of {free / 1e6:,.0f} MB free)"
+        return np.empty(shape, np.uint8), kept
     place = tempfile.gettempdir()
     disk = psutil.disk_usage(place).free
     require(
         needed < 0.9 * disk,
-        f"{too_large}: the images would take {size}, with {free / 1e6:,.0f} MB of "
-        f"memory and {disk / 1e6:,.0f} MB in {place} free",
+        f"{too_large}: the images would take {size}, but only {free / 1e6:,.0f} MB of "
+        f"memory and {disk / 1e6:,.0f} MB in {place} are free",
         shape=shape,
     )
     with tempfile.NamedTemporaryFile(prefix="iic_tf-") as file:
         file.truncate(needed)
         room = np.memmap(file.name, np.uint8, "r+", shape=shape)
-    return room, f"in a file in {place}, {size}"
+    return room, f"in a temporary file in {place} ({size})"
 
 
 def read_folder(
@@ -309,7 +312,7 @@ def folder_labels(paths: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
     loose = tops.count("")
     require(
         not loose,
-        "data.labels folder needs every image in a sub-folder named as its class",
+        "data.labels folder needs every image in a sub-folder named after its class",
         images_in_no_folder=loose,
     )
     names, labels = np.unique(tops, return_inverse=True)
@@ -317,7 +320,7 @@ def folder_labels(paths: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def describe_unreadable(unreadable: Sequence[tuple[str, str]]) -> str:
-    """How many files were skipped and why, in words: "3 files (not an image: 2, …)".
+    """How many files were skipped and why, as text: "3 files (not an image: 2, …)".
 
     Args:
         unreadable: Path, of a folder with "/" at its end, and reason.

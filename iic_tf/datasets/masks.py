@@ -62,7 +62,7 @@ class SegmentImages:
         names: Name of each image.
         sizes: Height and width of each file, of which images may be a fraction.
         unreadable: Name and reason of each that was skipped.
-        kept: Where they are kept, in words.
+        kept: Where they are kept, as text.
     """
 
     images: Sequence[np.ndarray]
@@ -150,8 +150,8 @@ def apply_segment_protocol(
     everything = all_of(list(splits.values()))
     if protocol == "all":
         if not labelled:
-            return everything, everything, "all images, which also trained", None
-        words = f"{' + '.join(labelled)}, which also trained"
+            return everything, everything, "all images, also used for training", None
+        words = f"{' + '.join(labelled)}, also used for training"
         return everything, all_of(list(labelled.values())), words, None
     test = {name: part for name, part in splits.items() if "test" in name.split("_")}
     require(
@@ -161,7 +161,7 @@ def apply_segment_protocol(
     )
     train = [part for name, part in splits.items() if name not in test]
     mapped = [part for name, part in labelled.items() if name not in test]
-    words = f"{' + '.join(test)}, which did not train"
+    words = f"{' + '.join(test)}, not used for training"
     if mapped:
         words += ", with clusters mapped to classes on the training images"
     return (
@@ -173,10 +173,10 @@ def apply_segment_protocol(
 
 
 def describe_kept(parts: Collection[SegmentImages]) -> str:
-    """Where images are kept and how much they take, in words."""
+    """Where images are kept and how much memory they take, as text."""
     whole = all_of(list(parts))
     size = sum(image.nbytes for image in whole.images)
-    return f"{whole.kept}, {size / 1e6:,.0f} MB"
+    return f"{whole.kept} ({size / 1e6:,.0f} MB)"
 
 
 class _Shelf:
@@ -202,7 +202,7 @@ class _Shelf:
             self._file.write(array.tobytes())
 
     def arrays(self) -> tuple[list[np.ndarray], str]:
-        """All arrays in order, and where they are in words."""
+        """All arrays in order, and where they are, as text."""
         if self._file is None:
             return self._arrays, "in memory"
         self._file.flush()
@@ -213,7 +213,7 @@ class _Shelf:
         found = [
             part.reshape(shape) for part, shape in zip(parts, self._shapes, strict=True)
         ]
-        return found, f"in a file in {tempfile.gettempdir()}"
+        return found, f"in a temporary file in {tempfile.gettempdir()}"
 
 
 def decode_image(
@@ -231,7 +231,7 @@ def decode_image(
         channels: 1 for grey, 3 for colour, 4 with infrared.
         bgr: Whether red and blue change places.
         shown: See ``open_upright``.
-        notes: Takes what there is to tell.
+        notes: Collects remarks.
 
     Returns:
         uint8, shape ``(height, width, channels)``.
@@ -270,24 +270,24 @@ def label_values(path: Path) -> np.ndarray:
                     f"a label map must not be a {file.format}, which changes values"
                 )
             if file.mode not in (*GREY_MODES, "P", "RGB", "RGBA"):
-                raise ValueError(f"{_GREY_MAP}, this one is {file.mode}")
+                raise ValueError(f"{_GREY_MAP}, but its mode is {file.mode}")
             check_size(file.size)
             values, opacity = np.array(file), None
     values = values.reshape(*values.shape[:2], -1)
     if values.shape[-1] in (2, 4):
         values, opacity = values[..., :-1], values[..., -1]
     if opacity is not None and (opacity != opacity[:1, :1]).any():
-        raise ValueError(f"{_GREY_MAP}, this one is transparent in places")
+        raise ValueError(f"{_GREY_MAP}, but this one is partly transparent")
     if values.dtype.kind == "f":
         values = np.where(np.isfinite(values), values, IGNORE)
     first = values[..., 0]
     if values.shape[-1] > 1 and (values != first[..., None]).any():
-        raise ValueError(f"{_GREY_MAP}, this one has colours")
+        raise ValueError(f"{_GREY_MAP}, but this one has colours")
     if first.dtype.kind == "f":
         fractions = first[first != np.floor(first)]
         if fractions.size:
             raise ValueError(
-                f"a label map must have whole numbers, this one has {fractions[0]:g}"
+                f"a label map must hold whole numbers, but has {fractions[0]:g}"
             )
         first = first.astype(np.int64)
     elif first.dtype in (np.bool_, np.uint8):
@@ -320,13 +320,13 @@ def decode_labels(path: Path, *, values: np.ndarray | None = None) -> np.ndarray
         places = np.searchsorted(values[:-1], labels)
         if (values[places] != labels).any():
             raise ValueError(
-                f"a label map must have at most {MOST_VALUES} distinct values, this "
-                f"one has {len(np.unique(labels)):,}"
+                f"a label map must have at most {MOST_VALUES} distinct values, but "
+                f"this one has {len(np.unique(labels)):,}"
             )
         labels = places
     elif labels.max(initial=0) > 255:
         raise ValueError(
-            f"a label map must have values up to 255, this one has {labels.max():,}"
+            f"a label map must have values up to 255, but this one has {labels.max():,}"
         )
     return labels.astype(np.uint8)
 
@@ -431,10 +431,10 @@ def read_images(
         try:
             labels = read_labels(path)
         except Exception as error:  # damage surfaces as any of a dozen kinds
-            return f"its label map: {reason(error)}"
+            return f"label map: {reason(error)}"
         if labels.shape != size:
             sizes = ["×".join(map(str, x[::-1])) for x in (labels.shape, size)]
-            return f"its label map has {sizes[0]} pixels, it {sizes[1]}"
+            return f"its label map has {sizes[0]} pixels, the image {sizes[1]}"
         return labels if classes is None else classes[labels]
 
     def read(item: Item) -> _Read | str:
@@ -471,7 +471,7 @@ def read_images(
             progress(i + 1, len(items))
     require(
         bool(names),
-        "there must be images that can be read"
+        "there must be at least one readable image"
         + (f" ({unreadable[0][0]}: {unreadable[0][1]})" if unreadable else ""),
         files=len(items),
     )
@@ -532,15 +532,15 @@ def find_images(images: Path, masks: Path | None) -> Found:
         if images.resolve().is_relative_to(masks.resolve()):
             stems = (os.path.splitext(path.relative_to(images))[0] for path in files)
             mapped = [maps.get(Path(stem).as_posix()) for stem in stems]
-            no_plots = {
+            not_images = {
                 label_map.resolve()
                 for path, label_map in zip(files, mapped, strict=True)
                 if label_map is not None and label_map.resolve() != path.resolve()
             }
         else:
-            no_plots = {path.resolve() for path in find_files(masks).files}
-        of_masks = [path for path in files if path.resolve() in no_plots]
-        files = [path for path in files if path.resolve() not in no_plots]
+            not_images = {path.resolve() for path in find_files(masks).files}
+        of_masks = [path for path in files if path.resolve() in not_images]
+        files = [path for path in files if path.resolve() not in not_images]
     require(bool(files), "data.images must hold images", images=str(images))
     names = [path.relative_to(images).as_posix() for path in files]
     left_out = tuple(tree.left_out)
@@ -556,7 +556,7 @@ def find_images(images: Path, masks: Path | None) -> Found:
     ]
     require(
         any(item.labels is not None for item in items),
-        "data.masks must hold label maps named as the images of data.images",
+        "data.masks must hold label maps named like the images in data.images",
         masks=str(masks),
         images=len(files),
     )
@@ -588,9 +588,9 @@ def _find_masks(masks: Path, *, beside: bool) -> dict[str, Path]:
             possible = possible or [path for path in paths if _is_map(path)]
             require(
                 len(possible) == 1,
-                "data.masks must hold one label map for each name, grey or of a "
-                f"palette and not JPEG; {'these' if possible else 'none'} of the files "
-                f"named {stem} can be it",
+                "data.masks must hold one label map per image, grey or palette and "
+                f"not JPEG; {'several' if possible else 'none'} of the files named "
+                f"{stem} qualify",
                 files=[path.name for path in possible or paths],
             )
             maps[stem] = possible[0]

@@ -55,7 +55,11 @@ def list_tiles(root: Path, split: str) -> list[Item]:
         UserError: If the list is missing.
     """
     path = root / f"{split}.txt"
-    require(path.is_file(), "data.dir must be the prepared Potsdam", missing=str(path))
+    require(
+        path.is_file(),
+        "data.dir must hold the prepared tiles",
+        missing=str(path),
+    )
     labelled = split != "unlabelled_train"
     return [
         Item(
@@ -127,13 +131,13 @@ def prepare(
         UserError: If there are no images, or ``out`` is there already.
     """
     images = sorted((raw / "4_Ortho_RGBIR").glob("top_potsdam_*_RGBIR.tif"))
-    require(bool(images), "there must be 4_Ortho_RGBIR/*_RGBIR.tif", folder=str(raw))
+    require(bool(images), "raw must hold 4_Ortho_RGBIR/*_RGBIR.tif", raw=str(raw))
     require(
         any(_label_file(path).is_file() for path in images),
-        "there must be 5_Labels_for_participants/*_label.tif of some of the images",
-        folder=str(raw),
+        "raw must hold 5_Labels_for_participants/*_label.tif for some of the images",
+        raw=str(raw),
     )
-    require(not out.exists(), "the folder of the tiles must not exist", out=str(out))
+    require(not out.exists(), "out must not exist yet", out=str(out))
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as place:
         counts = _write_tiles(
@@ -207,13 +211,13 @@ def _write_tiles(
 def join_tiles(
     tiles: dict[str, np.ndarray], *, missing: int = 0, border: int = 0
 ) -> dict[str, np.ndarray]:
-    """Whole images of tiles named ``PICTURE_ROW_COLUMN``, as ``prepare`` names them.
+    """Whole images of tiles named ``IMAGE_ROW_COLUMN``, as ``prepare`` names them.
 
     Args:
         tiles: Arrays ``(height, width)`` of one shape, by name.
         missing: Value where a tile is missing.
         border: Pixels along the sides of each tile that the next ones inward stand for,
-            since a network decides nothing there.
+            since a network predicts nothing there.
 
     Returns:
         Images by name.
@@ -222,13 +226,15 @@ def join_tiles(
         UserError: If a name is none of these, or shapes differ.
     """
     shapes = {tile.shape for tile in tiles.values()}
-    require(len(shapes) == 1, "tiles must have one shape", shapes=sorted(shapes)[:3])
+    require(
+        len(shapes) == 1, "all tiles must have one shape", shapes=sorted(shapes)[:3]
+    )
     places: dict[str, dict[tuple[int, int], np.ndarray]] = {}
     for name, tile in tiles.items():
         image, row, column = ["", *name.rsplit("_", 2)][-3:]
         require(
             bool(image) and row.isdecimal() and column.isdecimal(),
-            "tiles must be named PICTURE_ROW_COLUMN",
+            "tiles must be named IMAGE_ROW_COLUMN",
             name=name,
         )
         if border and min(tile.shape) > 2 * border:

@@ -124,7 +124,7 @@ def apply_protocol(
     names = list(splits)
     if protocol == "all":
         labelled = concatenate(list(splits.values()))
-        words = f"{' + '.join(names)}, which also trained"
+        words = f"{' + '.join(names)}, also used for training"
         if pool is None or not unlabelled:
             return Protocol(labelled, labelled, words)
         first, *others = splits.values()
@@ -142,7 +142,7 @@ def apply_protocol(
         splits=names,
     )
     train, test = splits["train"], splits["test"]
-    words = "test, which did not train"
+    words = "test, not used for training"
     mapping = None
     if train.labels is not None:
         words += ", with clusters mapped to classes on train"

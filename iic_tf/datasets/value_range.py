@@ -110,7 +110,7 @@ def to_bytes(values: np.ndarray, shown: Range) -> tuple[np.ndarray, int]:
 
 
 def describe(shown: Range) -> str:
-    """The range in words: "1,012 to 21,345"."""
+    """The range as text: "1,012 to 21,345"."""
     return " to ".join(
         f"{value:,.0f}" if value.is_integer() and abs(value) < 1e15 else f"{value:,.6g}"
         for value in shown

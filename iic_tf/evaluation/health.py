@@ -1,9 +1,9 @@
-"""How a run is going, from joint distributions alone: numbers, then plain words.
+"""The health of a run, from joint distributions alone: numbers, then sentences.
 
 No label is read here. The joint of a sub-head, summed over some hundred steps, holds
-all there is to know: how balanced the clusters are (H(z), at most ln k), how unsure an
-image is once its augmented view is known (H(z|z'), at best 0), and their difference,
-the mutual information.
+all of it: how balanced the clusters are (H(z), at most ln k), how uncertain the cluster
+of an image is given that of its augmented view (H(z|z'), at best 0), and their
+difference, the mutual information.
 """
 
 from dataclasses import dataclass
@@ -105,14 +105,14 @@ def is_degenerate(health: Health, *, steps: int) -> bool:
 
 
 def describe(health: Health, *, steps: int) -> list[str]:
-    """What can be said about a bank in plain words, the most important first.
+    """The state of a bank of sub-heads in sentences, the most important first.
 
     Args:
         health: State of the main sub-heads.
         steps: Steps trained so far.
 
     Returns:
-        Sentences; the first one says how much is known, the others what is amiss.
+        Sentences; the first one is about information, the others about problems.
     """
     best = health.best
     k = health.num_clusters
@@ -123,11 +123,11 @@ def describe(health: Health, *, steps: int) -> list[str]:
     ]
     if is_degenerate(health, steps=steps):
         words.append(
-            "Off track: this is hardly more than nothing. Stronger or weaker "
+            "Off track: the clusters carry almost no information. Stronger or weaker "
             "augmentation, another learning rate or another seed may help."
         )
     if dead := int(health.num_dead[best]):
-        words.append(f"Hardly used: {_count(dead, 'cluster')} of the best sub-head.")
+        words.append(f"Almost empty: {_count(dead, 'cluster')} of the best sub-head.")
     if len(health.lagging):
         words.append(
             f"Lagging: {_count(len(health.lagging), 'sub-head')} "

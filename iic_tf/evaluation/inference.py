@@ -107,7 +107,7 @@ def adapt(model: ClusterIIC | SegmentIIC, batches: Iterable[tf.Tensor]) -> None:
 
     Args:
         model: Its running statistics become the means over the batches.
-        batches: Images as the backbone takes them, in random order, lest batches are
+        batches: Images as the backbone takes them, in random order, or else batches are
             of one kind each.
 
     Raises:

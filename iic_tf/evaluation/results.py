@@ -21,18 +21,18 @@ from iic_tf.evaluation.metrics import (
 
 BY_GRAPH = "neighbour graph"
 BY_LOSS = "lowest loss"
-BY_COPIES = "most information about augmented views"
-BY_LABEL = "lowest error, which uses labels"
+BY_VIEWS = "highest mutual information of augmented views"
+BY_LABEL = "lowest error, using labels"
 
 
 class Choice(NamedTuple):
-    """The sub-head that is handed over, and why that one, in words."""
+    """The chosen sub-head, and why it was chosen."""
 
     head: int
     by: str
 
 
-FIRST = Choice(0, BY_COPIES)
+FIRST = Choice(0, BY_VIEWS)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Results:
         number: Images evaluated.
         unit: What is counted: ``images`` or ``pixels``.
         match: How clusters are mapped to classes, one of ``metrics.MAPPINGS``.
-        choice: The sub-head handed over.
+        choice: The chosen sub-head.
         counts: Images, or pixels, per sub-head, cluster and class, ``(h, k,
             classes)``; None without labels.
         mapping_counts: The same of what clusters are mapped to classes on; None where
@@ -112,7 +112,7 @@ class Results:
 
     @property
     def chosen(self) -> int:
-        """Number of the sub-head handed over."""
+        """Number of the chosen sub-head."""
         return self.choice.head
 
     @cached_property
@@ -173,11 +173,11 @@ class Results:
         Args:
             choice: The sub-head handed over, where it is already chosen.
             lowest: The sub-head with the lowest loss in training; if None the one that
-                knows most about augmented views.
+                has the most mutual information of augmented views.
             by_label: Whether labels choose, where there are any; what is held out
                 chooses nothing.
         """
-        found = Choice(self.health.best, BY_COPIES)
+        found = Choice(self.health.best, BY_VIEWS)
         if lowest is not None:
             found = Choice(lowest, BY_LOSS)
         if by_label and self.errors is not None:

@@ -30,7 +30,7 @@ class _BackboneWithBanks(keras.Model):
     """Axes of the features, with that of the images."""
 
     expected: str
-    """What a backbone must return, in words."""
+    """What a backbone must return, as text."""
 
     def __init__(
         self,
@@ -166,8 +166,8 @@ class SegmentIIC(_BackboneWithBanks):
 
     rank = 4
     expected = (
-        "a backbone for segmentation must return maps of shape (n, height, width, d); "
-        "end it before Flatten"
+        "a backbone for segmentation must return feature maps of shape (n, height, "
+        "width, d); end it before Flatten"
     )
 
     def __init__(self, backbone: keras.Model, *args: Any, **kwargs: Any):
@@ -177,7 +177,7 @@ class SegmentIIC(_BackboneWithBanks):
         places = self._places(64)
         require(
             places > 0,
-            "a backbone for segmentation must find features in images of 64×64 pixels",
+            "a backbone for segmentation must have features for images of 64×64 pixels",
             backbone=backbone.name,
         )
         self.stride = round(64 / places)

@@ -119,7 +119,7 @@ def _fit_channels(
         halves = keras.ops.split(x, 2, axis=-1)
         return keras.layers.Average(name=f"{place.name}_half")(halves)
     raise UserError(
-        "a block of this kind keeps, doubles or halves the channels. "
+        "a block of this kind must keep, double or halve the channels. "
         f"Received: from {channels} to {filters}"
     )
 
@@ -255,8 +255,8 @@ def build_layers(
         except UserError as error:
             shape = "×".join(str(side) for side in x.shape[1:])
             raise UserError(
-                f"token {i + 1} of {list(tokens)}, {token!r}, does not fit a map of "
-                f"{shape}: {error}"
+                f"token {i + 1} of {list(tokens)}, {token!r}, does not fit a feature "
+                f"map of {shape}: {error}"
             ) from None
     return x
 
@@ -266,15 +266,19 @@ def _apply(
 ) -> keras.KerasTensor:
     name = place.name
     if isinstance(token, int) or str(token).isdigit():
-        require(int(token) >= 1, "a block has at least 1 channel", channels=token)
+        require(int(token) >= 1, "a block must have at least 1 channel", channels=token)
         return KINDS[kind](x, int(token), place)
     letter, _, number = str(token).partition(":")
     if letter not in ("M", "U", "C") or (letter == "C") != number.isdigit():
         raise UserError('a token must be a number, "M", "U" or "C:n"')
-    require(len(x.shape) == 4, f"{letter} needs a map", shape=x.shape[1:])
+    require(len(x.shape) == 4, f"{letter} needs a feature map", shape=x.shape[1:])
     if letter == "U":
         return keras.layers.UpSampling2D(interpolation="bilinear", name=f"{name}_up")(x)
     if letter == "C":
         return place.nonlinear(place.conv(x, int(number), "conv"), "act")
-    require(min(x.shape[1:3]) >= 2, "there is nothing left to halve", map=x.shape[1:3])
+    require(
+        min(x.shape[1:3]) >= 2,
+        "the feature map is too small to halve",
+        map=x.shape[1:3],
+    )
     return keras.layers.MaxPooling2D(name=f"{name}_pool")(x)

@@ -101,7 +101,7 @@ def find_similar_patches(
         seed: Decides which places are used where there are many.
         scenes: Whether images are of scenes taken upright, where places at like
             heights are more alike. The neighbours of a place then lie in images of
-            different kinds, lest clusters tell times of day or frames of one film.
+            different kinds, so that clusters do not encode the time of day or a film.
 
     Returns:
         See ``SimilarPatches``; None if there is a single place.
@@ -146,9 +146,9 @@ def find_similar_patches(
     searched = [np.arange(len(image))]
     if scenes and len(images) >= 2 * number:
         kind = _kinds(images, number, seed=seed)
-        pictures_of = np.bincount(kind)
+        images_of = np.bincount(kind)
         # a kind of few images, such as black ones, would be in too many pairs
-        common = np.flatnonzero(pictures_of >= max(2, len(images) / (4 * number)))
+        common = np.flatnonzero(images_of >= max(2, len(images) / (4 * number)))
         searched = [np.flatnonzero(kind[image] == i) for i in common] or searched
     each = -(-number // len(searched))
     apart = SIDE if len(images) < FEW else None

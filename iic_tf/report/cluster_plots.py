@@ -70,7 +70,7 @@ def draw_clusters(
         of_clusters = ["none" if c < 0 else known[c] for c in classes]
     draw(
         "clusters.png",
-        "what is in each cluster",
+        "the most confident images of each cluster",
         cluster_grid,
         images,
         results.soft[:, chosen],
@@ -93,13 +93,13 @@ def draw_clusters(
     if len(heads) > 1:
         draw(
             "agreement.png",
-            "how far the sub-heads agree",
+            "agreement between sub-heads",
             number_table,
             agreement(results.clusters, num_clusters=results.health.num_clusters),
             rows=heads,
             columns=heads,
             across="sub-head",
-            title=f"{title}: images on which two sub-heads agree, in %",
+            title=f"{title}: images on which two sub-heads agree (%)",
         )
     return draw.lines
 
@@ -119,21 +119,21 @@ def _draw_tables(
     by_class, columns = summed_up(counts[order].T, [f"{i}" for i in order])
     draw(
         "confusion.png",
-        "in which clusters each class is",
+        "confusion matrix: the clusters of each class",
         number_table,
         by_class / np.maximum(by_class.sum(axis=1, keepdims=True), 1),
         rows=shown,
         columns=columns,
         across="cluster",
-        title=f"{title}: where the images of each class are, in %",
+        title=f"{title}: clusters of the images of each class (%)",
     )
     draw(
         "histograms.png",
-        "which classes each cluster has",
+        "the classes within each cluster",
         label_histograms,
         counts,
         names=shown,
-        title=f"{title}: classes in each cluster",
+        title=f"{title}: classes within each cluster",
     )
 
 
@@ -158,7 +158,7 @@ def draw_first_groups(
             images,
             typical(graph, clusters, int(clusters.max()) + 1),
             names=None,
-            title=f"{folder.name}: groups of the neighbour graph, before training",
+            title=f"{folder.name}: clusters of the neighbour graph, before training",
         )
         return path
     return None

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a progress line, or plain lines in a pipe."""
+"""Console output of a run: a live progress line, or plain lines in a pipe."""
 
 import os
 import sys
@@ -61,7 +61,7 @@ console = _Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 @contextmanager
 def attempted(plot: str) -> Iterator[None]:
-    """Within it a plot is drawn; if that fails a sentence says so, and no more.
+    """Within it a plot is drawn; a failure is reported and ends nothing else.
 
     Args:
         plot: Its name.
@@ -88,7 +88,7 @@ def at_work(what: str | Callable[[], str]) -> Iterator[None]:
     """Within it no ``PATIENCE`` seconds pass without a line; a live line is one, too.
 
     Args:
-        what: What is being done, in words, or a function that tells how far it is.
+        what: What is being done, or a function that says how far it has got.
     """
     began, ended = time.monotonic(), threading.Event()
     if not _works:
@@ -101,7 +101,7 @@ def at_work(what: str | Callable[[], str]) -> Iterator[None]:
                 words = what if isinstance(what, str) else what()
                 with suppress(OSError, ValueError):  # the next print will tell
                     lasted = clock(time.monotonic() - began)
-                    console.print(f"          still {words}, {lasted}")
+                    console.print(f"          still {words} ({lasted})")
 
     _works.append(ended)
     threading.Thread(target=speak, daemon=True).start()
@@ -157,7 +157,7 @@ class Stopwatch:
                 self._within[-1] += elapsed
 
     def __str__(self) -> str:
-        """The parts in words: "steps 3:21, reports 0:09"."""
+        """The parts as text: "steps 3:21, reports 0:09"."""
         return ", ".join(f"{name} {clock(t)}" for name, t in self.seconds.items())
 
 
@@ -166,7 +166,7 @@ def counted(what: str) -> Iterator[Callable[[int, int], None]]:
     """A progress line for work that is counted; now and then a plain one in a pipe.
 
     Args:
-        what: What is being done, in words.
+        what: What is being done, as text.
 
     Yields:
         Function of the number done and the number in all.
@@ -247,7 +247,7 @@ class Training:
         self._live.close()
 
     def timing(self, step: int) -> tuple[str, str, str]:
-        """Rate, elapsed and remaining time in words, at a step."""
+        """Rate, elapsed and remaining time as text, at a step."""
         elapsed = time.perf_counter() - self._began
         done = max(step - self._start, 1)
         rate = done * self._images_per_step / elapsed

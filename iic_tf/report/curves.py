@@ -57,7 +57,7 @@ def _mark(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
             marker="^",
             linestyle="",
             clip_on=False,
-            label="re-seeding of sub-heads behind",
+            label="lagging sub-heads restarted",
         )
     for remark in remarks:
         if "lamb_at_most" in remark:
@@ -189,7 +189,7 @@ def draw(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
         bottom.set_ylim(low * 0.95, high * 1.05)
         bottom.set_yticks(ticks, [f"{t:g}" for t in ticks])
         bottom.minorticks_off()
-        bottom.set_ylabel(f"error, {scored[-1].get('match', 'one-to-one')}")
+        bottom.set_ylabel(f"error ({scored[-1].get('match', 'one-to-one')})")
         bottom.set_title(
             drawable(f"scored on {scored[-1]['scored_on']}"),
             loc="left", fontsize=9, color=MUTED,
@@ -226,13 +226,13 @@ def draw_comparison(courses: dict[str, list[dict[str, Any]]], path: Path) -> Non
                 linewidth=1.5,
             )
     panels[0].set_ylabel("mutual information (nats)")
-    panels[0].set_title("the lowest-loss sub-head of each run", loc="left", fontsize=11)
+    panels[0].set_title("lowest-loss sub-head of each run", loc="left", fontsize=11)
     panels[0].legend(frameon=False, fontsize=9)
     if scored:
         panels[1].set_yscale("log")
         panels[1].set_ylabel("error")
         _plain_ticks(panels[1])
-    panels[-1].set_xlabel("minutes of training")
+    panels[-1].set_xlabel("training time (minutes)")
     for axes in panels:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="#e4e4e4", linewidth=0.7)

@@ -169,7 +169,7 @@ def mistake_grid(
         shown = [images[members[round(j)]] / 255.0 for j in spread]
         among = "no class" if put < 0 else names[put]
         share = f"{counts[i]:,} ({100 * counts[i] / len(images):.2f} %)"
-        rows.append((f"{names[truth]} in {among}", share, shown))
+        rows.append((f"{names[truth]} → {among}", share, shown))
     _captioned_rows(path, rows, title=title, columns=columns)
 
 
@@ -311,11 +311,11 @@ def pair_grid(path: Path, views: Sequence[np.ndarray], *, title: str) -> None:
 
     Args:
         path: PNG file to write.
-        views: Originals, then r copies, each float ``(n, height, width, channels)`` in
-            [0, 1] (clipped where a augmentation leaves that range).
+        views: Originals, then r views, each float ``(n, height, width, channels)`` in
+            [0, 1] (clipped where an augmentation leaves that range).
         title: Heading.
     """
-    names = ["original", *(f"copy {i}" for i in range(1, len(views)))]
+    names = ["original", *(f"view {i}" for i in range(1, len(views)))]
     rows = [(name, "", list(view)) for name, view in zip(names, views, strict=True)]
     _captioned_rows(path, rows, title=title, columns=len(views[0]))
 
@@ -372,10 +372,10 @@ def label_map_rows(
     names: Sequence[str] | None = None,
     title: str,
 ) -> None:
-    """One row per plot: itself, its clusters and, with labels, prediction and truth.
+    """One row per image: itself, its clusters and, with labels, prediction and truth.
 
     Clusters have the colours of ``map_colours``, and a class that of its first cluster.
-    Of large plots only every other pixel, or fewer, are drawn.
+    Of large images only every other pixel, or fewer, are drawn.
 
     Args:
         path: PNG file to write.
@@ -405,7 +405,7 @@ def label_map_rows(
     ]
     if classes is not None and truth is not None and names is not None:
         truth, legend = fewer(truth), []
-        columns += ["clusters as classes", "truth"]
+        columns += ["clusters mapped to classes", "ground truth"]
         number = num_clusters + len(names)
         members = [np.flatnonzero(classes == i) for i in range(len(names))]
         painted = [

@@ -23,7 +23,7 @@ SIDE = 560
 """Side of a frame in pixels."""
 
 THUMBNAIL = 56
-"""Side of the plots at the corners in pixels."""
+"""Side of the thumbnails at the corners in pixels."""
 
 
 def store(folder: Path, step: int, soft: np.ndarray) -> None:
@@ -53,7 +53,7 @@ def palette(number: int) -> np.ndarray:
 def draw_frame(
     soft: np.ndarray, images: np.ndarray, kinds: np.ndarray, *, title: str
 ) -> Image.Image:
-    """One plot: points in a polygon, thumbnails at its corners.
+    """One frame: points in a polygon, thumbnails at its corners.
 
     Args:
         soft: Soft assignments, shape ``(n, k)``.
@@ -104,7 +104,7 @@ def draw(
 
     In every snapshot the clusters stand where those of the last one stand that hold the
     same images, or with labels where their class stands: sub-heads number their
-    clusters as they please, and regrouping numbers them anew.
+    clusters as they please, and regrouping renumbers them.
 
     Args:
         folder: Snapshots of ``store``; the PNG files go there too.

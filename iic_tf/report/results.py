@@ -54,7 +54,7 @@ def summarise(
     Args:
         results: What came out.
         names: Names of the classes, or None.
-        scored_on: Which images are scored, in words.
+        scored_on: Which images are scored, as text.
     """
 
     def plain(values: np.ndarray | None) -> list | None:
@@ -81,29 +81,29 @@ def summarise(
 
 
 def tell(results: Results, *, names: Sequence[str] | None, scored_on: str) -> None:
-    """Prints what came out, error by error.
+    """Prints the results.
 
     Args:
         results: What came out.
         names: Names of the classes, or None.
-        scored_on: Which images are scored, in words.
+        scored_on: Which images are scored, as text.
     """
     health, chosen, by = results.health, results.chosen, results.choice.by
     k = health.num_clusters
     kind = "Lowest-loss" if by == BY_LOSS else "Chosen"
     named = f"{kind} sub-head: {chosen}"
     if by == BY_GRAPH:
-        named = "Groups of the neighbour graph"
+        named = "Clusters of the neighbour graph"
     console.print(
         f"{named}, mutual information "
         f"{information_words(health.information[chosen], k)}, "
-        f"{health.effective[chosen]:.1f} of {k} clusters in effect."
+        f"{health.effective[chosen]:.1f} of {k} clusters in use."
     )
     if results.errors is not None:
-        of_pixels = " of pixels" if results.unit == "pixels" else ""
+        kind = "Pixel errors" if results.unit == "pixels" else "Errors"
         console.print(
-            f"Errors{of_pixels} after {results.match} matching of clusters and "
-            f"classes, on all {results.number:,} images of {scored_on}:"
+            f"{kind} after {results.match} matching of clusters and classes, on all "
+            f"{results.number:,} images of {scored_on}:"
         )
     for line in sub_head_table(
         health.information, chosen=chosen, errors=results.errors, chosen_by=by
@@ -111,7 +111,7 @@ def tell(results: Results, *, names: Sequence[str] | None, scored_on: str) -> No
         console.print(line)
     if results.errors_batch_statistics is not None:
         listed = ", ".join(f"{e:.4f}" for e in results.errors_batch_statistics)
-        console.print(f"With the statistics of each batch  errors = {listed}")
+        console.print(f"With batch statistics  errors = {listed}")
     for line in mapping_error_words(results.mapping_errors, chosen):
         console.print(line)
     if classes := class_of_clusters(results, names):

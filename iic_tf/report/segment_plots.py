@@ -76,9 +76,9 @@ def draw_segments(
                 rows=rows,
                 columns=columns,
                 across="cluster",
-                title=f"{title}: where the pixels of each class are, in %",
+                title=f"{title}: clusters of the pixels of each class (%)",
             )
-            says = "in which clusters the pixels of a class are"
+            says = "confusion matrix: the clusters of each class's pixels"
             lines.append(f"confusion.png       {says}")
     with attempted("maps.png"):
         label_map_rows(
@@ -89,10 +89,10 @@ def draw_segments(
             classes=classes,
             truth=truth,
             names=readable,
-            title=f"{title}: clusters of pixels",
+            title=f"{title}: segmentation",
         )
-        lines.append("maps.png            images and the clusters of their pixels")
-    lines.append("labels/             the cluster of each pixel of every image")
+        lines.append("maps.png            some images and their segmentation")
+    lines.append("labels/             the segmentation of every image")
     return lines
 
 
@@ -135,6 +135,6 @@ def iou_lines(ious: dict[str, float | None], table: np.ndarray) -> list[str]:
         lines.append(f"IoU {shown}  {escaped(name)}, {shares[i]:.0f} % of the pixels")
     if more := len(ious) - most:
         empty = int((pixels[order[most:]] == 0).sum())
-        without = f", {empty:,} of them without a pixel" if empty else ""
+        without = f", {empty:,} of them without pixels" if empty else ""
         lines.append(f"IoU of {more:,} more classes in summary.json{without}")
     return lines

@@ -1,4 +1,4 @@
-"""What is said of results, as lines: errors, scores, what clusters stand for."""
+"""Results as lines of text: errors, scores, the class of each cluster."""
 
 from collections.abc import Sequence
 
@@ -24,9 +24,9 @@ def sub_head_table(
 
     Args:
         information: Mutual information in nats, shape ``(h,)``.
-        chosen: The sub-head handed over.
+        chosen: The chosen sub-head.
         errors: Errors after the match, shape ``(h,)``, or None without labels.
-        chosen_by: Why that one, in words.
+        chosen_by: Why that one, as text.
     """
     lines = []
     for head, nats in enumerate(information):
@@ -44,7 +44,7 @@ def score_table(scores: dict[str, np.ndarray], *, chosen: int) -> list[str]:
 
     Args:
         scores: Scores by name, each of shape ``(h,)``.
-        chosen: The sub-head handed over.
+        chosen: The chosen sub-head.
     """
     columns = ("chosen", "mean", "std", "best", "worst")
     lines = [f"{'':13}" + "".join(f"{column:>9}" for column in columns)]
@@ -58,7 +58,7 @@ def score_table(scores: dict[str, np.ndarray], *, chosen: int) -> list[str]:
 
 
 def mapping_words(classes: Sequence[str | None]) -> str:
-    """Which class each cluster stands for, in words: "0 is cat, 1 is none"."""
+    """Which class each cluster is mapped to, as text: "0 is cat, 1 is none"."""
     told = ", ".join(
         f"{cluster} is {'none' if name is None else name}"
         for cluster, name in enumerate(classes[:MAPPED_TOLD])
@@ -73,32 +73,32 @@ def mapping_error_words(errors: np.ndarray | None, chosen: int) -> list[str]:
 
     Args:
         errors: Of every sub-head, shape ``(h,)``, or None.
-        chosen: The sub-head handed over.
+        chosen: The chosen sub-head.
     """
     if errors is None:
         return []
     listed = ", ".join(f"{error:.4f}" for error in errors)
     return [
-        "Error on the training images that clusters are mapped on: "
-        f"{errors[chosen]:.4f} (accuracy {1 - errors[chosen]:.4f}); of all sub-heads "
+        "Error on the training images, on which clusters are mapped to classes: "
+        f"{errors[chosen]:.4f} (accuracy {1 - errors[chosen]:.4f}); of all sub-heads: "
         f"{listed}"
     ]
 
 
 def error_words(errors: Sequence[float], *, chosen: int, scored_on: str) -> list[str]:
-    """Errors in words: of the lowest-loss sub-head, then of each.
+    """Errors as sentences: of the lowest-loss sub-head, then of each.
 
     Args:
         errors: Of every main sub-head, shape ``(h,)``.
         chosen: The sub-head with the lowest loss.
-        scored_on: Which images are scored, in words.
+        scored_on: Which images are scored, as text.
 
     Returns:
         A sentence, and where there are several sub-heads lines of up to
         ``HEADS_PER_LINE`` errors, in their order.
     """
     values = np.asarray(errors)
-    first = f"Error {values[chosen]:.4f} in the lowest-loss sub-head, {chosen}"
+    first = f"Error {values[chosen]:.4f} of the lowest-loss sub-head ({chosen})"
     if len(values) == 1:
         return [f"{first} ({scored_on})."]
     lines = [

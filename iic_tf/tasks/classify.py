@@ -47,7 +47,7 @@ EVALUATION_BATCH = 1000
 NUM_REPORTED = 10_000
 """Images scored at a report where nothing is said."""
 
-BY_TRAINING = "the only one"
+BY_TRAINING = "only head"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ClassifyTask:
     Attributes:
         protocol: Training and evaluation images, both labelled.
         views: What is done to them.
-        origin: Where they came from, in words.
+        origin: where they came from, as text.
         class_names: Names of the classes, or None.
     """
 
@@ -71,7 +71,7 @@ class ClassifyTask:
         for split in (self.protocol.train, self.protocol.evaluate):
             require(
                 split.labels is not None,
-                "the task classify needs labelled images, a train and a test split",
+                "the task classify needs labelled images in a train and a test split",
                 labels=None,
             )
 
@@ -249,8 +249,8 @@ class ClassifyTask:
         takes, gives = tuple(model.input_shape[1:]), model.output_shape[-1]
         require(
             takes == self.seen_shape and gives == self.num_classes,
-            f"the model takes views of shape {takes} of {gives} classes; images must "
-            "lead to the same",
+            f"the model expects views of shape {takes} and {gives} classes; the images "
+            "must match",
             shape=self.seen_shape,
             classes=self.num_classes,
         )
@@ -323,8 +323,7 @@ class ClassifyTask:
 
         def tell() -> None:
             console.print(
-                f"Error of the classes, on all {results.number:,} images of "
-                f"{evaluation.scored_on}:"
+                f"Error on all {results.number:,} images of {evaluation.scored_on}:"
             )
             console.print(f"error = {error:.4f}  accuracy = {1 - error:.4f}")
 

@@ -1,4 +1,4 @@
-"""Clustering: whole images are grouped."""
+"""Clustering of whole images."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -95,12 +95,12 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class ClusterTask:
-    """Images to be grouped.
+    """Images to be clustered.
 
     Attributes:
         protocol: Training and evaluation images.
         views: What is done to them.
-        origin: Where they came from, in words.
+        origin: where they came from, as text.
         class_names: Names of the classes, or None.
         kind: By what images are compared where neighbours are looked for.
         mirrored: Whether mirror images count as alike.
@@ -170,12 +170,12 @@ class ClusterTask:
         """Raises UserError if options and images clash."""
         require(
             len(self.images) >= options.k,
-            f"k must not exceed the {len(self.images)} images",
+            f"k must be at most the number of images, {len(self.images)}",
             k=options.k,
         )
         split, where = self.protocol.evaluate, ""
         if options.data.protocol == "holdout":  # what is held out chooses nothing
-            split, where = self.protocol.train, " on the split train"
+            split, where = self.protocol.train, " in the train split"
         known = self.protocol.mapping or split
         require(
             options.report.choose == "loss"
@@ -444,7 +444,7 @@ class ClusterTask:
             options: ``report`` and ``seed`` are read.
             choice: The sub-head handed over, where it is already chosen.
             lowest: The sub-head with the lowest loss in training; if None the one that
-                knows most about augmented views.
+                has the most mutual information of augmented views.
             trained: Whether the run has just ended: if the groups of the neighbour
                 graph are clearly better, the main sub-heads are fitted to them.
         """
@@ -518,7 +518,7 @@ class ClusterTask:
         if number and len(self.images) > 1:
             neighbours = self.neighbours(number, seed=options.seed)
             share = "all" if self.neighbour_share == 1 else "half"
-            title += f", {share} of them of a near neighbour"
+            title += f", {share} of them showing a near neighbour"
         [views] = training_batches(
             self.images,
             self.views,
@@ -551,7 +551,7 @@ class ClusterTask:
         takes = tuple(model.backbone.input_shape[1:])
         require(
             takes == self.seen_shape,
-            f"the model takes views of shape {takes}; images must lead to the same",
+            f"the model expects views of shape {takes}; the images must match",
             shape=self.seen_shape,
         )
 
@@ -602,7 +602,7 @@ class ClusterTask:
                     followed.images,
                     labels=followed.labels,
                 ):
-                    says = "images on their way to clusters"
+                    says = "how images move to their clusters"
                     written.append(f"progression.gif     {says}")
         written.append("assignments.csv     cluster and confidence of every image")
 
@@ -616,7 +616,7 @@ class ClusterTask:
         )
 
     def _worse_than_graph(self, results: Results, options: Options) -> str | None:
-        """Why the groups found before training are handed over instead, if they are."""
+        """Why the clusters found before training are returned instead, if they are."""
         clusters = results.clusters
         if (
             self.found is None
@@ -632,10 +632,10 @@ class ClusterTask:
         if knows >= WORSE_SHARE * before and used >= min(IN_USE_SHARE * k, before_used):
             return None
         return (
-            f"After training the cluster of an image tells {knows:.2f} nats about "
-            f"those of its neighbours, with {used} of {k} clusters in use; before it "
-            f"the groups of the neighbour graph told {before:.2f}, with {before_used}. "
-            "So the main sub-heads are fitted to these."
+            f"The clusters got worse in training: mutual information of neighbours "
+            f"{knows:.2f} nats, {used} of {k} clusters in use; the clusters of the "
+            f"neighbour graph had {before:.2f} nats and {before_used} in use. The main "
+            "sub-heads are therefore fitted to those of the graph."
         )
 
     def _by_graph(

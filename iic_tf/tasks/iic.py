@@ -1,7 +1,7 @@
 """What all tasks of Invariant Information Clustering share beside their losses.
 
 The objective over both banks of sub-heads, the report of how much they know, and the
-callbacks: regrouping, and putting right what lags or is off track.
+callbacks: regrouping, and guarding against sub-heads that lag or are off track.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -116,7 +116,7 @@ def objective(
 def report(
     sums: dict[str, np.ndarray], history: History, *, step: int, start: int
 ) -> Row:
-    """How much the sub-heads know since the last report.
+    """Mutual information and losses of the sub-heads since the last report.
 
     Args:
         sums: Logs of ``objective``, summed over ``sums["steps"]`` steps.
@@ -147,7 +147,7 @@ def report(
             row["words"] = describe(health, steps=judged)
             if step <= start:
                 row["words"].append(
-                    f"Up to step {start:,} the network learns the groups of the "
+                    f"Until step {start:,} the network learns the clusters of the "
                     "neighbour graph."
                 )
             row["off_track"] = is_degenerate(health, steps=judged)
@@ -158,7 +158,7 @@ def report(
 
 
 def remark_words(remark: dict[str, Any]) -> str:
-    """What was done in a run beside training, in words.
+    """What was done in a run beside training, as a sentence.
 
     Args:
         remark: ``step``, and ``regrouped``, the information of each grouping, perhaps
@@ -166,7 +166,7 @@ def remark_words(remark: dict[str, Any]) -> str:
             ``lamb_at_most``, or ``output``, which was closed.
     """
     if "output" in remark:
-        return f"At step {remark['step']:,} the output was closed; the run went on."
+        return f"At step {remark['step']:,} the output was closed; the run continued."
     if "reseeded" in remark:
         heads = ", ".join(map(str, remark["reseeded"]))
         return (
@@ -175,17 +175,17 @@ def remark_words(remark: dict[str, Any]) -> str:
         )
     if remark.get("refused"):
         return (
-            f"At step {remark['step']:,} no regrouping knew more about neighbours than "
-            "the main sub-heads, which stay as they are."
+            f"At step {remark['step']:,} no regrouping had more mutual information of "
+            "neighbours than the main sub-heads, which are kept."
         )
     if "regrouped" in remark:
         return (
             f"At step {remark['step']:,} all main sub-heads restarted from the best "
-            f"grouping ({max(remark['regrouped']):.2f} nats)."
+            f"regrouping ({max(remark['regrouped']):.2f} nats)."
         )
     return (
         f"At step {remark['step']:,} lambda was lowered to {remark['lamb_at_most']:g} "
-        "for the rest of the run: more holds the main sub-heads at uniform."
+        "for the rest of the run: larger values keep the main sub-heads uniform."
     )
 
 
@@ -263,7 +263,7 @@ def put_right(
     when: Regroupings,
     restart: Callable[[int], dict[str, Any]],
 ) -> dict[str, Any] | None:
-    """What can be done for main sub-heads that know next to nothing, or lag.
+    """Helps main sub-heads that have almost no information, or lag.
 
     Args:
         run: Its network and λ are changed.
@@ -299,7 +299,7 @@ def put_right(
 def guard(
     run: Run, when: Regroupings, restart: Callable[[int], dict[str, Any]]
 ) -> Callable[[Row], None]:
-    """Puts right what a report finds amiss, and says so in it."""
+    """Acts on the problems that a report finds, and says so in it."""
 
     def act(row: Row) -> None:
         if remark := put_right(run, row, when, restart):
@@ -316,7 +316,7 @@ def scoring(
 
     Args:
         scorer: See ``evaluation.results.Scorer``.
-        scored_on: Which images are scored, in words.
+        scored_on: Which images are scored, as text.
         batch_statistics: Predicts with the statistics of batches; adds a second set of
             errors.
     """

@@ -249,7 +249,7 @@ def regroup_pixels(
     features, named = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     require(
         len(features) > 0,
-        "there must be pixels that train",
+        "at least one pixel must be used for training, see segment.masked",
         pixels_with_a_class=len(features),
     )
     k = model.main.num_clusters

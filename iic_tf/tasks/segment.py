@@ -97,7 +97,7 @@ class SegmentTask:
         evaluated: Images whose label maps are predicted and, where there are any,
             scored.
         views: What is done to them.
-        origin: Where they came from, in words.
+        origin: where they came from, as text.
         words: Which images are scored, for every print-out of a score.
         class_names: Names of the classes, or None.
         mapping: Images on which clusters are mapped to classes; None if these are the
@@ -183,8 +183,9 @@ class SegmentTask:
         require(
             options.report.choose == "loss"
             or (known.labels is not None and self.evaluated.labels is not None),
-            "report.choose label needs images with label maps"
-            + " among those that train" * held_out,
+            "report.choose label needs "
+            + "training " * held_out
+            + "images with label maps",
             choose=options.report.choose,
         )
         require(
@@ -192,11 +193,11 @@ class SegmentTask:
             "segment.masked needs images with label maps",
             masked=options.segment.masked,
         )
-        require(options.k <= 255, "k must be at most 255 for label maps", k=options.k)
+        require(options.k <= 255, "k must be at most 255 for segmentation", k=options.k)
         written_stems(self.evaluated.names)  # what is wrong with them is told now
         require(
             options.report.progression is None,
-            "report.progression is for images, not for label maps",
+            "report.progression is for whole images, not for segmentation",
             progression=options.report.progression,
         )
 
@@ -226,8 +227,8 @@ class SegmentTask:
         side, stride = self.views.side, model.stride
         require(
             side % stride == 0 and side >= model.least,
-            f"data.augment.side must be a multiple of {stride}, at least "
-            f"{model.least}, for this network",
+            f"data.augment.side must be a multiple of {stride} and at least "
+            f"{model.least} for this network",
             side=side,
         )
         displacement = options.segment.displacement
@@ -328,7 +329,7 @@ class SegmentTask:
                     shown.images,
                     clusters,
                     num_clusters=run.options.k,
-                    title=f"{run.folder.name}: clusters of pixels, step {step:,}",
+                    title=f"{run.folder.name}: segmentation, step {step:,}",
                 )
 
         sizes = run.passes.sizes
@@ -480,7 +481,7 @@ class SegmentTask:
             steps=1,
             cells=cells,
         )
-        about = " of a patch that looks like their middle" if cells else ""
+        about = " of a patch similar to their centre" if cells else ""
         pair_grid(
             path,
             [view.numpy() for view in (originals, *augmented)],
@@ -495,7 +496,7 @@ class SegmentTask:
         channels = model.backbone.input_shape[-1]
         require(
             self.seen_shape[-1] == channels,
-            f"the model takes {channels} channels; images must have as many",
+            f"the model expects {channels} channels; the images must match",
             channels=self.seen_shape[-1],
         )
 

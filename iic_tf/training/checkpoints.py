@@ -177,7 +177,7 @@ class Checkpoints:
             except Exception as error:  # damage surfaces as any of a dozen kinds
                 self.passed_over.append(f"{name}: {first_line(error)}")
         raise UserError(
-            f"no checkpoint in {self.folder} can be read into this network "
+            f"no checkpoint in {self.folder} can be loaded into this network "
             f"({'; '.join(self.passed_over)})"
         )
 

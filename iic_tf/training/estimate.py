@@ -1,4 +1,4 @@
-"""What a run needs of memory, told before anything of it is allocated.
+"""An estimate of the memory that a run needs, before any of it is allocated.
 
 The estimate leaves out whatever is not certain, so that a run that would fit is never
 refused; one that does not fit is refused by its numbers, not by the kernel after
@@ -127,14 +127,14 @@ def memory_of_run(
         "the sub-heads": COPIES * 4 * features * widths,
     }
     trained = {
-        "the images of a step": 4 * seen * math.prod(shape),
-        "what the network makes of them": bytes_of_one * seen * network.kept,
-        "their soft assignments": 2 * 4 * seen * network.places * widths,
+        "the images of one step": 4 * seen * math.prod(shape),
+        "activations of the network": bytes_of_one * seen * network.kept,
+        "soft assignments": 2 * 4 * seen * network.places * widths,
         "joint distributions": 2 * 4 * displacements * joint,
         "the assignments of all images": 4 * evaluated * heads.main * options.k,
     }
     if search > sum(trained.values()):
-        return kept | {"the search for neighbours": search}
+        return kept | {"the neighbour search": search}
     return kept | trained
 
 
@@ -161,7 +161,7 @@ def check_memory(estimate: Callable[[], dict[str, int]], available: int) -> None
     raise UserError(
         f"the run needs at least {_gigabytes(total)} of memory, "
         f"{_gigabytes(needed[largest])} of it for {largest}; this machine has "
-        f"{_gigabytes(available)}. Lower {WHAT_HELPS[largest]}"
+        f"{_gigabytes(available)}. {WHAT_HELPS[largest]}"
     )
 
 
@@ -170,12 +170,12 @@ def _gigabytes(size: float) -> str:
 
 
 WHAT_HELPS = {
-    "the network": "--graph.args, or take another --graph.name",
-    "the sub-heads": "--heads.main, --heads.k_aux or --graph.args",
-    "the images of a step": "--data.batch, --data.repeats or the size of the images",
-    "what the network makes of them": "--data.batch, --data.repeats or --graph.args",
-    "their soft assignments": "--data.batch, --heads.main or --heads.k_aux",
-    "joint distributions": "--heads.k_aux, --k or --segment.displacement",
-    "the assignments of all images": "--heads.main or --k",
-    "the search for neighbours": "--data.neighbours to 0, or take fewer images",
+    "the network": "Use smaller graph.args or another graph.name",
+    "the sub-heads": "Lower heads.main, heads.k_aux or graph.args",
+    "the images of one step": "Lower data.batch, data.repeats or the image size",
+    "activations of the network": "Lower data.batch, data.repeats or graph.args",
+    "soft assignments": "Lower data.batch, heads.main or heads.k_aux",
+    "joint distributions": "Lower heads.k_aux, k or segment.displacement",
+    "the assignments of all images": "Lower heads.main or k",
+    "the neighbour search": "Set data.neighbours to 0, or use fewer images",
 }

@@ -55,7 +55,7 @@ def _plan(options: Options, task: Task, *, replicas: int) -> Plan:
     batch = options.data.batch_for(len(task.data.examples))
     require(
         batch % replicas == 0,
-        f"data.batch must divide by the {replicas} devices",
+        f"data.batch must be divisible by the number of devices, {replicas}",
         batch=batch,
     )
     return task.plan(options)
@@ -135,7 +135,7 @@ def _build_trainer(
     with strategy.scope():
         model = task.build(build_backbone(), options)
         if options.report.adapt:
-            check_can_adapt(model)  # to be told now, not when all is trained
+            check_can_adapt(model)  # fail now, not after training
         return Trainer(
             model,
             make_optimizer(options.train, steps=len(passes.number)),
@@ -166,8 +166,8 @@ def _open_run(
         before = read_manifest(folder) if known else facts
         require(
             before["data_fingerprint"] == facts["data_fingerprint"],
-            f"the run {folder} was trained on other images ({before['data']}); its "
-            "data options must lead to the same ones",
+            f"the run {folder} was trained on other images ({before['data']}); the "
+            "data options must select the same images",
             images=task.data.origin,
         )
     checkpoints = Checkpoints(
@@ -186,11 +186,11 @@ def _open_run(
         done = int(trainer.step.numpy())
         require(
             done <= steps,
-            f"train.steps must be at least the {done} steps that {folder} has done",
+            f"train.steps must be at least the {done} steps already done by {folder}",
             steps=steps,
         )
         for reason in checkpoints.passed_over:
-            console.print(f"Damaged:  {reason}; {taken}, which is older, is taken")
+            console.print(f"Damaged:  {reason}; resuming from {taken}, which is older")
     stored = as_plain(with_absolute_paths(options))
     stored |= {"resume": None, "name": folder.name}
     stored["data"] = {
@@ -210,13 +210,13 @@ def _state(step: int, *, run: Run) -> str:
     else:  # a report has just taken the sums
         loss = np.min(run.history.rows[-1][shown])
     rate = float(run.trainer.optimizer.learning_rate)
-    return f"loss {loss:.2f}, rate {rate:.1e}, pass {run.passes.done(step):.1f}"
+    return f"loss {loss:.2f}, lr {rate:.1e}, pass {run.passes.done(step):.1f}"
 
 
 def _what_is_kept(folder: Path, checkpoints: Checkpoints) -> str:
     if checkpoints.last_step is None:
-        return "no checkpoint had been saved"
-    return f"--resume {folder} continues from step {checkpoints.last_step}"
+        return "no checkpoint was saved"
+    return f"resume {folder} to continue from step {checkpoints.last_step}"
 
 
 def _begin(
@@ -388,7 +388,7 @@ def _train(
             )
     except NonFiniteLoss as error:
         kept = _what_is_kept(run.folder, checkpoints)
-        hint = ", for example with a lower --train.learning_rate"
+        hint = ", for example with a lower train.learning_rate"
         hint *= checkpoints.last_step is not None
         raise NonFiniteLoss(f"{error}; {kept}{hint}") from None
     except Exception as error:

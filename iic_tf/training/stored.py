@@ -61,7 +61,7 @@ def load_model(folder: Path) -> keras.Model:
     path = folder / MODEL_FILE
     require(
         path.is_file(),
-        f"the run {folder} has no {MODEL_FILE}: it is not finished; resume it",
+        f"the run {folder} has no {MODEL_FILE} yet; resume it to finish it",
         run=str(folder),
     )
     try:
@@ -71,7 +71,7 @@ def load_model(folder: Path) -> keras.Model:
     summary, main = read_summary(folder), getattr(model, "main", None)
     require(
         summary is None or main is None or summary["chosen"] < main.num_heads,
-        f"{folder / SUMMARY_FILE} is of another network than {path.name}",
+        f"{folder / SUMMARY_FILE} belongs to another network than {path.name}",
         chosen=summary and summary["chosen"],
     )
     return model
@@ -91,7 +91,7 @@ def kept_choice(folder: Path) -> Choice | None:
     before = read_summary(folder)
     if before is None:
         return None
-    return Choice(before["chosen"], f"in the run, by {before['chosen_by']}")
+    return Choice(before["chosen"], f"by the run: {before['chosen_by']}")
 
 
 def tell_if_unlike(
@@ -100,7 +100,7 @@ def tell_if_unlike(
     data: TaskData,
     options: Options,
 ) -> None:
-    """Prints what helps where images are unlike those that a network was trained on.
+    """Warns if images are unlike those that a network was trained on.
 
     Args:
         model: The network.
@@ -109,17 +109,17 @@ def tell_if_unlike(
         options: ``report.adapt`` is read.
     """
     if options.report.adapt:
-        console.print("Adapted:  batch normalisation, to what is grouped")
+        console.print("Adapted:  batch normalisation, to these images")
         return
     if data.evaluated < MIN_UNLIKE:
         return
     apart = unlikeness(model, views())
     if apart > UNLIKE:
         console.print(
-            f"Unlike:   {apart:.2f} standard deviations from the training images, in "
-            "the features of the network (another place, light or camera?). If there "
-            "are many, of all kinds, evaluate and predict with report.adapt adapt the "
-            "network to them."
+            f"Unlike:   {apart:.2f} standard deviations from the training images in "
+            "the network's features (another place, light or camera?). If you have "
+            "many such images, of all kinds, evaluate them with report.adapt true, "
+            "which adapts batch normalisation to them."
         )
 
 
@@ -130,7 +130,7 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
 
 def _scored_on(described: str, options: Options) -> str:
     """Which images are scored, and what of them the network has been given."""
-    adapted = ", to which batch normalisation is adapted" * options.report.adapt
+    adapted = ", with batch normalisation adapted to them" * options.report.adapt
     return described + adapted
 
 
@@ -165,7 +165,7 @@ def finish(trained: Trained, options: Options) -> bool:
     console.print(f"\nTime:     {trained.watch}.")
     console.print(f"Trained for {clock(trained.seconds)}. Results in {folder}:")
     for line in (
-        f"{CURVE_FILE}  how it went",
+        f"{CURVE_FILE}  learning curve",
         *outcome.written,
         f"{MODEL_FILE}         the network",
     ):
@@ -215,7 +215,7 @@ def evaluate(
 
 
 def compare(folders: Sequence[Path], *, plot: Path) -> None:
-    """Prints a table of runs and draws their courses into one figure.
+    """Prints a table of runs and plots their learning curves together.
 
     Args:
         folders: Runs.
@@ -252,4 +252,4 @@ def compare(folders: Sequence[Path], *, plot: Path) -> None:
             line += f"{'':35}no labels"
         console.print(line)
     draw_comparison(courses, plot)
-    console.print(f"Courses: {plot}")
+    console.print(f"Plot:     {plot}")

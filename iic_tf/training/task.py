@@ -162,7 +162,7 @@ class Outcome:
     Attributes:
         summary: All numbers, plain, for summary.json.
         written: One line per file: its name and what it shows.
-        tell: Prints what came out.
+        tell: Prints the results.
     """
 
     summary: dict[str, Any]
@@ -211,7 +211,7 @@ class Task(Protocol):
         Args:
             model: The network.
             options: Of the run or of the evaluation.
-            choice: The sub-head handed over, where it is already chosen.
+            choice: The chosen sub-head, if it is chosen already.
             lowest: The sub-head with the lowest loss in training, if it is known.
             trained: Whether the run has just ended, so that the network may be mended.
         """
