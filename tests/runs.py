@@ -13,6 +13,7 @@ import models_iic
 TINY = {
     "data.batch": 50,
     "data.neighbours": 0,
+    "data.repeats": 1,
     "graph.args.fan_out_init": 2,
     "graph.args.kernel": 3,
     "graph.args.stages": 2,

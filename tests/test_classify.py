@@ -19,6 +19,7 @@ from iic_tf.training.trainer import Trainer, make_optimizer
 TINY = {
     "task": "classify",
     "data.batch": 50,
+    "data.repeats": 1,
     "graph.args.fan_out_init": 4,
     "graph.args.kernel": 3,
     "train.precision": "float32",

@@ -70,7 +70,7 @@ def test_two_replicas_end_with_the_weights_of_one(
     two_devices, tiny_model, digits, views
 ):
     batches = training_batches(
-        digits[0][:600], views, repeats=2, batch=60, seed=0, start=0, steps=STEPS
+        digits[0][:600], views, repeats=1, batch=60, seed=0, start=0, steps=STEPS
     )
     check_two_against_one(two_devices, tiny_model, batches)
 
@@ -193,7 +193,7 @@ def test_gradient_of_two_replicas_is_that_of_one(
     two_devices, tiny_model, digits, views
 ):
     batches = training_batches(
-        digits[0][:600], views, repeats=1, batch=60, seed=0, start=0, steps=1
+        digits[0][:600], views, repeats=2, batch=60, seed=0, start=0, steps=1
     )
     check_gradient(two_devices, tiny_model, batches, pair_losses)
 

@@ -57,7 +57,7 @@ def test_a_run_with_labels(labelled_run):
     folder, text = labelled_run
     npz = folder.parents[1] / "digits.npz"
     assert f"240 for training, from npz file {npz}" in text
-    assert "train.steps=8" in text and "data.repeats" not in text
+    assert "train.steps=8" in text and "data.shuffle" not in text
     assert re.search(r"mutual information \d\.\d\d of 2\.30 nats \(\d+ %\)", text)
     lines = re.findall(r"Sub-head (\d)  error = (0\.\d{4})  MI = \d\.\d\d nats", text)
     assert [head for head, _ in lines] == ["0", "1"]
@@ -142,6 +142,7 @@ def test_the_published_recipe_and_alternating_heads(digits_npz, out):
         "data.recipe": "mnist_published",
         "train.order": "[aux,main,main]",
         "train.epochs": 1,
+        "data.repeats": None,  # as many as the recipe has
     }
     assert models_iic.main(words(digits_npz, out, **changes)) == 0
     assert (out / "mnist_published-1" / "summary.json").is_file()

@@ -21,6 +21,7 @@ KINDS = 30
 def fewer_kinds():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "KINDS", KINDS)
+        patch.setattr(module, "NUM_WINDOWS", 10_000)
         yield
 
 

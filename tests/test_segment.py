@@ -29,6 +29,7 @@ from iic_tf.training import stored
 TINY = {
     "k": 3,
     "data.batch": 4,
+    "data.repeats": 1,
     "data.augment.side": 16,
     "graph.args.fan_out_init": 4,
     "heads.main": 2,
@@ -371,24 +372,34 @@ def test_edges_and_infrared_reach_the_network():
     assert backbone(seen).shape[:3] == (1, 4, 4)
 
 
-def test_the_fourth_band_of_pictures_is_infrared(folders, out, capsys):
-    bands = folders[0].with_name("bands")
+@pytest.fixture
+def bands(tmp_path):
+    """Images of four bands, and their values."""
+    folder = tmp_path / "bands"
     rng = np.random.default_rng(0)
     values = rng.integers(0, 256, (4, 24, 32, 4), dtype=np.uint8)
     values[..., 0] = 90
-    bands.mkdir()
+    folder.mkdir()
     for i, value in enumerate(values):
-        Image.fromarray(value, "RGBA").save(bands / f"{i}.tif")
-    found = decode_image(bands / "0.tif", channels=4)
+        Image.fromarray(value, "RGBA").save(folder / f"{i}.tif")
+    return folder, values
+
+
+def test_the_fourth_band_of_pictures_is_infrared(folders, bands, out, capsys):
+    folder, values = bands
+    found = decode_image(folder / "0.tif", channels=4)
     np.testing.assert_array_equal(found, values[0])
-    changes = {"data.images": bands, "data.masks": None, "data.channels": 4}
-    changes |= {"data.augment.channels": "edges", "name": "bands"}
-    changes |= {"data.neighbours": 0, "train.steps": 2, "report.every": 2}
-    assert models_iic.main(words(folders, out, **changes)) == 0
-    assert models_iic.main(["predict", str(out / "bands"), str(bands)]) == 0
     changes = {"data.images": folders[0], "data.masks": None, "data.channels": 4}
     assert models_iic.main(words(folders, out, **changes)) == 2
     assert "must have four bands, but its mode is RGB" in capsys.readouterr().err
+
+
+@pytest.mark.slow  # test_edges_and_infrared_reach_the_network has the rest
+def test_a_run_on_four_bands(folders, bands, out):
+    changes = {"data.images": bands[0], "data.masks": None, "data.channels": 4}
+    changes |= {"data.augment.channels": "edges", "name": "bands"}
+    assert models_iic.main(words(folders, out, **changes)) == 0
+    assert models_iic.main(["predict", str(out / "bands"), str(bands[0])]) == 0
 
 
 def test_what_a_run_on_swapped_colours_is_applied_to_is_swapped(tmp_path):
