@@ -78,7 +78,7 @@ def test_whitened_windows_have_variance_one(images, patches):
     # noise has nearly equal variances, to which the floor is added
     raw = np.linalg.eigvalsh(np.cov(windows, rowvar=False))
     np.testing.assert_allclose(
-        variances.mean(), (raw / (raw + VARIANCE_FLOOR)).mean(), rtol=0.01
+        variances.mean(), (raw / (raw + VARIANCE_FLOOR)).mean(), rtol=0.02
     )
 
 
