@@ -401,7 +401,7 @@ def test_deep_images_and_a_run_among_them(out, tmp_path, capsys):
     arguments = own_words(out, **{"data.folder": folder, "k": 2, "name": "deep"})
     assert models_iic.main(arguments) == 0
     first = capsys.readouterr().out
-    assert "Range: 24 images of more than 8 bits" in first
+    assert "Range: 24 images with more than 8 bits" in first
     stored = yaml.safe_load((out / "deep" / "options.yaml").read_text())["data"]
     low, high = stored["range"]
     assert 700 < low < 2_000 and 20_000 < high < 21_300
@@ -529,13 +529,13 @@ def test_an_array_with_labels_of_its_own(digits, out, tmp_path):
     assert models_iic.main(own_words(out, **changes, **{"report.choose": "label"})) == 0
     summary = json.loads((out / "x-1" / "summary.json").read_text())
     assert summary["chosen"] == int(np.argmin(summary["errors"]))
-    assert "uses labels" in summary["chosen_by"]
+    assert "using labels" in summary["chosen_by"]
 
 
 def test_more_clusters_than_images_in_a_folder(photographs, out, capsys):
     changes = {"data.folder": photographs, "k": 40}
     assert models_iic.main(own_words(out, **changes)) == 2
-    assert "k must not exceed the 31 images" in capsys.readouterr().err
+    assert "k must be at most the number of images, 31" in capsys.readouterr().err
     assert not out.exists()
 
 
@@ -608,7 +608,7 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     anew = ["evaluate", str(out / "a"), "--report.choose=label"]
     assert models_iic.main(anew) == 0  # said now, it goes over the choice of the run
     anew = json.loads((out / "a" / "evaluation-4" / "summary.json").read_text())
-    assert "in the run" not in anew["chosen_by"] and "labels" in anew["chosen_by"]
+    assert "by the run" not in anew["chosen_by"] and "labels" in anew["chosen_by"]
     capsys.readouterr()
     (out / "a" / "model.keras").unlink()
     assert models_iic.main(["evaluate", str(out / "a")]) == 2
@@ -630,7 +630,7 @@ def test_runs_are_compared(digits, digits_npz, out, tmp_path, capsys):
     assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
     for mistake, sentence in (
         (["compare"], "compare needs at least one run"),
-        (["compare", str(tmp_path)], "compare must be given the folder of a run"),
+        (["compare", str(tmp_path)], "compare needs the folder of a run"),
         (["evaluate"], "evaluate needs a run"),
     ):
         assert models_iic.main(mistake) == 2
@@ -867,7 +867,7 @@ MISTAKES = {
     "one cluster": (lambda d: {"k": 1}, "k must be at least 2"),
     "more clusters than images": (
         lambda d: {"k": 241, "data.batch": 2},
-        "k must not exceed the 240 images",
+        "k must be at most the number of images, 240",
     ),
     "batch larger than the data": (
         lambda d: {"data.batch": 500},
@@ -880,7 +880,7 @@ MISTAKES = {
     "unknown recipe": (lambda d: {"data.recipe": "mnits"}, "must be one of mnist,"),
     "unknown argument of a graph": (
         lambda d: {"graph.args.depth": 3},
-        "graph.args of small takes fan_out_init, kernel, stages. Received: depth=3",
+        "graph.args of small accepts fan_out_init, kernel, stages. Received: depth=3",
     ),
     "argument of the wrong kind": (
         lambda d: {"graph.args.fan_out_init": "wide"},
@@ -927,7 +927,7 @@ MISTAKES = {
     "no such device": (lambda d: {"devices": "GPU:9"}, "devices must be auto, cpu"),
     "nothing to resume": (
         lambda d: {"resume": d / "nothing"},
-        "resume must be given the folder of a run, or latest",
+        "resume needs the folder of a run, or latest",
     ),
 }
 

@@ -31,5 +31,5 @@ def test_a_choice_that_the_network_does_not_have(tmp_path, tiny_model):
     tiny_model(num_main=2).save(tmp_path / "model.keras")
     summary = {"chosen": 3, "chosen_by": "it", "information": [1.0] * 5}
     (tmp_path / "summary.json").write_text(json.dumps(summary))
-    with pytest.raises(UserError, match=r"summary\.json is of another network"):
+    with pytest.raises(UserError, match=r"summary\.json belongs to another network"):
         load_model(tmp_path)
