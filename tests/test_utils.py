@@ -28,5 +28,5 @@ def test_a_finished_run_is_loaded_and_applied(digits_npz, tmp_path):
     )
     with pytest.raises(UserError, match=r"views must have shape \(n, 24, 24, 1\)"):
         run.assign(views[:, :10])
-    with pytest.raises(UserError, match="load must be given the folder of a run"):
+    with pytest.raises(UserError, match="load needs the folder of a run"):
         utils.load(out / "none")
