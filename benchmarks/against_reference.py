@@ -144,7 +144,11 @@ def ours(parts: dict[str, np.ndarray], precision: str):
     keras.mixed_precision.set_global_policy(precision)
     steps = 1000
     options = TrainOptions(
-        steps=steps, lamb=1.0, learning_rate=1e-4, decay="constant", warmup_steps=0
+        steps=steps,
+        order=["main"],
+        learning_rate=1e-4,
+        decay="constant",
+        warmup_steps=0,
     )
     backbone = graphs.network_6c((24, 24, 1), tracked=False)
     model = ClusterIIC.create(backbone, k=K, k_aux=K, num_main=HEADS, num_aux=1)

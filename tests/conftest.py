@@ -11,10 +11,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from runs import WHOLE, for_all_workers, shared_run, words
 
 from iic_tf.augment.pairs import Views
 from iic_tf.augment.transforms import affine, compose, crop_resize, shift_tone
 from iic_tf.distribute import split_cpu
+from iic_tf.neighbours import patches
 
 split_cpu(2)
 
@@ -39,6 +41,15 @@ def two_devices():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
+@pytest.fixture(scope="session", autouse=True)
+def fewer_kinds():
+    """Photographs are told by fewer kinds of crops: seconds less wherever they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(patches, "KINDS", 30)
+        patch.setattr(patches, "NUM_WINDOWS", 2_000)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def fresh_seed():
     keras.utils.set_random_seed(0)
@@ -55,11 +66,9 @@ def digits():
     return split.images[order], split.labels[order]
 
 
-@pytest.fixture(scope="session")
-def digits_npz(digits, tmp_path_factory):
+def write_digits(folder, images, labels):
     """240 digits in an npz file, for runs from end to end."""
-    images, labels = digits
-    path = tmp_path_factory.mktemp("digits") / "digits.npz"
+    path = folder / "digits.npz"
     np.savez(
         path,
         x_train=images[:200, ..., 0],
@@ -68,6 +77,35 @@ def digits_npz(digits, tmp_path_factory):
         y_test=labels[200:240],
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def digits_npz(digits, tmp_path_factory):
+    return write_digits(tmp_path_factory.mktemp("digits"), *digits)
+
+
+@pytest.fixture(scope="session")
+def labelled_run(digits, tmp_path_factory):
+    """A finished run on the digits of ``digits_npz``, to look at or to copy."""
+    place = for_all_workers(tmp_path_factory) / "labelled"
+
+    def arguments():
+        path = write_digits(place, *digits)
+        return words(path, place / "runs", name="first", **WHOLE)
+
+    return shared_run(place, arguments)
+
+
+@pytest.fixture(scope="session")
+def unlabelled_run(digits, tmp_path_factory):
+    """The same without labels, named after its recipe."""
+    place = for_all_workers(tmp_path_factory) / "unlabelled"
+
+    def arguments():
+        np.savez(place / "x.npz", images=digits[0][:240])
+        return words(place / "x.npz", place / "runs", **WHOLE)
+
+    return shared_run(place, arguments)
 
 
 @pytest.fixture

@@ -19,8 +19,10 @@ from iic_tf.training.trainer import Trainer, make_optimizer
 TINY = {
     "task": "classify",
     "data.batch": 50,
+    "data.repeats": 1,
     "graph.args.fan_out_init": 4,
     "graph.args.kernel": 3,
+    "train.precision": "float32",
     "train.steps": 24,
     "train.learning_rate": 0.01,
     "train.warmup_steps": 2,

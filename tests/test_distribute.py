@@ -70,39 +70,43 @@ def test_two_replicas_end_with_the_weights_of_one(
     two_devices, tiny_model, digits, views
 ):
     batches = training_batches(
-        digits[0][:600], views, repeats=2, batch=60, seed=0, start=0, steps=STEPS
+        digits[0][:600], views, repeats=1, batch=60, seed=0, start=0, steps=STEPS
     )
     check_two_against_one(two_devices, tiny_model, batches)
 
 
-@pytest.mark.parametrize(
-    ("masked", "changes"),
-    [
-        (True, {}),
-        pytest.param(
-            True, {"at_pixels": False, "collapsed": True}, marks=pytest.mark.slow
-        ),
-        pytest.param(False, {"detached": True}, marks=pytest.mark.slow),
-    ],
-)
-def test_two_replicas_segment_as_one_does(two_devices, masked, changes):
-    def make_model():
-        keras.utils.set_random_seed(0)
-        backbone = graphs.small_maps((None, None, 3), fan_out_init=8)
-        return SegmentIIC.create(backbone, k=3, k_aux=6, num_main=2, num_aux=1)
+def segment_model():
+    keras.utils.set_random_seed(0)
+    backbone = graphs.small_maps((None, None, 3), fan_out_init=8)
+    return SegmentIIC.create(backbone, k=3, k_aux=6, num_main=2, num_aux=1)
 
+
+def segment_batches(*, masked, repeats, steps):
     rng = np.random.default_rng(0)
     images = list(rng.integers(0, 256, (24, 20, 20, 3), dtype=np.uint8))
     labels = [np.full((20, 20), IGNORE, np.uint8) for _ in images]
     for i, of_one in enumerate(labels):  # half a batch has few pixels that train
         of_one[: 20 if i % 8 < 4 else 5] = 0
     views = CropViews(16, move(rotation=20), colour_jitter(), compose())
-    batches = training_crop_batches(
-        images, views, repeats=2, batch=8, seed=0, start=0, steps=STEPS,
+    return training_crop_batches(
+        images, views, repeats=repeats, batch=8, seed=0, start=0, steps=steps,
         labels=labels if masked else None, shuffle=False,
     )  # fmt: skip
+
+
+@pytest.mark.slow  # what segmentation alone does is in the test of its gradient
+@pytest.mark.parametrize(
+    ("masked", "changes"),
+    [
+        (True, {}),
+        (True, {"at_pixels": False, "collapsed": True}),
+        (False, {"detached": True}),
+    ],
+)
+def test_two_replicas_segment_as_one_does(two_devices, masked, changes):
+    batches = segment_batches(masked=masked, repeats=2, steps=STEPS)
     losses = functools.partial(segment_losses, displacement=2, **changes)
-    check_two_against_one(two_devices, make_model, batches, losses=losses)
+    check_two_against_one(two_devices, segment_model, batches, losses=losses)
 
 
 @pytest.fixture
@@ -150,44 +154,55 @@ def test_two_replicas_part_from_one_by_rounding_alone(
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
 
 
-def replica_gradients(strategy, model, views_batch):
+def replica_gradients(strategy, model, batch, losses):
     """Gradient summed over replicas, as Keras applies it."""
 
     @tf.function
-    def step(views):
-        def replica(views):
+    def step(batch):
+        def replica(batch):
             with tf.GradientTape() as tape:
-                results = pair_losses(model, views, lamb=tf.constant([1.0, 1.0]))
+                results = losses(model, batch, lamb=tf.constant([1.0, 1.0]))
                 loss = tf.add_n([tf.reduce_mean(r["loss"]) for r in results.values()])
                 loss /= distribute.num_replicas()
             gradients = tape.gradient(loss, model.trainable_variables)
             return [distribute.sum_over_replicas(g) for g in gradients]
 
-        return strategy.run(replica, args=(views,))
+        return strategy.run(replica, args=(batch,))
 
-    values = step(views_batch)
+    values = step(batch)
     return [strategy.experimental_local_results(v)[0].numpy() for v in values]
+
+
+def check_gradient(two_devices, make_model, batches, losses):
+    one = tf.distribute.OneDeviceStrategy("CPU:0")
+    with one.scope():
+        model = make_model()
+    with two_devices.scope():
+        model2 = make_model()
+        model2.set_weights(model.get_weights())
+    single = replica_gradients(one, model, next(iter(batches)), losses)
+    mirrored = iter(two_devices.experimental_distribute_dataset(batches))
+    double = replica_gradients(two_devices, model2, next(mirrored), losses)
+    for a, b in zip(single, double, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    # a gradient that is twice as large would be told apart
+    assert max(np.abs(gradient).max() for gradient in single) > 1e-3
 
 
 def test_gradient_of_two_replicas_is_that_of_one(
     two_devices, tiny_model, digits, views
 ):
     batches = training_batches(
-        digits[0][:600], views, repeats=1, batch=60, seed=0, start=0, steps=1
+        digits[0][:600], views, repeats=2, batch=60, seed=0, start=0, steps=1
     )
-    one = tf.distribute.OneDeviceStrategy("CPU:0")
-    with one.scope():
-        model = tiny_model()
-    with two_devices.scope():
-        model2 = tiny_model()
-        model2.set_weights(model.get_weights())
-    single = replica_gradients(one, model, next(iter(batches)))
-    mirrored = iter(two_devices.experimental_distribute_dataset(batches))
-    double = replica_gradients(two_devices, model2, next(mirrored))
-    for a, b in zip(single, double, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-    # a gradient that is twice as large would be told apart
-    assert max(np.abs(gradient).max() for gradient in single) > 1e-3
+    check_gradient(two_devices, tiny_model, batches, pair_losses)
+
+
+def test_gradient_of_segmentation_on_two_replicas_is_that_on_one(two_devices):
+    """Also where one of them has few pixels that train."""
+    batches = segment_batches(masked=True, repeats=1, steps=1)
+    losses = functools.partial(segment_losses, displacement=2)
+    check_gradient(two_devices, segment_model, batches, losses)
 
 
 def test_a_network_on_two_replicas_is_adapted_as_on_one(two_devices, tiny_model):

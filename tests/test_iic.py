@@ -104,7 +104,7 @@ def test_errors_of_every_sub_head_are_readable_with_ten_and_more():
     assert words[2] == "Errors of sub-heads 10 to 11: 0.0191 0.0201"
     assert len(words) == 3 and max(map(len, words)) < 105
     alone = error_words([0.25], chosen=0, scored_on="test")
-    assert alone == ["Error 0.2500 of the lowest-loss sub-head, 0 (test)."]
+    assert alone == ["Error 0.2500 of the lowest-loss sub-head (0) (test)."]
 
 
 def test_an_output_that_was_closed_is_told():

@@ -1,6 +1,7 @@
 """The main job as people use it: command lines, real digits, exit statuses."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -18,37 +19,21 @@ import pytest
 import tensorflow as tf
 import yaml
 from PIL import Image
+from runs import TINY, WHOLE, as_words, words
 from test_archives import write_stl10
 
 import graphs
 import models_iic
 from iic_tf.errors import UserError
+from iic_tf.evaluation import health
 from iic_tf.options import Options
 from iic_tf.report import cluster_plots
+from iic_tf.report.curves import LearningCurve
 from iic_tf.tasks import cluster
 from iic_tf.training import stored
 from iic_tf.training.checkpoints import History
 
 ROOT = Path(__file__).parents[1]
-
-TINY = {
-    "data.batch": 50,
-    "graph.args.fan_out_init": 2,
-    "graph.args.kernel": 3,
-    "heads.main": 2,
-    "heads.aux": 1,
-    "train.steps": 8,
-    "train.steps_per_call": 2,
-    "train.regroup_to": 0,
-    "report.every": 4,
-    "report.checkpoint_every": 4,
-    "report.window": "never",
-}
-
-
-def words(digits_npz, folder, **changes):
-    options = {**TINY, "data.dir": digits_npz, "out": folder, **changes}
-    return [f"--{name}={value}" for name, value in options.items()]
 
 
 @pytest.fixture
@@ -58,8 +43,9 @@ def out(tmp_path):
 
 @pytest.fixture(autouse=True)
 def few_plots(request, monkeypatch):
-    """Runs draw what is in their clusters only where a test looks at it."""
+    """Runs draw plots only where a test looks at them."""
     if "plots" not in request.keywords:
+        monkeypatch.setattr(LearningCurve, "update", lambda *_: None)
         monkeypatch.setattr(cluster, "draw_clusters", lambda *_, **__: [])
         monkeypatch.setattr(cluster_plots, "draw_first_groups", lambda *_: None)
 
@@ -67,24 +53,25 @@ def few_plots(request, monkeypatch):
 # --------------------------------------------------------------------- from end to end
 
 
-@pytest.mark.plots
-def test_a_run_with_labels(digits_npz, out, capsys):
-    assert models_iic.main(words(digits_npz, out, name="first")) == 0
-    text = capsys.readouterr().out
-    assert f"240 for training, from npz file {digits_npz}" in text
-    assert "train.steps=8" in text and "data.repeats" not in text
+def test_a_run_with_labels(labelled_run):
+    folder, text = labelled_run
+    npz = folder.parents[1] / "digits.npz"
+    assert f"240 for training, from npz file {npz}" in text
+    assert "train.steps=8" in text and "data.shuffle" not in text
     assert re.search(r"mutual information \d\.\d\d of 2\.30 nats \(\d+ %\)", text)
     lines = re.findall(r"Sub-head (\d)  error = (0\.\d{4})  MI = \d\.\d\d nats", text)
     assert [head for head, _ in lines] == ["0", "1"]
     assert text.count("<- chosen (lowest loss)") == 1
     assert "Mean of 2 sub-heads" in text
 
-    folder = out / "first"
     summary = json.loads((folder / "summary.json").read_text())
     errors = [float(error) for _, error in lines]
     np.testing.assert_allclose(summary["errors"], errors, atol=1e-4)
     assert f"sub-head: {summary['chosen']}," in text
-    for name in ("learning_curve.png", "clusters.png", "model.keras", "manifest.json"):
+    for name in (
+        *("learning_curve.png", "clusters.png", "first_groups.png"),
+        *("model.keras", "manifest.json"),
+    ):
         assert (folder / name).stat().st_size > 0
     with (folder / "assignments.csv").open() as file:
         table = list(csv.DictReader(file))
@@ -118,84 +105,75 @@ def test_more_classes_than_the_recipe_has_names_for(digits, out, tmp_path):
     assert (out / "many" / "clusters.png").is_file()
 
 
-@pytest.mark.plots
-def test_the_same_run_without_labels(digits, out, tmp_path, capsys):
-    np.savez(tmp_path / "unlabelled.npz", images=digits[0][:240])
-    assert models_iic.main(words(tmp_path / "unlabelled.npz", out)) == 0
-    text = capsys.readouterr().out
+def test_the_same_run_without_labels(unlabelled_run):
+    folder, text = unlabelled_run
+    assert folder.name == "mnist-1"
     assert "rror" not in text
     assert re.search(r"Sub-head \d  MI = \d\.\d\d nats  <- chosen", text)
-    folder = out / "mnist-1"
     assert json.loads((folder / "summary.json").read_text())["errors"] is None
     header = (folder / "assignments.csv").read_text().splitlines()[0]
     assert header == "image,cluster,confidence,runner_up"
 
 
-def test_labels_never_touch_training(digits, out, tmp_path):
+def test_labels_never_touch_training(labelled_run, unlabelled_run, digits, out):
     """True labels, others and none give the same weights, regroupings and choice."""
-    images, labels = digits[0][:240], digits[1][:240]
-    known = {"right": {"labels": labels}, "wrong": {"labels": labels[::-1]}, "none": {}}
-    changes = {"train.steps": 16, "train.regroup_every": 4, "train.regroup_to": 0.8}
-    for name, given in known.items():
-        np.savez(tmp_path / f"{name}.npz", images=images, **given)
-        path = tmp_path / f"{name}.npz"
-        assert models_iic.main(words(path, out, name=name, **changes)) == 0
-    right, *others = (weights(out / name) for name in known)
+    path = out.with_name("wrong.npz")
+    np.savez(path, images=digits[0][:240], labels=digits[1][:240][::-1])
+    assert models_iic.main(words(path, out, name="wrong", **WHOLE)) == 0
+    runs = (labelled_run.folder, out / "wrong", unlabelled_run.folder)
+    right, *others = map(weights, runs)
     for other in others:
         for a, b in zip(right, other, strict=True):
             np.testing.assert_array_equal(a, b)
     right, wrong, none = (
-        json.loads((out / name / "summary.json").read_text()) for name in known
+        json.loads((folder / "summary.json").read_text()) for folder in runs
     )
     assert right["chosen"] == wrong["chosen"] == none["chosen"]
     assert right["errors"] != wrong["errors"] and none["errors"] is None
     remarks, *same = (
-        [row["remarks"] for row in without_times(out / name)] for name in known
+        [row["remarks"] for row in without_times(folder)] for folder in runs
     )
     assert same == [remarks] * 2
     assert sum("regrouped" in one for row in remarks for one in row) >= 2
-
-
-def test_holdout_trains_on_one_split_and_scores_the_other(digits_npz, out, capsys):
-    assert models_iic.main(words(digits_npz, out, **{"data.protocol": "holdout"})) == 0
-    text = capsys.readouterr().out
-    assert "Images:   200 for training" in text
-    assert "all 40 images of test, not used for training" in text
-    [folder] = out.iterdir()
-    summary = json.loads((folder / "summary.json").read_text())
-    error = summary["mapping_errors"][summary["chosen"]]
-    assert 0 < error < 1 and len(summary["mapping_errors"]) == 2
-    assert f"mapped to classes: {error:.4f} (accuracy {1 - error:.4f})" in text
 
 
 def test_the_published_recipe_and_alternating_heads(digits_npz, out):
     changes = {
         "data.recipe": "mnist_published",
         "train.order": "[aux,main,main]",
-        "train.epochs": 2,
+        "train.epochs": 1,
+        "data.repeats": None,  # as many as the recipe has
     }
     assert models_iic.main(words(digits_npz, out, **changes)) == 0
     assert (out / "mnist_published-1" / "summary.json").is_file()
 
 
-@pytest.mark.parametrize(
-    "neighbours", [None, pytest.param(0, marks=pytest.mark.slow), 2]
-)
-def test_main_sub_heads_start_anew_now_and_then(digits_npz, out, neighbours, capsys):
-    changes = {"train.regroup_every": 3, "train.regroup_to": 0.8, "name": "again"}
-    if neighbours is not None:
-        changes["data.neighbours"] = neighbours
+def test_main_sub_heads_start_anew_now_and_then(labelled_run):
+    # with the recipe's number of neighbours, as none is given
+    check_regroupings(*labelled_run, neighbours=5, number=2)
+
+
+@pytest.mark.slow  # what differs is in test_regroup.py and test_cluster.py
+@pytest.mark.parametrize(("neighbours", "number"), [(0, 1), (2, 2)])
+def test_they_start_anew_with_any_neighbours(
+    digits_npz, out, neighbours, number, capsys
+):
+    changes = {**WHOLE, "data.neighbours": neighbours, "name": "again"}
     assert models_iic.main(words(digits_npz, out, **changes)) == 0
-    lines = (out / "again" / "history.jsonl").read_text().splitlines()
+    text = capsys.readouterr().out
+    check_regroupings(out / "again", text, neighbours=neighbours, number=number)
+
+
+def check_regroupings(folder, text, *, neighbours, number):
+    """Of as many groupings: those of one auxiliary head, and of the graph if any."""
+    lines = (folder / "history.jsonl").read_text().splitlines()
     remarks = [remark for line in lines for remark in json.loads(line)["remarks"]]
     assert [remark["step"] for remark in remarks] == [3, 6]
-    number = 1 if neighbours == 0 else 2  # one aux head, and the graph
     assert all(len(remark["regrouped"]) == number for remark in remarks)
     assert all(set(remark["sources"]) <= {0, -1} for remark in remarks)
-    assert "At step 3 " in capsys.readouterr().out
-    stored = yaml.safe_load((out / "again" / "options.yaml").read_text())
-    # the recipe's number where none is given
-    assert stored["data"]["neighbours"] == (5 if neighbours is None else neighbours)
+    assert "At step 3 " in text
+    stored = yaml.safe_load((folder / "options.yaml").read_text())
+    assert stored["data"]["neighbours"] == neighbours
 
 
 @pytest.mark.slow
@@ -211,14 +189,13 @@ def test_pairs_are_drawn_without_training(digits_npz, out, capsys):
     assert "pairs_mnist.png" in capsys.readouterr().out
 
 
-@pytest.mark.plots
 def test_what_a_network_has_lost_the_graph_still_has(digits_npz, out, capsys):
     # nothing is learned, so all images are in one cluster or two
-    changes = {"train.learning_rate": 1e-12, "name": "lost", "train.regroup_to": 0}
+    changes = {"train.learning_rate": 1e-12, "name": "lost", "data.neighbours": 5}
+    changes |= {"train.steps": 2, "report.every": 2}
     assert models_iic.main(words(digits_npz, out, **changes)) == 0
     text = capsys.readouterr().out
     assert "sub-heads are therefore fitted to those of the graph." in text
-    assert (out / "lost" / "first_groups.png").is_file()
     summary = json.loads((out / "lost" / "summary.json").read_text())
     with open(out / "lost" / "assignments.csv", newline="") as file:
         clusters = {row["cluster"] for row in csv.DictReader(file)}
@@ -228,7 +205,8 @@ def test_what_a_network_has_lost_the_graph_still_has(digits_npz, out, capsys):
 
 @pytest.mark.plots
 def test_the_quick_look_needs_no_network(digits_npz, out, capsys):
-    looked = words(digits_npz, out, method="spectral", name="look")
+    given = {"method": "spectral", "name": "look", "data.neighbours": None}
+    looked = words(digits_npz, out, **given)
     assert models_iic.main(looked) == 0
     names = {path.name for path in (out / "look").iterdir()}
     assert {"assignments.csv", "clusters.png", "summary.json"} <= names
@@ -255,12 +233,13 @@ def test_a_time_limit_is_minutes(tmp_path):
             models_iic.parse(["--time-limit", wrong])
 
 
-def test_a_degenerate_run_says_so_and_exits_3(digits_npz, out, capsys):
-    # uniform outputs for ever: a rate of almost nothing
-    changes = {"train.steps": 300, "train.learning_rate": 1e-12, "data.batch": 8}
-    changes |= {"report.every": 300, "train.steps_per_call": 50}
-    changes["data.neighbours"] = 0  # else the groups of their graph are handed over
-    assert models_iic.main(words(digits_npz, out, **changes)) == 3
+def test_a_degenerate_run_says_so_and_exits_3(digits_npz, out, capsys, monkeypatch):
+    monkeypatch.setattr(health, "MIN_STEPS_TO_JUDGE", 8)
+    # uniform outputs for ever: a rate of almost nothing, and no neighbours, else the
+    # groups of their graph are handed over
+    assert (
+        models_iic.main(words(digits_npz, out, **{"train.learning_rate": 1e-12})) == 3
+    )
     text = capsys.readouterr().out
     assert "This run is degenerate" in text and "Off track" in text
 
@@ -287,7 +266,7 @@ def test_sub_heads_far_behind_overclusters_start_anew(digits_npz, out, monkeypat
         "iic_tf.tasks.iic.is_degenerate", lambda health, *, steps: steps == 10
     )
     changes = {"train.steps": 20, "report.every": 5, "train.learning_rate": 3e-3}
-    changes |= {"train.regroup_to": 0.01, "name": "behind"}
+    changes |= {"train.regroup_to": 0.01, "name": "behind", "data.neighbours": 5}
     changes |= {"data.batch": 40, "heads.k_aux": 20}
     monkeypatch.setattr("iic_tf.tasks.iic.OFF_TRACK_SHARE", 0.0)
     monkeypatch.setattr("iic_tf.training.trainer.Trainer.scheduled", lambda *_: 1.0)
@@ -306,7 +285,7 @@ def test_sub_heads_that_lag_at_the_end_take_over_the_best(
     monkeypatch.setattr("iic_tf.evaluation.health.LAGGING_SHARE", 0.0)
     changes = {"train.steps": 20, "report.every": 5, "name": "late", "heads.main": 3}
     changes |= {"train.regroup_to": 0.5, "train.regroup_every": 10, "data.batch": 40}
-    changes |= {"heads.k_aux": 20}
+    changes |= {"heads.k_aux": 20, "data.neighbours": 5}
     assert models_iic.main(words(digits_npz, out, **changes)) == 0
     lines = (out / "late" / "history.jsonl").read_text().splitlines()
     remarks = [json.loads(line)["remarks"] for line in lines]
@@ -316,27 +295,26 @@ def test_sub_heads_that_lag_at_the_end_take_over_the_best(
     information = json.loads(lines[2])["main_information"]
     assert remark["source"] == int(np.argmax(information))
     assert remark["reseeded"] == [i for i in range(3) if i != remark["source"]]
-    assert "At step 15 what lagged restarted from sub-head" in capsys.readouterr().out
+    assert "At step 15 the lagging sub-heads restarted" in capsys.readouterr().out
 
 
 def test_a_loss_that_is_not_finite_stops_with_status_1(digits_npz, out, capsys):
     changes = {"data.augment.contrast": 3e38}  # pixels overflow
     assert models_iic.main(words(digits_npz, out, **changes)) == 1
     message = capsys.readouterr().err
-    assert "the gradient became nan between steps 1 and 2" in message
+    assert "became nan between steps 1 and 2" in message
     assert "no checkpoint was saved" in message
     assert message.count("\n") == 1
 
 
-def test_a_breakdown_keeps_the_last_checkpoint(digits_npz, out, capsys):
-    arguments = words(digits_npz, out, name="broken")
-    assert models_iic.main(arguments) == 0
-    resume = ["--resume", str(out / "broken"), "--train.steps=12"]
-    capsys.readouterr()
+def test_a_breakdown_keeps_the_last_checkpoint(labelled_run, out, capsys):
+    folder = labelled_run.copy_to(out)
+    resume = ["--resume", str(folder), "--train.steps=12", "--data.neighbours=0"]
+    resume.append("--train.regroup_every=12")
     assert models_iic.main([*resume, "--data.augment.contrast=3e38"]) == 1
     message = capsys.readouterr().err
     assert "between steps 9 and 10" in message
-    assert f"resume {out / 'broken'} to continue from step 8" in message
+    assert f"resume {folder} to continue from step 8" in message
     assert models_iic.main([*resume, "--data.augment.contrast=0.4"]) == 0
 
 
@@ -344,8 +322,7 @@ def test_a_breakdown_keeps_the_last_checkpoint(digits_npz, out, capsys):
 
 
 def own_words(folder, **changes):
-    options = {**TINY, "out": folder, "data.batch": 8, "k": 3, **changes}
-    return [f"--{name}={value}" for name, value in options.items()]
+    return as_words({**TINY, "out": folder, "data.batch": 8, "k": 3, **changes})
 
 
 @pytest.fixture
@@ -386,7 +363,6 @@ def test_a_folder_of_anyones_images(photographs, out, capsys):
     stored = yaml.safe_load((folder / "options.yaml").read_text())["data"]
     assert (stored["recipe"], stored["channels"]) == ("colour", 3)
     assert 20 <= stored["size"] <= 34
-    assert models_iic.main(["--resume", str(folder), "--train.steps=10"]) == 0
 
 
 def test_deep_images_and_a_run_among_them(out, tmp_path, capsys):
@@ -401,7 +377,7 @@ def test_deep_images_and_a_run_among_them(out, tmp_path, capsys):
     arguments = own_words(out, **{"data.folder": folder, "k": 2, "name": "deep"})
     assert models_iic.main(arguments) == 0
     first = capsys.readouterr().out
-    assert "Range: 24 images with more than 8 bits" in first
+    assert "Range: 24 images" in first
     stored = yaml.safe_load((out / "deep" / "options.yaml").read_text())["data"]
     low, high = stored["range"]
     assert 700 < low < 2_000 and 20_000 < high < 21_300
@@ -434,6 +410,7 @@ def test_classes_by_folder_names_and_every_image(photographs, out, capsys):
     changes = {"data.folder": photographs, "data.labels": "folder", "name": "named"}
     (photographs / "empty.jpg").unlink()
     changes |= {"report.display": 1, "report.progression": 4, "report.double": True}
+    changes |= {"report.every": 4}
     assert models_iic.main(own_words(out, **changes)) == 0
     text = capsys.readouterr().out
     assert "With batch statistics  errors = 0." in text
@@ -472,6 +449,7 @@ def test_no_name_costs_a_run(digits, out, tmp_path, monkeypatch, capfd):
     (folder / "=cmd.txt").write_text("")
     monkeypatch.setattr(cluster_plots, "number_table", lambda *_, **__: 1 / 0)
     changes = {"data.folder": folder, "data.labels": "folder", "k": 3}
+    changes |= {"train.steps": 2, "report.every": 2}
     assert models_iic.main(own_words(out, **changes)) == 0
     text = capfd.readouterr().out
     assert r"caf\xe9 $1_$5\x1b[31m" in text and "\x1b" not in text
@@ -492,18 +470,17 @@ def test_no_name_costs_a_run(digits, out, tmp_path, monkeypatch, capfd):
     assert models_iic.parse(["--resume", str(run)]).data.folder == str(folder)
 
 
-def test_a_terminal_that_lacks_signs_gets_replacements(tmp_path):
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_terminal_that_lacks_signs_gets_replacements(encoding, tmp_path, monkeypatch):
     folder = tmp_path / "写真"
     folder.mkdir()
-    for encoding in ("ascii", "cp1252"):
-        done = subprocess.run(
-            [sys.executable, "models_iic.py", f"--data.folder={folder}"],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONIOENCODING": encoding},
-            capture_output=True,
-        )
-        assert done.returncode == 2 and b"data.folder must hold images" in done.stderr
-        assert b"??" in done.stderr and b"Traceback" not in done.stderr
+    told = io.BytesIO()
+    terminal = io.TextIOWrapper(told, encoding=encoding)  # one that raises, as they do
+    monkeypatch.setattr(sys, "stderr", terminal)
+    assert models_iic.main([f"--data.folder={folder}"]) == 2
+    terminal.flush()
+    assert b"data.folder must hold images" in told.getvalue()
+    assert b"??" in told.getvalue()
 
 
 @pytest.mark.parametrize("name", ["#recycle", "~", "&a", "a: b", "[x]", "1e3", "true"])
@@ -526,7 +503,8 @@ def test_an_array_with_labels_of_its_own(digits, out, tmp_path):
     np.save(tmp_path / "x.npy", digits[0][:60, ..., 0])
     np.save(tmp_path / "y.npy", digits[1][:60] % 3)
     changes = {"data.array": tmp_path / "x.npy", "data.labels": tmp_path / "y.npy"}
-    assert models_iic.main(own_words(out, **changes, **{"report.choose": "label"})) == 0
+    changes |= {"report.choose": "label", "train.steps": 2, "report.every": 2}
+    assert models_iic.main(own_words(out, **changes)) == 0
     summary = json.loads((out / "x-1" / "summary.json").read_text())
     assert summary["chosen"] == int(np.argmin(summary["errors"]))
     assert "using labels" in summary["chosen_by"]
@@ -546,6 +524,8 @@ def test_one_bank_of_more_clusters_than_classes(digits_npz, out, capsys):
     changes |= {"train.regroup_to": 0.6}  # nothing to regroup
     assert models_iic.main(words(digits_npz, out, **changes)) == 0
     text = capsys.readouterr().out
+    assert "Images:   200 for training" in text
+    assert "all 40 images of test, not used for training" in text
     assert "Errors after many-to-one matching" in text
     assert (
         "test, not used for training, with clusters mapped to classes on train" in text
@@ -553,6 +533,9 @@ def test_one_bank_of_more_clusters_than_classes(digits_npz, out, capsys):
     summary = json.loads((out / "over" / "summary.json").read_text())
     accuracy = np.array(summary["scores"]["many-to-one"])
     np.testing.assert_allclose(1 - accuracy, summary["errors"])
+    error = summary["mapping_errors"][summary["chosen"]]
+    assert 0 < error < 1 and len(summary["mapping_errors"]) == 2
+    assert f"mapped to classes: {error:.4f} (accuracy {1 - error:.4f})" in text
 
 
 @pytest.mark.slow
@@ -573,15 +556,16 @@ def test_heads_train_on_different_images(out, tmp_path, capsys):
 
 @pytest.mark.plots
 def test_a_stored_run_is_evaluated_again_and_on_other_images(
-    digits, digits_npz, out, tmp_path, capsys, monkeypatch
+    labelled_run, digits, out, tmp_path, capsys, monkeypatch
 ):
-    assert models_iic.main(words(digits_npz, out, name="a")) == 0
+    labelled_run.copy_to(out).rename(out / "a")
     first = json.loads((out / "a" / "summary.json").read_text())
     assert models_iic.main(["evaluate", str(out / "a")]) == 0
     again = json.loads((out / "a" / "evaluation-1" / "summary.json").read_text())
     np.testing.assert_allclose(again["errors"], first["errors"])
     assert again["scored_on"] == "train + test, also used for training"
     assert (out / "a" / "evaluation-1" / "confusion.png").is_file()
+    monkeypatch.setattr(cluster, "draw_clusters", lambda *_, **__: [])
     assert again["chosen_by"] == f"by the run: {first['chosen_by']}"
     assert models_iic.main(["evaluate", str(out / "a"), "--report.adapt=true"]) == 0
     adapted = json.loads((out / "a" / "evaluation-2" / "summary.json").read_text())
@@ -608,25 +592,20 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     anew = ["evaluate", str(out / "a"), "--report.choose=label"]
     assert models_iic.main(anew) == 0  # said now, it goes over the choice of the run
     anew = json.loads((out / "a" / "evaluation-4" / "summary.json").read_text())
-    assert "by the run" not in anew["chosen_by"] and "labels" in anew["chosen_by"]
+    assert "in the run" not in anew["chosen_by"] and "labels" in anew["chosen_by"]
     capsys.readouterr()
     (out / "a" / "model.keras").unlink()
     assert models_iic.main(["evaluate", str(out / "a")]) == 2
     assert "has no model.keras" in capsys.readouterr().err
 
 
-def test_runs_are_compared(digits, digits_npz, out, tmp_path, capsys):
-    assert models_iic.main(words(digits_npz, out, name="labelled")) == 0
-    np.save(tmp_path / "x.npy", digits[0][:60])
-    unlabelled = own_words(out, **{"data.array": tmp_path / "x.npy"})
-    assert models_iic.main(unlabelled) == 0
-    capsys.readouterr()
-    runs = [str(out / "labelled"), str(out / "x-1")]
-    assert models_iic.main(["compare", *runs]) == 0
+def test_runs_are_compared(labelled_run, unlabelled_run, out, tmp_path, capsys):
+    labelled, unlabelled = (x.copy_to(out) for x in (labelled_run, unlabelled_run))
+    assert models_iic.main(["compare", str(labelled), str(unlabelled)]) == 0
     text = capsys.readouterr().out
-    summary = json.loads((out / "labelled" / "summary.json").read_text())
+    summary = json.loads((labelled / "summary.json").read_text())
     assert f"{summary['errors'][summary['chosen']]:.4f}" in text
-    assert "x-1" in text and "no labels" in text
+    assert "mnist-1" in text and "no labels" in text
     assert (out / "comparison.png").read_bytes().startswith(b"\x89PNG")
     for mistake, sentence in (
         (["compare"], "compare needs at least one run"),
@@ -660,12 +639,14 @@ def without_times(folder):
 
 
 @pytest.mark.parametrize(
-    ("kills", "steps"), [(1, 90), pytest.param(3, 400, marks=pytest.mark.slow)]
+    # fewer than the 300 steps after which a run may be called degenerate
+    ("kills", "steps"),
+    [(1, 90), pytest.param(3, 280, marks=pytest.mark.slow)],
 )
-def test_killed_and_resumed_equals_uninterrupted(digits_npz, out, kills, steps):
+def test_killed_and_resumed_equals_uninterrupted(digits_npz, out, capsys, kills, steps):
     changes = {"train.steps": steps, "report.every": 50, "report.checkpoint_every": 20}
     changes |= {"train.regroup_every": 30, "train.regroup_to": 0.6}
-    assert models_iic.main(words(digits_npz, out, name="whole", **changes)) in (0, 3)
+    assert models_iic.main(words(digits_npz, out, name="whole", **changes)) == 0
     start = command(*words(digits_npz, out, name="killed", **changes))
     resume = command("--resume", str(out / "killed"))
     seen = -1
@@ -683,11 +664,8 @@ def test_killed_and_resumed_equals_uninterrupted(digits_npz, out, kills, steps):
                 shutil.copytree(kept, out / "killed")
         shutil.rmtree(kept, ignore_errors=True)
     assert 0 < seen < steps
-    finished = subprocess.run(
-        resume, env=environment(), capture_output=True, text=True, check=False
-    )
-    assert finished.returncode in (0, 3), finished.stderr
-    assert f"resumed at step {seen}" in finished.stdout
+    assert models_iic.main(resume[2:]) == 0
+    assert f"resumed at step {seen}" in capsys.readouterr().out
     for a, b in zip(weights(out / "whole"), weights(out / "killed"), strict=True):
         np.testing.assert_array_equal(a, b)
     rows = without_times(out / "whole")
@@ -712,7 +690,7 @@ def _killed_at(arguments, folder, *, after):
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         if process.wait() != -signal.SIGKILL:  # all was done before the signal came
-            assert process.returncode in (0, 3)
+            assert process.returncode == 0
         newest = _newest(pointer)
     return newest
 
@@ -730,7 +708,7 @@ def _text(path):
 
 
 def test_stopped_by_a_signal_then_resumed_from_the_latest(
-    digits_npz, out, capsys, monkeypatch
+    labelled_run, digits_npz, out, capsys, monkeypatch
 ):
     from iic_tf.report.console import Training
 
@@ -740,30 +718,32 @@ def test_stopped_by_a_signal_then_resumed_from_the_latest(
 
     with monkeypatch.context() as patch:
         patch.setattr(Training, "advance", stop_at_four)
-        arguments = words(digits_npz, out, name="stopped", **{"train.steps": 12})
+        arguments = words(digits_npz, out, name="stopped", **WHOLE)
         assert models_iic.main(arguments) == 130
     text = capsys.readouterr().out
-    assert "Stopped and saved at step 4 of 12" in text
+    assert "Stopped and saved at step 4 of 8" in text
     assert f"--resume {out / 'stopped'}" in text
     assert models_iic.main(["--resume", "latest", "--out", str(out)]) == 0
     assert "resumed at step 4" in capsys.readouterr().out
-    assert models_iic.main(words(digits_npz, out, name="w", **{"train.steps": 12})) == 0
-    for a, b in zip(weights(out / "w"), weights(out / "stopped"), strict=True):
+    whole = weights(labelled_run.folder)
+    for a, b in zip(whole, weights(out / "stopped"), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_resuming_on_other_images_is_refused(digits, digits_npz, out, tmp_path, capsys):
-    assert models_iic.main(words(digits_npz, out, name="a")) == 0
+def test_resuming_on_other_images_is_refused(
+    labelled_run, digits, out, tmp_path, capsys
+):
+    folder = labelled_run.copy_to(out)
     np.savez(tmp_path / "other.npz", images=digits[0][300:540])
-    arguments = ["--resume", str(out / "a"), "--data.dir", str(tmp_path / "other.npz")]
+    arguments = ["--resume", str(folder), "--data.dir", str(tmp_path / "other.npz")]
     assert models_iic.main(arguments) == 2
     assert "was trained on other images" in capsys.readouterr().err
 
 
-def test_a_failed_resume_touches_nothing(digits_npz, out, capsys):
-    assert models_iic.main(words(digits_npz, out, name="a")) == 0
-    before = {p: p.read_bytes() for p in (out / "a").rglob("*") if p.is_file()}
-    resume = ["--resume", str(out / "a")]
+def test_a_failed_resume_touches_nothing(labelled_run, out, capsys):
+    folder = labelled_run.copy_to(out)
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    resume = ["--resume", str(folder)]
     assert models_iic.main([*resume, "--k=9"]) == 2
     assert "can be loaded into this network" in capsys.readouterr().err
     assert models_iic.main([*resume, "--train.steps=4"]) == 2
@@ -958,12 +938,12 @@ def test_another_keras_backend_is_refused(digits_npz, out, capsys, monkeypatch):
     assert "KERAS_BACKEND must be tensorflow or unset" in capsys.readouterr().err
 
 
-def test_an_existing_run_is_not_overwritten(digits_npz, out, capsys):
-    assert models_iic.main(words(digits_npz, out, name="mine")) == 0
-    before = {path: path.stat().st_mtime_ns for path in (out / "mine").rglob("*")}
-    assert models_iic.main(words(digits_npz, out, name="mine")) == 2
+def test_an_existing_run_is_not_overwritten(labelled_run, digits_npz, out, capsys):
+    folder = labelled_run.copy_to(out)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert models_iic.main(words(digits_npz, out, name=folder.name)) == 2
     assert "already exists" in capsys.readouterr().err
-    assert before == {p: p.stat().st_mtime_ns for p in (out / "mine").rglob("*")}
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 def test_a_mistake_on_the_real_command_line():
@@ -1031,7 +1011,7 @@ def test_steps_over_the_stored_epochs_of_a_run(tmp_path, capsys):
     (folder / "options.yaml").write_text("train: {epochs: 200, steps: 1600}\n")
     options = models_iic.parse(["--resume", str(folder), "--train.steps=20"])
     assert (options.train.steps, options.train.epochs) == (20, None)
-    assert "takes the place of train.epochs=200" in capsys.readouterr().out
+    assert "overrides train.epochs=200" in capsys.readouterr().out
 
 
 def test_a_resumed_run_keeps_its_name_and_the_latest_is_named(tmp_path, capsys):
@@ -1100,12 +1080,11 @@ def test_a_path_too_long_for_any_file_is_one_sentence(said, long, capsys):
     assert len(told) < 1000
 
 
-def test_a_new_folder_whose_path_is_too_long(digits_npz, out, capsys):
-    assert models_iic.main(words(digits_npz, out, name="a")) == 0
-    capsys.readouterr()
+def test_a_new_folder_whose_path_is_too_long(labelled_run, capsys):
     for changed in (["evaluate", "--data.array"], ["predict"]):
         command, *option = changed
-        assert models_iic.main([command, str(out / "a"), *option, "x" * 300]) == 2
+        run = str(labelled_run.folder)
+        assert models_iic.main([command, run, *option, "x" * 300]) == 2
         told = capsys.readouterr().err
         assert "File name too long" in told and told.count("\n") == 1
 
@@ -1132,7 +1111,8 @@ def test_a_full_disk_keeps_the_last_checkpoint(digits_npz, out, monkeypatch, cap
         write(self, path)
 
     monkeypatch.setattr(History, "write", full)
-    assert models_iic.main(words(digits_npz, out, name="full")) == 1
+    arguments = words(digits_npz, out, name="full", **{"report.every": 4})
+    assert models_iic.main(arguments) == 1
     told = capsys.readouterr().err
     folder = out / "full"
     assert told == (
@@ -1141,14 +1121,16 @@ def test_a_full_disk_keeps_the_last_checkpoint(digits_npz, out, monkeypatch, cap
     )
 
 
-def test_a_disk_that_is_full_for_the_results(digits_npz, out, monkeypatch, capsys):
+def test_a_disk_that_is_full_for_the_results(labelled_run, out, monkeypatch, capsys):
     def full(path, *_, **__):
         raise OSError(28, "No space left on device", str(path))
 
+    folder = labelled_run.copy_to(out)
+    (folder / "summary.json").unlink()
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "write_assignments", full)
-        assert models_iic.main(words(digits_npz, out, name="full")) == 1
-    told, folder = capsys.readouterr().err, out / "full"
+        assert models_iic.main(["--resume", str(folder)]) == 1
+    told = capsys.readouterr().err
     assert told == (
         f"models_iic.py: {folder / 'assignments.csv'}: No space left on device; "
         f"--resume {folder} writes the results\n"
@@ -1159,7 +1141,7 @@ def test_a_disk_that_is_full_for_the_results(digits_npz, out, monkeypatch, capsy
 
 
 def test_a_reader_that_leaves_ends_no_run(digits_npz, out):
-    arguments = words(digits_npz, out, name="unread", **{"data.neighbours": 0})
+    arguments = words(digits_npz, out, name="unread", **{"report.every": 4})
     process = subprocess.Popen(
         command(*arguments), env=environment(), stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -1219,22 +1201,16 @@ def test_lambda_as_a_number_and_as_points():
         models_iic.parse(["--train.lamb", "[[0.5, 1], [0.1, 1.2]]"])
 
 
-def test_a_backbone_of_ones_own(digits_npz, out, monkeypatch, capsys):
-    def mine(image_shape):
-        x = images = keras.Input(image_shape)
-        x = keras.layers.Conv2D(4, 3, strides=4, activation="relu")(x)
-        return keras.Model(images, keras.layers.Flatten()(x))
-
-    arguments = words(digits_npz, out, **{"graph.name": "mine"})
+def test_a_backbone_that_is_none_is_refused(digits_npz, out, monkeypatch, capsys):
+    """One that is: test_readme.py::test_the_backbone_in_ten_lines_works."""
+    arguments = words(digits_npz, out, **{"graph.name": "unfinished"})
     arguments = [word for word in arguments if "graph.args" not in word]
-    monkeypatch.setitem(graphs.GRAPHS, "mine", mine)
-    assert models_iic.main(arguments) == 0
 
     def unfinished(image_shape):
         images = keras.Input(image_shape)
         return keras.Model(images, keras.layers.Conv2D(4, 3)(images))
 
-    monkeypatch.setitem(graphs.GRAPHS, "mine", unfinished)
+    monkeypatch.setitem(graphs.GRAPHS, "unfinished", unfinished)
     assert models_iic.main(arguments) == 2
     assert "must return features of shape (n, d)" in capsys.readouterr().err
 

@@ -152,7 +152,10 @@ def test_memory_of_the_search_by_hand():
 
 @pytest.mark.parametrize("kind", ["drawings", "photographs", "tones"])
 @pytest.mark.parametrize("shape", [(60, 10, 10, 1), (90, 2, 2, 1)])
-def test_descriptions_are_as_wide_as_the_estimate_says(kind, shape):
+def test_descriptions_are_as_wide_as_the_estimate_says(
+    kind, shape, fewer_kinds, monkeypatch
+):
+    monkeypatch.setattr(nearest, "KINDS", patches.KINDS)
     images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     if min(shape[1:3]) < 8 and kind != "drawings":
         images = np.pad(images, ((0, 0), (3, 3), (3, 3), (0, 0)))

@@ -21,12 +21,13 @@ KINDS = 30
 def fewer_kinds():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "KINDS", KINDS)
+        patch.setattr(module, "NUM_WINDOWS", 10_000)
         yield
 
 
 @pytest.fixture(scope="module")
 def images():
-    return np.random.default_rng(0).integers(0, 256, (40, SIDE, SIDE, 3), np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (15, SIDE, SIDE, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_whitened_windows_have_variance_one(images, patches):
     # noise has nearly equal variances, to which the floor is added
     raw = np.linalg.eigvalsh(np.cov(windows, rowvar=False))
     np.testing.assert_allclose(
-        variances.mean(), (raw / (raw + VARIANCE_FLOOR)).mean(), rtol=0.01
+        variances.mean(), (raw / (raw + VARIANCE_FLOOR)).mean(), rtol=0.02
     )
 
 

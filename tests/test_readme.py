@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from runs import words
 from test_capabilities import FREE, known_options
 
 import data
@@ -204,13 +205,12 @@ def test_the_backbone_in_ten_lines_works(monkeypatch, digits_npz, tmp_path):
     exec(compile(code, "README.md", "exec"), vars(graphs))  # as if pasted there
     backbone = known["tiny"]((24, 24, 1), filters=4)
     assert backbone(np.zeros((2, 24, 24, 1))).shape == (2, 144)
-    status = models_iic.main(
-        [
-            "--graph.name=tiny", "--graph.args.filters=2", f"--data.dir={digits_npz}",
-            f"--out={tmp_path / 'runs'}", "--data.batch=50", "--train.steps=2",
-        ]
-    )  # fmt: skip
-    assert status == 0
+    monkeypatch.setattr("iic_tf.tasks.cluster.draw_clusters", lambda *_, **__: [])
+    mine = {"graph.name": "tiny", "graph.args.filters": 2}
+    mine |= {"graph.args.fan_out_init": None, "graph.args.kernel": None}
+    mine |= {"graph.args.stages": None}
+    mine |= {"train.steps": 2, "report.every": 2}
+    assert models_iic.main(words(digits_npz, tmp_path / "runs", **mine)) == 0
 
 
 # ------------------------------------------------------------------------- all commands

@@ -113,7 +113,7 @@ def test_overclusters_of_pixels_that_meet_are_grouped():
 def test_a_regrouping_that_knows_less_is_refused(
     tiny_model, digits, views, monkeypatch
 ):
-    model, images = tiny_model(num_main=4), digits[0][:600]
+    model, images = tiny_model(num_main=4), digits[0][:300]
     arguments = {"graph": graph_of(images), "seed": 0}
     regroup(model, images, views, **arguments)
     before = [weights.numpy() for weights in model.main.weights]
@@ -156,7 +156,7 @@ def test_the_graph_of_pixels_is_part_of_the_other_where_it_is_trusted(
 def test_knowing_less_and_using_fewer_clusters_each_refuse(
     tiny_model, digits, views, monkeypatch, after, refused
 ):
-    model, images = tiny_model(), digits[0][:300]
+    model, images = tiny_model(), digits[0][:100]
     start = model.main.bias.numpy()
     states = iter([(1.0, 10), after])  # nats, clusters in use
     monkeypatch.setattr("iic_tf.tasks.regroup._state", lambda *_: next(states))

@@ -13,7 +13,7 @@ def test_of_many_classes_the_most_frequent_are_told():
     assert lines[0] == "IoU 0.5000  c31, 3 % of the pixels"
     assert lines[9] == "IoU 0.5000  c100, 30 % of the pixels"
     assert lines[10] == (
-        "IoU of 118 more classes in summary.json, 90 of them without a pixel"
+        "IoU of 118 more classes in summary.json, 90 of them without pixels"
     )
     lines = iou_lines({"a": 0.25, "\x1b[1m": None}, np.array([[4, 0], [0, 0]]))
     assert lines == [

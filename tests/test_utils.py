@@ -3,17 +3,14 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_models_iic import words
 
-import models_iic
 import utils
 from iic_tf.errors import UserError
 
 
-def test_a_finished_run_is_loaded_and_applied(digits_npz, tmp_path):
-    out = tmp_path / "runs"
-    assert models_iic.main(words(digits_npz, out, name="first")) == 0
-    run = utils.load(out / "first")
+def test_a_finished_run_is_loaded_and_applied(labelled_run, tmp_path):
+    folder = labelled_run.folder
+    run = utils.load(folder)
     assert run.options.task == "cluster" and run.summary["k"] == 10
     assert [row["step"] for row in run.history] == [4, 8]
 
@@ -21,7 +18,7 @@ def test_a_finished_run_is_loaded_and_applied(digits_npz, tmp_path):
     images = task.protocol.evaluate.images
     views = task.views.evaluate(images / np.float32(255), tf.constant((0, 0))).numpy()
     clusters, confidence = run.assign(views)
-    rows = (out / "first" / "assignments.csv").read_text().splitlines()[1:]
+    rows = (folder / "assignments.csv").read_text().splitlines()[1:]
     assert clusters.tolist() == [int(row.split(",")[1]) for row in rows]
     np.testing.assert_allclose(
         confidence, [float(row.split(",")[2]) for row in rows], atol=1e-3
@@ -29,4 +26,4 @@ def test_a_finished_run_is_loaded_and_applied(digits_npz, tmp_path):
     with pytest.raises(UserError, match=r"views must have shape \(n, 24, 24, 1\)"):
         run.assign(views[:, :10])
     with pytest.raises(UserError, match="load needs the folder of a run"):
-        utils.load(out / "none")
+        utils.load(tmp_path / "none")
