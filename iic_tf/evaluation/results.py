@@ -171,7 +171,7 @@ class Results:
         """The same with a sub-head chosen.
 
         Args:
-            choice: The sub-head handed over, where it is already chosen.
+            choice: The chosen sub-head, if it is chosen already.
             lowest: The sub-head with the lowest loss in training; if None the one that
                 has the most mutual information of augmented views.
             by_label: Whether labels choose, where there are any; what is held out

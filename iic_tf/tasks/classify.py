@@ -57,7 +57,7 @@ class ClassifyTask:
     Attributes:
         protocol: Training and evaluation images, both labelled.
         views: What is done to them.
-        origin: where they came from, as text.
+        origin: Where they came from, as text.
         class_names: Names of the classes, or None.
     """
 

@@ -100,7 +100,7 @@ class ClusterTask:
     Attributes:
         protocol: Training and evaluation images.
         views: What is done to them.
-        origin: where they came from, as text.
+        origin: Where they came from, as text.
         class_names: Names of the classes, or None.
         kind: By what images are compared where neighbours are looked for.
         mirrored: Whether mirror images count as alike.
@@ -442,7 +442,7 @@ class ClusterTask:
             model: The network; it is adapted to the evaluation images where that is
                 asked.
             options: ``report`` and ``seed`` are read.
-            choice: The sub-head handed over, where it is already chosen.
+            choice: The chosen sub-head, if it is chosen already.
             lowest: The sub-head with the lowest loss in training; if None the one that
                 has the most mutual information of augmented views.
             trained: Whether the run has just ended: if the groups of the neighbour

@@ -97,7 +97,7 @@ class SegmentTask:
         evaluated: Images whose label maps are predicted and, where there are any,
             scored.
         views: What is done to them.
-        origin: where they came from, as text.
+        origin: Where they came from, as text.
         words: Which images are scored, for every print-out of a score.
         class_names: Names of the classes, or None.
         mapping: Images on which clusters are mapped to classes; None if these are the
@@ -440,7 +440,7 @@ class SegmentTask:
             model: The network; once its health is known it is adapted to the evaluation
                 images where that is asked.
             options: ``report`` is read.
-            choice: The sub-head handed over, where it is already chosen.
+            choice: The chosen sub-head, if it is chosen already.
             lowest: The sub-head with the lowest loss in training; if None the one that
                 knows most about some pairs.
             trained: Whether the run has just ended.
