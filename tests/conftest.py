@@ -4,10 +4,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
-# Each of the workers has a core. Threads that wait for another one would take up to
-# two thirds of all processor time; subprocesses of tests add up in the same order.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
 
