@@ -157,7 +157,7 @@ def test_two_replicas_part_from_one_by_rounding_alone(
 def replica_gradients(strategy, model, batch, losses):
     """Gradient summed over replicas, as Keras applies it."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(batch):
         def replica(batch):
             with tf.GradientTape() as tape:
