@@ -108,7 +108,7 @@ def _apply(
     described = task.data.scored_on
     if fingerprint(task.data.material) != facts["data_fingerprint"]:
         described = f"{task.data.origin}, not the images that the run was trained on"
-        if getattr(task, "mapping", None) is not None:
+        if task.data.mapped_elsewhere:
             described += ", with clusters mapped to classes on its train split"
     console.print(f"Applied:  to {task.data.evaluated:,} images of {described}")
     place = stored.evaluate(

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 
 from iic_tf.datasets.splits import Protocol, Split
+from iic_tf.errors import UserError
 from iic_tf.options import (
     DataOptions,
     Options,
@@ -56,3 +58,14 @@ def test_without_neighbours_there_is_no_start(views):
         )
         goal = grouped.objective(options, grouped.plan(options).passes)
         assert goal.scheduled["start"].sum() == expected
+
+
+def test_options_that_clash_with_the_images(views):
+    for some, replicas, message in (
+        (options("main"), 3, "must be divisible by the number of devices, 3"),
+        (options("main", choose="label"), 1, "needs images with labels"),
+    ):
+        with pytest.raises(UserError, match=message):
+            _plan(some, task(views), replicas=replicas)
+    with pytest.raises(UserError, match="k must be at most the number of images, 2"):
+        _plan(options("main"), task(views, number=2), replicas=1)

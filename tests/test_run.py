@@ -4,43 +4,15 @@ import tensorflow as tf
 
 import graphs
 from iic_tf.datasets.splits import Protocol, Split
-from iic_tf.errors import UserError
 from iic_tf.options import (
     DataOptions,
     HeadOptions,
     Options,
-    ReportOptions,
     TrainOptions,
 )
 from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.tasks.iic import start_steps
-from iic_tf.training.run import FEWEST_STEPS, _plan, plan_steps
-
-
-def task(views, *, number=40, main=None, labels=None):
-    images = np.zeros((number, 28, 28, 1), np.uint8)
-    split = Split(images, labels)
-    return ClusterTask(Protocol(split, split, "all", main=main), views, "here")
-
-
-def options(*order, **report):
-    return Options(
-        k=3,
-        data=DataOptions(batch=4),
-        train=TrainOptions(steps=20, order=list(order)),
-        report=ReportOptions(**report),
-    )
-
-
-def test_options_that_clash_with_the_images(views):
-    for some, replicas, message in (
-        (options("main"), 3, "must be divisible by the number of devices, 3"),
-        (options("main", choose="label"), 1, "needs images with labels"),
-    ):
-        with pytest.raises(UserError, match=message):
-            _plan(some, task(views), replicas=replicas)
-    with pytest.raises(UserError, match="k must be at most the number of images, 2"):
-        _plan(options("main"), task(views, number=2), replicas=1)
+from iic_tf.training.run import FEWEST_STEPS, plan_steps
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def at_work(what: str | Callable[[], str]) -> Iterator[None]:
     def speak() -> None:
         while not ended.wait(max(console.said + PATIENCE - time.monotonic(), 0.5)):
             due = time.monotonic() - console.said >= PATIENCE
-            if due and _works[-1] is ended:
+            if due and _works[-1:] == [ended]:
                 words = what if isinstance(what, str) else what()
                 with suppress(OSError, ValueError):  # the next print will tell
                     lasted = clock(time.monotonic() - began)

@@ -1,8 +1,8 @@
 """Classification: a network learns the classes of labelled images, by cross-entropy."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import keras
@@ -13,7 +13,6 @@ from iic_tf.augment.pairs import (
     Passes,
     Views,
     evaluation_batches,
-    plan_passes,
     training_batches,
 )
 from iic_tf.datasets.splits import Protocol
@@ -22,7 +21,7 @@ from iic_tf.errors import require
 from iic_tf.evaluation.health import measure
 from iic_tf.evaluation.metrics import BY_CLASS, accuracy, contingency
 from iic_tf.evaluation.results import Choice, Results
-from iic_tf.options import Options
+from iic_tf.options import HeadOptions, Options
 from iic_tf.report.cluster_plots import draw_clusters
 from iic_tf.report.console import console
 from iic_tf.report.files import write_assignments
@@ -50,6 +49,25 @@ NUM_REPORTED = 10_000
 BY_TRAINING = "only head"
 
 
+def compile_classes(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Compiles inference once, for batches of any size.
+
+    Args:
+        model: A classifier, which gives logits.
+
+    Returns:
+        Function of images ``(n, height, width, channels)`` to the probability of each
+        class, ``(n, classes)``.
+    """
+    shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+
+    @tf.function(input_signature=[shape], autograph=False)
+    def predict(images: tf.Tensor) -> tf.Tensor:
+        return tf.nn.softmax(model(images, training=False))
+
+    return predict
+
+
 @dataclass(frozen=True)
 class ClassifyTask:
     """Images whose classes are learned.
@@ -75,18 +93,18 @@ class ClassifyTask:
                 labels=None,
             )
 
-    @property
+    @cached_property
     def data(self) -> TaskData:
         """What is trained on and evaluated."""
         evaluated = len(self.protocol.evaluate.images)
         images, labels = self.protocol.train.images, self._labels[0]
         return TaskData(
-            self.origin,
-            images,
-            [images, labels],
-            self.seen_shape,
-            self.protocol.words,
-            evaluated,
+            origin=self.origin,
+            examples=images,
+            material=[images, labels],
+            shape=self.seen_shape,
+            scored_on=self.protocol.words,
+            evaluated=evaluated,
         )
 
     @property
@@ -113,14 +131,7 @@ class ClassifyTask:
         """Passes and memory of a run."""
         number = len(self.protocol.train.images)
         batch = options.data.batch_for(number)
-        passes = plan_passes(
-            [number],
-            batch=batch,
-            steps=options.train.steps or 0,
-            epochs=options.train.epochs,
-            shuffle=options.data.shuffle,
-        )
-        return Plan(passes, partial(self._memory, options=options, batch=batch))
+        return Plan.of(options, [number], self._memory, batch=batch)
 
     def _memory(
         self, build_backbone: Callable[[], keras.Model], options: Options, batch: int
@@ -128,7 +139,8 @@ class ClassifyTask:
         """Bytes that a run needs at least, see ``memory_of_run``."""
         network, features = network_size(build_backbone, self.seen_shape)
         return memory_of_run(
-            options,
+            # one head, with a logit for each class
+            replace(options, k=self.num_classes, heads=HeadOptions(main=1, aux=0)),
             network=network,
             shape=self.seen_shape,
             features=features,
@@ -187,14 +199,12 @@ class ClassifyTask:
 
     def callbacks(self, run: Run) -> Callbacks:
         """Reports of the loss, with scores."""
-        at_most = min(run.options.report.images or NUM_REPORTED, self.data.evaluated)
-        some = np.linspace(0, self.data.evaluated - 1, at_most).astype(np.int64)
-        words = self.protocol.words
-        if at_most < self.data.evaluated:
-            words = f"{at_most:,} images of {words}"
+        number, words = self.data.scored_at_reports(run.options, NUM_REPORTED)
+        some = np.linspace(0, self.data.evaluated - 1, number).astype(np.int64)
+        predict = compile_classes(run.model)
 
         def score(row: Row) -> None:
-            found = self._probabilities(run.model, numbers=some).argmax(-1)
+            found = self._probabilities(predict, numbers=some).argmax(-1)
             row["errors"] = [float((found != self._labels[1][some]).mean())]
             row["scored_on"], row["match"] = words, BY_CLASS
             row["words"].append(f"Error {row['errors'][0]:.4f} ({words}).")
@@ -212,14 +222,9 @@ class ClassifyTask:
     # --------------------------------------------------------------------- evaluation
 
     def _probabilities(
-        self, model: keras.Model, *, numbers: np.ndarray | None = None
+        self, predict: Callable, *, numbers: np.ndarray | None = None
     ) -> np.ndarray:
         """Probability of each class for evaluation images, ``(n, classes)``."""
-
-        @tf.function(autograph=False, reduce_retracing=True)
-        def predict(images: tf.Tensor) -> tf.Tensor:
-            return tf.nn.softmax(model(images, training=False))
-
         batches = evaluation_batches(
             self.protocol.evaluate.images,
             self.views,
@@ -254,7 +259,7 @@ class ClassifyTask:
             shape=self.seen_shape,
             classes=self.num_classes,
         )
-        soft, k = self._probabilities(model), self.num_classes
+        soft, k = self._probabilities(compile_classes(model)), self.num_classes
         table = contingency(
             soft.argmax(-1), self._labels[1], num_clusters=k, num_classes=k
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,6 @@ from iic_tf.augment.pairs import (
     Passes,
     Views,
     evaluation_batches,
-    plan_passes,
     training_batches,
 )
 from iic_tf.datasets.splits import Protocol, Split
@@ -52,7 +51,6 @@ from iic_tf.training.task import (
     Evaluation,
     Outcome,
     Plan,
-    Row,
     Run,
     TaskData,
 )
@@ -119,23 +117,19 @@ class ClusterTask:
     nearest: np.ndarray | None = None
     found: Found | None = None
 
-    @property
+    @cached_property
     def data(self) -> TaskData:
         """What is trained on and evaluated."""
         return TaskData(
-            self.origin,
-            self.images,
-            self.images,
-            self.seen_shape,
-            self.protocol.words,
-            len(self.protocol.evaluate.images),
-            self.neighbour_share,
+            origin=self.origin,
+            examples=self.images,
+            material=self.images,
+            shape=self.seen_shape,
+            scored_on=self.protocol.words,
+            evaluated=len(self.protocol.evaluate.images),
+            neighbour_share=self.neighbour_share,
+            mapped_elsewhere=self.protocol.mapping is not None,
         )
-
-    @property
-    def mapping(self) -> Split | None:
-        """Images that clusters are mapped to classes on, if others than evaluated."""
-        return self.protocol.mapping
 
     @property
     def images(self) -> np.ndarray:
@@ -157,14 +151,8 @@ class ClusterTask:
         self.check(options)
         subsets = self._subsets(options)
         batch = options.data.batch_for(len(self.images))
-        passes = plan_passes(
-            [len(self.images) if s is None else len(s) for s in subsets],
-            batch=batch,
-            steps=options.train.steps or 0,
-            epochs=options.train.epochs,
-            shuffle=options.data.shuffle,
-        )
-        return Plan(passes, partial(self._memory, options=options, batch=batch))
+        sizes = [len(self.images) if s is None else len(s) for s in subsets]
+        return Plan.of(options, sizes, self._memory, batch=batch)
 
     def check(self, options: Options) -> None:
         """Raises UserError if options and images clash."""
@@ -301,27 +289,20 @@ class ClusterTask:
 
     def callbacks(self, run: Run) -> Callbacks:
         """Regrouping, scores, what puts right, and plots that were asked for."""
-        start = self._start(run.options, steps=run.steps)
-        when = iic.Regroupings.planned(run.options, start=start, steps=run.steps)
-        event, restart = iic.regrouping(
-            run, when, lambda: self.regroup(run.model, run.options)
+        model, options, score = run.model, run.options, None
+        number, described = self.data.scored_at_reports(options, NUM_REPORTED)
+        if scorer := self.scorer(model, options, at_most=number):
+            by_batch = None
+            if options.report.double:
+                by_batch = compile_predict(model, batch_statistics=True)
+            score = iic.scoring(scorer, scored_on=described, batch_statistics=by_batch)
+        return iic.callbacks(
+            run,
+            regroup=lambda: self.regroup(model, options),
+            score=score,
+            start=self._start(options, steps=run.steps),
+            plots=self._plots(run),
         )
-        on_report = [iic.guard(run, when, restart)]
-        at_most = run.options.report.images or NUM_REPORTED
-        if scorer := self.scorer(run.model, run.options, at_most=at_most):
-            words, by_batch = self.protocol.words, None
-            if at_most < self.data.evaluated:
-                words = f"{at_most:,} images of {words}"
-            if run.options.report.double:
-                by_batch = compile_predict(run.model, batch_statistics=True)
-            on_report.append(
-                iic.scoring(scorer, scored_on=words, batch_statistics=by_batch)
-            )
-
-        def report(sums: dict[str, np.ndarray], step: int) -> Row:
-            return iic.report(sums, run.history, step=step, start=start)
-
-        return Callbacks(report, on_report, [event], self._plots(run))
 
     def regroup(self, model: ClusterIIC, options: Options) -> Regrouped:
         """Lets main sub-heads restart from what the network has found."""
@@ -370,9 +351,8 @@ class ClusterTask:
                 snapshot(0)
             events.append(Event(every, snapshot, at_end=True))
         if display:
-            sizes = run.passes.sizes
-            per_pass = sum(sizes) // len(sizes) // run.passes.batch
-            events.append(Event(display * per_pass, show_clusters, at_end=True))
+            often = display * run.steps_per_pass
+            events.append(Event(often, show_clusters, at_end=True))
         return events
 
     # --------------------------------------------------------------------- evaluation

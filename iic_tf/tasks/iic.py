@@ -18,7 +18,7 @@ from iic_tf.report.sentences import error_words
 from iic_tf.tasks.regroup import Regrouped
 from iic_tf.training.checkpoints import History
 from iic_tf.training.loop import Event
-from iic_tf.training.task import Row, Run
+from iic_tf.training.task import Callbacks, Row, Run
 from iic_tf.training.trainer import Loss, Objective
 
 BANKS = ("main", "aux")
@@ -331,3 +331,30 @@ def scoring(
         )
 
     return act
+
+
+def callbacks(
+    run: Run,
+    *,
+    regroup: Callable[[], Regrouped],
+    score: Callable[[Row], None] | None,
+    start: int = 0,
+    plots: Sequence[Event] = (),
+) -> Callbacks:
+    """Reports, regrouping, what helps sub-heads that lag, and scores.
+
+    Args:
+        run: The run.
+        regroup: Regroups its network.
+        score: Adds scores to a report, where there are labels.
+        start: Steps at the beginning that learn groups found before.
+        plots: Plots that are drawn on request.
+    """
+    when = Regroupings.planned(run.options, start=start, steps=run.steps)
+    event, restart = regrouping(run, when, regroup)
+    on_report = [guard(run, when, restart), *([score] if score else [])]
+
+    def make_row(sums: dict[str, np.ndarray], step: int) -> Row:
+        return report(sums, run.history, step=step, start=start)
+
+    return Callbacks(make_row, on_report, [event], plots)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from iic_tf.augment.crops import CropViews, crops_per_pass, training_crop_batches
-from iic_tf.augment.pairs import Passes, plan_passes
+from iic_tf.augment.pairs import Passes
 from iic_tf.datasets.masks import SegmentImages, some_of
 from iic_tf.errors import require
 from iic_tf.evaluation.health import Health, measure
@@ -46,7 +46,6 @@ from iic_tf.training.task import (
     Evaluation,
     Outcome,
     Plan,
-    Row,
     Run,
     TaskData,
 )
@@ -118,18 +117,19 @@ class SegmentTask:
     masked: bool = False
     cells: SimilarPatches | None = None
 
-    @property
+    @cached_property
     def data(self) -> TaskData:
         """What is trained on and evaluated."""
         masks = self.train.labels if self.masked else None
         return TaskData(
-            self.origin,
-            self.images,
-            [*self.images, *(masks or ())],
-            self.seen_shape,
-            self.words,
-            len(self.evaluated.images),
+            origin=self.origin,
+            examples=self.images,
+            material=[*self.images, *(masks or ())],
+            shape=self.seen_shape,
+            scored_on=self.words,
+            evaluated=len(self.evaluated.images),
             neighbour_share=1.0,
+            mapped_elsewhere=self.mapping is not None,
         )
 
     @property
@@ -167,14 +167,8 @@ class SegmentTask:
         self.check(options)
         number = len(self.images)
         batch = options.data.batch_for(number)
-        passes = plan_passes(
-            [crops_per_pass(number, batch)] * len(options.train.order),
-            batch=batch,
-            steps=options.train.steps or 0,
-            epochs=options.train.epochs,
-            shuffle=options.data.shuffle,
-        )
-        return Plan(passes, partial(self._memory, options=options, batch=batch))
+        sizes = [crops_per_pass(number, batch)] * len(options.train.order)
+        return Plan.of(options, sizes, self._memory, batch=batch)
 
     def check(self, options: Options) -> None:
         """Raises UserError if options and images clash."""
@@ -189,9 +183,9 @@ class SegmentTask:
             choose=options.report.choose,
         )
         require(
-            not options.segment.masked or self.train.labels is not None,
+            not self.masked or self.train.labels is not None,
             "segment.masked needs images with label maps",
-            masked=options.segment.masked,
+            masked=self.masked,
         )
         require(options.k <= 255, "k must be at most 255 for segmentation", k=options.k)
         written_stems(self.evaluated.names)  # what is wrong with them is told now
@@ -268,7 +262,7 @@ class SegmentTask:
             start=start,
             steps=len(passes.number),
             passes=passes,
-            labels=self.train.labels if options.segment.masked else None,
+            labels=self.train.labels if self.masked else None,
             shuffle=options.data.shuffle,
             cells=self.cells,
         )
@@ -287,26 +281,19 @@ class SegmentTask:
 
     def callbacks(self, run: Run) -> Callbacks:
         """Regrouping, scores, what puts right, and plots that were asked for."""
-        when = iic.Regroupings.planned(run.options, start=0, steps=run.steps)
-        event, restart = iic.regrouping(
-            run, when, lambda: self.regroup(run.model, run.options)
+        model, options, score = run.model, run.options, None
+        number, described = self.data.scored_at_reports(options, NUM_REPORTED)
+        if scorer := self.scorer(model, options, at_most=number):
+            by_batch = None
+            if options.report.double:
+                by_batch = self.predict(model, batch_statistics=True)
+            score = iic.scoring(scorer, scored_on=described, batch_statistics=by_batch)
+        return iic.callbacks(
+            run,
+            regroup=lambda: self.regroup(model, options),
+            score=score,
+            plots=self._plots(run),
         )
-        on_report = [iic.guard(run, when, restart)]
-        at_most = run.options.report.images or NUM_REPORTED
-        if scorer := self.scorer(run.model, run.options, at_most=at_most):
-            words, by_batch = self.words, None
-            if at_most < self.data.evaluated:
-                words = f"{at_most:,} images of {words}"
-            if run.options.report.double:
-                by_batch = self.predict(run.model, batch_statistics=True)
-            on_report.append(
-                iic.scoring(scorer, scored_on=words, batch_statistics=by_batch)
-            )
-
-        def report(sums: dict[str, np.ndarray], step: int) -> Row:
-            return iic.report(sums, run.history, step=step, start=0)
-
-        return Callbacks(report, on_report, [event], self._plots(run))
 
     def _plots(self, run: Run) -> list[Event]:
         """Plots that are drawn on request while a run goes on."""
@@ -332,9 +319,8 @@ class SegmentTask:
                     title=f"{run.folder.name}: segmentation, step {step:,}",
                 )
 
-        sizes = run.passes.sizes
-        per_pass = sum(sizes) // len(sizes) // run.passes.batch
-        return [Event(run.options.report.display * per_pass, draw, at_end=True)]
+        often = run.options.report.display * run.steps_per_pass
+        return [Event(often, draw, at_end=True)]
 
     def _pairs(
         self,
@@ -346,7 +332,7 @@ class SegmentTask:
         """Some pairs of crops, the same at each call.
 
         Args:
-            options: ``data``, ``seed`` and ``segment.masked`` are read.
+            options: ``data`` and ``seed`` are read.
             alike: Whether patches are paired with others that look alike, of the
                 images that train.
             images: Where crops come from; the images that train if None.
@@ -362,7 +348,7 @@ class SegmentTask:
             seed=options.seed,
             start=0,
             steps=min(PAIR_STEPS, crops_per_pass(number, batch) // batch),
-            labels=images.labels if options.segment.masked else None,
+            labels=images.labels if self.masked else None,
             cells=self.cells if alike else None,
         )
 

@@ -6,6 +6,7 @@ a run, is the same for all of them.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +14,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from iic_tf.augment.pairs import Passes
+from iic_tf.augment.pairs import Passes, plan_passes
 from iic_tf.evaluation.results import Choice, Results
 from iic_tf.options import Options
 from iic_tf.report.console import Stopwatch
@@ -37,6 +38,8 @@ class TaskData:
         scored_on: Which examples are evaluated, for every print-out of a score.
         evaluated: How many these are.
         neighbour_share: Share of the views that show a neighbour, if there are any.
+        mapped_elsewhere: Whether clusters are mapped to classes on other examples than
+            those evaluated.
     """
 
     origin: str
@@ -46,6 +49,19 @@ class TaskData:
     scored_on: str
     evaluated: int
     neighbour_share: float = 0.0
+    mapped_elsewhere: bool = False
+
+    def scored_at_reports(self, options: Options, usual: int) -> tuple[int, str]:
+        """How many examples are scored at a report, and which these are.
+
+        Args:
+            options: ``report.images`` is read.
+            usual: How many if it is not given.
+        """
+        number = min(options.report.images or usual, self.evaluated)
+        if number == self.evaluated:
+            return number, self.scored_on
+        return number, f"{number:,} images of {self.scored_on}"
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,32 @@ class Plan:
 
     passes: Passes
     memory: Callable[[Callable[[], keras.Model]], dict[str, int]]
+
+    @classmethod
+    def of(
+        cls,
+        options: Options,
+        sizes: Sequence[int],
+        memory: Callable[..., dict[str, int]],
+        *,
+        batch: int,
+    ) -> "Plan":
+        """The plan of a run as long as the options say.
+
+        Args:
+            options: ``train`` and ``data.shuffle`` are read.
+            sizes: Examples that each kind of pass goes over.
+            memory: Takes what builds the backbone, ``options`` and ``batch``.
+            batch: Examples per step.
+        """
+        passes = plan_passes(
+            sizes,
+            batch=batch,
+            steps=options.train.steps or 0,
+            epochs=options.train.epochs,
+            shuffle=options.data.shuffle,
+        )
+        return cls(passes, partial(memory, options=options, batch=batch))
 
 
 @dataclass(frozen=True)
@@ -93,6 +135,12 @@ class Run:
     def steps(self) -> int:
         """Steps of the whole run."""
         return len(self.passes.number)
+
+    @property
+    def steps_per_pass(self) -> int:
+        """Steps in a pass over the examples, on average over the kinds of passes."""
+        sizes = self.passes.sizes
+        return sum(sizes) // len(sizes) // self.passes.batch
 
 
 @dataclass(frozen=True)
