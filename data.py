@@ -28,6 +28,7 @@ from iic_tf.augment.transforms import (
     of_colours,
     rotate,
     shift_tone,
+    ten_crops,
     to_grey,
 )
 from iic_tf.datasets import numpy_files, own, published
@@ -522,6 +523,7 @@ def published_photos(
         original=compose(crop_resize((crop,), size=size), grey),
         augment=compose(*filter(None, steps)),
         evaluate=compose(crop_resize((crop,), size=size, where="centre"), grey),
+        crops=tuple(compose(cut, grey) for cut in ten_crops(crop, size=size)),
     )
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from commands import EXIT_DEGENERATE, EXIT_INTERRUPTED
-from commands.loading import Loaded, load, task_of
+from commands.loading import Loaded, load, take_over, task_of
 from commands.parsing import changed_options
 from commands.starting import check_backend, quiet_start
 from iic_tf.errors import RunError, UserError, failure_words, first_line, require
+from iic_tf.names import escaped
 from iic_tf.options import Options, check_arguments
 from iic_tf.run_folder import (
     NETWORK_FILE,
@@ -46,6 +47,7 @@ def run(options: Options) -> int:
         strategy = choose_strategy(options.devices)
 
     # Names become functions here and in data.py, and nowhere else.
+    options = take_over(options)
     changed = ", ".join(changed_options(options)) or "all at their defaults"
     of_pixels = task_of(options) == "segment"
     if options.train.precision == "auto":
@@ -207,6 +209,8 @@ class _Telling:
             f"{model.count_params():,} parameters"
         )
         begin = f"resumed at step {step:,}" if step else "started from scratch"
+        if options.task == "finetune" and not (step or options.tune.from_scratch):
+            begin = f"started with the backbone of {escaped(options.tune.run)}"
         console.print(f"Run:      {folder}, {begin}")
         views = options.data.repeats
         unit = "images"

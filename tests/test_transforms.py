@@ -250,3 +250,20 @@ def test_what_lies_outside_is_mirrored_on_request():
     assert transforms.affine(**far)(white, SEED).numpy().min() == 0
     inside = transforms.affine(**far, fill_mode="REFLECT")(white, SEED).numpy()
     np.testing.assert_allclose(inside, 1, atol=1e-5)
+
+
+def test_ten_crops_are_the_corners_and_the_middle_with_their_mirror_images():
+    images = np.random.default_rng(0).random((2, 8, 10, 3), np.float32)
+    places = [(0, 0), (0, 6), (4, 0), (4, 6), (2, 3)]
+    expected = [images[:, y : y + 4, x : x + 4] for y, x in places]
+    expected += [crop[:, :, ::-1] for crop in expected]
+    found = [
+        crop(tf.constant(images), (0, 0)) for crop in transforms.ten_crops(4, size=4)
+    ]
+    for mine, crop in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(mine, crop)
+    large = transforms.ten_crops(4, size=8)[0](tf.constant(images), (0, 0))
+    plain = transforms.crop_resize((4,), size=8, where="centre")(
+        images[:, :4, :4], (0, 0)
+    )
+    np.testing.assert_allclose(large, plain, atol=1e-6)

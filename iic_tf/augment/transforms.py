@@ -177,6 +177,33 @@ def crop_resize(sides: Sequence[int], *, size: int, where: str = "random") -> Tr
     return apply
 
 
+def ten_crops(side: int, *, size: int) -> tuple[Transform, ...]:
+    """Cuts the four corners and the middle, each as it is and mirrored.
+
+    Args:
+        side: Side of each square window in pixels, at most that of the images.
+        size: Side of the results in pixels.
+
+    Returns:
+        Ten transforms, none of them random.
+    """
+
+    def window(down: float, right: float, mirrored: bool) -> Transform:
+        def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+            room = images.shape[1] - side, images.shape[2] - side
+            top, left = int(down * room[0] + 0.5), int(right * room[1] + 0.5)
+            cut = images[:, top : top + side, left : left + side]
+            if size != side:
+                cut = tf.image.resize(cut, (size, size))
+            return cut[:, :, ::-1] if mirrored else cut
+
+        return apply
+
+    places = ((0, 0), (0, 1), (1, 0), (1, 1), (0.5, 0.5))
+    return tuple(window(*place, mirrored) for mirrored in (False, True)
+                 for place in places)  # fmt: skip
+
+
 def jitter(brightness: float, contrast: float) -> Transform:
     """Brightness and contrast as torchvision's ColorJitter, in random order.
 

@@ -36,7 +36,12 @@ from iic_tf.training.checkpoints import Checkpoints, History, manifest
 from iic_tf.training.estimate import check_memory, machine_memory
 from iic_tf.training.loop import Event, Stop, train_loop
 from iic_tf.training.task import Plan, Row, Run, Task, Trained
-from iic_tf.training.trainer import NonFiniteLoss, Trainer, make_optimizer
+from iic_tf.training.trainer import (
+    NonFiniteLoss,
+    OptimizerOfParts,
+    Trainer,
+    make_optimizer,
+)
 
 
 def run_prefix(options: Options) -> str:
@@ -136,12 +141,19 @@ def _build_trainer(
         model = task.build(build_backbone(), options)
         if options.report.adapt:
             check_can_adapt(model)  # fail now, not after training
-        return Trainer(
-            model,
-            make_optimizer(options.train, steps=len(passes.number)),
-            strategy,
-            task.objective(options, passes),
+        goal = task.objective(options, passes)
+
+        def make(rate: float) -> keras.optimizers.Optimizer:
+            own = rate * options.train.learning_rate
+            train = replace(options.train, learning_rate=own)
+            return make_optimizer(train, steps=len(passes.number))
+
+        optimizer = (
+            make(1.0)
+            if goal.rates is None
+            else OptimizerOfParts(make, goal.rates(model))
         )
+        return Trainer(model, optimizer, strategy, goal)
 
 
 def _open_run(
@@ -191,6 +203,12 @@ def _open_run(
         )
         for reason in checkpoints.passed_over:
             console.print(f"Damaged:  {reason}; resuming from {taken}, which is older")
+    if options.resume is not None and options.name not in (None, folder.resolve().name):
+        folder = make_run_folder(folder.parent, name=options.name, prefix="")
+        if checkpoints.last_step is not None:
+            checkpoints.move_to(folder / CHECKPOINTS)
+            checkpoints.save(int(trainer.step.numpy()))
+            history.write(folder / HISTORY_FILE)
     stored = as_plain(with_absolute_paths(options))
     stored |= {"resume": None, "name": folder.name}
     stored["data"] = {
