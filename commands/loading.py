@@ -291,7 +291,7 @@ def take_over(options: Options) -> Options:
     places = ("dir", "folder", "array")
     if not any(getattr(given, place) for place in places):
         names += (*places, "labels")
-    taken = {
+    taken: dict[str, Any] = {
         name: restored(data[name]) if isinstance(data.get(name), str) else data[name]
         for name in names
         if getattr(given, name) is None and data.get(name) is not None

@@ -210,7 +210,7 @@ class _Telling:
         )
         begin = f"resumed at step {step:,}" if step else "started from scratch"
         if options.task == "finetune" and not (step or options.tune.from_scratch):
-            begin = f"started with the backbone of {escaped(options.tune.run)}"
+            begin = f"started with the backbone of {escaped(str(options.tune.run))}"
         console.print(f"Run:      {folder}, {begin}")
         views = options.data.repeats
         unit = "images"

@@ -200,8 +200,8 @@ def ten_crops(side: int, *, size: int) -> tuple[Transform, ...]:
         return apply
 
     places = ((0, 0), (0, 1), (1, 0), (1, 1), (0.5, 0.5))
-    return tuple(window(*place, mirrored) for mirrored in (False, True)
-                 for place in places)  # fmt: skip
+    both = (False, True)
+    return tuple(window(y, x, mirrored) for mirrored in both for y, x in places)
 
 
 def jitter(brightness: float, contrast: float) -> Transform:
