@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from commands import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
 from commands.compare import compare
 from commands.evaluate import evaluate, predict
+from commands.from_pytorch import import_pytorch
 from commands.parsing import parse
 from commands.prepare import curate, mosaic, prepare_potsdam
 from commands.train import run
@@ -35,6 +36,7 @@ def __getattr__(name: str) -> Any:
 COMMANDS = {
     "mosaic": mosaic,
     "evaluate": evaluate,
+    "import-pytorch": import_pytorch,
     "predict": predict,
     "compare": compare,
     "prepare-potsdam": prepare_potsdam,

@@ -126,7 +126,8 @@ def parse_words(
         description="Clusters images without labels by Invariant Information "
         "Clustering, or segments them (--data.images). Other commands, each with its "
         "own --help: evaluate RUN, predict RUN FOLDER, compare RUN RUN ...; for "
-        "published data sets prepare-potsdam, curate and mosaic.",
+        "published data sets prepare-potsdam, curate and mosaic, for checkpoints of "
+        "the authors' networks import-pytorch.",
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file with options")

@@ -74,7 +74,7 @@ def run(options: Options) -> int:
         trained = train(
             options,
             task,
-            build_backbone=lambda: _build_backbone(builder, loaded),
+            build_backbone=lambda: build_backbone(builder, loaded),
             strategy=strategy,
             stop=stop,
             on_start=says.on_start,
@@ -107,8 +107,12 @@ def run(options: Options) -> int:
     return 0
 
 
-def _build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:
+def build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:
     """The backbone of a run.
+
+    Args:
+        builder: One of ``graphs.GRAPHS`` or ``graphs.SEGMENT_GRAPHS``.
+        loaded: The run.
 
     Raises:
         UserError: If it cannot be built for the images.

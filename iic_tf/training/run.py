@@ -156,6 +156,34 @@ def _build_trainer(
         return Trainer(model, optimizer, strategy, goal)
 
 
+def facts_of(task: Task, strategy: tf.distribute.Strategy) -> dict[str, Any]:
+    """What a run depends on besides its options, see ``manifest``."""
+    return manifest(
+        devices=device_names(strategy),
+        origin=task.data.origin,
+        images=task.data.examples,
+        material=task.data.material,
+    )
+
+
+def store(folder: Path, options: Options, facts: dict[str, Any]) -> None:
+    """Writes what a run is into its folder.
+
+    Args:
+        folder: Of the run.
+        options: All of them.
+        facts: See ``facts_of``.
+    """
+    stored = as_plain(with_absolute_paths(options))
+    stored |= {"resume": None, "name": folder.name}
+    stored["data"] = {
+        name: storable(value) if isinstance(value, str) else value
+        for name, value in stored["data"].items()
+    }
+    write_atomically(folder / OPTIONS_FILE, yaml.safe_dump(stored, sort_keys=False))
+    write_atomically(folder / MANIFEST_FILE, json.dumps(facts, indent=2) + "\n")
+
+
 def _open_run(
     options: Options, task: Task, trainer: Trainer, history: History, *, steps: int
 ) -> tuple[Path, Checkpoints]:
@@ -163,12 +191,7 @@ def _open_run(
 
     Nothing of a resumed run is touched before it is certain that it can go on.
     """
-    facts = manifest(
-        devices=device_names(trainer.strategy),
-        origin=task.data.origin,
-        images=task.data.examples,
-        material=task.data.material,
-    )
+    facts = facts_of(task, trainer.strategy)
     if options.resume is None:
         prefix = run_prefix(options)
         folder = make_run_folder(Path(options.out), name=options.name, prefix=prefix)
@@ -209,14 +232,7 @@ def _open_run(
             checkpoints.move_to(folder / CHECKPOINTS)
             checkpoints.save(int(trainer.step.numpy()))
             history.write(folder / HISTORY_FILE)
-    stored = as_plain(with_absolute_paths(options))
-    stored |= {"resume": None, "name": folder.name}
-    stored["data"] = {
-        name: storable(value) if isinstance(value, str) else value
-        for name, value in stored["data"].items()
-    }
-    write_atomically(folder / OPTIONS_FILE, yaml.safe_dump(stored, sort_keys=False))
-    write_atomically(folder / MANIFEST_FILE, json.dumps(facts, indent=2) + "\n")
+    store(folder, options, facts)
     return folder, checkpoints
 
 
