@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 import data
 from iic_tf.augment import transforms
@@ -267,3 +267,36 @@ def test_ten_crops_are_the_corners_and_the_middle_with_their_mirror_images():
         images[:, :4, :4], (0, 0)
     )
     np.testing.assert_allclose(large, plain, atol=1e-6)
+
+
+def with_pillow(image, operations):
+    """The same as the authors' code does it, in 8 bits."""
+    image = Image.fromarray(image)
+    for name, amount in operations:
+        if name == "hue":
+            hue, *others = image.convert("HSV").split()
+            moved = (np.asarray(hue, int) + round(amount * 255)) % 256
+            parts = [Image.fromarray(moved.astype(np.uint8)), *others]
+            image = Image.merge("HSV", parts).convert("RGB")
+        else:
+            image = getattr(ImageEnhance, name)(image).enhance(amount)
+    return np.asarray(image)
+
+
+def test_the_published_jitter_is_that_of_pillow(colours):
+    whole = (255 * colours).numpy().astype(np.uint8)  # much of it gets clipped
+    names = ("Brightness", "Contrast", "Color", "hue")
+    spreads, seed = (0.4, 0.4, 0.4, 0.125), tf.constant((3, 4))
+    images = tf.constant(whole / np.float32(255))
+    found = 255 * transforms.published_jitter()(images, seed).numpy()
+    draws = [transforms._uniform(images, seed, i).numpy() for i in range(8)]
+    amounts = np.stack([x * d for x, d in zip(spreads, draws[:4], strict=True)], 1)
+    amounts[:, :3] += 1
+    orders = np.argsort(np.stack(draws[4:], axis=1), axis=1)
+    assert len({tuple(order) for order in orders}) > 15  # of 24
+    for n, order in enumerate(orders):
+        expected = with_pillow(whole[n], [(names[i], amounts[n, i]) for i in order])
+        apart = np.abs(found[n] - expected)
+        assert apart.mean() < 2.5 and np.median(apart) < 2  # levels of 255
+    still = transforms.published_jitter(0, 0, 0, 0)(images, seed)
+    np.testing.assert_allclose(still, images, atol=1e-5)
