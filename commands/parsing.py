@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Sequence
@@ -89,6 +90,38 @@ def _last_length(
     return (said[-1], others[-1]) if others else None
 
 
+@functools.cache
+def _parser() -> Any:
+    """The parser of all options, which takes a third of a second to build."""
+    import jsonargparse
+
+    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
+    parser = jsonargparse.ArgumentParser(
+        prog="models_iic.py",
+        description="Clusters images without labels by Invariant Information "
+        "Clustering, or segments them (--data.images). Other commands, each with its "
+        "own --help: evaluate RUN, predict RUN FOLDER, compare RUN RUN ...; for "
+        "published data sets prepare-potsdam, curate and mosaic.",
+        exit_on_error=False,
+    )
+    parser.add_argument("--config", action="config", help="YAML file with options")
+    parser.add_class_arguments(Options, skip={"show_pairs", "time_limit"})
+    parser.add_argument(
+        "--time-limit",
+        dest="time_limit",
+        type=float | None,
+        help="Minutes that a run may take: the number of steps is planned to fit, "
+        "unless train.steps or train.epochs is set. Default: 10 for up to 10,000 "
+        "images of your own, otherwise no limit.",
+    )
+    parser.add_argument(
+        "--show-pairs",
+        action="store_true",
+        help="Only plot originals above their augmented views, then exit.",
+    )
+    return parser
+
+
 def parse_words(
     words: Sequence[str], *, over: dict[str, Any] | None = None, told: bool = False
 ) -> Options:
@@ -119,30 +152,7 @@ def parse_words(
             given = [w.replace(file, text) if w.endswith(file) else w for w in given]
     if over:
         given = ["--config", yaml.safe_dump(with_new_names(over)[0]), *given]
-    jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
-    parser = jsonargparse.ArgumentParser(
-        prog="models_iic.py",
-        description="Clusters images without labels by Invariant Information "
-        "Clustering, or segments them (--data.images). Other commands, each with its "
-        "own --help: evaluate RUN, predict RUN FOLDER, compare RUN RUN ...; for "
-        "published data sets prepare-potsdam, curate and mosaic.",
-        exit_on_error=False,
-    )
-    parser.add_argument("--config", action="config", help="YAML file with options")
-    parser.add_class_arguments(Options, skip={"show_pairs", "time_limit"})
-    parser.add_argument(
-        "--time-limit",
-        dest="time_limit",
-        type=float | None,
-        help="Minutes that a run may take: the number of steps is planned to fit, "
-        "unless train.steps or train.epochs is set. Default: 10 for up to 10,000 "
-        "images of your own, otherwise no limit.",
-    )
-    parser.add_argument(
-        "--show-pairs",
-        action="store_true",
-        help="Only plot originals above their augmented views, then exit.",
-    )
+    parser = _parser()
     try:
         parsed = parser.instantiate(parser.parse_args(given))
         options = Options(
