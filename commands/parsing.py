@@ -11,9 +11,11 @@ from typing import Any, NoReturn
 
 import yaml
 
+from commands import program
 from iic_tf.errors import UserError, require
 from iic_tf.names import restored
 from iic_tf.options import RENAMED, Options, as_plain, with_new_names
+from iic_tf.root_files import find_config
 from iic_tf.run_folder import OPTIONS_FILE, find_run, read_options
 
 
@@ -97,7 +99,7 @@ def _parser() -> Any:
 
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
-        prog="models_iic.py",
+        prog=program(),
         description="Clusters images without labels by Invariant Information "
         "Clustering, or segments them (--data.images). Other commands, each with its "
         "own --help: evaluate RUN, predict RUN FOLDER, compare RUN RUN ...; for "
@@ -141,6 +143,7 @@ def parse_words(
                 f"--{before} is now called --{after}",
                 option=word,
             )
+    words = _with_found_files(words)
     files = [b for a, b in itertools.pairwise(words) if a == "--config"]
     files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
     given = list(words)  # the parser takes YAML in place of a file
@@ -185,6 +188,17 @@ def parse_words(
         train = dataclasses.replace(options.train, **without)
         options = dataclasses.replace(options, train=train)
     return options
+
+
+def _with_found_files(words: Sequence[str]) -> list[str]:
+    """The same where files of options that come with the package are found."""
+    found = list(words)
+    for i, word in enumerate(found):
+        if word.startswith("--config="):
+            found[i] = f"--config={find_config(word.removeprefix('--config='))}"
+        elif i and found[i - 1] == "--config":
+            found[i] = str(find_config(word))
+    return found
 
 
 def _said(words: Sequence[str], option: str) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from commands import EXIT_DEGENERATE, EXIT_INTERRUPTED
+from commands import EXIT_DEGENERATE, EXIT_INTERRUPTED, typed
 from commands.loading import Loaded, load, task_of
 from commands.parsing import changed_options
 from commands.starting import check_backend, quiet_start
@@ -82,7 +82,7 @@ def run(options: Options) -> int:
     if trained.step < trained.steps:
         console.print(
             f"\nStopped and saved at step {trained.step:,} of {trained.steps:,}. "
-            f"Continue with: python models_iic.py --resume {trained.folder}"
+            f"Continue with: {typed()} --resume {trained.folder}"
         )
         return EXIT_INTERRUPTED
     try:
