@@ -15,6 +15,14 @@ import numpy as np
 
 from iic_tf.augment.crops import CropViews
 from iic_tf.augment.pairs import Views
+from iic_tf.augment.signals import (
+    add_noise,
+    crop_time,
+    drop_features,
+    rescale,
+    warp_magnitude,
+    warp_time,
+)
 from iic_tf.augment.transforms import (
     Transform,
     affine,
@@ -33,6 +41,7 @@ from iic_tf.augment.transforms import (
 from iic_tf.datasets import numpy_files, own, published
 from iic_tf.datasets.arrays import squared
 from iic_tf.datasets.coco_stuff import curated_list, is_10k
+from iic_tf.datasets.features import from_features
 from iic_tf.datasets.masks import SegmentSource
 from iic_tf.datasets.splits import Source, Split, renumbered
 from iic_tf.errors import UserError, require
@@ -246,7 +255,13 @@ def own_images(
             Path(options.array).expanduser(), labels=labels, shown=options.range
         )
         return source if shape else _whole(source)
-    return None
+    place = options.features or options.series
+    if place is None:
+        return None
+    labels = Path(options.labels).expanduser() if options.labels else None
+    return from_features(
+        Path(place).expanduser(), labels=labels, ndim=2 if options.features else 3
+    )
 
 
 def _whole(source: Source) -> Source:
@@ -312,19 +327,23 @@ def find(
     Raises:
         UserError: If the recipe is not known or the images are not what it needs.
     """
-    name = options.recipe or "mnist"
+    usual = "vectors" if options.features else "series" if options.series else "mnist"
+    name = options.recipe or usual
     require(
         name in RECIPES,
         f"data.recipe must be one of {', '.join([*RECIPES, *SEGMENT_RECIPES])}",
         recipe=name,
     )
     source = own_images(options, RECIPES[name].source_shape if options.recipe else None)
-    if source is not None and options.recipe is None:
+    own_images_alone = options.folder or options.array
+    if source is not None and options.recipe is None and own_images_alone:
         name, source = _suitable(source, k=k, seed=seed)
     recipe = RECIPES[name]
     if source is None:
         if recipe.find is None:
-            raise UserError(f"the recipe {name} needs data.folder or data.array")
+            needs = {"vectors": "data.features", "series": "data.series"}
+            place = needs.get(name, "data.folder or data.array")
+            raise UserError(f"the recipe {name} needs {place}")
         source = recipe.find(options.dir)
     recipe.check(source, name=name)
     return name, recipe, renumbered(source, source.class_names or recipe.class_names)
@@ -431,6 +450,75 @@ def continuous_digits(
         shift_tone(brightness, contrast),
     )
     return Views(original=centre, augment=augment, evaluate=centre)
+
+
+def _as_it_is(x: Any, seed: Any) -> Any:
+    """An example as it is."""
+    return x
+
+
+def vectors(
+    shape: tuple[int, ...],
+    *,
+    noise: float = 0.2,
+    dropped: float = 0.2,
+    scaling: float = 0.1,
+) -> Views:
+    """Noise, missing features and another scale, for vectors.
+
+    Args:
+        shape: Features of a vector.
+        noise: Standard deviation of the noise, as a share of that of the feature.
+        dropped: Share of features that are replaced by their mean.
+        scaling: Range of the factor of the distance from the mean, about 1.
+    """
+    require(
+        len(shape) == 1,
+        "the recipe vectors needs vectors (n, d); data.series is for (n, t, channels)",
+        shape=shape,
+    )
+    _share("dropped", dropped)
+    augment = compose(rescale(scaling), drop_features(dropped), add_noise(noise))
+    return Views(original=_as_it_is, augment=augment, evaluate=_as_it_is)
+
+
+def series(
+    shape: tuple[int, ...],
+    *,
+    crop: float = 0.8,
+    time: float = 0.03,
+    magnitude: float = 0.1,
+    noise: float = 0.1,
+    scaling: float = 0.1,
+) -> Views:
+    """Crops and warps of time, another magnitude and noise, for series.
+
+    Args:
+        shape: Length and channels.
+        crop: Shortest stretch of time that is shown, as a share of the series.
+        time: Standard deviation of the displacement in time, as a share of the length.
+        magnitude: Standard deviation of the factor of the magnitude, a curve over time.
+        noise: Standard deviation of the noise, as a share of that of the channel.
+        scaling: Range of the factor of the distance from the mean, about 1.
+    """
+    require(
+        len(shape) == 2,
+        "the recipe series needs series (n, t, channels); data.features is for (n, d)",
+        shape=shape,
+    )
+    _share("crop", crop)
+    augment = compose(
+        crop_time(crop),
+        warp_time(time),
+        warp_magnitude(magnitude),
+        rescale(scaling),
+        add_noise(noise),
+    )
+    return Views(original=_as_it_is, augment=augment, evaluate=_as_it_is)
+
+
+def _share(name: str, value: float) -> None:
+    require(0 <= value <= 1, f"data.augment.{name} must lie in [0, 1]", **{name: value})
 
 
 SEEN_SIDE = 32
@@ -919,6 +1007,9 @@ RECIPES: dict[str, Recipe] = {
         kind="tones",
         parameters={"brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.02},
     ),
+    # no images: clusters can differ in whatever noise and missing numbers keep
+    "vectors": replace(_OWN, make_views=vectors, kind="vectors"),
+    "series": replace(_OWN, make_views=series, kind="series"),
     "mnist_published": replace(_MNIST, make_views=published_digits, neighbours=0),
     "cifar10_published": _published(_CIFAR),
     "cifar100_20_published": _published(_COARSE),

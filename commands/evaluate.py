@@ -29,7 +29,7 @@ go to a new folder inside the run folder: plots, summary.json, and assignments.c
 for segmentation, label maps and overlays."""
 
 
-PLACES = ("dir", "folder", "array", "images")
+PLACES = ("dir", "folder", "array", "images", "features", "series")
 
 
 def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> None:
@@ -42,7 +42,7 @@ def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> No
     """
     data = options.setdefault("data", {})
     data |= dict.fromkeys((*PLACES, "labels", "masks")) | {"protocol": "all"}
-    if place == "images":
+    if place in ("images", "features", "series"):
         return
     _, height, width, channels = facts["data_shape"]
     known = place == "folder"  # to be brought to the size that was trained on

@@ -14,7 +14,7 @@ import yaml
 from commands import program
 from iic_tf.errors import UserError, require
 from iic_tf.names import restored
-from iic_tf.options import RENAMED, Options, as_plain, with_new_names
+from iic_tf.options import PATHS, RENAMED, Options, as_plain, with_new_names
 from iic_tf.root_files import find_config
 from iic_tf.run_folder import OPTIONS_FILE, find_run, read_options
 
@@ -167,7 +167,7 @@ def parse_words(
             if isinstance(value, str)
         }
         # names such as #recycle are comments in YAML, and so no value at all
-        for place in ("dir", "folder", "array", "labels", "images", "masks"):
+        for place in PATHS:
             if getattr(options.data, place) is None:
                 places[place] = _said(words, f"--data.{place}")
         data = dataclasses.replace(options.data, **places)

@@ -52,7 +52,10 @@ def run(options: Options) -> int:
         precision: Any = "float32" if of_pixels else choose_precision(strategy)
         given = dataclasses.replace(options.train, precision=precision)
         options = dataclasses.replace(options, train=given)
-    name = options.graph.name or ("small_maps" if of_pixels else "small")
+    usual = "small_maps" if of_pixels else "small"
+    if options.data.features or options.data.series:
+        usual = "mlp" if options.data.features else "series"
+    name = options.graph.name or usual
     graph = dataclasses.replace(options.graph, name=name)
     builder = graphs.find(name, of_pixels=of_pixels)
     check_arguments(builder, graph.args, option="graph.args")

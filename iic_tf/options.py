@@ -157,9 +157,18 @@ class DataOptions:
     .npz file with images, or x_train and x_test. How values are interpreted is printed;
     images that are not square are resized to squares."""
 
+    features: str | None = None
+    """Your own vectors, such as embeddings by another network: a .npy file of numbers
+    (n, d), or an .npz file with features, or x_train and x_test."""
+
+    series: str | None = None
+    """Your own series of measurements: a .npy file of numbers (n, t, channels), or an
+    .npz file with features, or x_train and x_test."""
+
     labels: str | None = None
-    """Classes of your own images, for scoring only: folder if folder names are the
-    classes, or for data.array a .npy file of integers, text or one-hot rows."""
+    """Classes of your own data, for scoring only: folder if folder names are the
+    classes, or for data.array, data.features and data.series a .npy file of integers,
+    text or one-hot rows."""
 
     images: str | None = None
     """Folder of your own images, of any size, to be segmented."""
@@ -249,18 +258,18 @@ class DataOptions:
             if isinstance(side := self.augment.get(name), int):
                 require_at_most(f"data.augment.{name}", side, MAX_SIDE)
         check_numbers("data", self)
-        places = ("dir", "folder", "array", "images", "labels", "masks")
-        for name in places:
+        places = ("dir", "folder", "array", "images", "features", "series")
+        for name in (*places, "labels", "masks"):
             require(
                 getattr(self, name) != "",
                 f"data.{name} must not be empty",
                 **{name: ""},
             )
-        given = [name for name in places[:4] if getattr(self, name) is not None]
+        given = [name for name in places if getattr(self, name) is not None]
         require(
             len(given) <= 1,
-            "only one of data.dir, data.folder, data.array and data.images can be "
-            "given",
+            "only one of data.dir, data.folder, data.array, data.images, data.features "
+            "and data.series can be given",
             given=given,
         )
         require(
@@ -290,13 +299,15 @@ class DataOptions:
             resize=self.resize,
         )
         require(
-            self.labels is None or bool(self.folder or self.array),
-            "data.labels is for data.folder and data.array; a recipe has its own",
+            self.labels is None
+            or bool(self.folder or self.array or self.features or self.series),
+            "data.labels is for data.folder, data.array, data.features and "
+            "data.series; a recipe has its own",
             labels=self.labels,
         )
         require(
             self.labels in (None, "folder") if self.folder else self.labels != "folder",
-            "data.labels must be folder for data.folder, a .npy file for data.array",
+            "data.labels must be folder for data.folder, otherwise a .npy file",
             labels=self.labels,
         )
         require(
@@ -341,8 +352,8 @@ class GraphOptions:
     """The backbone."""
 
     name: str | None = None
-    """Name of a backbone in graphs.py. Default: small, or small_maps for
-    segmentation."""
+    """Name of a backbone in graphs.py. Default: small, small_maps for segmentation, mlp
+    for data.features, series for data.series."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the backbone, as in fan_out_init: 32."""
@@ -844,7 +855,10 @@ def with_new_names(tree: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return (new, old) if old else (tree, [])
 
 
-PATHS = ("dir", "folder", "array", "labels", "images", "masks")
+PATHS = (
+    *("dir", "folder", "array", "images", "features", "series"),
+    *("labels", "masks"),
+)
 """Options of ``data`` that are paths; labels may also be the word folder."""
 
 

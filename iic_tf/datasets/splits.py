@@ -14,7 +14,8 @@ class Split:
     """Images and, where known, their labels.
 
     Attributes:
-        images: uint8, shape ``(n, height, width, channels)``.
+        images: uint8, shape ``(n, height, width, channels)``; or other examples:
+            float32, vectors ``(n, d)`` or series ``(n, t, channels)``.
         labels: Integer classes from 0, shape ``(n,)``, or None. Only scores use them.
         paths: Name of each image's file, or None.
     """
@@ -26,8 +27,10 @@ class Split:
     def __post_init__(self) -> None:
         """Raises UserError if images and labels do not fit together."""
         require(
-            self.images.ndim == 4 and self.images.dtype == np.uint8,
-            "images must be uint8 of shape (n, height, width, channels)",
+            (self.images.dtype, self.images.ndim)
+            in ((np.uint8, 4), (np.float32, 2), (np.float32, 3)),
+            "images must be uint8 of shape (n, height, width, channels), vectors and "
+            "series float32 of shape (n, d) or (n, t, channels)",
             shape=self.images.shape,
             dtype=str(self.images.dtype),
         )

@@ -39,6 +39,7 @@ from iic_tf.report.console import attempted, console
 from iic_tf.report.files import write_assignments
 from iic_tf.report.plots import cluster_pairs, pair_grid
 from iic_tf.report.results import class_of_clusters, name_classes, summarise, tell
+from iic_tf.report.sketches import as_tiles
 from iic_tf.run_folder import ASSIGNMENTS_FILE
 from iic_tf.tasks import iic
 from iic_tf.tasks.objectives import grouped_pair_losses, pair_losses
@@ -73,6 +74,13 @@ def subset(split: Split, at_most: int) -> Split:
     index = index.astype(np.int64)
     labels = None if split.labels is None else split.labels[index]
     return Split(split.images[index], labels)
+
+
+def _tiles(examples: np.ndarray) -> np.ndarray:
+    """Examples as uint8 images."""
+    if examples.dtype == np.uint8:
+        return examples
+    return (255 * as_tiles(examples)).round().astype(np.uint8)
 
 
 class Found(NamedTuple):
@@ -137,7 +145,7 @@ class ClusterTask:
         return self.protocol.train.images
 
     @property
-    def seen_shape(self) -> tuple[int, int, int]:
+    def seen_shape(self) -> tuple[int, ...]:
         """Height, width and channels that the network sees."""
         return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
 
@@ -579,7 +587,7 @@ class ClusterTask:
                 if progression.draw(
                     folder / "progression",
                     folder / "progression.gif",
-                    followed.images,
+                    _tiles(followed.images),
                     labels=followed.labels,
                 ):
                     says = "how images move to their clusters"

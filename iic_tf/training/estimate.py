@@ -49,7 +49,7 @@ def machine_memory() -> int:
 
 
 def network_size(
-    build_backbone: Callable[[], keras.Model], shape: tuple[int, int, int]
+    build_backbone: Callable[[], keras.Model], shape: tuple[int, ...]
 ) -> tuple[Network, int]:
     """Size of a backbone, of which no weight is allocated.
 
@@ -95,7 +95,7 @@ def memory_of_run(
     options: Options,
     *,
     network: Network,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     features: int,
     batch: int,
     evaluated: int = 0,

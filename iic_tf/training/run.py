@@ -41,7 +41,8 @@ from iic_tf.training.trainer import NonFiniteLoss, Trainer, make_optimizer
 
 def run_prefix(options: Options) -> str:
     """What a run is named after: the user's own images, else the recipe."""
-    own = options.data.folder or options.data.array or options.data.images
+    data = options.data
+    own = data.folder or data.array or data.images or data.features or data.series
     name = Path(own).expanduser().resolve().stem if own else options.data.recipe
     return plain(name or "run")
 
