@@ -87,13 +87,13 @@ def evaluate(words: Sequence[str]) -> int:
 
 
 def _apply(
-    folder: Path, options: Options, facts: dict[str, Any], *, keep_choice: bool
+    folder: Path, given: Options, facts: dict[str, Any], *, keep_choice: bool
 ) -> int:
     """Applies a run's model to the images that options name.
 
     Args:
         folder: The run.
-        options: Of the evaluation.
+        given: Options of the evaluation.
         facts: The run's manifest.
         keep_choice: Whether the sub-head is the one that the run has chosen.
     """
@@ -104,7 +104,7 @@ def _apply(
         from iic_tf.training import stored
         from iic_tf.training.checkpoints import fingerprint
 
-    loaded = load(options, train=False)
+    loaded = load(given, train=False)
     options, task = loaded.options, loaded.task
     described = task.data.scored_on
     if fingerprint(task.data.material) != facts["data_fingerprint"]:

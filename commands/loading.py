@@ -1,21 +1,25 @@
-"""From options to a task: finds the recipe, reads the images, fills in defaults."""
+"""From options to a task: finds the recipe, reads the images, knows what is usual."""
 
-import dataclasses
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 from iic_tf.errors import require
 from iic_tf.names import escaped
-from iic_tf.options import Options, refuse_unused
+from iic_tf.options import DataOptions, Options, TaskName, TrainOptions, refuse_unused
+from iic_tf.resolved import RunOptions, Usual, resolve, usual_batch
 
 OWN_TIME_LIMIT, OWN_IMAGES = 10.0, 10_000
 """Default time limit in minutes for the user's own images, if there are so many."""
 
 
-class Loaded(NamedTuple):
+@dataclass(frozen=True)
+class Loaded:
     """What a command works with.
 
     Attributes:
-        options: With all defaults filled in.
+        asked: Options as given.
+        usual: What stands where they are left open.
         task: With its images.
         sobel: Whether the network begins with a Sobel layer.
         infrared: Whether infrared is the last channel that it sees.
@@ -23,15 +27,25 @@ class Loaded(NamedTuple):
         unreadable: Name and reason of each file that was skipped.
     """
 
-    options: Options
+    asked: Options
+    usual: Usual
     task: Any
     sobel: bool
     infrared: bool
     advice: str | None
     unreadable: tuple[tuple[str, str], ...]
 
+    @cached_property
+    def options(self) -> RunOptions:
+        """All options of the run, complete."""
+        return resolve(self.asked, self.usual)
 
-def task_of(options: Options) -> str:
+    def lasting(self, steps: int) -> "Loaded":
+        """The same for a run that takes so many steps where nothing is said."""
+        return replace(self, usual=replace(self.usual, steps=steps))
+
+
+def task_of(options: Options) -> TaskName:
     """The task of a run: as given, or as it follows from recipe and data.
 
     Args:
@@ -43,7 +57,7 @@ def task_of(options: Options) -> str:
     import data
 
     of_pixels = data.is_segmentation(options.data)
-    name = options.task or ("segment" if of_pixels else "cluster")
+    name: TaskName = options.task or ("segment" if of_pixels else "cluster")
     require(
         (name == "segment") == of_pixels,
         "task segment needs data.images or a recipe for segmentation; other tasks are "
@@ -54,21 +68,25 @@ def task_of(options: Options) -> str:
     return name
 
 
-def load(options: Options, *, train: bool = True) -> Loaded:
+def load(options: Options, *, usual: Usual | None = None, train: bool = True) -> Loaded:
     """Reads the images of a run.
 
     Args:
         options: As given.
+        usual: What does not depend on images: backbone and precision. Stored options
+            have both.
         train: Whether they are for training, for what is printed.
 
     Raises:
         UserError: For a mistake in the options or the data.
     """
-    name: Any = task_of(options)
-    if train and options.resume is None:  # stored options have no gaps
-        refuse_unused(options, name)
-    options = dataclasses.replace(options, task=name)
-    return _TASKS[name](options, train)
+    name = task_of(options)
+    if train and options.resume is None:
+        length = TrainOptions(steps=options.train.steps)
+        held_out = DataOptions(protocol="holdout")  # where it is not for the user
+        complete = resolve(Options(data=held_out, train=length))
+        refuse_unused(options, name, complete=complete)
+    return _TASKS[name](options, replace(usual or Usual(), task=name), train)
 
 
 def _tell(number: int, source: Any, *, train: bool) -> None:
@@ -81,49 +99,39 @@ def _tell(number: int, source: Any, *, train: bool) -> None:
         console.print(f"          {line}")
 
 
-def _suit(
-    options: Options, name: str, recipe: Any, *, shape: Any, shown: Any = None
-) -> Options:
-    """Fills in defaults that depend on the recipe and on the images.
+def _usual(
+    usual: Usual, asked: Options, name: str, recipe: Any, *, shape: Any, shown: Any
+) -> Usual:
+    """Adds what depends on the recipe and on the images.
 
     Args:
-        options: As given.
+        usual: What does not depend on them.
+        asked: Options as given.
         name: Name of the recipe.
         recipe: See ``data.Recipe``.
         shape: Number, height, width and channels of the training images.
         shown: Values that are black and white in images of more than 8 bits.
     """
-    chosen = options.data
+    number, place = shape[0], asked.data
     own: dict[str, Any] = {}  # what the run is applied to later is brought to the same
-    if chosen.folder or chosen.array:
-        own["range"] = chosen.range or shown
-    if chosen.folder:
+    if place.folder or place.array:
+        own["range"] = shown
+    if place.folder:
         own |= {"size": shape[1], "channels": shape[3]}
-    few = recipe.batch and shape[0] >= 4 * recipe.batch
-    filled = dataclasses.replace(
-        chosen,
+    few = recipe.batch and number >= 4 * recipe.batch
+    limited = recipe.find is None and number <= OWN_IMAGES
+    return replace(
+        usual,
         recipe=name,
-        batch=chosen.batch or (recipe.batch if few else chosen.batch_for(shape[0])),
-        neighbours=(
-            recipe.neighbours if chosen.neighbours is None else chosen.neighbours
-        ),
+        batch=recipe.batch if few else usual_batch(number),
+        neighbours=recipe.neighbours,
+        steps=recipe.usual_steps(number),
+        time_limit=OWN_TIME_LIMIT if limited else None,
         **own,
     )
-    limit, train = options.time_limit, options.train
-    if limit is None and recipe.find is None and shape[0] <= OWN_IMAGES:
-        limit = OWN_TIME_LIMIT
-    if train.steps or train.epochs:  # an explicit length needs no plan
-        limit = None
-    steps = train.steps or recipe.usual_steps(shape[0])
-    return dataclasses.replace(
-        options,
-        data=filled,
-        time_limit=limit,
-        train=dataclasses.replace(train, steps=steps),
-    )
 
 
-def _load_cluster(options: Options, train: bool) -> Loaded:
+def _load_cluster(options: Options, usual: Usual, train: bool) -> Loaded:
     """Whole images to be clustered."""
     import data
     from iic_tf.datasets.splits import apply_protocol
@@ -146,36 +154,38 @@ def _load_cluster(options: Options, train: bool) -> Loaded:
         neighbour_share=recipe.neighbour_share,
         nearest=source.nearest,
     )
-    options = _suit(options, name, recipe, shape=shape, shown=source.shown)
-    return Loaded(options, task, recipe.sobel, False, source.advice, source.unreadable)
+    usual = _usual(usual, options, name, recipe, shape=shape, shown=source.shown)
+    return Loaded(
+        options,
+        usual,
+        task,
+        recipe.sobel,
+        False,
+        source.advice,
+        source.unreadable,
+    )
 
 
-def _suit_segment(
-    options: Options, name: str, recipe: Any, channels: int, *, shown: Any = None
-) -> Options:
-    """Fills in defaults that depend on the recipe and on the images."""
-    chosen = options.data
-    filled = dataclasses.replace(
-        chosen,
+def _usual_of_maps(
+    usual: Usual, name: str, recipe: Any, channels: int, *, shown: Any
+) -> Usual:
+    """Adds what depends on the recipe and on the images, see ``_usual``."""
+    return replace(
+        usual,
         recipe=name,
         # images that the run is applied to later are brought to as many
-        channels=chosen.channels or channels,
-        range=chosen.range or shown,
-        batch=chosen.batch or recipe.batch,
-        resize=recipe.scale if chosen.resize is None else chosen.resize,
-        neighbours=(
-            recipe.neighbours if chosen.neighbours is None else chosen.neighbours
-        ),
+        channels=channels,
+        range=shown,
+        resize=recipe.scale,
+        batch=recipe.batch,
+        neighbours=recipe.neighbours,
+        least_k_aux=recipe.least_k_aux,
+        images=200,
+        **recipe.train,
     )
-    heads = dataclasses.replace(
-        options.heads,
-        k_aux=options.heads.k_aux or max(recipe.least_k_aux, options.k_aux),
-    )
-    train = options.train.filled(**recipe.train)
-    return dataclasses.replace(options, data=filled, heads=heads, train=train)
 
 
-def _load_segment(options: Options, train: bool) -> Loaded:
+def _load_segment(options: Options, usual: Usual, train: bool) -> Loaded:
     """Images to be segmented."""
     import data
     from iic_tf.datasets.masks import apply_segment_protocol
@@ -197,7 +207,7 @@ def _load_segment(options: Options, train: bool) -> Loaded:
     )
     channels = trained.images[0].shape[2]
     views = recipe.views(channels, options.data.augment)
-    views = dataclasses.replace(views, sparse=options.segment.sparse)
+    views = replace(views, sparse=options.segment.sparse)
     _tell(len(trained.images), source, train=train)
     task = SegmentTask(
         trained,
@@ -210,34 +220,45 @@ def _load_segment(options: Options, train: bool) -> Loaded:
         scenes=recipe.scenes,
         masked=options.segment.masked,
     )
-    options = _suit_segment(options, name, recipe, channels, shown=source.shown)
+    usual = _usual_of_maps(usual, name, recipe, channels, shown=source.shown)
     return Loaded(
-        options, task, views.edges, views.infrared, source.advice, source.unreadable
+        options,
+        usual,
+        task,
+        views.edges,
+        views.infrared,
+        source.advice,
+        source.unreadable,
     )
 
 
-def _load_classify(options: Options, train: bool) -> Loaded:
+def _load_classify(options: Options, usual: Usual, train: bool) -> Loaded:
     """Labelled images whose classes are learned, and a test split that is held out."""
     import data
     from iic_tf.datasets.splits import apply_protocol
     from iic_tf.tasks.classify import ClassifyTask
 
-    held_out = dataclasses.replace(options.data, protocol="holdout", neighbours=0)
-    name, recipe, source = data.find(held_out, k=options.k, seed=options.seed)
+    options = replace(options, data=replace(options.data, protocol="holdout"))
+    name, recipe, source = data.find(options.data, k=options.k, seed=options.seed)
     protocol = apply_protocol(source, "holdout", unlabelled=False)
     shape = protocol.train.images.shape
     _tell(shape[0], source, train=train)
     task = ClassifyTask(
-        dataclasses.replace(
-            protocol, words="test, not used for training", mapping=None
-        ),
+        replace(protocol, words="test, not used for training", mapping=None),
         recipe.views(source.image_shape, options.data.augment),
         source.origin,
         class_names=source.class_names or recipe.class_names,
     )
-    options = dataclasses.replace(options, data=held_out)
-    options = _suit(options, name, recipe, shape=shape, shown=source.shown)
-    return Loaded(options, task, recipe.sobel, False, source.advice, source.unreadable)
+    usual = _usual(usual, options, name, recipe, shape=shape, shown=source.shown)
+    return Loaded(
+        options,
+        replace(usual, neighbours=0),
+        task,
+        recipe.sobel,
+        False,
+        source.advice,
+        source.unreadable,
+    )
 
 
 _TASKS = {

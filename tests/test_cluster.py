@@ -9,6 +9,7 @@ from iic_tf.options import (
     ReportOptions,
     TrainOptions,
 )
+from iic_tf.resolved import resolve
 from iic_tf.tasks.cluster import ClusterTask, subset
 from iic_tf.training.run import _plan
 
@@ -20,11 +21,13 @@ def task(views, *, number=40, main=None, labels=None):
 
 
 def options(*order, **report):
-    return Options(
-        k=3,
-        data=DataOptions(batch=4),
-        train=TrainOptions(steps=20, order=list(order)),
-        report=ReportOptions(**report),
+    return resolve(
+        Options(
+            k=3,
+            data=DataOptions(batch=4),
+            train=TrainOptions(steps=20, order=list(order)),
+            report=ReportOptions(**report),
+        )
     )
 
 
@@ -51,11 +54,12 @@ def test_without_neighbours_there_is_no_start(views):
     split = Split(np.zeros((4, 28, 28, 1), np.uint8))
     grouped = ClusterTask(Protocol(split, split, "all"), views, "here")
     for neighbours, expected in ((5, 200), (0, 0)):
-        options = Options(
+        asked = Options(
             k=3,
             data=DataOptions(neighbours=neighbours, batch=2),
-            train=TrainOptions(start=0.25).filled(steps=800),
+            train=TrainOptions(start=0.25, steps=800),
         )
+        options = resolve(asked)
         goal = grouped.objective(options, grouped.plan(options).passes)
         assert goal.scheduled["start"].sum() == expected
 

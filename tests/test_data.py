@@ -9,6 +9,7 @@ from iic_tf.datasets import published
 from iic_tf.datasets.splits import Source, Split
 from iic_tf.errors import UserError
 from iic_tf.options import DataOptions, Options
+from iic_tf.resolved import Usual, resolve
 
 SEEN = {
     "mnist": (24, 24, 1),
@@ -195,7 +196,8 @@ def test_the_range_is_kept_where_it_may_be_said(place, kept):
     """A run that stored a range which its images refuse could not be resumed."""
     options = Options(data=DataOptions(**{place: "x"}))
     shape = (100, 8, 8, 1)
-    suited = loading._suit(
-        options, "grey", data.RECIPES["grey"], shape=shape, shown=(1.0, 9.0)
+    recipe = data.RECIPES["grey"]
+    usual = loading._usual(
+        Usual(), options, "grey", recipe, shape=shape, shown=(1.0, 9.0)
     )
-    assert suited.data.range == kept
+    assert resolve(options, usual).data.range == kept

@@ -23,6 +23,7 @@ import models_iic
 from commands import loading
 from iic_tf.datasets.masks import IGNORE, decode_image, decode_labels
 from iic_tf.report.curves import LearningCurve
+from iic_tf.resolved import Usual, resolve
 from iic_tf.tasks import segment
 from iic_tf.training import stored
 
@@ -339,7 +340,8 @@ def test_what_the_user_leaves_open_is_that_of_the_recipe():
         ("potsdam_3", (1600, 50, 0.65, 1)),
     ):
         recipe = data.SEGMENT_RECIPES[name]
-        train = loading._suit_segment(asked, name, recipe, 3).train
+        usual = loading._usual_of_maps(Usual(), name, recipe, 3, shown=None)
+        train = resolve(asked, usual).train
         found = (train.steps, train.regroup_every, train.regroup_to, train.lamb_aux)
         assert found == expected
 
@@ -350,7 +352,8 @@ def test_the_borders_of_windows_say_nothing_of_health(folders, margin, counted):
     changes |= {"data.neighbours": 0, "data.augment.flipped": 0}
     changes |= {"data.augment.rotation": 0, "data.augment.scale": "[1,1]"}
     options = models_iic.parse(words(folders, "runs", **changes))
-    options, task, *_ = loading.load(options)
+    loaded = loading.load(options)
+    options, task = loaded.options, loaded.task
     images = [np.zeros((32, 32, 3), np.uint8)] * 4
     task = replace(task, train=replace(task.train, images=images))
     model = task.build(graphs.small_maps((None, None, 3)), options)

@@ -25,7 +25,7 @@ from iic_tf.evaluation.segment_inference import (
 from iic_tf.models.networks import SegmentIIC
 from iic_tf.names import written_stems
 from iic_tf.neighbours.similar_patches import SimilarPatches, find_similar_patches
-from iic_tf.options import Options, SegmentOptions
+from iic_tf.options import SegmentOptions
 from iic_tf.report.console import attempted, console
 from iic_tf.report.plots import label_map_rows, pair_grid
 from iic_tf.report.results import summarise, tell
@@ -35,6 +35,7 @@ from iic_tf.report.segment_plots import (
     iou_lines,
     iou_of_classes,
 )
+from iic_tf.resolved import RunOptions
 from iic_tf.tasks import iic
 from iic_tf.tasks.objectives import segment_losses
 from iic_tf.tasks.regroup import Regrouped, regroup_pixels
@@ -53,9 +54,6 @@ from iic_tf.training.trainer import Objective
 
 PAIR_STEPS = 40
 """Batches of pairs that regroupings and the health of a network count at most."""
-
-NUM_REPORTED = 200
-"""Images scored at a report where nothing is said."""
 
 
 @lru_cache(maxsize=1)
@@ -162,15 +160,15 @@ class SegmentTask:
 
     # ---------------------------------------------------------------- before training
 
-    def plan(self, options: Options) -> Plan:
+    def plan(self, options: RunOptions) -> Plan:
         """Passes and memory of a run; raises UserError if options and images clash."""
         self.check(options)
         number = len(self.images)
-        batch = options.data.batch_for(number)
+        batch = options.data.batch
         sizes = [crops_per_pass(number, batch)] * len(options.train.order)
         return Plan.of(options, sizes, self._memory, batch=batch)
 
-    def check(self, options: Options) -> None:
+    def check(self, options: RunOptions) -> None:
         """Raises UserError if options and images clash."""
         held_out = options.data.protocol == "holdout"  # that chooses nothing
         known = self.mapping or (self.train if held_out else self.evaluated)
@@ -196,7 +194,7 @@ class SegmentTask:
         )
 
     def _memory(
-        self, build_backbone: Callable[[], keras.Model], options: Options, batch: int
+        self, build_backbone: Callable[[], keras.Model], options: RunOptions, batch: int
     ) -> dict[str, int]:
         """Bytes that a run needs at least, see ``memory_of_run``."""
         _, _, channels = self.seen_shape
@@ -211,7 +209,7 @@ class SegmentTask:
             displacements=(2 * options.segment.displacement + 1) ** 2,
         )
 
-    def build(self, backbone: keras.Model, options: Options) -> SegmentIIC:
+    def build(self, backbone: keras.Model, options: RunOptions) -> SegmentIIC:
         """The network of a run.
 
         Raises:
@@ -235,7 +233,7 @@ class SegmentTask:
         )
         return model
 
-    def prepare(self, options: Options) -> "SegmentTask":
+    def prepare(self, options: RunOptions) -> "SegmentTask":
         """The same with patches that look alike."""
         if not options.data.neighbours:
             return self
@@ -250,7 +248,7 @@ class SegmentTask:
     # ----------------------------------------------------------------------- training
 
     def batches(
-        self, options: Options, passes: Passes, *, start: int
+        self, options: RunOptions, passes: Passes, *, start: int
     ) -> tf.data.Dataset:
         """Training batches from a step on."""
         return training_crop_batches(
@@ -267,7 +265,7 @@ class SegmentTask:
             cells=self.cells,
         )
 
-    def objective(self, options: Options, passes: Passes) -> Objective:
+    def objective(self, options: RunOptions, passes: Passes) -> Objective:
         """Mutual information between label maps of crops and of their views."""
         segment = options.segment
         losses = partial(
@@ -282,7 +280,7 @@ class SegmentTask:
     def callbacks(self, run: Run) -> Callbacks:
         """Regrouping, scores, what puts right, and plots that were asked for."""
         model, options, score = run.model, run.options, None
-        number, described = self.data.scored_at_reports(options, NUM_REPORTED)
+        number, described = self.data.scored_at_reports(options)
         if scorer := self.scorer(model, options, at_most=number):
             by_batch = None
             if options.report.double:
@@ -324,7 +322,7 @@ class SegmentTask:
 
     def _pairs(
         self,
-        options: Options,
+        options: RunOptions,
         *,
         alike: bool = False,
         images: SegmentImages | None = None,
@@ -339,7 +337,7 @@ class SegmentTask:
         """
         images = images or self.train
         number = len(images.images)
-        batch = options.data.batch_for(number)
+        batch = options.data.batch
         return training_crop_batches(
             images.images,
             self.views,
@@ -352,7 +350,7 @@ class SegmentTask:
             cells=self.cells if alike else None,
         )
 
-    def regroup(self, model: SegmentIIC, options: Options) -> Regrouped:
+    def regroup(self, model: SegmentIIC, options: RunOptions) -> Regrouped:
         """Lets main sub-heads restart from what the auxiliary ones have found."""
         places = options.segment.displacement
         if options.segment.at == "pixels":
@@ -363,7 +361,7 @@ class SegmentTask:
 
     # --------------------------------------------------------------------- evaluation
 
-    def health(self, model: SegmentIIC, options: Options) -> Health:
+    def health(self, model: SegmentIIC, options: RunOptions) -> Health:
         """State of the main sub-heads of a trained network, over some pairs."""
         stride = model.stride
         room = (self.views.side - stride) // 2
@@ -372,7 +370,7 @@ class SegmentTask:
         joints = [count(*batch).numpy() for batch in self._pairs(options)]
         return measure(np.sum(joints, axis=0))
 
-    def _evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
+    def _evaluation_views(self, options: RunOptions) -> Iterator[tf.Tensor]:
         """Batches of crops of the evaluation images, in random order."""
         for crops, *_ in self._pairs(options, images=self.evaluated):
             yield crops
@@ -382,7 +380,7 @@ class SegmentTask:
         return compile_segments(model, margin=self.views.margin, **how)
 
     def scorer(
-        self, model: SegmentIIC, options: Options, *, at_most: int | None = None
+        self, model: SegmentIIC, options: RunOptions, *, at_most: int | None = None
     ) -> Scorer | None:
         """Scores the evaluation images by the protocol; None without label maps.
 
@@ -414,7 +412,7 @@ class SegmentTask:
     def evaluate(
         self,
         model: SegmentIIC,
-        options: Options,
+        options: RunOptions,
         *,
         choice: Choice | None = None,
         lowest: int | None = None,
@@ -449,7 +447,7 @@ class SegmentTask:
             mapping_counts=mapping,
         ).choosing(choice, lowest=lowest, by_label=options.report.choose == "label")
 
-    def draw_pairs(self, path: Path, options: Options) -> None:
+    def draw_pairs(self, path: Path, options: RunOptions) -> None:
         """Draws crops of images above what they are paired with at first.
 
         Args:
@@ -490,7 +488,7 @@ class SegmentTask:
         self,
         folder: Path,
         results: Results,
-        options: Options,
+        options: RunOptions,
         *,
         evaluation: Evaluation,
     ) -> Outcome:

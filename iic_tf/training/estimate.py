@@ -14,7 +14,7 @@ import keras
 import psutil
 
 from iic_tf.errors import UserError
-from iic_tf.options import Options
+from iic_tf.resolved import RunOptions
 
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Files that tell how much memory a container may use."""
@@ -92,7 +92,7 @@ def network_size(
 
 
 def memory_of_run(
-    options: Options,
+    options: RunOptions,
     *,
     network: Network,
     shape: tuple[int, ...],
@@ -118,8 +118,8 @@ def memory_of_run(
         search: Bytes that the search for neighbours takes.
     """
     heads = options.heads
-    widths = heads.main * options.k + heads.aux * options.k_aux
-    joint = heads.main * options.k**2 + heads.aux * options.k_aux**2
+    widths = heads.main * options.k + heads.aux * options.heads.k_aux
+    joint = heads.main * options.k**2 + heads.aux * options.heads.k_aux**2
     seen = batch * (1 + options.data.repeats)
     bytes_of_one = 2 if options.train.precision == "mixed_bfloat16" else 4
     kept = {
