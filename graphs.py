@@ -181,7 +181,10 @@ def resnet_34(image_shape: tuple[int, int, int]) -> keras.Model:
 
 def _level(x: keras.KerasTensor) -> keras.KerasTensor:
     """Features, or channels, of any scale brought to one."""
-    return BatchNorm(epsilon=1e-10, dtype="float32", name="level")(x)
+    level = BatchNorm(
+        epsilon=1e-10, center=False, scale=False, dtype="float32", name="level"
+    )
+    return level(x)
 
 
 def mlp(
