@@ -197,9 +197,7 @@ def mlp(
         widths: Units of each layer.
     """
     images = keras.Input(image_shape, name="images")
-    x = BatchNorm(epsilon=1e-10, dtype="float32", name="level")(
-        images
-    )  # features of any scale
+    x = _level(images)
     x = layers.Flatten(name="flatten")(x)
     for i, width in enumerate(widths):
         x = layers.Dense(width, use_bias=False, kernel_initializer=he_normal(),
@@ -220,9 +218,7 @@ def series(
         kernel: Length of the kernels.
     """
     steps = keras.Input(image_shape, name="images")
-    x = BatchNorm(epsilon=1e-10, dtype="float32", name="level")(
-        steps
-    )  # channels of any scale
+    x = _level(steps)
     for stage in range(3):
         x = layers.Conv1D(fan_out_init * 2**stage, kernel, padding="same",
                           use_bias=False, kernel_initializer=he_normal(),
