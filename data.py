@@ -33,7 +33,7 @@ from iic_tf.augment.transforms import (
 from iic_tf.datasets import numpy_files, own, published
 from iic_tf.datasets.arrays import squared
 from iic_tf.datasets.coco_stuff import curated_list, is_10k
-from iic_tf.datasets.masks import SegmentSource
+from iic_tf.datasets.masks import SegmentImages
 from iic_tf.datasets.splits import Source, Split, renumbered
 from iic_tf.errors import UserError, require
 from iic_tf.neighbours.nearest import Kind
@@ -718,7 +718,7 @@ class SegmentRecipe:
         scenes: Whether images show upright scenes, see ``find_similar_patches``.
     """
 
-    find: Callable[[DataOptions, float], SegmentSource] | None
+    find: Callable[[DataOptions, float], Source[SegmentImages]] | None
     parameters: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
     neighbours: int = 0
@@ -742,7 +742,7 @@ class SegmentRecipe:
 
 
 def _coco_stuff(kind: str, *, every: bool = False) -> SegmentRecipe:
-    def find(options: DataOptions, scale: float) -> SegmentSource:
+    def find(options: DataOptions, scale: float) -> Source[SegmentImages]:
         folder = _published_folder(options, channels=3)
         classes = options.classes or kind
         usual = None if every or is_10k(folder) else curated_list(classes)
@@ -763,7 +763,7 @@ def _coco_stuff(kind: str, *, every: bool = False) -> SegmentRecipe:
 
 
 def _potsdam(number: int) -> SegmentRecipe:
-    def find(options: DataOptions, scale: float) -> SegmentSource:
+    def find(options: DataOptions, scale: float) -> Source[SegmentImages]:
         require(scale == 1, "data.resize must be 1 for Potsdam's tiles", resize=scale)
         folder = _published_folder(options, channels=4)
         with counted("reading tiles") as progress:
@@ -814,7 +814,9 @@ SEGMENT_RECIPES: dict[str, SegmentRecipe] = {
 }
 
 
-def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSource]:
+def find_segment(
+    options: DataOptions,
+) -> tuple[str, SegmentRecipe, Source[SegmentImages]]:
     """The recipe of a segmentation run, with its name, and its images.
 
     Args:

@@ -202,21 +202,16 @@ def _load_segment(options: Options, usual: Usual, train: bool) -> Loaded:
         time_limit=options.time_limit,
     )
     name, recipe, source = data.find_segment(options.data)
-    trained, evaluated, words, mapping = apply_segment_protocol(
-        source, options.data.protocol
-    )
-    channels = trained.images[0].shape[2]
+    protocol = apply_segment_protocol(source, options.data.protocol)
+    channels = source.image_shape[2]
     views = recipe.views(channels, options.data.augment)
     views = replace(views, sparse=options.segment.sparse)
-    _tell(len(trained.images), source, train=train)
+    _tell(len(protocol.train.images), source, train=train)
     task = SegmentTask(
-        trained,
-        evaluated,
+        protocol,
         views,
         source.origin,
-        words,
         class_names=source.class_names,
-        mapping=mapping,
         scenes=recipe.scenes,
         masked=options.segment.masked,
     )

@@ -139,7 +139,7 @@ def map_task():
     names = tuple(f"{i}.png" for i in range(4))
     images = SegmentImages(images, labels, names, ((24, 32),) * 4)
     views = data.SEGMENT_RECIPES["images"].views(3, {"side": 16})
-    return SegmentTask(images, images, views, "here", "these")
+    return SegmentTask(Protocol(images, images, "these"), views, "here")
 
 
 def a_model_of_maps():

@@ -355,7 +355,9 @@ def test_the_borders_of_windows_say_nothing_of_health(folders, margin, counted):
     loaded = loading.load(options)
     options, task = loaded.options, loaded.task
     images = [np.zeros((32, 32, 3), np.uint8)] * 4
-    task = replace(task, train=replace(task.train, images=images))
+    protocol = task.protocol
+    few = replace(protocol.train, images=images)
+    task = replace(task, protocol=replace(protocol, train=few))
     model = task.build(graphs.small_maps((None, None, 3)), options)
     seen = []
     with pytest.MonkeyPatch.context() as patch:
