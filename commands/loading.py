@@ -7,7 +7,7 @@ from typing import Any
 from iic_tf.errors import require
 from iic_tf.names import escaped
 from iic_tf.options import DataOptions, Options, TaskName, TrainOptions, refuse_unused
-from iic_tf.resolved import RunOptions, Usual, resolve, usual_batch
+from iic_tf.resolved import Precision, RunOptions, Usual, resolve
 
 OWN_TIME_LIMIT, OWN_IMAGES = 10.0, 10_000
 """Default time limit in minutes for the user's own images, if there are so many."""
@@ -45,6 +45,20 @@ class Loaded:
         return replace(self, usual=replace(self.usual, steps=steps))
 
 
+def usual_of(asked: DataOptions) -> Usual:
+    """What is usual for the recipe of a run, before its images are read.
+
+    Args:
+        asked: Where they come from.
+
+    Raises:
+        UserError: If there is no such recipe.
+    """
+    import data
+
+    return data.RECIPES[data.recipe_of(asked)].usual
+
+
 def task_of(options: Options) -> TaskName:
     """The task of a run: as given, or as it follows from recipe and data.
 
@@ -54,12 +68,10 @@ def task_of(options: Options) -> TaskName:
     Raises:
         UserError: If data and task clash.
     """
-    import data
-
-    of_pixels = data.is_segmentation(options.data)
-    name: TaskName = options.task or ("segment" if of_pixels else "cluster")
+    usual = usual_of(options.data).task
+    name = options.task or usual
     require(
-        (name == "segment") == of_pixels,
+        (name == "segment") == (usual == "segment"),
         "task segment needs data.images or a recipe for segmentation; other tasks are "
         "for whole images",
         task=name,
@@ -68,13 +80,14 @@ def task_of(options: Options) -> TaskName:
     return name
 
 
-def load(options: Options, *, usual: Usual | None = None, train: bool = True) -> Loaded:
+def load(
+    options: Options, *, precision: Precision = "float32", train: bool = True
+) -> Loaded:
     """Reads the images of a run.
 
     Args:
         options: As given.
-        usual: What does not depend on images: backbone and precision. Stored options
-            have both.
+        precision: Of the backbone, where it is left open.
         train: Whether they are for training, for what is printed.
 
     Raises:
@@ -86,7 +99,9 @@ def load(options: Options, *, usual: Usual | None = None, train: bool = True) ->
         held_out = DataOptions(protocol="holdout")  # where it is not for the user
         complete = resolve(Options(data=held_out, train=length))
         refuse_unused(options, name, complete=complete)
-    return _TASKS[name](options, replace(usual or Usual(), task=name), train)
+    loaded = _TASKS[name](options, train)
+    usual = replace(loaded.usual, task=name, precision=precision)
+    return replace(loaded, usual=usual)
 
 
 def _tell(number: int, source: Any, *, train: bool) -> None:
@@ -99,39 +114,28 @@ def _tell(number: int, source: Any, *, train: bool) -> None:
         console.print(f"          {line}")
 
 
-def _usual(
-    usual: Usual, asked: Options, name: str, recipe: Any, *, shape: Any, shown: Any
+def _usual_of_whole(
+    data: DataOptions, name: str, recipe: Any, *, shape: Any, shown: Any
 ) -> Usual:
-    """Adds what depends on the recipe and on the images.
+    """What is usual for whole images.
 
     Args:
-        usual: What does not depend on them.
-        asked: Options as given.
+        data: Says where they are.
         name: Name of the recipe.
         recipe: See ``data.Recipe``.
         shape: Number, height, width and channels of the training images.
         shown: Values that are black and white in images of more than 8 bits.
     """
-    number, place = shape[0], asked.data
-    own: dict[str, Any] = {}  # what the run is applied to later is brought to the same
-    if place.folder or place.array:
+    number, own = shape[0], {}  # what the run is applied to later is brought to these
+    if data.folder or data.array:
         own["range"] = shown
-    if place.folder:
+    if data.folder:
         own |= {"size": shape[1], "channels": shape[3]}
-    few = recipe.batch and number >= 4 * recipe.batch
-    limited = recipe.find is None and number <= OWN_IMAGES
-    return replace(
-        usual,
-        recipe=name,
-        batch=recipe.batch if few else usual_batch(number),
-        neighbours=recipe.neighbours,
-        steps=recipe.usual_steps(number),
-        time_limit=OWN_TIME_LIMIT if limited else None,
-        **own,
-    )
+    limit = OWN_TIME_LIMIT if recipe.find is None and number <= OWN_IMAGES else None
+    return replace(recipe.usual_for(number), recipe=name, time_limit=limit, **own)
 
 
-def _load_cluster(options: Options, usual: Usual, train: bool) -> Loaded:
+def _load_cluster(options: Options, train: bool) -> Loaded:
     """Whole images to be clustered."""
     import data
     from iic_tf.datasets.splits import apply_protocol
@@ -154,7 +158,7 @@ def _load_cluster(options: Options, usual: Usual, train: bool) -> Loaded:
         neighbour_share=recipe.neighbour_share,
         nearest=source.nearest,
     )
-    usual = _usual(usual, options, name, recipe, shape=shape, shown=source.shown)
+    usual = _usual_of_whole(options.data, name, recipe, shape=shape, shown=source.shown)
     return Loaded(
         options,
         usual,
@@ -166,26 +170,7 @@ def _load_cluster(options: Options, usual: Usual, train: bool) -> Loaded:
     )
 
 
-def _usual_of_maps(
-    usual: Usual, name: str, recipe: Any, channels: int, *, shown: Any
-) -> Usual:
-    """Adds what depends on the recipe and on the images, see ``_usual``."""
-    return replace(
-        usual,
-        recipe=name,
-        # images that the run is applied to later are brought to as many
-        channels=channels,
-        range=shown,
-        resize=recipe.scale,
-        batch=recipe.batch,
-        neighbours=recipe.neighbours,
-        least_k_aux=recipe.least_k_aux,
-        images=200,
-        **recipe.train,
-    )
-
-
-def _load_segment(options: Options, usual: Usual, train: bool) -> Loaded:
+def _load_segment(options: Options, train: bool) -> Loaded:
     """Images to be segmented."""
     import data
     from iic_tf.datasets.masks import apply_segment_protocol
@@ -201,26 +186,26 @@ def _load_segment(options: Options, usual: Usual, train: bool) -> Loaded:
         "time_limit is for whole images; for segmentation set train.steps",
         time_limit=options.time_limit,
     )
-    name, recipe, source = data.find_segment(options.data)
-    trained, evaluated, words, mapping = apply_segment_protocol(
-        source, options.data.protocol
-    )
-    channels = trained.images[0].shape[2]
-    views = recipe.views(channels, options.data.augment)
+    name, recipe, source = data.find(options.data)
+    protocol = apply_segment_protocol(source, options.data.protocol)
+    views = recipe.views(source.image_shape, options.data.augment)
     views = replace(views, sparse=options.segment.sparse)
-    _tell(len(trained.images), source, train=train)
+    _tell(len(protocol.train.images), source, train=train)
     task = SegmentTask(
-        trained,
-        evaluated,
+        protocol,
         views,
         source.origin,
-        words,
         class_names=source.class_names,
-        mapping=mapping,
         scenes=recipe.scenes,
         masked=options.segment.masked,
     )
-    usual = _usual_of_maps(usual, name, recipe, channels, shown=source.shown)
+    usual = replace(
+        recipe.usual,
+        recipe=name,
+        # images that the run is applied to later are brought to the same
+        channels=source.image_shape[2],
+        range=source.shown,
+    )
     return Loaded(
         options,
         usual,
@@ -232,7 +217,7 @@ def _load_segment(options: Options, usual: Usual, train: bool) -> Loaded:
     )
 
 
-def _load_classify(options: Options, usual: Usual, train: bool) -> Loaded:
+def _load_classify(options: Options, train: bool) -> Loaded:
     """Labelled images whose classes are learned, and a test split that is held out."""
     import data
     from iic_tf.datasets.splits import apply_protocol
@@ -249,7 +234,7 @@ def _load_classify(options: Options, usual: Usual, train: bool) -> Loaded:
         source.origin,
         class_names=source.class_names or recipe.class_names,
     )
-    usual = _usual(usual, options, name, recipe, shape=shape, shown=source.shown)
+    usual = _usual_of_whole(options.data, name, recipe, shape=shape, shown=source.shown)
     return Loaded(
         options,
         replace(usual, neighbours=0),

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from commands import EXIT_DEGENERATE, EXIT_INTERRUPTED, typed
-from commands.loading import Loaded, load, task_of
+from commands.loading import Loaded, load, task_of, usual_of
 from commands.parsing import changed_options
 from commands.starting import check_backend, quiet_start
 from iic_tf.errors import RunError, UserError, failure_words, first_line, require
 from iic_tf.options import Options, check_arguments
-from iic_tf.resolved import RunOptions, Usual
+from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import (
     NETWORK_FILE,
     UNREADABLE_FILE,
@@ -49,13 +49,11 @@ def run(asked: Options) -> int:
     # Names become functions here and in data.py, and nowhere else.
     changed = ", ".join(changed_options(asked)) or "all at their defaults"
     of_pixels = task_of(asked) == "segment"
-    usual = Usual(
-        graph=_usual_graph(asked, of_pixels=of_pixels),
-        precision="float32" if of_pixels else choose_precision(strategy),
-    )
-    builder = graphs.find(asked.graph.name or usual.graph, of_pixels=of_pixels)
+    name = asked.graph.name or usual_of(asked.data).graph
+    builder = graphs.find(name, of_pixels=of_pixels)
     check_arguments(builder, asked.graph.args, option="graph.args")
-    loaded = load(asked, usual=usual)
+    precision = "float32" if of_pixels else choose_precision(strategy)
+    loaded = load(asked, precision=precision)
     options, task = loaded.options, loaded.task
     if options.show_pairs:
         path = Path(options.out) / f"pairs_{run_prefix(options)}.png"
@@ -105,13 +103,6 @@ def run(asked: Options) -> int:
         )
         return EXIT_DEGENERATE
     return 0
-
-
-def _usual_graph(asked: Options, *, of_pixels: bool) -> str:
-    """The backbone where none is named."""
-    if asked.data.features or asked.data.series:
-        return "mlp" if asked.data.features else "series"
-    return "small_maps" if of_pixels else "small"
 
 
 def _build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:

@@ -27,11 +27,16 @@ Precision = Literal["float32", "mixed_bfloat16"]
 Part = TypeVar("Part")
 
 
-def usual_batch(number: int) -> int:
-    """Images per step where nothing is said, for so many training images."""
+def usual_batch(number: int, *, most: int = 500) -> int:
+    """Images per step where nothing is said: a quarter of all, within bounds.
+
+    Args:
+        number: Training images.
+        most: Where there are at least four times as many.
+    """
     few = number // 4 // 8 * 8  # a number that several devices share
     least = min(8, max(number // 2 * 2, 2))  # fewer tell too little
-    return 500 if number >= 2000 else max(few, least)
+    return most if number >= 4 * most else max(few, least)
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,7 @@ class Usual:
         channels: Channels that they are brought to, likewise.
         range: Values that are black and white; None for images of 8 bits.
         resize: Factor by which images are resized before segmentation.
-        batch: Images, or crops, per step; see ``usual_batch``.
+        batch: Images, or crops, per step.
         neighbours: Nearest neighbours of each image; 0 is plain IIC.
         graph: Name of the backbone.
         least_k_aux: Clusters of each auxiliary sub-head are 5 k, at least these.

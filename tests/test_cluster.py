@@ -10,7 +10,7 @@ from iic_tf.options import (
     TrainOptions,
 )
 from iic_tf.resolved import resolve
-from iic_tf.tasks.cluster import ClusterTask, subset
+from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.training.run import _plan
 
 
@@ -41,13 +41,6 @@ def test_main_heads_alone_see_their_own_images(views):
     assert passes.sizes == (40, 8, 40)
     assert np.bincount(passes.number).tolist() == [10, 2, 8]
     assert passes.done(10) == 1 and passes.done(11) == 1.5 and passes.done(13) == 2.1
-
-
-def test_a_subset_is_evenly_spaced():
-    images = np.arange(10, dtype=np.uint8)[:, None, None, None]
-    split = Split(images, np.arange(10))
-    assert subset(split, 4).labels.tolist() == [0, 3, 6, 9]
-    assert len(subset(split, 50).images) == 10
 
 
 def test_without_neighbours_there_is_no_start(views):

@@ -21,8 +21,7 @@ from iic_tf.errors import UserError
 from iic_tf.evaluation.inference import adapt
 from iic_tf.models import blocks, networks
 from iic_tf.models.networks import SegmentIIC
-from iic_tf.options import Options, TrainOptions
-from iic_tf.resolved import resolve
+from iic_tf.options import TrainOptions
 from iic_tf.tasks.objectives import pair_losses, segment_losses
 from iic_tf.training.trainer import Trainer, make_optimizer
 
@@ -134,7 +133,6 @@ def test_two_replicas_part_from_one_by_rounding_alone(
         digits[0][:600], views, repeats=2, batch=60, seed=0, start=0, steps=steps
     )
     options = TrainOptions(steps=steps, warmup_steps=0, lamb=1.2)
-    options = resolve(Options(train=options)).train
     goal = objective_of(options, np.zeros(steps, int), pair_losses)
     doubled = {name: x.astype(float) for name, x in goal.scheduled.items()}
     goal = replace(goal, scheduled=doubled)

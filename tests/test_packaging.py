@@ -1,3 +1,4 @@
+import dataclasses
 import importlib
 import inspect
 import subprocess
@@ -16,7 +17,7 @@ import data
 import iic_tf
 import models_iic
 from commands import loading
-from iic_tf.resolved import Usual, resolve
+from iic_tf.resolved import resolve
 
 ROOT = Path(__file__).parents[1]
 
@@ -58,10 +59,10 @@ def test_every_yaml_is_parsed_and_keeps_its_promises(path):
     text = path.read_text()
     options = models_iic.parse(["--config", str(path)])
     data, graphs = importlib.import_module("data"), importlib.import_module("graphs")
-    if data.is_segmentation(options.data):
-        recipe = data.SEGMENT_RECIPES[options.data.recipe]
+    if loading.task_of(options) == "segment":
+        recipe = data.RECIPES[options.data.recipe]
         channels = 4 if path.stem.startswith("potsdam") else 3
-        views = recipe.views(channels, options.data.augment)
+        views = recipe.views((8, 8, channels), options.data.augment)
         shape = views.finish(tf.zeros((1, 8, 8, channels)), (0, 0)).shape
         kernel = first_kernel(
             graphs.find(options.graph.name or "small_maps", of_pixels=True),
@@ -108,7 +109,7 @@ side, scale, T, jitter and hue: the paper's commands."""
 def test_published_runs_on_label_maps_have_their_figures(name):
     options = models_iic.parse(["--config", str(ROOT / "configs" / f"{name}.yaml")])
     data = importlib.import_module("data")
-    recipe = data.SEGMENT_RECIPES[options.data.recipe]
+    recipe = data.RECIPES[options.data.recipe]
     usual = inspect.signature(data.maps).parameters
     figures = {key: parameter.default for key, parameter in usual.items()}
     figures |= recipe.parameters | options.data.augment
@@ -120,7 +121,7 @@ def test_published_runs_on_label_maps_have_their_figures(name):
     assert (options.heads.main, options.heads.aux) == (1, int(k_aux is not None))
     assert (options.train.lamb, options.train.lamb_aux or 1) == lambs
     assert (options.train.learning_rate, options.data.batch) == (rate, batch)
-    assert (figures["side"], recipe.scale) == (window, scale)
+    assert (figures["side"], recipe.usual.resize) == (window, scale)
     assert (figures["brightness"], figures["hue"]) == jitter
     assert options.segment.displacement == displacement and options.segment.sparse == (
         0,
@@ -134,14 +135,7 @@ def test_published_runs_on_label_maps_have_their_figures(name):
 def test_the_default_yaml_holds_the_defaults():
     path = str(ROOT / "configs" / "mnist.yaml")
     written, default = models_iic.parse(["--config", path]), models_iic.parse([])
-    usual = loading._usual(
-        Usual(graph="small"),
-        default,
-        "mnist",
-        data.RECIPES["mnist"],
-        shape=(70_000, 28, 28, 1),
-        shown=None,
-    )
+    usual = dataclasses.replace(data.RECIPES["mnist"].usual_for(70_000), recipe="mnist")
     assert resolve(written, usual) == resolve(default, usual)
     assert written != default  # it does write something
 

@@ -138,8 +138,8 @@ def map_task():
     labels = [rng.integers(0, 3, (24, 32), dtype=np.uint8) for _ in range(4)]
     names = tuple(f"{i}.png" for i in range(4))
     images = SegmentImages(images, labels, names, ((24, 32),) * 4)
-    views = data.SEGMENT_RECIPES["images"].views(3, {"side": 16})
-    return SegmentTask(images, images, views, "here", "these")
+    views = data.RECIPES["images"].views((24, 32, 3), {"side": 16})
+    return SegmentTask(Protocol(images, images, "these"), views, "here")
 
 
 def a_model_of_maps():

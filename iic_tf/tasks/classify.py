@@ -15,7 +15,7 @@ from iic_tf.augment.pairs import (
     evaluation_batches,
     training_batches,
 )
-from iic_tf.datasets.splits import Protocol
+from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.distribute import num_replicas, sum_over_replicas
 from iic_tf.errors import require
 from iic_tf.evaluation.health import measure
@@ -76,7 +76,7 @@ class ClassifyTask:
         class_names: Names of the classes, or None.
     """
 
-    protocol: Protocol
+    protocol: Protocol[Split]
     views: Views
     origin: str
     class_names: tuple[str, ...] | None = None

@@ -17,7 +17,7 @@ from iic_tf.augment.pairs import (
     evaluation_batches,
     training_batches,
 )
-from iic_tf.datasets.splits import Protocol, Split
+from iic_tf.datasets.splits import Protocol, Split, evenly
 from iic_tf.errors import require
 from iic_tf.evaluation.health import clusters_in_use, measure
 from iic_tf.evaluation.inference import (
@@ -65,14 +65,6 @@ MAX_ADAPTED = 10_000
 """Statistics of images are taken from so many at most."""
 
 
-def subset(split: Split, at_most: int) -> Split:
-    """At most so many images, evenly spaced, without their paths."""
-    index = np.linspace(0, len(split.images) - 1, min(at_most, len(split.images)))
-    index = index.astype(np.int64)
-    labels = None if split.labels is None else split.labels[index]
-    return Split(split.images[index], labels)
-
-
 def _tiles(examples: np.ndarray) -> np.ndarray:
     """Examples as uint8 images."""
     if examples.dtype == np.uint8:
@@ -112,7 +104,7 @@ class ClusterTask:
         found: What was found out about the images before training, by ``prepare``.
     """
 
-    protocol: Protocol
+    protocol: Protocol[Split]
     views: Views
     origin: str
     class_names: tuple[str, ...] | None = None
@@ -323,8 +315,8 @@ class ClusterTask:
         if not (every or display):
             return []
         predict = compile_predict(run.model)
-        followed = subset(self.protocol.evaluate, progression.MAX_IMAGES)
-        shown = subset(followed, EVALUATION_BATCH)
+        followed = evenly(self.protocol.evaluate, progression.MAX_IMAGES)
+        shown = evenly(followed, EVALUATION_BATCH)
 
         @run.watch.time("plots")
         def snapshot(step: int) -> None:
@@ -384,8 +376,8 @@ class ClusterTask:
         """
         split, mapping = self.protocol.evaluate, self.protocol.mapping
         if at_most is not None:
-            split = subset(split, at_most)
-            mapping = mapping and subset(mapping, at_most)
+            split = evenly(split, at_most)
+            mapping = mapping and evenly(mapping, at_most)
         if split.labels is None:
             return None
 
@@ -578,7 +570,7 @@ class ClusterTask:
             title=evaluation.title,
         )
         if options.report.progression:
-            followed = subset(split, progression.MAX_IMAGES)
+            followed = evenly(split, progression.MAX_IMAGES)
             with attempted("progression.gif"):
                 if progression.draw(
                     folder / "progression",

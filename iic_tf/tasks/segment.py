@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from iic_tf.augment.crops import CropViews, crops_per_pass, training_crop_batches
 from iic_tf.augment.pairs import Passes
-from iic_tf.datasets.masks import SegmentImages, some_of
+from iic_tf.datasets.masks import SegmentImages
+from iic_tf.datasets.splits import Protocol, evenly
 from iic_tf.errors import require
 from iic_tf.evaluation.health import Health, measure
 from iic_tf.evaluation.inference import adapt
@@ -90,27 +91,20 @@ class SegmentTask:
     """Images whose pixels are to be grouped.
 
     Attributes:
-        train: Training images; their label maps are used only where ``masked`` is.
-        evaluated: Images whose label maps are predicted and, where there are any,
-            scored.
+        protocol: Training images, whose label maps are used only where ``masked`` is,
+            and evaluation images.
         views: What is done to them.
         origin: Where they came from, as text.
-        words: Which images are scored, for every print-out of a score.
         class_names: Names of the classes, or None.
-        mapping: Images on which clusters are mapped to classes; None if these are the
-            ones evaluated.
         scenes: Whether images are of scenes, see ``find_similar_patches``.
         masked: Whether pixels without a class do not train.
         cells: Patches that look alike, found by ``prepare``, or None.
     """
 
-    train: SegmentImages
-    evaluated: SegmentImages
+    protocol: Protocol[SegmentImages]
     views: CropViews
     origin: str
-    words: str
     class_names: tuple[str, ...] | None = None
-    mapping: SegmentImages | None = None
     scenes: bool = False
     masked: bool = False
     cells: SimilarPatches | None = None
@@ -118,22 +112,22 @@ class SegmentTask:
     @cached_property
     def data(self) -> TaskData:
         """What is trained on and evaluated."""
-        masks = self.train.labels if self.masked else None
+        masks = self.protocol.train.labels if self.masked else None
         return TaskData(
             origin=self.origin,
             examples=self.images,
             material=[*self.images, *(masks or ())],
             shape=self.seen_shape,
-            scored_on=self.words,
-            evaluated=len(self.evaluated.images),
+            scored_on=self.protocol.words,
+            evaluated=len(self.protocol.evaluate.images),
             neighbour_share=1.0,
-            mapped_elsewhere=self.mapping is not None,
+            mapped_elsewhere=self.protocol.mapping is not None,
         )
 
     @property
     def images(self) -> Sequence[np.ndarray]:
         """Training images."""
-        return self.train.images
+        return self.protocol.train.images
 
     @property
     def seen_shape(self) -> tuple[int | None, int | None, int]:
@@ -147,14 +141,14 @@ class SegmentTask:
         """Classes that are told apart by the label maps."""
         if self.class_names is not None:
             return len(self.class_names)
-        known = [self.evaluated, *([self.mapping] if self.mapping else [])]
+        known = filter(None, (self.protocol.evaluate, self.protocol.mapping))
         maps = [labels for part in known for labels in part.labels or ()]
         return 1 + max(int(labels[labels < 255].max(initial=0)) for labels in maps)
 
     @property
     def names(self) -> Sequence[str] | None:
         """A name of each class, where there are label maps."""
-        if self.evaluated.labels is None:
+        if self.protocol.evaluate.labels is None:
             return None
         return self.class_names or [str(i) for i in range(self.num_classes)]
 
@@ -171,22 +165,23 @@ class SegmentTask:
     def check(self, options: RunOptions) -> None:
         """Raises UserError if options and images clash."""
         held_out = options.data.protocol == "holdout"  # that chooses nothing
-        known = self.mapping or (self.train if held_out else self.evaluated)
+        train, evaluated = self.protocol.train, self.protocol.evaluate
+        known = self.protocol.mapping or (train if held_out else evaluated)
         require(
             options.report.choose == "loss"
-            or (known.labels is not None and self.evaluated.labels is not None),
+            or (known.labels is not None and evaluated.labels is not None),
             "report.choose label needs "
             + "training " * held_out
             + "images with label maps",
             choose=options.report.choose,
         )
         require(
-            not self.masked or self.train.labels is not None,
+            not self.masked or train.labels is not None,
             "segment.masked needs images with label maps",
             masked=self.masked,
         )
         require(options.k <= 255, "k must be at most 255 for segmentation", k=options.k)
-        written_stems(self.evaluated.names)  # what is wrong with them is told now
+        written_stems(evaluated.names)  # what is wrong with them is told now
         require(
             options.report.progression is None,
             "report.progression is for whole images, not for segmentation",
@@ -260,7 +255,7 @@ class SegmentTask:
             start=start,
             steps=len(passes.number),
             passes=passes,
-            labels=self.train.labels if self.masked else None,
+            labels=self.protocol.train.labels if self.masked else None,
             shuffle=options.data.shuffle,
             cells=self.cells,
         )
@@ -298,7 +293,7 @@ class SegmentTask:
         if not run.options.report.display:
             return []
         predict = self.predict(run.model)
-        shown = some_of(self.evaluated, NUM_SHOWN)
+        shown = evenly(self.protocol.evaluate, NUM_SHOWN)
 
         @run.watch.time("plots")
         def draw(step: int) -> None:
@@ -335,7 +330,7 @@ class SegmentTask:
                 images that train.
             images: Where crops come from; the images that train if None.
         """
-        images = images or self.train
+        images = images or self.protocol.train
         number = len(images.images)
         batch = options.data.batch
         return training_crop_batches(
@@ -372,7 +367,7 @@ class SegmentTask:
 
     def _evaluation_views(self, options: RunOptions) -> Iterator[tf.Tensor]:
         """Batches of crops of the evaluation images, in random order."""
-        for crops, *_ in self._pairs(options, images=self.evaluated):
+        for crops, *_ in self._pairs(options, images=self.protocol.evaluate):
             yield crops
 
     def predict(self, model: SegmentIIC, **how: Any) -> Callable:
@@ -389,12 +384,12 @@ class SegmentTask:
             options: ``k`` and ``report.match`` are read.
             at_most: Images scored at most, and mapped on at most; all if None.
         """
-        scored, mapping = self.evaluated, self.mapping
+        scored, mapping = self.protocol.evaluate, self.protocol.mapping
         if scored.labels is None:
             return None
         if at_most is not None:
-            scored = some_of(scored, at_most)
-            mapping = mapping and some_of(mapping, at_most)
+            scored = evenly(scored, at_most)
+            mapping = mapping and evenly(mapping, at_most)
 
         def count(part: SegmentImages, predict: Callable) -> np.ndarray:
             return pixel_tables(
@@ -504,7 +499,7 @@ class SegmentTask:
         written = draw_segments(
             folder,
             results,
-            self.evaluated,
+            self.protocol.evaluate,
             self.predict(evaluation.model, head=results.chosen),
             self.views.finish,
             names=names,
