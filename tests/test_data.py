@@ -24,6 +24,8 @@ SEEN = {
     "cifar100_20": (32, 32, 3),
     "stl10": (32, 32, 3),
     "colour": (32, 32, 3),
+    "vectors": (30,),
+    "series": (50, 2),
     "tones": (32, 32, 3),
     "grey": (32, 32, 1),
 }
@@ -38,7 +40,7 @@ def some_images(shape, number=6):
 
 def shape_of(name):
     """Of the images that a recipe is for; some shape where it takes any."""
-    anything = {"grey": (40, 40, 1)}
+    anything = {"grey": (40, 40, 1), "vectors": (30,), "series": (50, 2)}
     return data.RECIPES[name].source_shape or anything.get(name, (48, 48, 3))
 
 

@@ -44,7 +44,7 @@ from iic_tf.options import (
         (lambda: DataOptions(folder=""), r"data\.folder must not be empty"),
         (lambda: DataOptions(folder="a", array="b"), r"only one of data\.dir"),
         (lambda: DataOptions(labels="folder"), r"data\.labels is for data\.folder"),
-        (lambda: DataOptions(array="a.npy", labels="folder"), r"a \.npy file for"),
+        (lambda: DataOptions(array="a.npy", labels="folder"), r"otherwise a \.npy"),
         (lambda: DataOptions(folder="a", labels="b.npy"), r"must be folder for"),
         (lambda: DataOptions(folder="a", size=4), r"data\.size must be at least 8"),
         (lambda: DataOptions(channels=2), r"data\.channels must be 1 or 3"),
