@@ -5,7 +5,6 @@ Their files hold the weights of a network by name: of a trunk, and of the sub-he
 ``main``). PyTorch itself reads them, and only their tensors: no code in a file is run.
 """
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -189,8 +188,8 @@ def import_pytorch(words: Sequence[str]) -> int:
         "best_net.pytorch --config configs/mnist_685.yaml",
         words=list(words),
     )
-    options = parse_words(words[1:])
-    kind, graph = task_of(options), options.graph
+    asked = parse_words(words[1:])
+    kind, graph = task_of(asked), asked.graph
     require(
         graph.name in GRAPHS and kind in ("cluster", "segment"),
         f"graph.name must be one of {', '.join(GRAPHS)}, and task cluster or segment",
@@ -198,7 +197,7 @@ def import_pytorch(words: Sequence[str]) -> int:
         task=kind,
     )
     check_backend()
-    check_writable(Path(options.out))
+    check_writable(Path(asked.out))
     weights = read(Path(words[0]))
     with quiet_start():
         import tensorflow as tf
@@ -209,10 +208,8 @@ def import_pytorch(words: Sequence[str]) -> int:
         from iic_tf.training.task import Trained
 
     builder = graphs.find(str(graph.name), of_pixels=kind == "segment")
-    train = dataclasses.replace(options.train, precision="float32")
-    loaded = load(dataclasses.replace(options, train=train), train=False)
+    loaded = load(asked, train=False)
     options, task = loaded.options, loaded.task
-    options = dataclasses.replace(options, train=options.train.filled())
     model = task.build(build_backbone(builder, loaded), options)
     fill(model, str(graph.name), weights)
     folder = make_run_folder(

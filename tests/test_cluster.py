@@ -11,7 +11,8 @@ from iic_tf.options import (
     ReportOptions,
     TrainOptions,
 )
-from iic_tf.tasks.cluster import ClusterTask, subset
+from iic_tf.resolved import resolve
+from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.training.run import _plan
 
 
@@ -22,11 +23,13 @@ def task(views, *, number=40, main=None, labels=None):
 
 
 def options(*order, **report):
-    return Options(
-        k=3,
-        data=DataOptions(batch=4),
-        train=TrainOptions(steps=20, order=list(order)),
-        report=ReportOptions(**report),
+    return resolve(
+        Options(
+            k=3,
+            data=DataOptions(batch=4),
+            train=TrainOptions(steps=20, order=list(order)),
+            report=ReportOptions(**report),
+        )
     )
 
 
@@ -42,22 +45,16 @@ def test_main_heads_alone_see_their_own_images(views):
     assert passes.done(10) == 1 and passes.done(11) == 1.5 and passes.done(13) == 2.1
 
 
-def test_a_subset_is_evenly_spaced():
-    images = np.arange(10, dtype=np.uint8)[:, None, None, None]
-    split = Split(images, np.arange(10))
-    assert subset(split, 4).labels.tolist() == [0, 3, 6, 9]
-    assert len(subset(split, 50).images) == 10
-
-
 def test_without_neighbours_there_is_no_start(views):
     split = Split(np.zeros((4, 28, 28, 1), np.uint8))
     grouped = ClusterTask(Protocol(split, split, "all"), views, "here")
     for neighbours, expected in ((5, 200), (0, 0)):
-        options = Options(
+        asked = Options(
             k=3,
             data=DataOptions(neighbours=neighbours, batch=2),
-            train=TrainOptions(start=0.25).filled(steps=800),
+            train=TrainOptions(start=0.25, steps=800),
         )
+        options = resolve(asked)
         goal = grouped.objective(options, grouped.plan(options).passes)
         assert goal.scheduled["start"].sum() == expected
 
@@ -80,7 +77,7 @@ def test_a_network_without_running_statistics_is_evaluated_in_batches_of_pairs(
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 28, 1), np.uint8)
     split = Split(images, np.arange(20) % 3)
     grouped = ClusterTask(Protocol(split, split, "all"), views, "here")
-    some = Options(k=3, data=DataOptions(batch=4, repeats=2))
+    some = resolve(Options(k=3, data=DataOptions(batch=4, repeats=2)))
     backbone = graphs.network_6c((12, 12, 1), tracked=tracked)
     model = ClusterIIC.create(backbone, k=3, k_aux=6, num_main=2, num_aux=0)
     seen = views.evaluate(images / np.float32(255), (0, 0))

@@ -16,6 +16,7 @@ from iic_tf.augment.transforms import ten_crops
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
 from iic_tf.options import DataOptions, Options, TuneOptions
+from iic_tf.resolved import resolve
 from iic_tf.tasks.finetune import FinetuneTask, up_to, weights_of
 
 SHORT = {
@@ -104,7 +105,7 @@ def test_training_is_given_the_drawn_images_alone(digits, labelled_run):
 
 
 def test_the_network_begins_with_the_backbone_of_the_run(digits, views, tiny_model):
-    options, trained = Options(), tiny_model()
+    options, trained = resolve(Options()), tiny_model()
     weights = weights_of(trained, run="this")
     task = task_of(digits, views, weights=weights)
     fresh = tiny_model().backbone
@@ -132,7 +133,7 @@ def test_the_head_sees_a_layer_behind_a_sobel_layer(digits, views):
     expected = inside(backbone.get_layer("sobel")(images))
     np.testing.assert_allclose(cut(images), expected, rtol=1e-6)
     tune = TuneOptions(layer="stage2_relu", hidden=7)
-    model = task_of(digits, views).build(backbone, replace(Options(), tune=tune))
+    model = task_of(digits, views).build(backbone, resolve(Options(tune=tune)))
     shapes = [tuple(v.shape) for v in model.trainable_variables if v.ndim == 2]
     assert shapes == [(6 * 6 * 4, 7), (7, 10)]
 
@@ -148,7 +149,7 @@ def test_backbone_and_head_learn_at_rates_of_their_own(
     weights = source.get_weights() if trained else None
     task = task_of(digits, views, weights=weights)
     tune = TuneOptions(hidden=5, trunk_rate=asked)
-    options = Options(data=DataOptions(batch=20, repeats=1), tune=tune)
+    options = resolve(Options(data=DataOptions(batch=20, repeats=1), tune=tune))
     goal = task.objective(options, plan_passes([40], batch=20, steps=2))
     model = task.build(tiny_model().backbone, options)
     rates = goal.rates(model)
@@ -159,11 +160,12 @@ def test_backbone_and_head_learn_at_rates_of_their_own(
 def test_logits_are_averaged_over_ten_crops(digits, views, tiny_model):
     crops = ten_crops(20, size=12)
     task = task_of(digits, replace(views, crops=crops))
-    model = task.build(tiny_model().backbone, Options())
-    found = task.evaluate(model, Options()).soft[:, 0]
+    options = resolve(Options())
+    model = task.build(tiny_model().backbone, options)
+    found = task.evaluate(model, options).soft[:, 0]
     images = (digits[0][:40] / 255).astype("f4")
     logits = [model(crop(images, (0, 0)), training=False).numpy() for crop in crops]
     expected = tf.nn.softmax(np.mean(logits, axis=0)).numpy()
     np.testing.assert_allclose(found, expected, atol=1e-6)
-    alone = task_of(digits, views).evaluate(model, Options()).soft[:, 0]
+    alone = task_of(digits, views).evaluate(model, options).soft[:, 0]
     assert np.abs(alone - found).max() > 1e-4

@@ -18,7 +18,7 @@ from iic_tf.augment.pairs import Passes
 from iic_tf.errors import require
 from iic_tf.models.blocks import dense_bn_relu
 from iic_tf.models.networks import ClusterIIC
-from iic_tf.options import Options
+from iic_tf.resolved import RunOptions
 from iic_tf.tasks.classify import ClassifyTask
 from iic_tf.training.trainer import Objective
 
@@ -103,7 +103,7 @@ class FinetuneTask(ClassifyTask):
 
     weights: Sequence[np.ndarray] | None = None
 
-    def build(self, backbone: keras.Model, options: Options) -> keras.Model:
+    def build(self, backbone: keras.Model, options: RunOptions) -> keras.Model:
         """The backbone, or its beginning, with a head of logits."""
         if self.weights is not None:
             fill(backbone, self.weights)
@@ -122,7 +122,7 @@ class FinetuneTask(ClassifyTask):
         )
         return keras.Model(backbone.input, logits(x), name="classifier")
 
-    def objective(self, options: Options, passes: Passes) -> Objective:
+    def objective(self, options: RunOptions, passes: Passes) -> Objective:
         """Mean cross-entropy, with a learning rate of its own for the backbone."""
         trained = self.weights is not None
         rate = options.tune.trunk_rate or (TRUNK_RATE if trained else 1.0)
