@@ -250,8 +250,14 @@ def _load_classify(
     options = replace(options, data=replace(options.data, protocol="holdout"))
     name, recipe, source = data.find(options.data, k=options.k, seed=options.seed)
     protocol = apply_protocol(source, "holdout", unlabelled=False)
-    if labels is not None:
-        few = stratified(protocol.train, labels, seed=options.seed)
+    known = protocol.train.labels
+    if labels is not None and known is not None:
+        require(
+            labels <= len(known),
+            f"tune.labels must be at most the labelled training images, {len(known):,}",
+            labels=labels,
+        )
+        few = protocol.train.take(stratified(known, labels, seed=options.seed))
         protocol = replace(protocol, train=few)
     shape = protocol.train.images.shape
     _tell(shape[0], source, train=train)

@@ -75,7 +75,7 @@ def test_mistakes_are_told_in_one_sentence(labelled_run, tmp_path, capsys):
     for changes, sentence in (
         ({"tune.run": ""}, "task finetune needs tune.run"),
         ({"tune.run": tmp_path}, "tune.run needs the folder of a run"),
-        ({label: 201}, "there must be as many labelled training images, 200"),
+        ({label: 201}, "must be at most the labelled training images, 200"),
         ({label: 1}, "tune.labels must be at least 2"),
         ({"tune.layer": "stage9"}, "tune.layer must be the name of a layer"),
         ({"graph.name": "small"}, "must be those of tune.run"),  # of other sizes

@@ -82,32 +82,23 @@ class Split:
         )
 
 
-def stratified(split: Split, number: int, *, seed: int) -> Split:
-    """Some labelled images, drawn at random, of each class its share.
+def stratified(labels: np.ndarray, number: int, *, seed: int) -> np.ndarray:
+    """Draws images at random, of each class its share.
 
     Args:
-        split: With labels.
-        number: How many images; of each class at least one if there are enough.
+        labels: Class of each image, shape ``(n,)``.
+        number: Images drawn, at most n.
         seed: Decides which.
 
-    Raises:
-        UserError: If there are not so many.
+    Returns:
+        Their numbers, ascending, shape ``(number,)``.
     """
-    if split.labels is None:
-        raise ValueError("classes have shares only where there are labels")
-    require(
-        number <= len(split.labels),
-        f"there must be as many labelled training images, {len(split.labels):,}",
-        number=number,
-    )
-    drawn = np.random.default_rng(seed).permutation(len(split.labels))
+    drawn = np.random.default_rng(seed).permutation(len(labels))
     share = np.empty(len(drawn))  # of its class drawn before an image
-    for label in np.unique(split.labels):
-        mine = np.flatnonzero(split.labels[drawn] == label)
+    for label in np.unique(labels):
+        mine = np.flatnonzero(labels[drawn] == label)
         share[mine] = np.arange(len(mine)) / len(mine)
-    chosen = np.sort(drawn[np.argsort(share, kind="stable")[:number]])
-    paths = split.paths and tuple(split.paths[i] for i in chosen)
-    return Split(split.images[chosen], split.labels[chosen], paths)
+    return np.sort(drawn[np.argsort(share, kind="stable")[:number]])
 
 
 @dataclass(frozen=True)
