@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from commands import program, typed
 from commands.loading import load, task_of
 from commands.parsing import parse_words
 from commands.starting import check_backend, quiet_start
@@ -16,7 +17,7 @@ from commands.train import build_backbone
 from iic_tf.errors import UserError, first_line, require
 from iic_tf.run_folder import check_writable, make_run_folder
 
-USAGE = """usage: models_iic.py import-pytorch FILE --config CONFIG [options]
+USAGE = """usage: {program} import-pytorch FILE --config CONFIG [options]
 
 Makes a run of a network that the authors' PyTorch code has saved: latest_net.pytorch,
 best_net.pytorch, or of segmentation latest.pytorch, best.pytorch. The options say which
@@ -180,11 +181,11 @@ def import_pytorch(words: Sequence[str]) -> int:
         UserError: For a mistake in the options, the data or the checkpoint.
     """
     if words and words[0] in ("-h", "--help"):
-        print(USAGE)
+        print(USAGE.format(program=program()))
         return 0
     require(
         bool(words) and not words[0].startswith("-"),
-        "import-pytorch needs a file, as in: python models_iic.py import-pytorch "
+        f"import-pytorch needs a file, as in: {typed()} import-pytorch "
         "best_net.pytorch --config configs/mnist_685.yaml",
         words=list(words),
     )

@@ -101,8 +101,8 @@ class _BackboneWithBanks(keras.Model):
     def fit(self, *args: Any, **how: Any) -> Any:
         """Raises UserError: there is more to a run than ``keras.Model.fit`` does."""
         raise UserError(
-            f"a {type(self).__name__} is trained by iic_tf.training.run.train, or by "
-            "the command models_iic.py"
+            f"a {type(self).__name__} is trained by iic_tf.training.run.train, or from "
+            "the command line"
         )
 
     def get_config(self) -> dict:
@@ -168,9 +168,8 @@ class ClusterIIC(_BackboneWithBanks):
         loss = getattr(self, "loss", None)
         require(
             isinstance(loss, IICLoss),
-            "a ClusterIIC is trained by iic_tf.training.run.train, by the command "
-            "models_iic.py, or after compile(loss=IICLoss()) by fit(images, "
-            "augmented views)",
+            "a ClusterIIC is trained by iic_tf.training.run.train, from the command "
+            "line, or after compile(loss=IICLoss()) by fit(images, augmented views)",
             loss=loss,
         )
         return keras.Model.fit(self, *args, **how)
