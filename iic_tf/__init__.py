@@ -16,6 +16,7 @@ _HOMES = {
     "BatchNorm": "models.blocks",
     "ClusterIIC": "models.networks",
     "CropViews": "augment.crops",
+    "ImageClusterer": "estimator",
     "Options": "options",
     "SegmentIIC": "models.networks",
     "SubHeads": "models.heads",
