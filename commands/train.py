@@ -40,6 +40,7 @@ def run(options: Options) -> int:
         from commands.signals import StopSignal
         from iic_tf.distribute import choose_precision, choose_strategy
         from iic_tf.report.console import at_work, console
+        from iic_tf.training.optimizers import check_optimizer
         from iic_tf.training.run import run_prefix, train
         from iic_tf.training.stored import finish
 
@@ -56,6 +57,7 @@ def run(options: Options) -> int:
     graph = dataclasses.replace(options.graph, name=name)
     builder = graphs.find(name, of_pixels=of_pixels)
     check_arguments(builder, graph.args, option="graph.args")
+    check_optimizer(options.train, steps=options.train.steps or 1)
     loaded = load(dataclasses.replace(options, graph=graph))
     options, task = loaded.options, loaded.task
     if options.show_pairs:

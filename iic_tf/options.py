@@ -68,7 +68,7 @@ def _is_kind(value: Any, kind: type) -> bool:
     return type(value) is kind
 
 
-def _is_like(value: Any, default: Any, hint: Any) -> bool:
+def is_like(value: Any, default: Any, hint: Any) -> bool:
     """Whether an option's value can take the place of a default.
 
     Args:
@@ -116,7 +116,7 @@ def check_arguments(
         )
         default = parameters[name].default
         require(
-            _is_like(value, default, parameters[name].annotation),
+            is_like(value, default, parameters[name].annotation),
             f"{option}.{name} must be a value like {default!r}",
             **{name: value},
         )
@@ -425,8 +425,24 @@ class TrainOptions:
     lower_lamb: bool = True
     """Whether to lower lamb to 1 if it is above 1 and the run is off track."""
 
+    optimizer: str = "Adam"
+    """Class of keras.optimizers, such as SGD or RMSprop."""
+
+    optimizer_args: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the optimiser, as in momentum: 0.9. Those of Adam are the
+    authors' unless given: epsilon is 1e-8."""
+
+    weight_decay: float | None = None
+    """Decay of all weights, those of batch normalisation and biases included. Default:
+    that of the optimiser in Keras, which is none but for AdamW and Muon."""
+
+    weight_decay_as: Literal["decoupled", "l2"] = "decoupled"
+    """decoupled: in each step weights lose learning rate times weight_decay of
+    themselves, as in AdamW; l2: weight_decay times the weights is added to the
+    gradient, as in PyTorch's SGD and Adam. The loss that is printed stays as it is."""
+
     learning_rate: float = 2e-3
-    """Adam's learning rate after warm-up."""
+    """Learning rate after warm-up."""
 
     warmup_steps: int = 50
     """Steps over which the learning rate rises from zero."""
@@ -440,6 +456,14 @@ class TrainOptions:
 
     lr_drop_factor: float = 0.1
     """Factor applied at each of lr_drops."""
+
+    schedule: str | None = None
+    """Class of keras.optimizers.schedules, such as PiecewiseConstantDecay, in place of
+    warm-up, decay and lr_drops. Default: none."""
+
+    schedule_args: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the schedule, in steps. Unless given, initial_learning_rate
+    is learning_rate and decay_steps are the steps of the run."""
 
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     """Precision of the backbone; sub-heads and loss are always float32. auto:
@@ -493,6 +517,7 @@ class TrainOptions:
             lr_drops=self.lr_drops,
             lr_drop_factor=self.lr_drop_factor,
         )
+        self._check_optimizer()
         require(bool(self.order), "train.order must not be empty", order=self.order)
         for heads in self.order:
             require(
@@ -503,6 +528,56 @@ class TrainOptions:
         check_lambda("train.lamb", self.lamb)
         if self.lamb_aux is not None:
             check_lambda("train.lamb_aux", self.lamb_aux)
+
+    def _check_optimizer(self) -> None:
+        """Raises UserError for what contradicts itself; names are checked by Keras."""
+        require(
+            self.weight_decay is None or self.weight_decay >= 0,
+            "train.weight_decay must be at least 0",
+            weight_decay=self.weight_decay,
+        )
+        for name in ("learning_rate", "weight_decay"):
+            require(
+                name not in self.optimizer_args,
+                f"train.optimizer_args must not have {name}, which is train.{name}",
+                optimizer_args=self.optimizer_args,
+            )
+        require(
+            self.schedule is not None or not self.schedule_args,
+            "train.schedule_args needs train.schedule",
+            schedule_args=self.schedule_args,
+        )
+        if self.schedule is None:
+            return
+        usual = {x.name: x.default for x in dataclasses.fields(self)}
+        replaced = [
+            name
+            for name in ("warmup_steps", "lr_drop_factor")
+            if getattr(self, name) not in (0, usual[name])
+        ]
+        replaced += ["lr_drops"] if self.lr_drops else []
+        require(
+            not replaced,
+            "train.schedule takes the place of warm-up, decay and drops, so "
+            f"train.{(replaced or ['decay'])[0]} must be left out",
+            schedule=self.schedule,
+            **{name: getattr(self, name) for name in replaced[:1]},
+        )
+        twice = [
+            x for x in ("initial_learning_rate", "values") if x in self.schedule_args
+        ]
+        require(
+            not twice or self.learning_rate == usual["learning_rate"],
+            f"train.learning_rate must be left out where train.schedule_args has "
+            f"{''.join(twice)}",
+            learning_rate=self.learning_rate,
+            schedule_args=self.schedule_args,
+        )
+
+    @property
+    def l2(self) -> float:
+        """What is added to the gradient of each weight, times that weight."""
+        return self.weight_decay or 0.0 if self.weight_decay_as == "l2" else 0.0
 
     def filled(
         self,

@@ -141,6 +141,7 @@ def _build_trainer(
             make_optimizer(options.train, steps=len(passes.number)),
             strategy,
             task.objective(options, passes),
+            l2=options.train.l2,
         )
 
 
