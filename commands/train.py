@@ -39,6 +39,7 @@ def run(options: Options) -> int:
         import graphs
         from commands.signals import StopSignal
         from iic_tf.distribute import choose_precision, choose_strategy
+        from iic_tf.models.heads import check_initializer
         from iic_tf.report.console import at_work, console
         from iic_tf.training.optimizers import check_optimizer
         from iic_tf.training.run import run_prefix, train
@@ -58,6 +59,7 @@ def run(options: Options) -> int:
     builder = graphs.find(name, of_pixels=of_pixels)
     check_arguments(builder, graph.args, option="graph.args")
     check_optimizer(options.train, steps=options.train.steps or 1)
+    check_initializer(options.heads)
     loaded = load(dataclasses.replace(options, graph=graph))
     options, task = loaded.options, loaded.task
     if options.show_pairs:

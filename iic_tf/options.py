@@ -369,6 +369,14 @@ class HeadOptions:
     bias: bool = True
     """Whether sub-heads have biases; the authors' segmentation heads have none."""
 
+    initializer: str | None = None
+    """Start weights of sub-heads and classifiers: an initialiser of Keras, such as
+    GlorotNormal (Xavier) or RandomNormal, which with stddev: 0.01 is the authors'.
+    Biases begin at 0. Default: HeNormal, for a classifier GlorotUniform."""
+
+    initializer_args: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the initialiser, as in stddev: 0.01."""
+
     def __post_init__(self) -> None:
         """Raises UserError for values out of range."""
         require_at_most("heads.main", self.main, MAX_SUB_HEADS)
@@ -376,6 +384,18 @@ class HeadOptions:
         check_numbers("heads", self)
         require(self.main >= 1, "heads.main must be at least 1", main=self.main)
         require(self.aux >= 0, "heads.aux must be at least 0", aux=self.aux)
+        require(
+            self.initializer is not None or not self.initializer_args,
+            "heads.initializer_args needs heads.initializer",
+            initializer_args=self.initializer_args,
+        )
+
+    @property
+    def start(self) -> dict[str, Any] | None:
+        """The initialiser as Keras describes one; None for the default."""
+        if self.initializer is None:
+            return None
+        return {"class_name": self.initializer, "config": dict(self.initializer_args)}
 
 
 Lambda = float | list[tuple[float, float]]
@@ -822,6 +842,7 @@ class Options:
             "num_main": self.heads.main,
             "num_aux": self.heads.aux,
             "bias": self.heads.bias,
+            "initializer": self.heads.start or "he_normal",
         }
 
 
@@ -832,7 +853,8 @@ UNUSED: dict[str, tuple[str, ...]] = {
     ),
     "segment": ("data.unlabelled", "train.start"),
     "classify": (
-        *("k", "method", "heads", "segment", "data.neighbours", "data.protocol"),
+        *("k", "method", "segment", "data.neighbours", "data.protocol"),
+        *("heads.main", "heads.aux", "heads.k_aux", "heads.bias"),
         *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "data.unlabelled"),
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),

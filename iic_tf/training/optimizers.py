@@ -4,7 +4,6 @@ Whatever Keras has can be used, but for what wraps other optimisers or needs oth
 weights for evaluation than for training.
 """
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,8 +11,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from iic_tf.errors import NOISE, UserError, first_line, require, require_known
-from iic_tf.options import TrainOptions, is_like
+from iic_tf.errors import require, require_known
+from iic_tf.keras_classes import classes_of, make_object, refused
+from iic_tf.options import TrainOptions
 
 UNFIT = ("LossScaleOptimizer", "MultiOptimizer", "Optimizer", "ScheduleFreeAdamW")
 """Optimisers that the trainer does not work with: they wrap others, or average the
@@ -32,84 +32,17 @@ OF_ONE_REPLICA = (
 """Arguments that work on each replica's part of a gradient, which is not what one
 device would compute."""
 
-LISTS = {"boundaries": [100, 200], "values": [0.1, 0.01, 0.001]}
-"""Arguments that are lists, with examples."""
-
-
-def _classes(module: Any, base: type) -> dict[str, Callable[..., Any]]:
-    """Public classes of a module of Keras that derive from one."""
-    found = {name: getattr(module, name) for name in dir(module)}
-    return {
-        name: kind
-        for name, kind in found.items()
-        if inspect.isclass(kind) and issubclass(kind, base) and kind is not base
-    }
-
 
 def optimizer_classes() -> dict[str, Callable[..., Any]]:
     """Keras's optimisers by name."""
-    found = _classes(keras.optimizers, keras.optimizers.Optimizer)
+    found = classes_of(keras.optimizers, keras.optimizers.Optimizer)
     return {name: kind for name, kind in found.items() if name not in UNFIT}
 
 
 def schedule_classes() -> dict[str, Callable[..., Any]]:
     """Keras's courses of the learning rate by name."""
     schedules = keras.optimizers.schedules
-    return _classes(schedules, schedules.LearningRateSchedule)
-
-
-def _make(
-    make: Callable[..., Any],
-    given: Mapping[str, Any],
-    *,
-    option: str,
-    ours: Mapping[str, Any],
-    hidden: tuple[str, ...] = OURS,
-) -> Any:
-    """Makes an object of a Keras class.
-
-    Args:
-        make: The class.
-        given: Keyword arguments of the user's.
-        option: Name of the option that holds them.
-        ours: Keyword arguments where the user gives none.
-        hidden: Arguments that the user may not give.
-
-    Raises:
-        UserError: If an argument is unknown or missing, or the class refuses one.
-    """
-    kind = make.__name__
-    taken = inspect.signature(make).parameters
-    known = [name for name in taken if name not in hidden]
-    for name, value in given.items():
-        require_known(known, f"{option} must be arguments of {kind}", argument=name)
-        default = taken[name].default
-        require(
-            is_like(value, default, taken[name].annotation)
-            if type(default) in (int, float, bool)
-            else isinstance(value, list | tuple) or name not in LISTS,
-            f"{option}.{name} must be a value like {LISTS.get(name, default)!r}",
-            **{name: value},
-        )
-    values = {name: x for name, x in {**ours, **given}.items() if name in taken}
-    missing = [
-        name
-        for name, parameter in taken.items()
-        if parameter.default is parameter.empty
-        and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
-        and name not in values
-    ]
-    told = {option.split(".")[-1]: dict(given)}
-    require(not missing, f"{option} of {kind} must have {', '.join(missing)}", **told)
-    try:
-        return make(**values)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise _refused(option, kind, error) from None
-
-
-def _refused(option: str, kind: str, error: Exception) -> UserError:
-    """What Keras says of arguments, as one sentence."""
-    return UserError(f"{option} of {kind}: {NOISE.sub('', first_line(error))}")
+    return classes_of(schedules, schedules.LearningRateSchedule)
 
 
 def make_schedule(
@@ -129,7 +62,7 @@ def make_schedule(
     known = schedule_classes()
     expected = "train.schedule must be a class of keras.optimizers.schedules"
     require_known(known, expected, schedule=name)
-    schedule = _make(
+    schedule = make_object(
         known[name],
         {key: _in_floats(value, key=key) for key, value in given.items()},
         option="train.schedule_args",
@@ -139,7 +72,7 @@ def make_schedule(
         at = sorted({0, steps // 2, steps - 1})
         rates = [float(schedule(tf.constant(step, tf.int64))) for step in at]
     except (TypeError, ValueError, tf.errors.OpError) as error:
-        raise _refused("train.schedule_args", name, error) from None
+        raise refused("train.schedule_args", name, error) from None
     require(
         all(0 <= rate < np.inf for rate in rates),
         f"train.schedule must give learning rates of at least 0 at steps {at}",
@@ -180,7 +113,7 @@ def make_optimizer_by_name(options: TrainOptions, rate: Any) -> Any:
     decay = options.weight_decay
     if decay is not None:
         ours["weight_decay"] = decay if options.weight_decay_as == "decoupled" else 0.0
-    return _make(
+    return make_object(
         known[name],
         given,
         option="train.optimizer_args",
@@ -223,7 +156,7 @@ def check_optimizer(options: TrainOptions, *, steps: int) -> None:
         for _ in range(3):
             optimizer.apply([tf.ones(weight.shape) for weight in weights], weights)
     except Exception as error:  # of whatever kind: the values are the user's
-        raise _refused("train.optimizer_args", options.optimizer, error) from None
+        raise refused("train.optimizer_args", options.optimizer, error) from None
     require(
         all(np.isfinite(weight.numpy()).all() for weight in weights),
         f"train.optimizer_args must let {options.optimizer} take finite steps",
