@@ -30,11 +30,11 @@ from iic_tf.augment.transforms import (
     shift_tone,
     to_grey,
 )
-from iic_tf.datasets import numpy_files, own, published
+from iic_tf.datasets import catalogue, numpy_files, own, published
 from iic_tf.datasets.arrays import squared
 from iic_tf.datasets.coco_stuff import curated_list, is_10k
 from iic_tf.datasets.masks import SegmentSource
-from iic_tf.datasets.splits import Source, Split, renumbered
+from iic_tf.datasets.splits import Source, Split, limited, renumbered
 from iic_tf.errors import UserError, require
 from iic_tf.neighbours.nearest import Kind
 from iic_tf.neighbours.spectral import choose_kind
@@ -212,11 +212,12 @@ def own_images(
     """The user's own images, or None if there are none.
 
     Args:
-        options: ``folder``, ``array``, ``labels``, ``size``, ``channels``, ``range``
-            and ``protocol`` are read.
+        options: ``folder``, ``array``, ``tfds``, ``labels``, ``size``, ``channels``,
+            ``range``, ``limit`` and ``protocol`` are read.
         shape: Height, width and channels that the chosen recipe needs, or None.
     """
     side, channels = (shape[0], shape[2]) if shape else (None, None)
+    of_both = isinstance(options.limit, list | tuple)
     if options.folder is not None:
         with counted("reading images") as progress:
             return own.from_folder(
@@ -224,15 +225,26 @@ def own_images(
                 side=options.size or side,
                 channels=options.channels or channels,
                 labels=options.labels == "folder",
-                split=options.protocol == "holdout",
+                # a limit of both makes the two splits where they are no folders
+                split=None if of_both else options.protocol == "holdout",
                 shown=options.range,
+                progress=progress,
+            )
+    if options.tfds is not None:
+        with counted("reading images") as progress:
+            return catalogue.from_catalogue(
+                options.tfds,
+                Path(options.dir).expanduser() if options.dir else None,
+                side=options.size or side,
+                channels=options.channels or channels,
                 progress=progress,
             )
     for name in ("size", "channels"):
         value = getattr(options, name)
         require(
             value is None,
-            f"data.{name} is for data.folder; other images are used as they are",
+            f"data.{name} is for data.folder and data.tfds; other images are used as "
+            "they are",
             **{name: value},
         )
     require(
@@ -319,13 +331,17 @@ def find(
         recipe=name,
     )
     source = own_images(options, RECIPES[name].source_shape if options.recipe else None)
+    if source is not None:
+        source = limited(source, options.limit, seed=seed)
     if source is not None and options.recipe is None:
         name, source = _suitable(source, k=k, seed=seed)
     recipe = RECIPES[name]
     if source is None:
         if recipe.find is None:
-            raise UserError(f"the recipe {name} needs data.folder or data.array")
-        source = recipe.find(options.dir)
+            raise UserError(
+                f"the recipe {name} needs data.folder, data.array or data.tfds"
+            )
+        source = limited(recipe.find(options.dir), options.limit, seed=seed)
     recipe.check(source, name=name)
     return name, recipe, renumbered(source, source.class_names or recipe.class_names)
 

@@ -28,7 +28,7 @@ go to a new folder inside the run folder: plots, summary.json, and assignments.c
 for segmentation, label maps and overlays."""
 
 
-PLACES = ("dir", "folder", "array", "images")
+PLACES = ("dir", "folder", "array", "images", "tfds")
 
 
 def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> None:
@@ -40,11 +40,11 @@ def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> No
         facts: The run's manifest.
     """
     data = options.setdefault("data", {})
-    data |= dict.fromkeys((*PLACES, "labels", "masks")) | {"protocol": "all"}
+    data |= dict.fromkeys((*PLACES, "labels", "masks", "limit")) | {"protocol": "all"}
     if place == "images":
         return
     _, height, width, channels = facts["data_shape"]
-    known = place == "folder"  # to be brought to the size that was trained on
+    known = place in ("folder", "tfds")  # to be brought to the size that was trained on
     data["size"] = min(height, width) if known else None
     data["channels"] = channels if known and channels in (1, 3) else None
     if place == "dir":

@@ -97,7 +97,7 @@ def _suit(
     own: dict[str, Any] = {}  # what the run is applied to later is brought to the same
     if chosen.folder or chosen.array:
         own["range"] = chosen.range or shown
-    if chosen.folder:
+    if chosen.folder or chosen.tfds:
         own |= {"size": shape[1], "channels": shape[3]}
     few = recipe.batch and shape[0] >= 4 * recipe.batch
     filled = dataclasses.replace(

@@ -40,6 +40,9 @@ def require(condition: bool, expected: str, **received: object) -> None:
 NEAR = 5
 """Names that are proposed for one that is unknown."""
 
+MOST_LISTED = 40
+"""Names that are listed at most."""
+
 
 def require_known(known: Iterable[str], expected: str, **received: str) -> None:
     """Raises a ``UserError`` that proposes similar names unless a name is known.
@@ -51,7 +54,7 @@ def require_known(known: Iterable[str], expected: str, **received: str) -> None:
 
     Raises:
         UserError: "<expected>, such as …. Received: name=value", with those that are
-            most like it, or with all where none is.
+            most like it; where none is, with all unless there are too many.
     """
     names = list(known)
     [given] = received.values()
@@ -59,7 +62,7 @@ def require_known(known: Iterable[str], expected: str, **received: str) -> None:
         return
     lowered = {name.lower(): name for name in names}
     near = difflib.get_close_matches(given.lower(), lowered, n=NEAR, cutoff=0.5)
-    told = f": {', '.join(names)}"
+    told = f": {', '.join(names)}" * (len(names) <= MOST_LISTED)
     if near:
         told = f", such as {', '.join(lowered[name] for name in near)}"
     require(False, f"{expected}{told}", **received)

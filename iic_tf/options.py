@@ -157,6 +157,12 @@ class DataOptions:
     .npz file with images, or x_train and x_test. How values are interpreted is printed;
     images that are not square are resized to squares."""
 
+    tfds: str | None = None
+    """Name of an image data set of TensorFlow Datasets, such as eurosat/rgb, which is
+    treated like images of your own: data.size, data.channels and data.recipe are chosen
+    to suit it. It is looked for in data.dir, by default TFDS's own folder, and
+    otherwise downloaded."""
+
     labels: str | None = None
     """Classes of your own images, for scoring only: folder if folder names are the
     classes, or for data.array a .npy file of integers, text or one-hot rows."""
@@ -199,13 +205,14 @@ class DataOptions:
     or 1."""
 
     size: int | None = None
-    """Side in pixels that the images in data.folder are resized to. Default: chosen to
-    suit them."""
+    """Side in pixels that the images in data.folder or of data.tfds are resized to.
+    Default: chosen to suit them."""
 
     channels: int | None = None
-    """Channels that the images in data.folder and data.images are converted to: 1 for
-    grey, 3 for colour, and for data.images also 4 (red, green, blue and infrared of
-    files with four bands). Default: 1 if all images are grey, else 3."""
+    """Channels that the images in data.folder and data.images, or of data.tfds, are
+    converted to: 1 for grey, 3 for colour, and for data.images also 4 (red, green, blue
+    and infrared of files with four bands). Default: 1 if all images are grey, else
+    3."""
 
     range: tuple[float, float] | None = None
     """Values that become black and white in images with more than 8 bits, as in
@@ -215,6 +222,12 @@ class DataOptions:
     """all: train and evaluate on all images (train + test, as published); holdout:
     train on the training split and evaluate on the test split, with clusters mapped to
     classes on the training split."""
+
+    limit: int | tuple[int, int] | None = None
+    """Number of images to use: of train and of test, as in [4096, 1024], which also
+    cuts in two images that have no such splits; or one number of all, with its share
+    for each split. With labels each class keeps its share, drawn by the seed; without
+    they are the first images. Default: all."""
 
     unlabelled: bool = True
     """Whether to train on the unlabelled images too, if the data set (STL-10) has
@@ -249,18 +262,18 @@ class DataOptions:
             if isinstance(side := self.augment.get(name), int):
                 require_at_most(f"data.augment.{name}", side, MAX_SIDE)
         check_numbers("data", self)
-        places = ("dir", "folder", "array", "images", "labels", "masks")
+        places = ("dir", "folder", "array", "images", "tfds", "labels", "masks")
         for name in places:
             require(
                 getattr(self, name) != "",
                 f"data.{name} must not be empty",
                 **{name: ""},
             )
-        given = [name for name in places[:4] if getattr(self, name) is not None]
+        given = [name for name in places[:5] if getattr(self, name) is not None]
         require(
-            len(given) <= 1,
-            "only one of data.dir, data.folder, data.array and data.images can be "
-            "given",
+            len(given) <= 1 or given == ["dir", "tfds"],
+            "only one of data.dir, data.folder, data.array, data.images and data.tfds "
+            "can be given, but data.dir with data.tfds",
             given=given,
         )
         require(
@@ -314,6 +327,12 @@ class DataOptions:
             or -float("inf") < self.range[0] < self.range[1] < float("inf"),
             "data.range must be two numbers, the lower first",
             range=self.range,
+        )
+        least = min(self.limit) if isinstance(self.limit, list | tuple) else self.limit
+        require(
+            least is None or least >= 1,
+            "data.limit must be numbers of images, at least 1",
+            limit=self.limit,
         )
         require(
             self.batch is None or self.batch >= 2,
@@ -851,7 +870,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "segment"),
     ),
-    "segment": ("data.unlabelled", "train.start"),
+    "segment": ("data.unlabelled", "data.limit", "train.start"),
     "classify": (
         *("k", "method", "segment", "data.neighbours", "data.protocol"),
         *("heads.main", "heads.aux", "heads.k_aux", "heads.bias"),

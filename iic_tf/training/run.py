@@ -42,7 +42,9 @@ from iic_tf.training.trainer import NonFiniteLoss, Trainer, make_optimizer
 def run_prefix(options: Options) -> str:
     """What a run is named after: the user's own images, else the recipe."""
     own = options.data.folder or options.data.array or options.data.images
-    name = Path(own).expanduser().resolve().stem if own else options.data.recipe
+    name = options.data.tfds or options.data.recipe
+    if own:
+        name = Path(own).expanduser().resolve().stem
     return plain(name or "run")
 
 
