@@ -22,6 +22,7 @@ from iic_tf.models.blocks import (
     BatchNorm,
     Conv2D,
     Sobel,
+    Start,
     basic_stages,
     conv_bn_relu,
     dense_bn_relu,
@@ -37,6 +38,7 @@ def small(
     fan_out_init: int = 16,
     kernel: int = 5,
     stages: int | None = None,
+    initializer: Start = None,
 ) -> keras.Model:
     """Network 6c at a quarter of its width: the default, small enough for a CPU.
 
@@ -46,6 +48,7 @@ def small(
         kernel: Side of the convolution kernels in pixels.
         stages: Convolutions, with pooling in between; default: as many as leave a
             feature map of 3 to 5 pixels a side (4 for 24×24, 5 for 48×48).
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
     """
     require(
         stages is None or stages >= 1,
@@ -56,16 +59,18 @@ def small(
         stages = max(1 + int(math.log2(min(image_shape[:2]) / 3)), 2)
     images = x = keras.Input(image_shape, name="images")
     for stage in range(stages):
-        x = conv_bn_relu(
-            x, fan_out_init * 2**stage, kernel=kernel, name=f"stage{stage + 1}"
-        )
+        x = conv_bn_relu(x, fan_out_init * 2**stage, kernel=kernel,
+                         name=f"stage{stage + 1}", initializer=initializer)  # fmt: skip
         if stage < stages - 1:
             x = layers.MaxPooling2D(name=f"pool{stage + 1}")(x)
     return keras.Model(images, layers.Flatten(name="features")(x), name="small")
 
 
 def network_6c(
-    image_shape: tuple[int, int, int], *, tracked: bool = True
+    image_shape: tuple[int, int, int],
+    *,
+    tracked: bool = True,
+    initializer: Start = None,
 ) -> keras.Model:
     """ClusterNet6c, "network B" of the paper, which the authors use for MNIST.
 
@@ -75,17 +80,22 @@ def network_6c(
         image_shape: Height, width and channels.
         tracked: Keep running statistics in batch normalisation. The published MNIST
             run keeps none.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
     """
     images = x = keras.Input(image_shape, name="images")
+    how: dict[str, Any] = {"tracked": tracked, "initializer": initializer}
     for stage, filters in enumerate((64, 128, 256, 512), start=1):
-        x = conv_bn_relu(x, filters, kernel=5, name=f"stage{stage}", tracked=tracked)
+        x = conv_bn_relu(x, filters, kernel=5, name=f"stage{stage}", **how)
         if stage < 4:
             x = layers.MaxPooling2D(name=f"pool{stage}")(x)
     return keras.Model(images, layers.Flatten(name="features")(x), name="network_6c")
 
 
 def network_5g(
-    image_shape: tuple[int, int, int], *, tracked: bool = True
+    image_shape: tuple[int, int, int],
+    *,
+    tracked: bool = True,
+    initializer: Start = None,
 ) -> keras.Model:
     """ClusterNet5g, "network A" of the paper: a ResNet-34 for CIFAR and STL-10.
 
@@ -95,20 +105,24 @@ def network_5g(
         image_shape: Height, width and channels.
         tracked: Keep running statistics in batch normalisation. The published CIFAR-10
             run keeps none.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
     """
     images = keras.Input(image_shape, name="images")
-    x = pad_conv(images, 64, kernel=3, name="stem_conv")
+    x = pad_conv(images, 64, kernel=3, name="stem_conv", initializer=initializer)
     x = BatchNorm(tracked=tracked, name="stem_bn")(x)
     x = layers.ReLU(name="stem_relu")(x)
     x = layers.ZeroPadding2D(1, name="stem_pad")(x)  # zeros lose to ReLU's outputs
     x = layers.MaxPooling2D(name="stem_pool")(x)
-    x = basic_stages(x, (3, 4, 6, 3), tracked=tracked)
+    x = basic_stages(x, (3, 4, 6, 3), tracked=tracked, initializer=initializer)
     features = layers.GlobalAveragePooling2D(name="features")(x)
     return keras.Model(images, features, name="network_5g")
 
 
 def network_10a(
-    image_shape: tuple[int | None, int | None, int], *, tracked: bool = True
+    image_shape: tuple[int | None, int | None, int],
+    *,
+    tracked: bool = True,
+    initializer: Start = None,
 ) -> keras.Model:
     """SegmentationNet10a, for label maps: features of every second pixel.
 
@@ -119,64 +133,90 @@ def network_10a(
     Args:
         image_shape: Height, width and channels; sides may be None.
         tracked: Keep running statistics in batch normalisation.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
     """
     images = x = keras.Input(image_shape, name="images")
+    how: dict[str, Any] = {"tracked": tracked, "initializer": initializer}
     for stage, filters in enumerate((64, 128, 256, 256), start=1):
-        x = conv_bn_relu(x, filters, kernel=3, name=f"stage{stage}", tracked=tracked)
+        x = conv_bn_relu(x, filters, kernel=3, name=f"stage{stage}", **how)
         if stage == 2:
             x = layers.MaxPooling2D(name="pool")(x)
     for stage in (5, 6):
         x = layers.ZeroPadding2D(1, name=f"stage{stage}_pad")(x)
         x = conv_bn_relu(x, 512, kernel=3, dilation=2, padding="valid",
-                         name=f"stage{stage}", tracked=tracked)  # fmt: skip
+                         name=f"stage{stage}", **how)  # fmt: skip
     x = layers.ZeroPadding2D(1, name="features")(x)
     return keras.Model(images, x, name="network_10a")
 
 
 def small_maps(
-    image_shape: tuple[int | None, int | None, int], *, fan_out_init: int = 32
+    image_shape: tuple[int | None, int | None, int],
+    *,
+    fan_out_init: int = 32,
+    initializer: Start = None,
 ) -> keras.Model:
     """For label maps where there is only a CPU: features of every fourth pixel.
 
     Args:
         image_shape: Height, width and channels; sides may be None.
         fan_out_init: Channels of the first convolution; each stage doubles them.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
     """
     images = x = keras.Input(image_shape, name="images")
     for stage in range(3):
-        x = conv_bn_relu(x, fan_out_init * 2**stage, kernel=3, name=f"stage{stage + 1}")
+        x = conv_bn_relu(x, fan_out_init * 2**stage, kernel=3,
+                         name=f"stage{stage + 1}", initializer=initializer)  # fmt: skip
         if stage < 2:
             x = layers.MaxPooling2D(name=f"pool{stage + 1}")(x)
-    x = conv_bn_relu(x, 4 * fan_out_init, kernel=3, dilation=2, name="stage4")
+    x = conv_bn_relu(x, 4 * fan_out_init, kernel=3, dilation=2, name="stage4",
+                     initializer=initializer)  # fmt: skip
     return keras.Model(images, x, name="small_maps")
 
 
 def _resnet(
-    depths: tuple[int, ...], image_shape: tuple[int, int, int], *, name: str
+    depths: tuple[int, ...],
+    image_shape: tuple[int, int, int],
+    *,
+    name: str,
+    initializer: Start,
 ) -> keras.Model:
     """ResNet of basic blocks with the stem for photographs: 7×7, stride 2, pool."""
     images = keras.Input(image_shape, name="images")
-    x = pad_conv(images, 64, kernel=7, stride=2, name="stem_conv")
+    x = pad_conv(images, 64, kernel=7, stride=2, name="stem_conv",
+                 initializer=initializer)  # fmt: skip
     x = BatchNorm(name="stem_bn")(x)
     x = layers.ReLU(name="stem_relu")(x)
     x = layers.ZeroPadding2D(1, name="stem_pad")(x)
     x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)
-    x = basic_stages(x, depths)
+    x = basic_stages(x, depths, initializer=initializer)
     features = layers.GlobalAveragePooling2D(name="features")(x)
     return keras.Model(images, features, name=name)
 
 
-def resnet_18(image_shape: tuple[int, int, int]) -> keras.Model:
+def resnet_18(
+    image_shape: tuple[int, int, int], *, initializer: Start = None
+) -> keras.Model:
     """ResNet-18 (arXiv 1512.03385), for any number of channels, as in the tutorial.
 
     11,170,240 parameters for one channel, 512 features.
+
+    Args:
+        image_shape: Height, width and channels.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
     """
-    return _resnet((2, 2, 2, 2), image_shape, name="resnet_18")
+    return _resnet((2, 2, 2, 2), image_shape, name="resnet_18", initializer=initializer)
 
 
-def resnet_34(image_shape: tuple[int, int, int]) -> keras.Model:
-    """ResNet-34 (arXiv 1512.03385), for any number of channels; 512 features."""
-    return _resnet((3, 4, 6, 3), image_shape, name="resnet_34")
+def resnet_34(
+    image_shape: tuple[int, int, int], *, initializer: Start = None
+) -> keras.Model:
+    """ResNet-34 (arXiv 1512.03385), for any number of channels; 512 features.
+
+    Args:
+        image_shape: Height, width and channels.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
+    """
+    return _resnet((3, 4, 6, 3), image_shape, name="resnet_34", initializer=initializer)
 
 
 def _level(x: keras.KerasTensor) -> keras.KerasTensor:
@@ -307,7 +347,11 @@ def vgg_d(image_shape: tuple[int, int, int]) -> keras.Model:
 
 
 def _plain_vgg(
-    depths: tuple[int, ...], image_shape: tuple[int, int, int], *, name: str
+    depths: tuple[int, ...],
+    image_shape: tuple[int, int, int],
+    *,
+    name: str,
+    initializer: Start,
 ) -> keras.Model:
     """VGG without dense layers: 3×3 convolutions, pools of 2×2 down to a side of 1."""
     images = x = keras.Input(image_shape, name="images")
@@ -315,20 +359,39 @@ def _plain_vgg(
         zip(depths, (64, 128, 256, 512, 512), strict=True), start=1
     ):
         for i in range(depth):
-            x = conv_bn_relu(x, filters, kernel=3, name=f"stage{stage}_{i + 1}")
+            x = conv_bn_relu(x, filters, kernel=3, name=f"stage{stage}_{i + 1}",
+                             initializer=initializer)  # fmt: skip
         if min(x.shape[1:3]) > 1:
             x = layers.MaxPooling2D(name=f"pool{stage}")(x)
     return keras.Model(images, layers.Flatten(name="features")(x), name=name)
 
 
-def vgg_11(image_shape: tuple[int, int, int]) -> keras.Model:
-    """VGG-11 without dense layers; 512 features from 32×32."""
-    return _plain_vgg((1, 1, 2, 2, 2), image_shape, name="vgg_11")
+def vgg_11(
+    image_shape: tuple[int, int, int], *, initializer: Start = None
+) -> keras.Model:
+    """VGG-11 without dense layers; 512 features from 32×32.
+
+    Args:
+        image_shape: Height, width and channels.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
+    """
+    return _plain_vgg(
+        (1, 1, 2, 2, 2), image_shape, name="vgg_11", initializer=initializer
+    )
 
 
-def vgg_16(image_shape: tuple[int, int, int]) -> keras.Model:
-    """VGG-16 without dense layers, as the YAML-configured trainer uses it."""
-    return _plain_vgg((2, 2, 3, 3, 3), image_shape, name="vgg_16")
+def vgg_16(
+    image_shape: tuple[int, int, int], *, initializer: Start = None
+) -> keras.Model:
+    """VGG-16 without dense layers, as the YAML-configured trainer uses it.
+
+    Args:
+        image_shape: Height, width and channels.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
+    """
+    return _plain_vgg(
+        (2, 2, 3, 3, 3), image_shape, name="vgg_16", initializer=initializer
+    )
 
 
 def tokens(

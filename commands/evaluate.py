@@ -29,7 +29,7 @@ go to a new folder inside the run folder: plots, summary.json, and assignments.c
 for segmentation, label maps and overlays."""
 
 
-PLACES = ("dir", "folder", "array", "images", "features", "series")
+PLACES = ("dir", "folder", "array", "images", "features", "series", "tfds")
 
 
 def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> None:
@@ -41,11 +41,11 @@ def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> No
         facts: The run's manifest.
     """
     data = options.setdefault("data", {})
-    data |= dict.fromkeys((*PLACES, "labels", "masks")) | {"protocol": "all"}
+    data |= dict.fromkeys((*PLACES, "labels", "masks", "limit")) | {"protocol": "all"}
     if place in ("images", "features", "series"):
         return
     _, height, width, channels = facts["data_shape"]
-    known = place == "folder"  # to be brought to the size that was trained on
+    known = place in ("folder", "tfds")  # to be brought to the size that was trained on
     data["size"] = min(height, width) if known else None
     data["channels"] = channels if known and channels in (1, 3) else None
     if place == "dir":

@@ -129,7 +129,7 @@ def _usual_of_whole(
     number, own = shape[0], {}  # what the run is applied to later is brought to these
     if data.folder or data.array:
         own["range"] = shown
-    if data.folder:
+    if data.folder or data.tfds:
         own |= {"size": shape[1], "channels": shape[3]}
     limit = OWN_TIME_LIMIT if recipe.find is None and number <= OWN_IMAGES else None
     return replace(recipe.usual_for(number), recipe=name, time_limit=limit, **own)

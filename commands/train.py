@@ -40,7 +40,9 @@ def run(asked: Options) -> int:
         import graphs
         from commands.signals import StopSignal
         from iic_tf.distribute import choose_precision, choose_strategy
+        from iic_tf.models.heads import check_initializer
         from iic_tf.report.console import at_work, console
+        from iic_tf.training.optimizers import check_optimizer
         from iic_tf.training.run import run_prefix, train
         from iic_tf.training.stored import finish
 
@@ -52,6 +54,8 @@ def run(asked: Options) -> int:
     name = asked.graph.name or usual_of(asked.data).graph
     builder = graphs.find(name, of_pixels=of_pixels)
     check_arguments(builder, asked.graph.args, option="graph.args")
+    check_optimizer(asked.train, steps=asked.train.steps or 1)
+    check_initializer(asked.heads)
     precision = "float32" if of_pixels else choose_precision(strategy)
     loaded = load(asked, precision=precision)
     options, task = loaded.options, loaded.task

@@ -39,7 +39,7 @@ from iic_tf.datasets.splits import Source, Split
 from iic_tf.errors import UserError, first_line, require
 
 
-def _tfds() -> Any:
+def import_tfds() -> Any:
     """Imports tensorflow_datasets, which is slow, with a sentence where it fails."""
     try:
         import tensorflow_datasets as tfds
@@ -56,7 +56,7 @@ def _tfds() -> Any:
 def _read_builder(builder: Any, origin: str) -> Source:
     splits = {}
     for split in builder.info.splits:
-        columns = _tfds().as_numpy(builder.as_dataset(split=split, batch_size=-1))
+        columns = import_tfds().as_numpy(builder.as_dataset(split=split, batch_size=-1))
         labels = columns.get("label")
         if labels is not None and labels.min() < 0:  # STL-10's unlabelled images
             labels = None
@@ -78,7 +78,7 @@ def from_tfds(name: str, folder: Path | None = None) -> Source | None:
     Returns:
         The source, or None if it is not prepared there. Nothing is downloaded.
     """
-    tfds = _tfds()
+    tfds = import_tfds()
     if folder is not None and (folder / "dataset_info.json").is_file():
         builder = tfds.builder_from_directory(folder)
         return _read_builder(builder, f"TensorFlow Datasets, prepared in {folder}")
@@ -118,24 +118,19 @@ def reachable(url: str, *, seconds: float = 5.0) -> bool:
     return bool(answered)
 
 
-def download_tfds(
-    name: str, *, probe: str, folder: Path | None = None
-) -> Source | None:
+def fetch(name: str, *, folder: Path | None = None) -> bool:
     """Downloads and prepares a data set with TensorFlow Datasets.
 
     Everything happens in a temporary folder that is moved into place when complete.
 
     Args:
         name: Its name in the catalogue.
-        probe: Address asked first, to find out quickly whether there is a network.
         folder: TFDS's data folder; TFDS's own default if None.
 
     Returns:
-        The source, or None if there is no network or the download fails.
+        Whether it is there now; else what failed is printed.
     """
-    if not reachable(probe):
-        return None
-    tfds = _tfds()
+    tfds = import_tfds()
     final = Path(tfds.builder(name, data_dir=folder).data_path)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -150,6 +145,24 @@ def download_tfds(
         print(f"The download of {name} failed: {first_line(error)}")
         with suppress(OSError):
             final.parent.rmdir()
+        return False
+    return True
+
+
+def download_tfds(
+    name: str, *, probe: str, folder: Path | None = None
+) -> Source | None:
+    """Downloads and prepares a data set with TensorFlow Datasets, see ``fetch``.
+
+    Args:
+        name: Its name in the catalogue.
+        probe: Address asked first, to find out quickly whether there is a network.
+        folder: TFDS's data folder; TFDS's own default if None.
+
+    Returns:
+        The source, or None if there is no network or the download fails.
+    """
+    if not reachable(probe) or not fetch(name, folder=folder):
         return None
     return from_tfds(name, folder)
 

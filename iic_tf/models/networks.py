@@ -63,6 +63,7 @@ class _BackboneWithBanks(keras.Model):
         num_main: int = 5,
         num_aux: int = 5,
         bias: bool = True,
+        initializer: str | dict[str, Any] = "he_normal",
     ) -> Network:
         """Puts new sub-heads on a backbone.
 
@@ -73,9 +74,12 @@ class _BackboneWithBanks(keras.Model):
             num_main: Number of main sub-heads.
             num_aux: Number of auxiliary sub-heads; 0 for a network of one bank.
             bias: Whether sub-heads have biases.
+            initializer: Of their weights, by name or as Keras describes one; each bank
+                makes its own.
         """
-        main = SubHeads(k, num_main, use_bias=bias, name="main")
-        aux = SubHeads(k_aux, num_aux, use_bias=bias, name="aux") if num_aux else None
+        how: dict[str, Any] = {"use_bias": bias, "kernel_initializer": initializer}
+        main = SubHeads(k, num_main, **how, name="main")
+        aux = SubHeads(k_aux, num_aux, **how, name="aux") if num_aux else None
         return cls(backbone, main, aux)
 
     @property

@@ -148,7 +148,12 @@ class ClassifyTask:
 
     def build(self, backbone: keras.Model, options: RunOptions) -> keras.Model:
         """The backbone with a layer of logits, which are float32."""
-        logits = keras.layers.Dense(self.num_classes, dtype="float32", name="logits")
+        logits = keras.layers.Dense(
+            self.num_classes,
+            kernel_initializer=options.heads.start or "glorot_uniform",
+            dtype="float32",
+            name="logits",
+        )
         return keras.Model(backbone.input, logits(backbone.output), name="classifier")
 
     def prepare(self, options: RunOptions) -> "ClassifyTask":

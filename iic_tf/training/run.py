@@ -44,7 +44,9 @@ def run_prefix(options: RunOptions) -> str:
     """What a run is named after: the user's own images, else the recipe."""
     data = options.data
     own = data.folder or data.array or data.images or data.features or data.series
-    name = Path(own).expanduser().resolve().stem if own else options.data.recipe
+    name = data.tfds or data.recipe
+    if own:
+        name = Path(own).expanduser().resolve().stem
     return plain(name or "run")
 
 
@@ -163,6 +165,7 @@ def _build_trainer(
             make_optimizer(options.train, steps=len(passes.number)),
             strategy,
             task.objective(options, passes),
+            l2=options.train.l2,
         )
 
 
