@@ -390,10 +390,17 @@ class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
         """Name of the recipe whose augmentations and networks are used."""
         recipes = root_module("data").RECIPES
         if isinstance(self.augment, str) and self.augment != "auto":
+            of_kind = [
+                name
+                for name, recipe in recipes.items()
+                if recipe.usual.task == "cluster"
+                and self._kind_
+                == (recipe.kind if recipe.kind in ("vectors", "series") else "images")
+            ]
             require(
-                self.augment in recipes
-                and recipes[self.augment].usual.task == "cluster",
-                f"augment must be auto, a function, or one of {', '.join(recipes)}",
+                self.augment in of_kind,
+                f"augment must be auto, a function, or for {self._kind_} one of "
+                f"{', '.join(of_kind)}",
                 augment=self.augment,
             )
             return self.augment

@@ -10,6 +10,7 @@ import tensorflow as tf
 import models_iic
 from iic_tf.errors import UserError
 from iic_tf.options import Options, TrainOptions
+from iic_tf.resolved import resolve
 from iic_tf.training.checkpoints import Checkpoints
 from iic_tf.training.optimizers import (
     check_optimizer,
@@ -283,4 +284,4 @@ def test_mistakes_are_one_sentence(options, message):
 def test_a_schedule_goes_with_no_warm_up_and_no_decay(changes):
     options = TrainOptions(schedule="CosineDecay", **changes)
     check_optimizer(options, steps=100)
-    assert Options(train=options).train.filled().schedule == "CosineDecay"
+    assert resolve(Options(train=options)).train.schedule == "CosineDecay"
