@@ -115,19 +115,17 @@ def test_images_of_any_numbers_and_functions_as_augmentation():
 
 
 def test_ready_pairs_take_the_place_of_augmentation():
-    """The first views are black or white, the second ones the other way round."""
+    """Black and white images: a view tells its partner, or one drawn at random."""
     which = np.arange(80) % 2
     first = (255 * which[:, None, None] * np.ones((1, 8, 8))).astype(np.uint8)
-    clusterer = ImageClusterer(
-        2, backbone=tiny, n_neighbors=0, batch_size=40, steps=200
-    )
-    clusterer.fit((first, 255 - first))
-    soft = clusterer.predict_proba(first[:2])
-    joint = soft[:1].T @ clusterer.predict_proba(255 - first[:1])
-    # what belongs together is in one cluster, so that nothing is told apart
-    assert clusterer.information_ < 0.1, joint
-    apart = ImageClusterer(2, backbone=tiny, n_neighbors=0, batch_size=40, steps=200)
-    assert apart.fit((first, first)).information_ > 0.5
+    how = {"backbone": tiny, "n_neighbors": 0, "batch_size": 80, "steps": 150}
+    together = ImageClusterer(2, **how).fit((first, first))
+    assert together.information_ > 0.6
+    assert set(together.predict(first[:2])) == {0, 1}
+    mixed = first[np.random.default_rng(0).permutation(80)]
+    assert ImageClusterer(2, **how).fit((first, mixed)).information_ < 0.1
+    with pytest.raises(ValueError, match="both arrays of a pair"):
+        ImageClusterer(2, **how).fit((first, first[1:]))
 
 
 def test_a_folder_and_a_dataset(tmp_path):
@@ -160,7 +158,10 @@ def test_series_and_what_is_ambiguous():
         ({"n_clusters": 1}, "k must be at least 2"),
         ({"n_clusters": 999}, "at least n_clusters=999 samples"),
         ({"kind": "sounds"}, "kind must be auto, images, vectors or series"),
-        ({"augment": "nothing"}, "augment must be auto, a function, or one of"),
+        (
+            {"augment": "nothing"},
+            "augment must be auto, a function, or for vectors one",
+        ),
         ({"augment": "colour"}, "for vectors one of vectors. Received"),
         ({"backbone": "nothing"}, "graph.name must be one of"),
         ({"steps": 0}, "train.steps must be at least 1"),
