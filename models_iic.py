@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from commands import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
 from commands.compare import compare
 from commands.evaluate import evaluate, predict
+from commands.name import name
 from commands.parsing import parse
 from commands.prepare import curate, mosaic, prepare_potsdam
 from commands.train import run
@@ -37,6 +38,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "predict": predict,
     "compare": compare,
+    "name": name,
     "prepare-potsdam": prepare_potsdam,
     "curate": curate,
 }

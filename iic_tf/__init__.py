@@ -49,4 +49,4 @@ def __getattr__(name: str) -> Any:
 
 
 if "commands" not in sys.modules:
-    importlib.import_module("iic_tf.models.networks")
+    importlib.import_module("iic_tf.models.named")

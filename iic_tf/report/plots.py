@@ -104,6 +104,7 @@ def cluster_grid(
     probabilities: np.ndarray,
     *,
     names: Sequence[str] | None = None,
+    order: Sequence[int] | None = None,
     title: str,
     columns: int = 20,
 ) -> None:
@@ -114,6 +115,7 @@ def cluster_grid(
         images: uint8 images, shape ``(n, height, width, channels)``.
         probabilities: Soft assignments of one sub-head, shape ``(n, k)``.
         names: A name per cluster, where classes are known.
+        order: Which clusters are drawn, in their order; all if None.
         title: Heading.
         columns: Images per row.
     """
@@ -122,6 +124,8 @@ def cluster_grid(
     rows = []
     k = probabilities.shape[1]
     drawn, title = _largest(np.bincount(clusters, minlength=k), title)
+    if order is not None:
+        drawn = [cluster for cluster in order if cluster in drawn]
     for cluster in drawn:
         members = np.flatnonzero(clusters == cluster)
         # Many are equally sure, and folders are sorted by what they show.
