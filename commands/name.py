@@ -52,7 +52,7 @@ def name(words: Sequence[str]) -> int:
         action=argparse.BooleanOptionalAction,
         help="whether to name the overclusters of the best auxiliary sub-head, any "
         "number of them after the same class, instead of the clusters. Default: where "
-        "the labels are more probable under them",
+        "labels are plenty and more images can be expected to be named correctly",
     )
     arguments, others = parser.parse_known_args(list(words))
     known = {f"--data.{place}" for place in PLACES}

@@ -1,7 +1,5 @@
 """Names for clusters from labels, and which images to label next."""
 
-import itertools
-
 import numpy as np
 import pytest
 
@@ -13,9 +11,9 @@ from iic_tf.evaluation.naming import (
     candidates,
     class_probabilities,
     clusters_in_need,
+    expected_accuracy,
     expected_counts,
     held_back_score,
-    log_evidence,
     name_by_labels,
     name_clusters,
     no_names,
@@ -110,23 +108,15 @@ def test_sureness_of_all_classes_adds_up():
     np.testing.assert_allclose(found.sum(), 1, atol=2e-3)
 
 
-def test_evidence_is_the_product_of_draws_one_after_the_other():
-    votes = np.array([[2, 1, 0], [0, 0, 3]])
-    expected = 0.0
-    for row in votes:
-        seen = np.zeros(3)
-        for c in np.repeat(np.arange(3), row):
-            expected += np.log((seen[c] + 1 / 3) / (seen.sum() + 1))
-            seen[c] += 1
-    np.testing.assert_allclose(log_evidence(votes, num_classes=3), expected)
-
-
-def test_probabilities_of_all_labels_of_a_cluster_sum_to_one():
-    total = 0.0
-    for drawn in itertools.product(range(2), repeat=4):
-        votes = np.bincount(drawn, minlength=2)[None]
-        total += np.exp(log_evidence(votes, num_classes=2))
-    np.testing.assert_allclose(total, 1)
+def test_the_share_that_is_expected_to_be_right_is_what_draws_say():
+    votes = np.array([[3, 1, 0], [0, 1, 0], [0, 0, 0]])
+    rng = np.random.default_rng(0)
+    shares = [rng.dirichlet(row + 1 / 3, 100_000).mean(axis=0) for row in votes]
+    expected = 0.5 * shares[0][0] + 0.3 * shares[1][1]
+    found = expected_accuracy(
+        votes, np.array([0, 1, -1]), np.array([50, 30, 20]), num_classes=3
+    )
+    np.testing.assert_allclose(found, expected, atol=3e-3)
 
 
 # --------------------------------------------------------------- clusters, overclusters
@@ -149,25 +139,34 @@ def banks():
     [
         ("pure", 1, "main"),
         ("pure", 40, "main"),
-        ("mixed", 1, "aux"),
+        ("mixed", 1, "main"),  # only half of the overclusters would have a name
         ("mixed", 40, "aux"),
     ],
 )
 def test_overclusters_are_named_where_clusters_mix_classes(banks, kind, each, bank):
     kinds, classes = banks
-    some = np.concatenate([np.flatnonzero(classes == c)[:each] for c in range(4)])
-    known = {name: soft[some] for name, soft in kinds[kind].items()}
-    assert name_by_labels(known, classes[some], num_classes=4).bank == bank
-    for asked in (True, False):
-        naming = name_by_labels(known, classes[some], num_classes=4, overclusters=asked)
-        assert naming.bank == ("aux" if asked else "main")
-    alone = {"main": known["main"]}
-    assert name_by_labels(alone, classes[some], num_classes=4).bank == "main"
+    known = np.concatenate([np.flatnonzero(classes == c)[:each] for c in range(4)])
+
+    def named(some, **how):
+        return name_by_labels(some, known, classes[known], num_classes=4, **how).bank
+
+    assert named(kinds[kind]) == bank
+    assert named(kinds[kind], overclusters=True) == "aux"
+    assert named(kinds[kind], overclusters=False) == "main"
+    assert named({"main": kinds[kind]["main"]}) == "main"
+
+
+def test_few_labels_never_name_overclusters_unasked():
+    # overclusters would be pure, but ten labels are too few for six of them
+    classes, known = np.array([0, 1, 0, 1] * 5), np.arange(10)
+    banks = {"main": certain([0] * 20, 2), "aux": certain(np.arange(20) % 6, 6)}
+    naming = name_by_labels(banks, known, classes[known], num_classes=2)
+    assert naming.bank == "main"
 
 
 def test_labels_of_two_of_many_classes_name_two_clusters():
     naming = name_by_labels(
-        {"main": certain([3, 7], 10)}, np.array([0, 1]), num_classes=2
+        {"main": certain([3, 7], 10)}, np.arange(2), np.arange(2), num_classes=2
     )
     assert naming.classes.tolist() == [-1, -1, -1, 0, -1, -1, -1, 1, -1, -1]
     assert naming.doubtful.tolist() == [3, 7] and len(naming.unnamed) == 8
@@ -188,20 +187,21 @@ def test_a_share_of_each_class_is_drawn():
 
 def test_the_score_is_of_labels_that_gave_no_name():
     classes = np.repeat([0, 1], 2 * ENOUGH)
-    clusters = np.arange(len(classes))  # each image its own cluster: nothing is learned
-    score = held_back_score(
-        {"main": certain(clusters, len(clusters))}, classes, num_classes=2
-    )
-    assert score == (0, 2 * ENOUGH)
-    score = held_back_score({"main": certain(classes, 2)}, classes, num_classes=2)
-    assert score == (2 * ENOUGH, 2 * ENOUGH)
+    numbers = np.arange(len(classes))
+
+    def score(soft):
+        return held_back_score({"main": soft}, numbers, classes, num_classes=2)
+
+    # each image is a cluster of its own, so from the others nothing is learned
+    assert score(certain(numbers, len(numbers))) == (0, 2 * ENOUGH)
+    assert score(certain(classes, 2)) == (2 * ENOUGH, 2 * ENOUGH)
 
 
 def test_there_is_no_score_where_one_class_has_too_few_labels():
     classes = np.repeat([0, 1], [50, ENOUGH - 1])
-    assert (
-        held_back_score({"main": certain(classes, 2)}, classes, num_classes=2) is None
-    )
+    banks = {"main": certain(classes, 2)}
+    numbers = np.arange(len(classes))
+    assert held_back_score(banks, numbers, classes, num_classes=2) is None
 
 
 # ------------------------------------------------------------------- what to label next

@@ -3,8 +3,7 @@
 All functions are NumPy. A labelled image counts in each cluster by its probability
 there (*expected counts*): where two labels fall into one cluster, the doubt of the
 network tells which of them belongs elsewhere. On MNIST one label per class then names
-clusters better than whole counts do, and overclusters with up to ten labels per class
-do so by far.
+clusters better than whole counts do; overclusters gain up to ten labels per class.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import gammainc, gammaincinv, gammaln
+from scipy.special import gammainc, gammaincinv
 
 from iic_tf.evaluation.metrics import contingency, match_one_to_one
 
@@ -25,6 +24,10 @@ are not."""
 
 ENOUGH = 10
 """Labels of each class from which half are held back for a score."""
+
+PLENTY = 2
+"""Labels for each overcluster, on average, from which overclusters may be named unless
+they are asked for. Hands and digits: with fewer, clusters are named better."""
 
 MOST_NEXT = 10
 """Images that are proposed to be labelled next."""
@@ -110,21 +113,24 @@ def sureness(
     return found
 
 
-def log_evidence(votes: np.ndarray, *, num_classes: int) -> float:
-    """Logarithm of the probability of the labels, given the clusters, in nats.
+def expected_accuracy(
+    votes: np.ndarray, classes: np.ndarray, sizes: np.ndarray, *, num_classes: int
+) -> float:
+    """Share of all images that names are expected to be right for; 0 to 1.
 
-    The labels of each cluster are drawn from shares that have the prior of
-    ``sureness`` (Dirichlet-multinomial). It weighs how pure clusters are against how
-    many have to be named, so it tells whether labels suit few clusters or many.
+    With the prior of ``sureness`` the class with n_m of n labels in a cluster is
+    expected to have the share (n_m + 1 / C) / (n + 1) of its images. Clusters without a
+    name are wrong. So many clusters pay only where there are labels for each.
 
     Args:
         votes: Labelled images per cluster and class, shape ``(clusters, classes)``.
+        classes: Class of each cluster, -1 for none, shape ``(clusters,)``.
+        sizes: Images in each cluster, shape ``(clusters,)``.
         num_classes: C, the classes that there may be.
     """
-    prior = 1 / num_classes
-    of_clusters = gammaln(1.0) - gammaln(1.0 + votes.sum(axis=1))
-    of_classes = gammaln(prior + votes) - gammaln(prior)
-    return float(of_clusters.sum() + of_classes.sum())
+    mine = np.take_along_axis(votes, np.maximum(classes, 0)[:, None], axis=1)[:, 0]
+    shares = (mine + 1 / num_classes) / (votes.sum(axis=1) + 1)
+    return float((sizes * shares)[classes >= 0].sum() / sizes.sum())
 
 
 def class_probabilities(
@@ -201,14 +207,24 @@ def no_names(bank: str, num_clusters: int) -> Naming:
     return Naming(bank, np.full(num_clusters, -1), votes, np.zeros(num_clusters))
 
 
-def _count(probabilities: np.ndarray, classes: np.ndarray, number: int) -> np.ndarray:
+def _votes(probabilities: np.ndarray, classes: np.ndarray, number: int) -> np.ndarray:
     """Labelled images per cluster and class."""
     clusters, k = probabilities.argmax(axis=1), probabilities.shape[1]
     return contingency(clusters, classes, num_clusters=k, num_classes=number)
 
 
+def cluster_sizes(probabilities: np.ndarray) -> np.ndarray:
+    """Images in each cluster.
+
+    Args:
+        probabilities: Soft assignments, shape ``(n, k)``.
+    """
+    return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
+
+
 def name_by_labels(
     banks: Mapping[str, np.ndarray],
+    numbers: np.ndarray,
     classes: np.ndarray,
     *,
     num_classes: int,
@@ -217,26 +233,33 @@ def name_by_labels(
     """Names the clusters of the bank that suits, or that is asked for.
 
     Args:
-        banks: Soft assignments of the labelled images by ``main`` and, if there is one,
-            ``aux``, each ``(m, k)``.
+        banks: Soft assignments of all images by ``main`` and, if there is one, ``aux``,
+            each ``(n, k)``.
+        numbers: Numbers of the labelled images, shape ``(m,)``.
         classes: Class of each, shape ``(m,)``.
         num_classes: Number of classes.
-        overclusters: Whether to name those of ``aux``; if None where labels are more
-            probable under them (``log_evidence``).
+        overclusters: Whether to name those of ``aux``; if None where labels are plenty
+            and more images can be expected to be named correctly.
     """
     possible = max(num_classes, banks["main"].shape[1])
-    votes = {name: _count(soft, classes, num_classes) for name, soft in banks.items()}
-    if overclusters is None:
-        evidence = {
-            name: log_evidence(table, num_classes=possible)
-            for name, table in votes.items()
-        }
-        overclusters = evidence.get("aux", -np.inf) > evidence["main"]
-    bank = "aux" if overclusters else "main"
-    counts = expected_counts(banks[bank], classes, num_classes=num_classes)
-    found = name_clusters(counts, one_to_one=bank == "main")
-    sure = sureness(counts, found, num_classes=possible)
-    return Naming(bank, found, votes[bank], sure)
+    asked = ["aux" if overclusters else "main"]
+    if overclusters is None and "aux" in banks:
+        plenty = len(numbers) >= PLENTY * banks["aux"].shape[1]
+        asked += ["aux"] * plenty
+    best, chosen = -1.0, None
+    for bank in asked:
+        soft = banks[bank][numbers]
+        counts = expected_counts(soft, classes, num_classes=num_classes)
+        found = name_clusters(counts, one_to_one=bank == "main")
+        votes = _votes(soft, classes, num_classes)
+        sizes = cluster_sizes(banks[bank])
+        right = expected_accuracy(votes, found, sizes, num_classes=possible)
+        if right > best:
+            sure = sureness(counts, found, num_classes=possible)
+            best, chosen = right, Naming(bank, found, votes, sure)
+    if chosen is None:
+        raise ValueError("there is no bank to name")
+    return chosen
 
 
 def stratified(classes: np.ndarray, share: float, *, seed: int) -> np.ndarray:
@@ -259,6 +282,7 @@ def stratified(classes: np.ndarray, share: float, *, seed: int) -> np.ndarray:
 
 def held_back_score(
     banks: Mapping[str, np.ndarray],
+    numbers: np.ndarray,
     classes: np.ndarray,
     *,
     num_classes: int,
@@ -269,6 +293,7 @@ def held_back_score(
 
     Args:
         banks: See ``name_by_labels``.
+        numbers: See there.
         classes: See there.
         num_classes: See there.
         overclusters: See there; if None the half that names also chooses.
@@ -282,12 +307,13 @@ def held_back_score(
         return None
     mine = stratified(classes, 0.5, seed=seed)
     naming = name_by_labels(
-        {name: soft[mine] for name, soft in banks.items()},
+        banks,
+        numbers[mine],
         classes[mine],
         num_classes=num_classes,
         overclusters=overclusters,
     )
-    found, _ = naming.apply(banks[naming.bank][~mine])
+    found, _ = naming.apply(banks[naming.bank][numbers[~mine]])
     return int((found == classes[~mine]).sum()), int((~mine).sum())
 
 

@@ -21,6 +21,7 @@ from iic_tf.evaluation.naming import (
     MOST_NEXT,
     Naming,
     candidates,
+    cluster_sizes,
     clusters_in_need,
     held_back_score,
     name_by_labels,
@@ -93,7 +94,7 @@ class _Named:
     @property
     def sizes(self) -> np.ndarray:
         """Images in each cluster."""
-        return np.bincount(self.soft.argmax(axis=1), minlength=self.soft.shape[1])
+        return cluster_sizes(self.soft)
 
 
 def find_labels(
@@ -147,6 +148,10 @@ def name_run(
         UserError: If there is no network, the labels do not fit the images, or there
             are no overclusters where they are asked for.
     """
+    split, data = task.protocol.evaluate, options.data
+    root = Path(data.folder or data.dir or ".").expanduser()
+    number = len(split.images)
+    labels = find_labels(tables, paths=split.paths, root=root, number=number)
     model = load_model(folder)
     require_network(model, ClusterIIC)
     heads = chosen_heads(folder, model)
@@ -155,21 +160,15 @@ def name_run(
         "overclusters can only be named if the run has auxiliary sub-heads",
         aux=0,
     )
-    split = task.protocol.evaluate
-    data = options.data
-    root = Path(data.folder or data.dir or ".").expanduser()
-    number = len(split.images)
-    labels = find_labels(tables, paths=split.paths, root=root, number=number)
     soft = task.assignments(model, options, heads=heads)
-    known = {bank: of_all[labels.numbers] for bank, of_all in soft.items()}
-    how: dict[str, Any] = {
-        "num_classes": len(labels.names),
-        "overclusters": overclusters,
-    }
     score = None
     if tables:
-        naming = name_by_labels(known, labels.classes, **how)
-        score = held_back_score(known, labels.classes, **how, seed=SEED)
+        known = (soft, labels.numbers, labels.classes)
+        classes = len(labels.names)
+        naming = name_by_labels(*known, num_classes=classes, overclusters=overclusters)
+        score = held_back_score(
+            *known, num_classes=classes, overclusters=overclusters, seed=SEED
+        )
     else:
         bank = "aux" if overclusters else "main"
         naming = no_names(bank, soft[bank].shape[1])
@@ -191,8 +190,7 @@ def _propose(
 ) -> list[Proposal]:
     """Images to be labelled next: typical ones of clusters that need labels."""
     clusters = soft.argmax(axis=1)
-    sizes = np.bincount(clusters, minlength=soft.shape[1])
-    first, others = clusters_in_need(naming, sizes)
+    first, others = clusters_in_need(naming, cluster_sizes(soft))
     first, others = first[:MOST_NEXT], others[: max(MOST_NEXT - len(first), 0)]
     images, views = task.protocol.evaluate.images, task.views
     stocks = {}
@@ -290,14 +288,14 @@ def _tell(named: _Named, paths: Sequence[str] | None, *, asked: bool) -> None:
         console.print(f"Labels:   {label_words(named.labels)}")
         why = ""
         if not asked and naming.bank == "aux":
-            why = ", under which the labels are more probable than under clusters"
+            why = ", which can be expected to name more images correctly than clusters"
         console.print(f"Named:    {kind}{why}")
         console.print(f"Score:    {score_words(named.score, named.labels, SEED)}")
         console.print()
         for line in naming_lines(naming, names, named.sizes):
             console.print(line)
         if lost := lost_classes(naming, names):
-            console.print(f"Classes that no cluster has: {', '.join(lost)}.")
+            console.print(f"Classes that no cluster is named after: {', '.join(lost)}.")
     console.print("\nLabel next:")
     for line in proposal_words(named.proposals, naming, names, paths):
         console.print(f"  {line}")
