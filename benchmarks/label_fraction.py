@@ -5,8 +5,8 @@ the best auxiliary sub-head), from 1, 3 and 10 labels per class and from fractio
 all labels of the train split, as ``models_iic.py name`` does, and prints the accuracy
 on the whole test split: mean, least and most of many draws. An image whose cluster has
 no name counts as an error. Where there is no test split half of the images of each
-class, drawn with seed 0, stand for it. The table is stored in the run folder as
-label_fraction.json, its plot as label_fraction.png (xu-ji/IIC, figure 6).
+class, drawn with seed 0, stand for it. The plot is label_fraction.png in the run
+folder, with all numbers beside it as JSON (the paper's figure 6).
 
 With ``--weak`` it follows vandedok/IIC_tutorial instead: as many labelled images as 1 %
 of the train split, each cluster mapped to its most frequent label on half of them, and
@@ -276,9 +276,9 @@ def main() -> None:
     rows = measure(known, arguments.draws)
     show(rows, title=f"Accuracy on {known.words}; {arguments.draws} draws")
     folder = run.folder
-    stored = {"scored_on": known.words, "draws": arguments.draws, "rows": rows}
-    (folder / "label_fraction.json").write_text(json.dumps(stored, indent=2) + "\n")
     plot = arguments.plot or folder / "label_fraction.png"
+    stored = {"scored_on": known.words, "draws": arguments.draws, "rows": rows}
+    plot.with_suffix(".json").write_text(json.dumps(stored, indent=2) + "\n")
     draw(rows, plot, title=f"{folder.name}, {known.words}")
     print(f"Plot: {plot}")
 

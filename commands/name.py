@@ -71,6 +71,14 @@ def name(words: Sequence[str]) -> int:
     if others:
         stored["data"] |= dict.fromkeys(PLACES)
     options = parse_words(others, over=stored)
+    for place in PLACES:
+        value = getattr(options.data, place)
+        require(
+            value is None or Path(value).expanduser().exists(),
+            f"the images of the run are not there; say with --data.{place} where they "
+            "are now",
+            **{place: value},
+        )
     check_backend()
     with quiet_start():
         from iic_tf.report.console import console

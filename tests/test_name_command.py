@@ -178,11 +178,15 @@ def test_images_in_folders_of_a_run_that_was_moved(run, digits, tmp_path, capsys
         (["name", "{run}", "--k", "3"], "name takes one run, --labels"),
         (["name", "{run}", "{run}"], "name takes one run, --labels"),
         (["name", "{maps}"], "name needs a run that clusters whole images"),
+        (["name", "{moved}"], "say with --data.folder where they are now"),
     ],
 )
 def test_mistakes_of_the_command_line(labelled_run, tmp_path, capsys, words, told):
-    (tmp_path / "options.yaml").write_text("k: 3\ndata:\n  images: somewhere\n")
-    places = {"run": str(labelled_run.folder), "maps": str(tmp_path)}
+    places = {"run": str(labelled_run.folder)}
+    for name, where in (("maps", f"images: {tmp_path}"), ("moved", "folder: /gone")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "options.yaml").write_text(f"data:\n  {where}\n")
+        places[name] = str(tmp_path / name)
     assert models_iic.main([word.format(**places) for word in words]) == 2
     error = capsys.readouterr().err
     assert told in error and error.count("\n") == 1

@@ -123,9 +123,11 @@ def cluster_grid(
     confidence = probabilities.max(1)
     rows = []
     k = probabilities.shape[1]
-    drawn, title = _largest(np.bincount(clusters, minlength=k), title)
+    drawn, remark = _largest(np.bincount(clusters, minlength=k), title)
     if order is not None:
         drawn = [cluster for cluster in order if cluster in drawn]
+    if len(drawn) < (k if order is None else len(order)):
+        title = remark
     for cluster in drawn:
         members = np.flatnonzero(clusters == cluster)
         # Many are equally sure, and folders are sorted by what they show.
