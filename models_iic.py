@@ -21,6 +21,7 @@ from commands import (
 )
 from commands.compare import compare
 from commands.evaluate import evaluate, predict
+from commands.name import name
 from commands.parsing import parse
 from commands.prepare import curate, mosaic, prepare_potsdam
 from commands.train import run
@@ -43,6 +44,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "predict": predict,
     "compare": compare,
+    "name": name,
     "prepare-potsdam": prepare_potsdam,
     "curate": curate,
 }

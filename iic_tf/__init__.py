@@ -61,4 +61,4 @@ def _is_command_line() -> bool:
 
 
 if not _is_command_line():
-    importlib.import_module("iic_tf.models.networks")
+    importlib.import_module("iic_tf.models.named")

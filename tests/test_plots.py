@@ -45,6 +45,29 @@ def test_equally_sure_images_are_not_shown_in_order(digits, tmp_path, monkeypatc
     assert max(shown) > 100 and shown[1:] != list(range(9))
 
 
+@pytest.mark.parametrize(
+    ("k", "order", "names", "title"),
+    [
+        (3, None, ["cluster 0", "cluster 1", "cluster 2"], "t"),
+        (3, [2, 0], ["cluster 2", "cluster 0"], "t"),
+        (50, [49, 0], ["cluster 0"], "t (40 largest of 50)"),
+    ],
+)
+def test_clusters_are_drawn_in_the_order_asked_for(
+    digits, tmp_path, monkeypatch, k, order, names, title
+):
+    drawn = []
+    monkeypatch.setattr(
+        "iic_tf.report.plots._captioned_rows",
+        lambda path, rows, *, title, columns: drawn.append((rows, title)),
+    )
+    probabilities = np.eye(k)[np.arange(100) % min(k, 45)]
+    cluster_grid(tmp_path / "c.png", digits[0][:100], probabilities, order=order,
+                 title="t")  # fmt: skip
+    [(rows, heading)] = drawn
+    assert [row[0] for row in rows] == names and heading == title
+
+
 def test_cluster_grid_in_colour(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
     images[..., 0] = 255

@@ -12,6 +12,12 @@ from iic_tf.models.heads import SubHeads
 Network = TypeVar("Network", bound="_BackboneWithBanks")
 
 
+def image_batches(backbone: keras.Model) -> list[keras.InputSpec]:
+    """What a network on a backbone takes: batches of any number of images."""
+    shape = (None, *backbone.input_shape[1:])
+    return [keras.InputSpec(shape=shape, dtype="float32", name="images")]
+
+
 class _BackboneWithBanks(keras.Model):
     """What both networks share: their parts, by name.
 
@@ -97,9 +103,8 @@ class _BackboneWithBanks(keras.Model):
             **how: Passed on; without ``input_signature`` images are float32 of the
                 shape that the backbone takes.
         """
-        shape = (None, *self.backbone.input_shape[1:])
-        images = keras.InputSpec(shape=shape, dtype="float32", name="images")
-        super().export(filepath, *args, **{"input_signature": [images], **how})
+        signature = image_batches(self.backbone)
+        super().export(filepath, *args, **{"input_signature": signature, **how})
 
     def get_config(self) -> dict:
         """The parts needed to build the model again."""

@@ -105,6 +105,7 @@ def cluster_grid(
     probabilities: np.ndarray,
     *,
     names: Sequence[str] | None = None,
+    order: Sequence[int] | None = None,
     title: str,
     columns: int = 20,
 ) -> None:
@@ -115,6 +116,7 @@ def cluster_grid(
         images: Images, or other examples, see ``sketches.looks``.
         probabilities: Soft assignments of one sub-head, shape ``(n, k)``.
         names: A name per cluster, where classes are known.
+        order: Which clusters are drawn, in their order; all if None.
         title: Heading.
         columns: Images per row.
     """
@@ -122,7 +124,11 @@ def cluster_grid(
     confidence, look = probabilities.max(1), looks(images)
     rows = []
     k = probabilities.shape[1]
-    drawn, title = _largest(np.bincount(clusters, minlength=k), title)
+    drawn, remark = _largest(np.bincount(clusters, minlength=k), title)
+    if order is not None:
+        drawn = [cluster for cluster in order if cluster in drawn]
+    if len(drawn) < (k if order is None else len(order)):
+        title = remark
     for cluster in drawn:
         members = np.flatnonzero(clusters == cluster)
         # Many are equally sure, and folders are sorted by what they show.

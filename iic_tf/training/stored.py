@@ -94,6 +94,26 @@ def kept_choice(folder: Path) -> Choice | None:
     return Choice(before["chosen"], f"by the run: {before['chosen_by']}")
 
 
+def chosen_heads(folder: Path, model: keras.Model) -> dict[str, int]:
+    """The sub-head that a run has chosen, and the auxiliary one with the lowest loss.
+
+    Args:
+        folder: The run, finished.
+        model: Its network.
+
+    Returns:
+        Number of the sub-head by the name of its bank.
+
+    Raises:
+        UserError: If the run has no reports.
+    """
+    last, summary = read_history(folder)[-1], read_summary(folder)
+    heads = {"main": last["chosen"] if summary is None else summary["chosen"]}
+    if model.aux is not None and (told := last.get("aux_information")):
+        heads["aux"] = int(np.argmax(told[: model.aux.num_heads]))
+    return heads
+
+
 def tell_if_unlike(
     model: Any,
     views: Callable[[], Iterable[tf.Tensor]],
