@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from commands import program, typed
 from commands.evaluate import PLACES
 from commands.loading import load, task_of
 from commands.parsing import Parser, parse_words
@@ -34,7 +35,7 @@ def name(words: Sequence[str]) -> int:
     Raises:
         UserError: For a mistake in the options, the labels or the data.
     """
-    parser = Parser(prog="models_iic.py name", description=DESCRIPTION)
+    parser = Parser(prog=f"{program()} name", description=DESCRIPTION)
     parser.add_argument("run", metavar="RUN", help="folder of a run, or latest")
     parser.add_argument(
         "--labels",
@@ -74,7 +75,7 @@ def name(words: Sequence[str]) -> int:
     for place in PLACES:
         value = getattr(options.data, place)
         require(
-            value is None or Path(value).expanduser().exists(),
+            value is None or place == "tfds" or Path(value).expanduser().exists(),
             f"the images of the run are not there; say with --data.{place} where they "
             "are now",
             **{place: value},
@@ -108,5 +109,5 @@ def _next_step(arguments: argparse.Namespace, table: Path) -> str:
     command = shlex.join(["name", arguments.run, "--labels", *files, str(table)])
     return (
         f"Fill in the classes in {table.name} (label_next.png shows the images; leave "
-        f"out what you cannot tell), then: python models_iic.py {command}"
+        f"out what you cannot tell), then: {typed()} {command}"
     )
