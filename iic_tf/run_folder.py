@@ -312,7 +312,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         lambda facts: (
             isinstance(facts["data"], str)
             and isinstance(facts["data_fingerprint"], str)
-            and 3 <= len(facts["data_shape"]) <= 4
+            and 2 <= len(facts["data_shape"]) <= 4
             and all(type(n) is int and n > 0 for n in facts["data_shape"])
         ),
     )

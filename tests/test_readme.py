@@ -59,6 +59,10 @@ RUN_IN_SHORT = {
     "test_models_iic.py::test_a_folder_of_anyones_images": [
         "python models_iic.py --data.folder PHOTOS --k 12",
     ],
+    "test_models_iic.py::test_vectors_and_series_are_clustered": [
+        "python models_iic.py --data.features vectors.npy --k 10",
+        "python models_iic.py --data.series series.npy --data.labels classes.npy --k 6",
+    ],
     "test_models_iic.py::test_the_quick_look_needs_no_network": [
         "python models_iic.py --data.folder PHOTOS --k 12 --method spectral",
     ],
