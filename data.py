@@ -43,15 +43,17 @@ from iic_tf.augment.transforms import (
     jitter,
     move,
     of_colours,
+    published_jitter,
     rotate,
     shift_tone,
+    ten_crops,
     to_grey,
 )
 from iic_tf.datasets import catalogue, numpy_files, own, published
 from iic_tf.datasets.arrays import squared
 from iic_tf.datasets.coco_stuff import curated_list, is_10k
 from iic_tf.datasets.features import from_features
-from iic_tf.datasets.masks import SegmentImages
+from iic_tf.datasets.masks import SegmentImages, sample_image, shrink_image
 from iic_tf.datasets.splits import Source, Split, limited, renumbered
 from iic_tf.errors import UserError, require
 from iic_tf.neighbours.nearest import Kind
@@ -445,6 +447,7 @@ def _find_maps(
                 merge=options.merge,
                 channels=options.channels,
                 scale=options.resize or recipe.usual.resize,
+                shrink=sample_image if name.startswith("coco_stuff") else shrink_image,
                 split=options.protocol == "holdout",
                 names=options.names,
                 shown=options.range,
@@ -638,9 +641,14 @@ def _nothing(images: Any, seed: Any) -> Any:
     return images
 
 
-def _tone(shape: tuple[int, ...], parameters: tuple[float, ...]) -> Transform:
+def _tone(
+    shape: tuple[int, ...],
+    parameters: tuple[float, ...],
+    *,
+    of_colour: Callable[..., Transform] = colour_jitter,
+) -> Transform:
     """Colour jitter of colour images, brightness and contrast of grey ones."""
-    return colour_jitter(*parameters) if shape[-1] == 3 else jitter(*parameters[:2])
+    return of_colour(*parameters) if shape[-1] == 3 else jitter(*parameters[:2])
 
 
 def _channels(shape: tuple[int, ...], channels: str) -> Transform:
@@ -710,13 +718,15 @@ def published_photos(
                probability=affine_probability) if affine_probability else None,
         cutout(cutout_probability, cutout_sides) if cutout_probability else None,
         flip(flipped),
-        _tone(shape, (brightness, contrast, saturation, hue)),
+        _tone(shape, (brightness, contrast, saturation, hue),
+              of_colour=published_jitter),
         grey,
     ]  # fmt: skip
     return Views(
         original=compose(crop_resize((crop,), size=size), grey),
         augment=compose(*filter(None, steps)),
         evaluate=compose(crop_resize((crop,), size=size, where="centre"), grey),
+        crops=tuple(compose(cut, grey) for cut in ten_crops(crop, size=size)),
     )
 
 
@@ -914,6 +924,7 @@ def maps(
     hue: float = 0.125,
     channels: str = "rgb",
     margin: int = 0,
+    published: bool = False,
 ) -> CropViews:
     """Pairs of crops of images: invertible geometric transforms and colour jitter.
 
@@ -933,6 +944,8 @@ def maps(
         channels: What the network sees: rgb, grey, edges (slopes along x and
             y) or rgb+edges; infrared stays the last.
         margin: Pixels of their mirror image put around images that are predicted.
+        published: Whether colours are jittered as in the published runs: hue along the
+            HSV circle, and clipped between the steps.
     """
     require(side >= 8, "data.augment.side must be at least 8", side=side)
     for name, pair in (("zoom", zoom), ("scale", scale)):
@@ -952,7 +965,8 @@ def maps(
     last: Transform = _nothing
     colour = jitter(brightness, contrast)
     if shape[-1] > 1:
-        colour = of_colours(colour_jitter(brightness, contrast, saturation, hue))
+        change = published_jitter if published else colour_jitter
+        colour = of_colours(change(brightness, contrast, saturation, hue))
         if channels != "rgb":
             last = of_colours(to_grey(keep_colour=channels == "rgb+edges"))
     return CropViews(
@@ -1038,7 +1052,7 @@ def _coco_stuff(kind: str, *, every: bool = False) -> Recipe:
                 progress=progress,
             )
 
-    parameters = {"side": 128, "channels": "rgb+edges"}
+    parameters = {"side": 128, "channels": "rgb+edges", "published": True}
     usual = replace(_PIXELS, resize=0.33)
     return Recipe(find, maps, usual, parameters)
 
@@ -1055,7 +1069,7 @@ def _potsdam(number: int) -> Recipe:
             return published.from_potsdam(folder, classes=number, progress=progress)
 
     jitter_range = {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1}
-    parameters = {"side": 200, **jitter_range, "hue": 0.1}
+    parameters = {"side": 200, **jitter_range, "hue": 0.1, "published": True}
     return Recipe(find, maps, _PIXELS, parameters)
 
 

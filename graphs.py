@@ -25,7 +25,6 @@ from iic_tf.models.blocks import (
     Start,
     basic_stages,
     conv_bn_relu,
-    dense_bn_relu,
     he_normal,
     pad_conv,
 )
@@ -271,6 +270,31 @@ def series(
     return keras.Model(steps, features, name="series")
 
 
+def _norm_relu_of_port(x: keras.KerasTensor, *, name: str) -> keras.KerasTensor:
+    """Batch normalisation of the TensorFlow 1 port, slow, without scale; and ReLU."""
+    x = BatchNorm(momentum=0.999, epsilon=1e-3, scale=False, name=f"{name}_bn")(x)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
+def _conv_of_port(
+    x: keras.KerasTensor, filters: int, *, kernel: int, batch_norm: bool, name: str
+) -> keras.KerasTensor:
+    """Convolution of the TensorFlow 1 port: with biases, from He-uniform weights.
+
+    Args:
+        x: Shape ``(n, height, width, c)``.
+        filters: Number of output channels.
+        kernel: Side of the square kernel in pixels.
+        batch_norm: Normalise before the ReLU.
+        name: Prefix of the layers' names.
+    """
+    x = Conv2D(filters, kernel, padding="same", kernel_initializer="he_uniform",
+               name=f"{name}_conv")(x)  # fmt: skip
+    if batch_norm:
+        return _norm_relu_of_port(x, name=name)
+    return layers.ReLU(name=f"{name}_relu")(x)
+
+
 def graph_b(
     image_shape: tuple[int, int, int],
     *,
@@ -289,18 +313,8 @@ def graph_b(
     """
     images = x = keras.Input(image_shape, name="images")
     for stage in range(4):
-        x = Conv2D(
-            fan_out_init * 2**stage,
-            5,
-            padding="same",
-            kernel_initializer="he_uniform",
-            name=f"stage{stage + 1}_conv",
-        )(x)
-        if batch_norm:
-            x = BatchNorm(
-                momentum=0.999, epsilon=1e-3, scale=False, name=f"stage{stage + 1}_bn"
-            )(x)
-        x = layers.ReLU(name=f"stage{stage + 1}_relu")(x)
+        x = _conv_of_port(x, fan_out_init * 2**stage, kernel=5, batch_norm=batch_norm,
+                          name=f"stage{stage + 1}")  # fmt: skip
         if stage < 3:
             x = layers.MaxPooling2D(padding="same", name=f"pool{stage + 1}")(x)
     return keras.Model(images, layers.Flatten(name="features")(x), name="graph_b")
@@ -314,36 +328,69 @@ _VGG = {
 }
 
 
-def _vgg(letter: str, image_shape: tuple[int, int, int]) -> keras.Model:
-    """VGG (arXiv 1409.1556) as in the TensorFlow 1 port: pools of 3×3, stride 2."""
+def _vgg(
+    letter: str,
+    image_shape: tuple[int, int, int],
+    *,
+    fan_out_init: int,
+    batch_norm: bool,
+) -> keras.Model:
+    """VGG (arXiv 1409.1556) as in the TensorFlow 1 port: pools of 3×3, stride 2.
+
+    Args:
+        letter: Of its configuration.
+        image_shape: Height, width and channels.
+        fan_out_init: Channels of the first stage; the others have 2, 4, 8 and 8 times
+            as many.
+        batch_norm: Normalise after each convolution; dense layers always do.
+    """
     depths, third_kernel = _VGG[letter]
     images = x = keras.Input(image_shape, name="images")
-    for stage, (depth, filters) in enumerate(
-        zip(depths, (64, 128, 256, 512, 512), strict=True), start=1
+    for stage, (depth, times) in enumerate(
+        zip(depths, (1, 2, 4, 8, 8), strict=True), start=1
     ):
         for i in range(depth):
             kernel = third_kernel if i == 2 else 3
-            x = conv_bn_relu(x, filters, kernel=kernel, name=f"stage{stage}_{i + 1}")
+            x = _conv_of_port(x, fan_out_init * times, kernel=kernel,
+                              batch_norm=batch_norm,
+                              name=f"stage{stage}_{i + 1}")  # fmt: skip
         x = layers.MaxPooling2D(3, 2, padding="same", name=f"pool{stage}")(x)
     x = layers.Flatten(name="flatten")(x)
     for i in range(3):
-        x = dense_bn_relu(x, 4096, name=f"dense{i + 1}")
+        start = keras.initializers.RandomNormal(stddev=0.01)
+        x = layers.Dense(4096, kernel_initializer=start, name=f"dense{i + 1}_dense")(x)
+        x = _norm_relu_of_port(x, name=f"dense{i + 1}")
     return keras.Model(images, x, name=f"vgg_{letter}")
 
 
-def vgg_a(image_shape: tuple[int, int, int]) -> keras.Model:
+def vgg_a(
+    image_shape: tuple[int, int, int],
+    *,
+    fan_out_init: int = 64,
+    batch_norm: bool = True,
+) -> keras.Model:
     """VGG configuration A: 8 convolutions, three dense layers of 4,096."""
-    return _vgg("a", image_shape)
+    return _vgg("a", image_shape, fan_out_init=fan_out_init, batch_norm=batch_norm)
 
 
-def vgg_c(image_shape: tuple[int, int, int]) -> keras.Model:
+def vgg_c(
+    image_shape: tuple[int, int, int],
+    *,
+    fan_out_init: int = 64,
+    batch_norm: bool = True,
+) -> keras.Model:
     """VGG configuration C: 13 convolutions, the last of stages 3 to 5 being 1×1."""
-    return _vgg("c", image_shape)
+    return _vgg("c", image_shape, fan_out_init=fan_out_init, batch_norm=batch_norm)
 
 
-def vgg_d(image_shape: tuple[int, int, int]) -> keras.Model:
+def vgg_d(
+    image_shape: tuple[int, int, int],
+    *,
+    fan_out_init: int = 64,
+    batch_norm: bool = True,
+) -> keras.Model:
     """VGG configuration D: 13 convolutions of 3×3, three dense layers of 4,096."""
-    return _vgg("d", image_shape)
+    return _vgg("d", image_shape, fan_out_init=fan_out_init, batch_norm=batch_norm)
 
 
 def _plain_vgg(

@@ -21,6 +21,7 @@ from commands import (
 )
 from commands.compare import compare
 from commands.evaluate import evaluate, predict
+from commands.from_pytorch import import_pytorch
 from commands.name import name
 from commands.parsing import parse
 from commands.prepare import curate, mosaic, prepare_potsdam
@@ -42,6 +43,7 @@ def __getattr__(name: str) -> Any:
 COMMANDS = {
     "mosaic": mosaic,
     "evaluate": evaluate,
+    "import-pytorch": import_pytorch,
     "predict": predict,
     "compare": compare,
     "name": name,

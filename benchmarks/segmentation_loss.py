@@ -66,7 +66,7 @@ def published_tensorflow(
     """The convolution form in TensorFlow."""
     import tensorflow as tf
 
-    from iic_tf.losses.iic import iic_loss
+    from iic_tf.losses.iic import loss_of_joint
 
     around = (displacement, displacement)
 
@@ -81,7 +81,7 @@ def published_tensorflow(
             joint = tf.transpose(joint, (1, 2, 0, 3))
             if collapsed:
                 joint = tf.reduce_sum(joint, axis=(0, 1))
-            loss = tf.reduce_mean(iic_loss(joint))
+            loss = tf.reduce_mean(loss_of_joint(joint))
         return loss, *tape.gradient(loss, (one, other))
 
     tensors = [tf.constant(x) for x in maps]

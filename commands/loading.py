@@ -1,13 +1,24 @@
 """From options to a task: finds the recipe, reads the images, knows what is usual."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 from iic_tf.errors import require
-from iic_tf.names import escaped
-from iic_tf.options import DataOptions, Options, TaskName, TrainOptions, refuse_unused
+from iic_tf.names import escaped, restored
+from iic_tf.options import (
+    DataOptions,
+    GraphOptions,
+    Options,
+    TaskName,
+    TrainOptions,
+    refuse_unused,
+    with_new_names,
+)
 from iic_tf.resolved import Precision, RunOptions, Usual, resolve
+from iic_tf.run_folder import OPTIONS_FILE, find_run, read_options
 
 OWN_TIME_LIMIT, OWN_IMAGES = 10.0, 10_000
 """Default time limit in minutes for the user's own images, if there are so many."""
@@ -217,18 +228,40 @@ def _load_segment(options: Options, train: bool) -> Loaded:
     )
 
 
-def _load_classify(options: Options, train: bool) -> Loaded:
-    """Labelled images whose classes are learned, and a test split that is held out."""
+def _load_classify(
+    options: Options,
+    train: bool,
+    *,
+    make_task: Callable[..., Any] | None = None,
+    labels: int | None = None,
+) -> Loaded:
+    """Labelled images whose classes are learned, and a test split that is held out.
+
+    Args:
+        options: As given.
+        train: Whether they are for training.
+        make_task: Makes the task; ``ClassifyTask`` if None.
+        labels: How many labelled images train; all if None.
+    """
     import data
-    from iic_tf.datasets.splits import apply_protocol
+    from iic_tf.datasets.splits import apply_protocol, stratified
     from iic_tf.tasks.classify import ClassifyTask
 
     options = replace(options, data=replace(options.data, protocol="holdout"))
     name, recipe, source = data.find(options.data, k=options.k, seed=options.seed)
     protocol = apply_protocol(source, "holdout", unlabelled=False)
+    known = protocol.train.labels
+    if labels is not None and known is not None:
+        require(
+            labels <= len(known),
+            f"tune.labels must be at most the labelled training images, {len(known):,}",
+            labels=labels,
+        )
+        few = protocol.train.take(stratified(known, labels, seed=options.seed))
+        protocol = replace(protocol, train=few)
     shape = protocol.train.images.shape
     _tell(shape[0], source, train=train)
-    task = ClassifyTask(
+    task = (make_task or ClassifyTask)(
         replace(protocol, words="test, not used for training", mapping=None),
         recipe.views(source.image_shape, options.data.augment),
         source.origin,
@@ -246,8 +279,54 @@ def _load_classify(options: Options, train: bool) -> Loaded:
     )
 
 
+def _load_finetune(options: Options, train: bool) -> Loaded:
+    """A few labelled images, and the backbone of a finished run."""
+    from iic_tf.tasks.finetune import FinetuneTask, weights_of
+    from iic_tf.training.stored import load_model
+
+    weights, tune = None, options.tune
+    if train and tune.run is not None and not tune.from_scratch:
+        weights = weights_of(load_model(Path(tune.run)), run=tune.run)
+    make_task = partial(FinetuneTask, weights=weights)
+    return _load_classify(options, train, make_task=make_task, labels=tune.labels)
+
+
+def take_over(options: Options) -> Options:
+    """Options of a run to be fine-tuned, where none are given: backbone and images.
+
+    Args:
+        options: As given.
+
+    Raises:
+        UserError: If there is no such run.
+    """
+    if options.task != "finetune" or options.resume is not None:
+        return options
+    folder = find_run(str(options.tune.run), out=Path(options.out), what="tune.run")
+    tree = with_new_names(read_options(folder / OPTIONS_FILE))[0]
+    graph, data = tree.get("graph") or {}, tree.get("data") or {}
+    given = options.data
+    names: tuple[str, ...] = ("recipe", "size", "channels", "range")
+    places = ("dir", "folder", "array", "features", "series")
+    if not any(getattr(given, place) for place in places):
+        names += (*places, "labels")
+    taken: dict[str, Any] = {
+        name: restored(data[name]) if isinstance(data.get(name), str) else data[name]
+        for name in names
+        if getattr(given, name) is None and data.get(name) is not None
+    }
+    taken["augment"] = {**(data.get("augment") or {}), **given.augment}
+    if options.graph == GraphOptions():
+        of_run = GraphOptions(graph.get("name"), graph.get("args") or {})
+        options = replace(options, graph=of_run)
+    tune = replace(options.tune, run=str(folder.absolute()))
+    taken_data = replace(given, **taken)
+    return replace(options, tune=tune, data=taken_data)
+
+
 _TASKS = {
     "cluster": _load_cluster,
     "segment": _load_segment,
     "classify": _load_classify,
+    "finetune": _load_finetune,
 }

@@ -38,10 +38,11 @@ def parse(words: Sequence[str]) -> Options:
     if known.resume is None:
         return parse_words(words, told=True)
     folder = find_run(known.resume, out=Path(known.out))
+    name = known.name or folder.resolve().name
     require(
-        known.name in (None, folder.name),
-        f"name must not be set when resuming: the run {folder} keeps its name",
-        name=known.name,
+        name == folder.resolve().name or not (folder.parent / name).exists(),
+        f"name must be new, or that of the run {folder}, which then goes on as it is",
+        name=name,
     )
     if known.resume == "latest":
         print(f"Latest:   {folder}")
@@ -49,7 +50,7 @@ def parse(words: Sequence[str]) -> Options:
     stored = read_options(folder / OPTIONS_FILE)
     options = parse_words(words, over=stored, told=True)
     return dataclasses.replace(
-        options, resume=str(folder), name=folder.resolve().name, out=str(folder.parent)
+        options, resume=str(folder), name=name, out=str(folder.parent)
     )
 
 
@@ -103,7 +104,8 @@ def _parser() -> Any:
         description="Clusters images without labels by Invariant Information "
         "Clustering, or segments them (--data.images). Other commands, each with its "
         "own --help: evaluate RUN, predict RUN FOLDER, compare RUN RUN ...; for "
-        "published data sets prepare-potsdam, curate and mosaic.",
+        "published data sets prepare-potsdam, curate and mosaic, for checkpoints of "
+        "the authors' networks import-pytorch.",
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file with options")

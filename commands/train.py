@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from commands import EXIT_DEGENERATE, EXIT_INTERRUPTED, typed
-from commands.loading import Loaded, load, task_of, usual_of
+from commands.loading import Loaded, load, take_over, task_of, usual_of
 from commands.parsing import changed_options
 from commands.starting import check_backend, quiet_start
 from iic_tf.errors import RunError, UserError, failure_words, first_line, require
+from iic_tf.names import escaped
 from iic_tf.options import Options, check_arguments
 from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import (
@@ -49,6 +50,7 @@ def run(asked: Options) -> int:
         strategy = choose_strategy(asked.devices)
 
     # Names become functions here and in data.py, and nowhere else.
+    asked = take_over(asked)
     changed = ", ".join(changed_options(asked)) or "all at their defaults"
     of_pixels = task_of(asked) == "segment"
     name = asked.graph.name or usual_of(asked.data).graph
@@ -68,7 +70,7 @@ def run(asked: Options) -> int:
     if options.method == "spectral":
         return _look(options, loaded)
 
-    build = partial(_build_backbone, builder, loaded)
+    build = partial(build_backbone, builder, loaded)
     with StopSignal() as stop:
         if options.time_limit:
             loaded = _in_time(loaded, build, strategy, minutes=options.time_limit)
@@ -109,8 +111,12 @@ def run(asked: Options) -> int:
     return 0
 
 
-def _build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:
+def build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:
     """The backbone of a run.
+
+    Args:
+        builder: One of ``graphs.GRAPHS`` or ``graphs.SEGMENT_GRAPHS``.
+        loaded: The run.
 
     Raises:
         UserError: If it cannot be built for the images.
@@ -220,6 +226,8 @@ class _Telling:
             f"{model.count_params():,} parameters"
         )
         begin = f"resumed at step {step:,}" if step else "started from scratch"
+        if options.task == "finetune" and not (step or options.tune.from_scratch):
+            begin = f"started with the backbone of {escaped(str(options.tune.run))}"
         console.print(f"Run:      {folder}, {begin}")
         views = options.data.repeats
         unit = "images"

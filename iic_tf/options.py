@@ -763,7 +763,50 @@ class ReportOptions:
             )
 
 
-TaskName = Literal["cluster", "segment", "classify"]
+TaskName = Literal["cluster", "segment", "classify", "finetune"]
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """Fine-tuning: a finished run's backbone learns classes from a few labels."""
+
+    run: str | None = None
+    """Folder of the finished run, or latest. Its recipe, images and backbone are used
+    unless others are given."""
+
+    labels: int | None = None
+    """Number of labelled training images, drawn by seed, of each class its share; no
+    other label is used in training. Default: all."""
+
+    from_scratch: bool = False
+    """Whether the same network starts from fresh weights instead, for comparison."""
+
+    layer: str | None = None
+    """Layer of the backbone whose output the head sees, by its name in network.txt; for
+    the published run stage3_6_relu2 of network_5g. Default: the last."""
+
+    hidden: int = 0
+    """Units of a hidden layer in the head, with batch normalisation; the published head
+    has 2048. 0 for a linear head."""
+
+    trunk_rate: float | None = None
+    """Learning rate of the backbone as a multiple of train.learning_rate, which is that
+    of the head. Default: 0.1 as published; 1 from scratch."""
+
+    def __post_init__(self) -> None:
+        """Raises UserError for values out of range."""
+        check_numbers("tune", self)
+        require(
+            self.labels is None or self.labels >= 2,
+            "tune.labels must be at least 2",
+            labels=self.labels,
+        )
+        require(self.hidden >= 0, "tune.hidden must be at least 0", hidden=self.hidden)
+        require(
+            self.trunk_rate is None or 0 < self.trunk_rate <= 1000,
+            "tune.trunk_rate must be above 0 and at most 1,000",
+            trunk_rate=self.trunk_rate,
+        )
 
 
 @dataclass(frozen=True)
@@ -772,8 +815,8 @@ class Options:
 
     task: TaskName | None = None
     """cluster (whole images) and segment (pixels) need no labels; classify learns the
-    classes of labelled images. Default: cluster or segment, depending on recipe and
-    data."""
+    classes of labelled images; finetune does so with the backbone of a finished run
+    (tune.run). Default: cluster or segment, depending on recipe and data."""
 
     k: int = 10
     """Number of clusters."""
@@ -801,7 +844,8 @@ class Options:
     otherwise no limit."""
 
     resume: str | None = None
-    """Folder of a run to continue from its last checkpoint, or latest."""
+    """Folder of a run to continue from its last checkpoint, or latest. With a new name
+    a run of that name continues, and the other stays as it is."""
 
     show_pairs: bool = False
     """Only plot originals above their augmented views, then exit."""
@@ -811,6 +855,7 @@ class Options:
     heads: HeadOptions = field(default_factory=HeadOptions)
     train: TrainOptions = field(default_factory=TrainOptions)
     segment: SegmentOptions = field(default_factory=SegmentOptions)
+    tune: TuneOptions = field(default_factory=TuneOptions)
     report: ReportOptions = field(default_factory=ReportOptions)
 
     def __post_init__(self) -> None:
@@ -836,14 +881,19 @@ class Options:
             "train.order must not train aux alone if heads.aux is 0",
             order=self.train.order,
         )
+        require(
+            self.task != "finetune" or bool(self.tune.run),
+            "task finetune needs tune.run, the folder of a finished run",
+            run=self.tune.run,
+        )
 
 
 UNUSED: dict[str, tuple[str, ...]] = {
     "cluster": (
         *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
-        *("data.classes", "data.curated", "data.repeat_mistakes", "segment"),
+        *("data.classes", "data.curated", "data.repeat_mistakes", "segment", "tune"),
     ),
-    "segment": ("data.unlabelled", "data.limit", "train.start"),
+    "segment": ("data.unlabelled", "data.limit", "train.start", "tune"),
     "classify": (
         *("k", "method", "segment", "data.neighbours", "data.protocol"),
         *("heads.main", "heads.aux", "heads.k_aux", "heads.bias"),
@@ -852,9 +902,10 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
         *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
         *("report.match", "report.choose", "report.double", "report.adapt"),
-        *("report.display", "report.progression"),
+        *("report.display", "report.progression", "tune"),
     ),
 }
+UNUSED["finetune"] = tuple(name for name in UNUSED["classify"] if name != "tune")
 """Options, and groups of options, that each task does not use."""
 
 

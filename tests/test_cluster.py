@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 
+import graphs
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
+from iic_tf.models.networks import ClusterIIC
 from iic_tf.options import (
     DataOptions,
     Options,
@@ -66,3 +68,22 @@ def test_options_that_clash_with_the_images(views):
             _plan(some, task(views), replicas=replicas)
     with pytest.raises(UserError, match="k must be at most the number of images, 2"):
         _plan(options("main"), task(views, number=2), replicas=1)
+
+
+@pytest.mark.parametrize("tracked", [True, False])
+def test_a_network_without_running_statistics_is_evaluated_in_batches_of_pairs(
+    views, tracked
+):
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 28, 1), np.uint8)
+    split = Split(images, np.arange(20) % 3)
+    grouped = ClusterTask(Protocol(split, split, "all"), views, "here")
+    some = resolve(Options(k=3, data=DataOptions(batch=4, repeats=2)))
+    backbone = graphs.network_6c((12, 12, 1), tracked=tracked)
+    model = ClusterIIC.create(backbone, k=3, k_aux=6, num_main=2, num_aux=0)
+    seen = views.evaluate(images / np.float32(255), (0, 0))
+    parts = [seen] if tracked else [seen[:8], seen[8:16], seen[16:]]
+    expected = np.concatenate([model(part, training=False)["main"] for part in parts])
+    results = grouped.evaluate(model, some, trained=True)
+    np.testing.assert_allclose(results.soft, expected, atol=1e-5)
+    counts = grouped.scorer(model, some).counts()
+    np.testing.assert_array_equal(counts, results.counts)

@@ -6,7 +6,7 @@ import scipy.io
 from PIL import Image
 
 from iic_tf.datasets import coco_stuff
-from iic_tf.datasets.masks import IGNORE, read_images
+from iic_tf.datasets.masks import IGNORE, decode_image, read_images, sample_image
 from iic_tf.datasets.published import from_coco_stuff
 from iic_tf.errors import UserError
 
@@ -188,3 +188,17 @@ def test_lists_cannot_lead_out_of_the_folder(tmp_path, name):
     (tmp_path / "imageLists" / "train.txt").write_bytes(b"")
     with pytest.raises(UserError, match="at least one image"):
         coco_stuff.list_10k(tmp_path, "train")
+
+
+def test_images_are_made_smaller_as_the_authors_did(tmp_path):
+    rng, images = np.random.default_rng(0), tmp_path / "images"
+    for split in ("train2017", "val2017"):
+        path = images / split / "1.jpg"
+        labels = rng.choice([156, 168], (30, 40)).astype(np.uint8)
+        write_pair(path, tmp_path / "annotations" / split / "1.png", labels)
+        Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).save(path)
+    found = from_coco_stuff(tmp_path, classes="few", curated=None, scale=0.33)
+    whole = decode_image(images / "train2017" / "1.jpg")
+    np.testing.assert_array_equal(
+        found.splits["train"].images[0], sample_image(whole, 0.33)
+    )

@@ -126,6 +126,28 @@ def test_graph_b_sizes_by_hand():
     assert not any("bn" in layer.name for layer in bare.layers)
 
 
+def test_vgg_is_that_of_the_port():
+    backbone = graphs.vgg_c((32, 32, 1), fan_out_init=2)
+    plan = [2, 2, 4, 4, 8, 8, 8, *[16] * 6]
+    expected, channels = 0, 1
+    for i, filters in enumerate(plan):
+        side = 1 if i in (6, 9, 12) else 3
+        expected += side**2 * channels * filters + 2 * filters  # bias and BN shift
+        channels = filters
+    for inputs in (16, 4096, 4096):  # one pixel is left
+        expected += inputs * 4096 + 2 * 4096
+    assert trainable(backbone) == expected
+    kernel = backbone.get_layer("stage5_2_conv").kernel.numpy()
+    bound = np.sqrt(6 / (9 * 16))  # He-uniform
+    assert 0.9 * bound < np.abs(kernel).max() <= bound
+    assert backbone.get_layer("dense2_dense").kernel.numpy().std() == pytest.approx(
+        0.01, rel=0.05
+    )
+    bare = graphs.vgg_a((32, 32, 1), fan_out_init=2, batch_norm=False)
+    norms = [layer.name for layer in bare.layers if layer.name.endswith("_bn")]
+    assert norms == ["dense1_bn", "dense2_bn", "dense3_bn"]
+
+
 def test_untracked_network_6c_keeps_predicting_from_its_own_batch():
     backbone = graphs.network_6c((8, 8, 1), tracked=False)
     images = tf.random.normal((4, 8, 8, 1))

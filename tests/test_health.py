@@ -23,7 +23,7 @@ def test_perfect_uniform_and_collapsed_by_hand():
 
 def test_information_is_minus_the_loss():
     joint = np.random.default_rng(0).random((4, 6, 6))
-    expected = -iic.iic_loss(tf.constant(joint)).numpy()
+    expected = -iic.loss_of_joint(tf.constant(joint)).numpy()
     np.testing.assert_allclose(measure(joint).information, expected, atol=1e-12)
 
 

@@ -1,5 +1,6 @@
 import math
 
+import keras
 import numpy as np
 import pytest
 import reference
@@ -17,7 +18,7 @@ def loss_of(z, z_prime, lamb=1.0):
     joint = iic.joint_distribution(
         tf.constant(z, tf.float64)[:, None], tf.constant(z_prime, tf.float64)[:, None]
     )
-    return iic.iic_loss(joint, lamb).numpy()[0]
+    return iic.loss_of_joint(joint, lamb).numpy()[0]
 
 
 def random_assignments(rng, n, h, k, sharpness=2.0):
@@ -39,6 +40,48 @@ def random_assignments(rng, n, h, k, sharpness=2.0):
 )
 def test_golden_vectors(z, z_prime, lamb, expected):
     assert loss_of(z, z_prime, lamb) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_loss_takes_arrays_and_tensors_with_and_without_sub_heads():
+    one, many = (Z, Z2), (np.stack([Z, Z2], 1), np.stack([Z2, Z2], 1))
+    expected = [loss_of(Z, Z2, 1.2), loss_of(Z2, Z2, 1.2)]
+    for convert in (np.asarray, tf.constant):
+        value = iic.iic_loss(convert(one[0]), tf.constant(one[1]), 1.2)
+        assert value.shape == () and float(value) == pytest.approx(expected[0])
+    for convert in (np.asarray, tf.constant):
+        values = iic.iic_loss(*map(convert, many), lamb=1.2)
+        np.testing.assert_allclose(values, expected)
+    mixed = iic.iic_loss(Z.astype("f4"), tf.constant(Z2), 1.2)
+    assert float(mixed) == pytest.approx(expected[0], rel=1e-5)
+    repeated = iic.iic_loss(Z, [Z2, Z])
+    longer = iic.iic_loss(np.tile(Z, (2, 1)), np.concatenate([Z2, Z]))
+    assert float(repeated) == pytest.approx(float(longer))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (Z, Z2[:3]),
+        (Z[0], Z2[0]),
+        (Z, 1.5),
+        (Z, []),
+        (Z, Z2[:, :2]),
+        (Z[None, None],) * 2,
+    ],
+)
+def test_assignments_of_other_shapes_are_one_sentence(first, second):
+    with pytest.raises(ValueError, match=r"^assignments must be of shape \(n, k\).*$"):
+        iic.iic_loss(first, second)
+
+
+def test_the_keras_loss_is_the_mean_over_sub_heads_and_can_be_stored():
+    pairs = tf.constant(np.stack([np.stack([Z, Z2], 1), np.stack([Z2, Z2], 1)], 1))
+    loss = keras.losses.deserialize(keras.losses.serialize(iic.IICLoss(1.2)))
+    assert isinstance(loss, iic.IICLoss)
+    expected = np.mean([loss_of(Z, Z2, 1.2), loss_of(Z2, Z2, 1.2)])
+    assert float(loss(pairs, pairs)) == pytest.approx(expected, rel=1e-5)
+    with pytest.raises(ValueError, match="assignments of both views"):
+        loss(pairs[:, 0], pairs[:, :1])
 
 
 def test_golden_joint():
@@ -84,7 +127,7 @@ def test_value_and_gradient_against_numpy(lamb):
     tensors = [tf.constant(z), tf.constant(z_prime)]
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        values = iic.iic_loss(iic.joint_distribution(*tensors), lamb)
+        values = iic.loss_of_joint(iic.joint_distribution(*tensors), lamb)
         total = tf.reduce_sum(values)
     gradients = tape.gradient(total, tensors)
 
@@ -124,7 +167,7 @@ def test_value_and_gradient_are_finite_where_pairs_never_meet():
     joint = tf.constant([[[4.0, 0.0], [0.0, 4.0]]], tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(joint)
-        value = iic.iic_loss(joint)
+        value = iic.loss_of_joint(joint)
     gradient = tape.gradient(value, joint).numpy()[0]
     assert value.numpy()[0] == pytest.approx(-math.log(2), abs=1e-12)
     assert np.isfinite(gradient).all()
@@ -150,7 +193,7 @@ def test_gradients_are_added_in_one_order_only(detached):
 
 def test_one_hot_in_float32_is_finite():
     z = tf.constant(ONE_HOT[:, None], tf.float32)
-    value = iic.iic_loss(iic.joint_distribution(z, z)).numpy()[0]
+    value = iic.loss_of_joint(iic.joint_distribution(z, z)).numpy()[0]
     assert value == pytest.approx(-math.log(3), rel=1e-6)
 
 

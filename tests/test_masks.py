@@ -15,6 +15,7 @@ from iic_tf.datasets.masks import (
     find_images,
     find_items,
     read_images,
+    sample_image,
     shrink_image,
     to_size,
 )
@@ -128,6 +129,22 @@ def test_scaled_pictures_and_maps_have_the_same_sides(tmp_path):
     assert found.images[0].shape == (10, 7, 3) and found.sizes == ((30, 21),)
     np.testing.assert_array_equal(found.labels[0], blocks)
     np.testing.assert_array_equal(to_size(found.labels[0], found.sizes[0]), large)
+
+
+def test_images_are_sampled_between_the_four_nearest_pixels():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (40, 31, 3), dtype=np.uint8)
+    found = sample_image(image, 0.33)
+    assert found.shape == (13, 10, 3)
+    for row, column in ((0, 0), (5, 3), (12, 9)):
+        y, x = ((n + 0.5) / 0.33 - 0.5 for n in (row, column))
+        top, left = int(y), int(x)
+        square = image[top : top + 2, left : left + 2].astype(float)
+        down, right = y - top, x - left
+        rows = square[0] * (1 - down) + square[-1] * down
+        expected = rows[0] * (1 - right) + rows[-1] * right
+        np.testing.assert_allclose(found[row, column], expected, atol=1)
+    assert np.abs(found - shrink_image(image, 0.33).astype(float)).mean() > 10
 
 
 def test_bands_are_scaled_each_for_itself():

@@ -1036,12 +1036,17 @@ def test_steps_over_the_stored_epochs_of_a_run(tmp_path, capsys):
     assert "overrides train.epochs=200" in capsys.readouterr().out
 
 
-def test_a_resumed_run_keeps_its_name_and_the_latest_is_named(tmp_path, capsys):
+def test_a_resumed_run_has_its_name_or_a_new_one_and_the_latest_is_named(
+    tmp_path, capsys
+):
     folder = tmp_path / "a"
-    folder.mkdir()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
     (folder / "options.yaml").write_text("k: 4\n")
     assert models_iic.main(["--resume", str(folder), "--name=b"]) == 2
-    assert "name must not be set when resuming" in capsys.readouterr().err
+    assert "name must be new, or that of the run" in capsys.readouterr().err
+    options = models_iic.parse(["--resume", str(folder), "--name=c"])
+    assert (options.resume, options.name) == (str(folder), "c")
     options = models_iic.parse(["--resume=latest", f"--out={tmp_path}", "--name=a"])
     assert options.resume == str(folder)
     assert f"Latest:   {folder}\n" in capsys.readouterr().out

@@ -29,7 +29,7 @@ def test_losses_of_a_batch_equal_the_formula(tiny_model, batches):
     augmented = model(tf.concat(views[1:], axis=0), training=True)["main"]
     repeated = np.concatenate([z] * (len(views) - 1))
     joint = np.einsum("nhi,nhj->hij", repeated, augmented)
-    expected = iic.iic_loss(tf.constant(joint), 1.2)
+    expected = iic.loss_of_joint(tf.constant(joint), 1.2)
     np.testing.assert_allclose(results["main"]["loss"], expected, rtol=1e-4)
 
 

@@ -128,6 +128,14 @@ RUN_IN_SHORT = {
         "python models_iic.py --graph.name tokens "
         '--graph.args.layers "[32, 32, M, 64, M, 128, M]"',
     ],
+    "test_finetune.py::test_a_run_is_fine_tuned_and_goes_on_under_another_name": [
+        "python models_iic.py --task finetune --tune.run runs/mnist-1 "
+        "--tune.labels 100",
+    ],
+    "test_from_pytorch.py::test_a_checkpoint_becomes_a_run_that_is_evaluated": [
+        "python models_iic.py import-pytorch best_net.pytorch "
+        "--config configs/mnist_685.yaml --name published",
+    ],
     "test_graphs.py::test_networks_of_keras_applications_by_name": [
         "python models_iic.py --graph.name MobileNetV2 --data.augment.size 32",
     ],
@@ -154,6 +162,7 @@ python benchmarks/segmentation_loss.py --plot docs/segmentation_loss.png
 python benchmarks/folder.py
 python benchmarks/convergence.py --data FOLDER
 python models_iic.py --data.recipe mnist_5000
+python benchmarks/finetune.py --data FOLDER --run RUN --labels 100 600 6000
 python benchmarks/folders.py FOLDERS --seeds 0
 python benchmarks/baselines.py --folder FOLDER --k 10 --seeds 0
 python benchmarks/convergence.py --data FOLDER --seeds 0 --out runs/fashion_mnist \
@@ -297,8 +306,8 @@ def test_every_command_is_understood(command, monkeypatch, capsys):
         monkeypatch.setattr(sys, "argv", [script, *words])
         found = options_of(runpy.run_path, script, run_name="__main__")
         understand_run(getattr(found, "more", "").split())
-    elif words and words[0] in ("evaluate", "predict"):
-        given = 1 if words[0] == "evaluate" else 2
+    elif words and words[0] in ("evaluate", "predict", "import-pytorch"):
+        given = 2 if words[0] == "predict" else 1
         assert not any(word.startswith("-") for word in words[1 : 1 + given])
         understand_run(words[1 + given :])
     elif words and words[0] in models_iic.COMMANDS:

@@ -184,3 +184,12 @@ def test_a_limit_of_two_needs_both_splits():
     source = Source({"train": numbered(0, 3), "val": numbered(3, 5)}, "here")
     with pytest.raises(UserError, match="must be one number for images without a"):
         limited(source, (1, 1), seed=0)
+
+
+def test_few_labelled_images_have_some_of_each_class():
+    labels = np.repeat([0, 1, 2], (60, 30, 10))
+    some = stratified(labels, 20, seed=0)
+    assert np.bincount(labels[some]).tolist() == [12, 6, 2]
+    assert sorted(some) == list(some) and len(set(some)) == 20
+    assert list(stratified(labels, 20, seed=0)) == list(some)
+    assert list(stratified(labels, 20, seed=1)) != list(some)

@@ -7,7 +7,12 @@ from conftest import objective_of
 from iic_tf.augment.pairs import training_batches
 from iic_tf.options import TrainOptions
 from iic_tf.tasks.objectives import grouped_pair_losses, pair_losses
-from iic_tf.training.trainer import NonFiniteLoss, Trainer, make_optimizer
+from iic_tf.training.trainer import (
+    NonFiniteLoss,
+    OptimizerOfParts,
+    Trainer,
+    make_optimizer,
+)
 
 ONE = tf.distribute.OneDeviceStrategy("CPU:0")
 
@@ -190,3 +195,34 @@ def test_lambda_of_the_main_heads_can_be_bounded(tiny_model, batches):
     for bank in ("main_loss", "aux_loss"):
         np.testing.assert_allclose(results[1][bank], results[2][bank], rtol=1e-5)
     assert (np.abs(results[0]["main_loss"] - results[1]["main_loss"]) > 0.1).all()
+
+
+def test_parts_of_a_network_have_learning_rates_of_their_own(tmp_path):
+    rng = np.random.default_rng(0)
+    start, slopes = rng.normal(size=(2, 3)).astype("f4"), rng.normal(size=(4, 2, 3))
+    variables = [keras.Variable(values) for values in start]
+
+    def make(rate):
+        return make_optimizer(TrainOptions(learning_rate=rate / 10), steps=100)
+
+    both = OptimizerOfParts(make, [0.1, 1.0])
+    both.build(variables)
+    alone = [keras.Variable(values) for values in start]
+    each = [make(0.1), make(1.0)]
+    for optimizer, variable in zip(each, alone, strict=True):
+        optimizer.build([variable])
+    for step in slopes[:3]:
+        both.apply([tf.constant(g, tf.float32) for g in step], variables)
+        for optimizer, variable, slope in zip(each, alone, step, strict=True):
+            optimizer.apply([tf.constant(slope, tf.float32)], [variable])
+    for mine, expected in zip(variables, alone, strict=True):
+        np.testing.assert_array_equal(mine.numpy(), expected.numpy())
+    assert float(both.learning_rate) == float(each[1].learning_rate)
+    # moments are part of a checkpoint
+    saved = tf.train.Checkpoint(optimizer=both).save(str(tmp_path / "c"))
+    other = OptimizerOfParts(make, [0.1, 1.0])
+    other.build(variables)
+    tf.train.Checkpoint(optimizer=other).restore(saved).assert_consumed()
+    for mine, expected in zip(other.optimizers, both.optimizers, strict=True):
+        for a, b in zip(mine.variables, expected.variables, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b.numpy())

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import Image, ImageEnhance
 
 import data
 from iic_tf.augment import transforms
@@ -250,3 +250,53 @@ def test_what_lies_outside_is_mirrored_on_request():
     assert transforms.affine(**far)(white, SEED).numpy().min() == 0
     inside = transforms.affine(**far, fill_mode="REFLECT")(white, SEED).numpy()
     np.testing.assert_allclose(inside, 1, atol=1e-5)
+
+
+def test_ten_crops_are_the_corners_and_the_middle_with_their_mirror_images():
+    images = np.random.default_rng(0).random((2, 8, 10, 3), np.float32)
+    places = [(0, 0), (0, 6), (4, 0), (4, 6), (2, 3)]
+    expected = [images[:, y : y + 4, x : x + 4] for y, x in places]
+    expected += [crop[:, :, ::-1] for crop in expected]
+    found = [
+        crop(tf.constant(images), (0, 0)) for crop in transforms.ten_crops(4, size=4)
+    ]
+    for mine, crop in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(mine, crop)
+    large = transforms.ten_crops(4, size=8)[0](tf.constant(images), (0, 0))
+    plain = transforms.crop_resize((4,), size=8, where="centre")(
+        images[:, :4, :4], (0, 0)
+    )
+    np.testing.assert_allclose(large, plain, atol=1e-6)
+
+
+def with_pillow(image, operations):
+    """The same as the authors' code does it, in 8 bits."""
+    image = Image.fromarray(image)
+    for name, amount in operations:
+        if name == "hue":
+            hue, *others = image.convert("HSV").split()
+            moved = (np.asarray(hue, int) + round(amount * 255)) % 256
+            parts = [Image.fromarray(moved.astype(np.uint8)), *others]
+            image = Image.merge("HSV", parts).convert("RGB")
+        else:
+            image = getattr(ImageEnhance, name)(image).enhance(amount)
+    return np.asarray(image)
+
+
+def test_the_published_jitter_is_that_of_pillow(colours):
+    whole = (255 * colours).numpy().astype(np.uint8)  # much of it gets clipped
+    names = ("Brightness", "Contrast", "Color", "hue")
+    spreads, seed = (0.4, 0.4, 0.4, 0.125), tf.constant((3, 4))
+    images = tf.constant(whole / np.float32(255))
+    found = 255 * transforms.published_jitter()(images, seed).numpy()
+    draws = [transforms._uniform(images, seed, i).numpy() for i in range(8)]
+    amounts = np.stack([x * d for x, d in zip(spreads, draws[:4], strict=True)], 1)
+    amounts[:, :3] += 1
+    orders = np.argsort(np.stack(draws[4:], axis=1), axis=1)
+    assert len({tuple(order) for order in orders}) > 15  # of 24
+    for n, order in enumerate(orders):
+        expected = with_pillow(whole[n], [(names[i], amounts[n, i]) for i in order])
+        apart = np.abs(found[n] - expected)
+        assert apart.mean() < 2.5 and np.median(apart) < 2  # levels of 255
+    still = transforms.published_jitter(0, 0, 0, 0)(images, seed)
+    np.testing.assert_allclose(still, images, atol=1e-5)

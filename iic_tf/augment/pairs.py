@@ -24,11 +24,14 @@ class Views:
         original: Makes the training view of an original (crop and resize).
         augment: Makes an augmented view of an original.
         evaluate: Makes the evaluation view; not random.
+        crops: Make the evaluation views that a classifier's logits are averaged over
+            ("ten-crop"), where the published classifier does that.
     """
 
     original: Transform
     augment: Transform
     evaluate: Transform
+    crops: tuple[Transform, ...] = ()
 
     def seen_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """What the network sees of images of a shape, height, width and channels."""

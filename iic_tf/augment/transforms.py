@@ -177,6 +177,33 @@ def crop_resize(sides: Sequence[int], *, size: int, where: str = "random") -> Tr
     return apply
 
 
+def ten_crops(side: int, *, size: int) -> tuple[Transform, ...]:
+    """Cuts the four corners and the middle, each as it is and mirrored.
+
+    Args:
+        side: Side of each square window in pixels, at most that of the images.
+        size: Side of the results in pixels.
+
+    Returns:
+        Ten transforms, none of them random.
+    """
+
+    def window(down: float, right: float, mirrored: bool) -> Transform:
+        def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+            room = images.shape[1] - side, images.shape[2] - side
+            top, left = int(down * room[0] + 0.5), int(right * room[1] + 0.5)
+            cut = images[:, top : top + side, left : left + side]
+            if size != side:
+                cut = tf.image.resize(cut, (size, size))
+            return cut[:, :, ::-1] if mirrored else cut
+
+        return apply
+
+    places = ((0, 0), (0, 1), (1, 0), (1, 1), (0.5, 0.5))
+    both = (False, True)
+    return tuple(window(y, x, mirrored) for mirrored in both for y, x in places)
+
+
 def jitter(brightness: float, contrast: float) -> Transform:
     """Brightness and contrast as torchvision's ColorJitter, in random order.
 
@@ -407,6 +434,57 @@ def colour_jitter(
             matrix, offset = step @ matrix, step @ offset + spread
         images = tf.einsum("nhwc,ndc->nhwd", images, matrix)
         return tf.clip_by_value(images + offset[:, None, None, :, 0], 0.0, 1.0)
+
+    return apply
+
+
+def _turn_hue(images: tf.Tensor, rounds: tf.Tensor) -> tf.Tensor:
+    """Images with their hue moved along the HSV circle, by ``(n,)`` rounds."""
+    hue, *others = tf.unstack(tf.image.rgb_to_hsv(images), axis=-1)
+    hue = tf.math.floormod(hue + rounds[:, None, None], 1.0)
+    return tf.image.hsv_to_rgb(tf.stack((hue, *others), axis=-1))
+
+
+def published_jitter(
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.4,
+    hue: float = 0.125,
+) -> Transform:
+    """Torchvision's ColorJitter, of the published runs: slower than ``colour_jitter``.
+
+    Hue moves along the HSV circle, which changes grey values too, and each of the four
+    is clipped to [0, 1] before the next. Unlike Pillow nothing is rounded to whole
+    levels in between.
+
+    Args:
+        brightness: Factor drawn from U(1 - brightness, 1 + brightness).
+        contrast: Factor about the image's mean grey, drawn likewise.
+        saturation: Factor about each pixel's grey, drawn likewise.
+        hue: Turn drawn from U(-hue, hue) rounds.
+    """
+    spreads = (brightness, contrast, saturation)
+
+    def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        draws = [_uniform(images, seed, i) for i in range(8)]
+        # of hue the factor is 1
+        factors = [
+            1 + x * draw for x, draw in zip((*spreads, 0.0), draws, strict=False)
+        ]
+        factors, turn = tf.stack(factors, axis=1), hue * draws[3]
+        order = tf.argsort(tf.stack(draws[4:], axis=1), axis=1)  # (n, 4)
+        for position in range(4):
+            which = order[:, position]
+            factor = tf.gather(factors, which, batch_dims=1)[:, None, None, None]
+            now = which[:, None, None, None]
+            grey = tf.reduce_sum(images * tf.constant(LUMA), axis=-1, keepdims=True)
+            mean = tf.reduce_mean(grey, axis=(1, 2), keepdims=True)
+            about = tf.where(now == 0, 0.0, tf.where(now == 1, mean, grey))
+            images = tf.clip_by_value(about + (images - about) * factor, 0.0, 1.0)
+            turned = tf.where(which == 3)
+            moved = _turn_hue(tf.gather_nd(images, turned), tf.gather_nd(turn, turned))
+            images = tf.tensor_scatter_nd_update(images, turned, moved)
+        return images
 
     return apply
 

@@ -20,12 +20,14 @@ from iic_tf.datasets.masks import (
     IGNORE,
     Item,
     SegmentImages,
+    Shrink,
     decode_image,
     decode_labels,
     describe_kept,
     distinct_values,
     find_images,
     read_images,
+    shrink_image,
 )
 from iic_tf.datasets.splits import Source, Split
 from iic_tf.datasets.value_range import Range
@@ -246,6 +248,7 @@ def from_images_and_masks(
     merge: Sequence[int] | None = None,
     channels: int | None = None,
     scale: float = 1.0,
+    shrink: Shrink = shrink_image,
     split: bool = False,
     names: Sequence[str] | None = None,
     shown: Range | None = None,
@@ -263,6 +266,7 @@ def from_images_and_masks(
             if None.
         channels: 1, 3, or 4 with infrared; if None 3, or 1 if all images are grey.
         scale: Factor of both sides.
+        shrink: Brings an image to that.
         split: Whether the folders at the top are splits, one of them test.
         names: Names of the classes.
         shown: Values that are black and white in images of more than 8 bits; suits them
@@ -300,6 +304,7 @@ def from_images_and_masks(
             read_labels=partial(decode_labels, values=reading.values),
             classes=reading.classes,
             scale=scale,
+            shrink=shrink,
             progress=progress,
         )
         for name, some in _by_split(items, split).items()

@@ -32,6 +32,7 @@ from iic_tf.datasets.masks import (
     decode_labels,
     describe_kept,
     read_images,
+    sample_image,
 )
 from iic_tf.datasets.numpy_files import from_idx, from_npz
 from iic_tf.datasets.own import from_folder
@@ -360,6 +361,7 @@ def from_coco_stuff(
             read_labels=decode,
             classes=table,
             scale=scale,
+            shrink=sample_image,
             progress=progress,
         )
         for name, some in groups.items()

@@ -64,6 +64,15 @@ def _tracked_norms(
     return [norm for norm in norms if norm.momentum < 1]
 
 
+def keeps_statistics(model: ClusterIIC | SegmentIIC) -> bool:
+    """Whether predictions depend on nothing but the image.
+
+    That is, whether batch normalisation keeps running statistics wherever there is one.
+    """
+    layers = model.backbone._flatten_layers()
+    return all(getattr(layer, "tracked", True) for layer in layers)
+
+
 def check_can_adapt(model: ClusterIIC | SegmentIIC) -> None:
     """Raises UserError unless batch normalisation keeps running statistics."""
     require(

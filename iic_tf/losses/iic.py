@@ -14,8 +14,9 @@ Entropies are in nats unless ``base`` says otherwise.
 """
 
 import math
-from collections.abc import Sequence
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from iic_tf.losses.correlation import displaced_joints, summed_joint
@@ -24,25 +25,43 @@ FLOOR = 2.220446049250313e-16
 """Probabilities below this are replaced by it inside logarithms (no gradient)."""
 
 
-def joint_distribution(
-    originals: tf.Tensor, augmented: tf.Tensor | Sequence[tf.Tensor]
-) -> tf.Tensor:
+def joint_distribution(originals: Any, augmented: Any) -> tf.Tensor:
     """Sums the outer products of paired assignments, for every sub-head at once.
 
     Args:
-        originals: Assignments of the original images, shape ``(n, h, k)``; for each
-            of the h sub-heads the rows sum to one.
-        augmented: Assignments of the augmented views in the same order, shape
-            ``(n, h, k)``, or a sequence of r such tensors, one per repeat.
+        originals: Assignments of the original images, an array or a tensor of shape
+            ``(n, k)``, or ``(n, h, k)`` for h sub-heads; each row of k sums to one.
+        augmented: Assignments of the augmented views in the same order and of the same
+            shape, or a list of r of them, one per repeat.
 
     Returns:
-        Unnormalised joint, shape ``(h, k, k)``, which sums to ``n * r`` per sub-head.
-        It is a plain sum so that it may be added up over replicas and over steps.
+        Unnormalised joint, shape ``(k, k)`` or ``(h, k, k)``, which sums to ``n * r``
+        per sub-head. It is a plain sum so that it may be added up over replicas and
+        over steps.
+
+    Raises:
+        ValueError: If shapes are not these.
     """
-    if not tf.is_tensor(augmented):
-        augmented = tf.add_n(list(augmented))
+    originals = tf.convert_to_tensor(originals)
+    several = isinstance(augmented, list | tuple)
+    views = [
+        tf.cast(x, originals.dtype) for x in (augmented if several else [augmented])
+    ]
+    shapes = [view.shape for view in (originals, *views)]
+    if (
+        originals.shape.rank not in (2, 3)
+        or not views
+        or any(not shapes[0].is_compatible_with(shape) for shape in shapes[1:])
+    ):
+        raise ValueError(
+            "assignments must be of shape (n, k) or (n, h, k), the same for originals "
+            f"and augmented views. Received: {', '.join(map(str, shapes))}"
+        )
+    summed = tf.add_n(views) if several else views[0]
+    if originals.shape.rank == 2:
+        return tf.matmul(originals, summed, transpose_a=True)
     return tf.matmul(
-        tf.transpose(originals, (1, 2, 0)), tf.transpose(augmented, (1, 0, 2))
+        tf.transpose(originals, (1, 2, 0)), tf.transpose(summed, (1, 0, 2))
     )
 
 
@@ -70,9 +89,29 @@ def _log(p: tf.Tensor) -> tf.Tensor:
 
 
 def iic_loss(
+    originals: Any, augmented: Any, lamb: float | tf.Tensor = 1.0
+) -> tf.Tensor:
+    """The IIC loss of paired assignments, to be minimised (paper, equation 3).
+
+    Args:
+        originals: See ``joint_distribution``.
+        augmented: See ``joint_distribution``.
+        lamb: Weight of the marginal entropies, at least 0.
+
+    Returns:
+        Loss in nats, see ``loss_of_joint``: a scalar, or of shape ``(h,)`` for h
+        sub-heads.
+
+    Raises:
+        ValueError: If shapes do not fit.
+    """
+    return loss_of_joint(joint_distribution(originals, augmented), lamb)
+
+
+def loss_of_joint(
     joint: tf.Tensor, lamb: float | tf.Tensor = 1.0, *, detached: bool = False
 ) -> tf.Tensor:
-    """The IIC loss of each sub-head, to be minimised (paper, equation 3).
+    """The IIC loss of each sub-head from its joint, which may come from many batches.
 
     Formula::
 
@@ -99,6 +138,47 @@ def iic_loss(
     log_marginals = log_rows + tf.linalg.matrix_transpose(log_rows)
     p = _at_least_floor(p)
     return -tf.reduce_sum(p * (tf.math.log(p) - lamb * log_marginals), axis=(-2, -1))
+
+
+@keras.saving.register_keras_serializable(package="iic_tf")
+class IICLoss(keras.losses.Loss):
+    """``iic_loss`` for ``model.compile``, the mean over sub-heads where there are some.
+
+    The model gives the assignments of both views of each image, one after the other, as
+    ``(n, 2, k)`` or ``(n, 2, h, k)``; targets are not looked at. A ``ClusterIIC`` is
+    fitted to images and augmented views as it is. The joint is that of a batch, so
+    batches should be large, hundreds of images. On several devices each has its own.
+
+    Args:
+        lamb: Weight of the marginal entropies, at least 0.
+        name: Of the loss.
+        **kwargs: Passed to ``keras.losses.Loss``.
+    """
+
+    def __init__(self, lamb: float = 1.0, *, name: str = "iic_loss", **kwargs: Any):
+        super().__init__(name=name, **kwargs)
+        self.lamb = lamb
+
+    def call(self, y_true: Any, y_pred: tf.Tensor) -> tf.Tensor:
+        """The loss of a batch.
+
+        Args:
+            y_true: Anything.
+            y_pred: Assignments of both views.
+
+        Raises:
+            ValueError: If these are of another shape.
+        """
+        if len(y_pred.shape) not in (3, 4) or y_pred.shape[1] != 2:
+            raise ValueError(
+                "IICLoss needs a model that gives the assignments of both views, of "
+                f"shape (n, 2, k) or (n, 2, h, k). Received: {tuple(y_pred.shape)}"
+            )
+        return tf.reduce_mean(iic_loss(y_pred[:, 0], y_pred[:, 1], self.lamb))
+
+    def get_config(self) -> dict:
+        """The arguments needed to make the loss again."""
+        return {**super().get_config(), "lamb": self.lamb}
 
 
 EMPTY = 1e-5
@@ -141,8 +221,8 @@ def segmentation_loss(
 ) -> tf.Tensor:
     """The segmentation loss of each sub-head, to be minimised.
 
-    The mean over displacements of ``iic_loss``. A displacement at which no two pixels
-    meet, because maps or masks are small, adds 0.
+    The mean over displacements of ``loss_of_joint``. A displacement at which no two
+    pixels meet, because maps or masks are small, adds 0.
 
     Args:
         joints: From ``segmentation_joint``, shape ``(h, displacements, k, k)``.
@@ -151,13 +231,13 @@ def segmentation_loss(
             code where joints are collapsed. The gradient is then not that of the loss.
 
     Returns:
-        Loss in nats, shape ``(h,)``, within the bounds of ``iic_loss``.
+        Loss in nats, shape ``(h,)``, within the bounds of ``loss_of_joint``.
     """
     pairs = tf.reduce_sum(joints, axis=(-2, -1), keepdims=True)
     most = tf.reduce_max(pairs, axis=-3, keepdims=True)
     empty = pairs <= EMPTY * most  # what is there is rounding
     joints = tf.where(empty, tf.zeros_like(joints), joints)
-    return tf.reduce_mean(iic_loss(joints, lamb, detached=detached), axis=-1)
+    return tf.reduce_mean(loss_of_joint(joints, lamb, detached=detached), axis=-1)
 
 
 def entropy(p: tf.Tensor, *, axis: int = -1, base: float = math.e) -> tf.Tensor:

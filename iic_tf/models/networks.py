@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from iic_tf.errors import UserError, first_line, require
+from iic_tf.losses.iic import IICLoss
 from iic_tf.models import blocks  # noqa: F401  (registers what a saved network is made of)
 from iic_tf.models.heads import SubHeads
 
@@ -106,6 +107,13 @@ class _BackboneWithBanks(keras.Model):
         signature = image_batches(self.backbone)
         super().export(filepath, *args, **{"input_signature": signature, **how})
 
+    def fit(self, *args: Any, **how: Any) -> Any:
+        """Raises UserError: there is more to a run than ``keras.Model.fit`` does."""
+        raise UserError(
+            f"a {type(self).__name__} is trained by iic_tf.training.run.train, or by "
+            "the command models_iic.py"
+        )
+
     def get_config(self) -> dict:
         """The parts needed to build the model again."""
         parts = {"backbone": self.backbone, **self.banks}
@@ -153,6 +161,49 @@ class ClusterIIC(_BackboneWithBanks):
         """Soft assignments ``{"main": (n, h, k), "aux": (n, h_aux, k_aux)}``."""
         features = self.backbone(images, training=training)
         return {name: bank(features) for name, bank in self.banks.items()}
+
+    def fit(self, *args: Any, **how: Any) -> Any:
+        """As ``keras.Model.fit``, with augmented views as the targets of images.
+
+        Both banks train; nothing of what a run adds is done.
+
+        Args:
+            *args: Images and augmented views, or a data set of such pairs.
+            **how: Passed on.
+
+        Raises:
+            UserError: If the model is not compiled with an ``IICLoss``.
+        """
+        loss = getattr(self, "loss", None)
+        require(
+            isinstance(loss, IICLoss),
+            "a ClusterIIC is trained by iic_tf.training.run.train, by the command "
+            "models_iic.py, or after compile(loss=IICLoss()) by fit(images, "
+            "augmented views)",
+            loss=loss,
+        )
+        return keras.Model.fit(self, *args, **how)
+
+    def compute_loss(
+        self,
+        x: tf.Tensor = None,
+        y: tf.Tensor = None,
+        y_pred: dict[str, tf.Tensor] | None = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """Loss of images and their views, added up over banks; called by Keras.
+
+        Args:
+            x: Images.
+            y: An augmented view of each.
+            y_pred: What the model says of the images.
+            sample_weight: Of no use.
+            training: Whether batch normalisation uses the statistics of the batch.
+        """
+        found, other = y_pred or {}, self(y, training=training)
+        pairs = [tf.stack((z, other[bank]), axis=1) for bank, z in found.items()]
+        return tf.add_n([self.loss(pair, pair) for pair in pairs])  # no targets
 
 
 @keras.saving.register_keras_serializable(package="iic_tf")

@@ -53,14 +53,14 @@ def compile_classes(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
         model: A classifier, which gives logits.
 
     Returns:
-        Function of images ``(n, height, width, channels)`` to the probability of each
-        class, ``(n, classes)``.
+        Function of images ``(n, height, width, channels)`` to the logit of each class,
+        ``(n, classes)``.
     """
     shape = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
 
     @tf.function(input_signature=[shape], autograph=False)
     def predict(images: tf.Tensor) -> tf.Tensor:
-        return tf.nn.softmax(model(images, training=False))
+        return model(images, training=False)
 
     return predict
 
@@ -207,7 +207,7 @@ class ClassifyTask:
         predict = compile_classes(run.model)
 
         def score(row: Row) -> None:
-            found = self._probabilities(predict, numbers=some).argmax(-1)
+            found = self._logits(predict, numbers=some).argmax(-1)
             row["errors"] = [float((found != self._labels[1][some]).mean())]
             row["scored_on"], row["match"] = words, BY_CLASS
             row["words"].append(f"Error {row['errors'][0]:.4f} ({words}).")
@@ -224,10 +224,10 @@ class ClassifyTask:
 
     # --------------------------------------------------------------------- evaluation
 
-    def _probabilities(
+    def _logits(
         self, predict: Callable, *, numbers: np.ndarray | None = None
     ) -> np.ndarray:
-        """Probability of each class for evaluation images, ``(n, classes)``."""
+        """Logit of each class for evaluation images, ``(n, classes)``."""
         batches = evaluation_batches(
             self.protocol.evaluate.images,
             self.views,
@@ -262,7 +262,8 @@ class ClassifyTask:
             shape=self.seen_shape,
             classes=self.num_classes,
         )
-        soft, k = self._probabilities(compile_classes(model)), self.num_classes
+        logits, k = self._logits(compile_classes(model)), self.num_classes
+        soft = tf.nn.softmax(logits).numpy()
         table = contingency(
             soft.argmax(-1), self._labels[1], num_clusters=k, num_classes=k
         )

@@ -26,6 +26,7 @@ from iic_tf.evaluation.inference import (
     compile_predict,
     evaluate_pairs,
     features_of,
+    keeps_statistics,
     soft_assignments,
 )
 from iic_tf.evaluation.metrics import class_recall, contingencies
@@ -354,9 +355,21 @@ class ClusterTask:
 
     # --------------------------------------------------------------------- evaluation
 
-    def _shown(self, images: np.ndarray, **how: Any) -> tf.data.Dataset:
+    def _shown(
+        self, images: np.ndarray, *, batch: int = EVALUATION_BATCH, **how: Any
+    ) -> tf.data.Dataset:
         """Evaluation batches of images."""
-        return evaluation_batches(images, self.views, batch=EVALUATION_BATCH, **how)
+        return evaluation_batches(images, self.views, batch=batch, **how)
+
+    def _batch(self, model: ClusterIIC, options: RunOptions) -> int:
+        """Images predicted at a time.
+
+        A network without running statistics predicts by those of the batch. As
+        published it is then given as many images as a step has pairs.
+        """
+        if keeps_statistics(model):
+            return EVALUATION_BATCH
+        return options.data.batch * options.data.repeats
 
     def _evaluation_views(self, options: RunOptions) -> Iterator[tf.Tensor]:
         """Batches of views of some evaluation images, in random order."""
@@ -387,13 +400,13 @@ class ClusterTask:
             clusters = soft_assignments(predict, batches).argmax(-1)
             return self._tables(clusters, labels, k=options.k)
 
-        mapped_on = None
+        mapped_on, batch = None, self._batch(model, options)
         if mapping is not None and mapping.labels is not None:
-            mapped_on = (self._shown(mapping.images), mapping.labels)
+            mapped_on = (self._shown(mapping.images, batch=batch), mapping.labels)
         return Scorer(
             count,
             compile_predict(model),
-            (self._shown(split.images), split.labels),
+            (self._shown(split.images, batch=batch), split.labels),
             mapped_on,
             match=options.report.match,
         )
@@ -443,7 +456,8 @@ class ClusterTask:
         mapping = None if scorer is None else scorer.mapping_counts()
         if options.report.adapt:
             adapt(model, self._evaluation_views(options))
-        pairs = self._shown(split.images, pairs=True, seed=options.seed)
+        batch = self._batch(model, options)
+        pairs = self._shown(split.images, pairs=True, batch=batch, seed=options.seed)
         soft, joint = evaluate_pairs(compile_predict(model), pairs)
         counts = doubled = None
         if scorer is not None and split.labels is not None:

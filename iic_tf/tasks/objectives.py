@@ -41,7 +41,7 @@ def pair_losses(
             originals[bank], tf.split(augmented[bank], len(views) - 1)
         )
         joint = sum_over_replicas(joint)
-        results[bank] = {"loss": iic.iic_loss(joint, lamb[i]), "joint": joint}
+        results[bank] = {"loss": iic.loss_of_joint(joint, lamb[i]), "joint": joint}
         if groups is not None:
             shown, named = augmented[bank], tf.unstack(groups[..., i], axis=1)
             if augmented_alone:

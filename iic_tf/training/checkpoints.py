@@ -124,6 +124,14 @@ class Checkpoints:
         ]
         return self._listed() or sorted(complete, key=_step_of)
 
+    def move_to(self, folder: Path) -> None:
+        """Lets all that is saved from now on go to another folder.
+
+        Args:
+            folder: Without checkpoints.
+        """
+        self.folder, self._manager = folder, None
+
     def save(self, step: int) -> None:
         """Saves the state after ``step`` steps, and removes what a kill has left.
 

@@ -37,7 +37,12 @@ from iic_tf.training.checkpoints import Checkpoints, History, manifest
 from iic_tf.training.estimate import check_memory, machine_memory
 from iic_tf.training.loop import Event, Stop, train_loop
 from iic_tf.training.task import Plan, Row, Run, Task, Trained
-from iic_tf.training.trainer import NonFiniteLoss, Trainer, make_optimizer
+from iic_tf.training.trainer import (
+    NonFiniteLoss,
+    OptimizerOfParts,
+    Trainer,
+    make_optimizer,
+)
 
 
 def run_prefix(options: RunOptions) -> str:
@@ -160,13 +165,47 @@ def _build_trainer(
         model = task.build(build_backbone(), options)
         if options.report.adapt:
             check_can_adapt(model)  # fail now, not after training
-        return Trainer(
-            model,
-            make_optimizer(options.train, steps=len(passes.number)),
-            strategy,
-            task.objective(options, passes),
-            l2=options.train.l2,
+        goal = task.objective(options, passes)
+
+        def make(rate: float) -> keras.optimizers.Optimizer:
+            own = rate * options.train.learning_rate
+            train = replace(options.train, learning_rate=own)
+            return make_optimizer(train, steps=len(passes.number))
+
+        optimizer = (
+            make(1.0)
+            if goal.rates is None
+            else OptimizerOfParts(make, goal.rates(model))
         )
+        return Trainer(model, optimizer, strategy, goal, l2=options.train.l2)
+
+
+def facts_of(task: Task, strategy: tf.distribute.Strategy) -> dict[str, Any]:
+    """What a run depends on besides its options, see ``manifest``."""
+    return manifest(
+        devices=device_names(strategy),
+        origin=task.data.origin,
+        images=task.data.examples,
+        material=task.data.material,
+    )
+
+
+def store(folder: Path, options: RunOptions, facts: dict[str, Any]) -> None:
+    """Writes what a run is into its folder.
+
+    Args:
+        folder: Of the run.
+        options: All of them.
+        facts: See ``facts_of``.
+    """
+    stored = as_plain(with_absolute_paths(options))
+    stored |= {"resume": None, "name": folder.name}
+    stored["data"] = {
+        name: storable(value) if isinstance(value, str) else value
+        for name, value in stored["data"].items()
+    }
+    write_atomically(folder / OPTIONS_FILE, yaml.safe_dump(stored, sort_keys=False))
+    write_atomically(folder / MANIFEST_FILE, json.dumps(facts, indent=2) + "\n")
 
 
 def _open_run(
@@ -176,12 +215,7 @@ def _open_run(
 
     Nothing of a resumed run is touched before it is certain that it can go on.
     """
-    facts = manifest(
-        devices=device_names(trainer.strategy),
-        origin=task.data.origin,
-        images=task.data.examples,
-        material=task.data.material,
-    )
+    facts = facts_of(task, trainer.strategy)
     if options.resume is None:
         prefix = run_prefix(options)
         folder = make_run_folder(Path(options.out), name=options.name, prefix=prefix)
@@ -216,14 +250,13 @@ def _open_run(
         )
         for reason in checkpoints.passed_over:
             console.print(f"Damaged:  {reason}; resuming from {taken}, which is older")
-    stored = as_plain(with_absolute_paths(options))
-    stored |= {"resume": None, "name": folder.name}
-    stored["data"] = {
-        name: storable(value) if isinstance(value, str) else value
-        for name, value in stored["data"].items()
-    }
-    write_atomically(folder / OPTIONS_FILE, yaml.safe_dump(stored, sort_keys=False))
-    write_atomically(folder / MANIFEST_FILE, json.dumps(facts, indent=2) + "\n")
+    if options.resume is not None and options.name not in (None, folder.resolve().name):
+        folder = make_run_folder(folder.parent, name=options.name, prefix="")
+        if checkpoints.last_step is not None:
+            checkpoints.move_to(folder / CHECKPOINTS)
+            checkpoints.save(int(trainer.step.numpy()))
+            history.write(folder / HISTORY_FILE)
+    store(folder, options, facts)
     return folder, checkpoints
 
 

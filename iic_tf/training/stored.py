@@ -183,9 +183,10 @@ def finish(trained: Trained, options: RunOptions) -> bool:
         },
     )
     console.print(f"\nTime:     {trained.watch}.")
-    console.print(f"Trained for {clock(trained.seconds)}. Results in {folder}:")
+    took = f"Trained for {clock(trained.seconds)}. " if trained.step else ""
+    console.print(f"{took}Results in {folder}:")
     for line in (
-        f"{CURVE_FILE}  learning curve",
+        *([f"{CURVE_FILE}  learning curve"] if trained.step else []),
         *outcome.written,
         f"{MODEL_FILE}         the network",
     ):

@@ -170,7 +170,8 @@ class Trained:
         step: Steps done.
         steps: Steps asked for; more than ``step`` if the run was stopped.
         seconds: Training time, over all resumes.
-        lowest: The main sub-head with the lowest loss at the last report.
+        lowest: The main sub-head with the lowest loss at the last report; None if there
+            was no training.
         watch: What the time since the start or the last resume went into.
         task: What was trained, with all that was found out before the first step.
     """
@@ -180,7 +181,7 @@ class Trained:
     step: int
     steps: int
     seconds: float
-    lowest: int
+    lowest: int | None
     watch: Stopwatch
     task: "Task"
 

@@ -4,7 +4,7 @@ The trainer knows no task. A task gives it an ``Objective``: a loss of a batch f
 kind of pass, and scalars that change from step to step.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -37,6 +37,8 @@ class Objective:
         kind: For each step which of ``losses`` it is of, ``(steps,)``; None for the
             first throughout.
         shown: Name of the log, a loss, that progress lines show the least of.
+        rates: Takes the model; gives for each of its trainable variables the learning
+            rate as a multiple of the run's. None where that is 1 for all.
     """
 
     losses: tuple[Loss, ...]
@@ -44,6 +46,7 @@ class Objective:
     bounded: tuple[str, ...] = ()
     kind: np.ndarray | None = None
     shown: str = "loss"
+    rates: Callable[[Any], list[float]] | None = None
 
 
 def make_optimizer(options: TrainOptions, *, steps: int) -> keras.optimizers.Optimizer:
@@ -88,6 +91,59 @@ def make_optimizer(options: TrainOptions, *, steps: int) -> keras.optimizers.Opt
     return make_optimizer_by_name(options, rate)
 
 
+class OptimizerOfParts(tf.Module):
+    """An optimiser for each learning rate, where parts of a network have their own.
+
+    Args:
+        make: Takes a multiple of the run's learning rate; gives an optimiser.
+        rates: The multiple of each variable, in their order.
+
+    Attributes:
+        optimizers: One for each multiple, the largest first.
+    """
+
+    def __init__(
+        self, make: Callable[[float], keras.optimizers.Optimizer], rates: list[float]
+    ):
+        super().__init__()
+        distinct = sorted(set(rates), reverse=True)
+        self._which = [distinct.index(rate) for rate in rates]
+        self.optimizers = [make(rate) for rate in distinct]
+
+    @property
+    def learning_rate(self) -> Any:
+        """The largest one."""
+        return self.optimizers[0].learning_rate
+
+    def _parts(self, values: Sequence[Any]) -> list[list[Any]]:
+        """What belongs to each optimiser."""
+        return [
+            [
+                value
+                for value, mine in zip(values, self._which, strict=True)
+                if mine == i
+            ]
+            for i in range(len(self.optimizers))
+        ]
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Makes the moments of all variables."""
+        for optimizer, part in zip(
+            self.optimizers, self._parts(variables), strict=True
+        ):
+            optimizer.build(part)
+
+    def apply(self, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
+        """Takes a step."""
+        for optimizer, slopes, part in zip(
+            self.optimizers,
+            self._parts(gradients),
+            self._parts(variables),
+            strict=True,
+        ):
+            optimizer.apply(slopes, part)
+
+
 def _in_words(name: str) -> str:
     """What a log is called in messages: "main sub-head" of ``main_loss``."""
     bank = name.removesuffix("_loss")
@@ -117,7 +173,7 @@ class Trainer:
     def __init__(
         self,
         model: keras.Model,
-        optimizer: keras.optimizers.Optimizer,
+        optimizer: keras.optimizers.Optimizer | OptimizerOfParts,
         strategy: tf.distribute.Strategy,
         objective: Objective,
         *,
