@@ -346,7 +346,7 @@ class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
                 kind=self.kind,
             )
             return self.kind
-        ndim = getattr(X, "ndim", None) or np.ndim(X)
+        ndim = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
         require(
             ndim != 3 or getattr(X, "dtype", None) == np.uint8,
             "X of three axes that are no bytes may be grey images or series: set kind "
