@@ -207,7 +207,10 @@ def cifar100_20_images(folder: str | None) -> Source:
 
 
 def own_images(
-    options: DataOptions, shape: tuple[int, int, int] | None
+    options: DataOptions,
+    shape: tuple[int, int, int] | None,
+    *,
+    split_if_any: bool = False,
 ) -> Source | None:
     """The user's own images, or None if there are none.
 
@@ -215,6 +218,8 @@ def own_images(
         options: ``folder``, ``array``, ``labels``, ``size``, ``channels``, ``range``
             and ``protocol`` are read.
         shape: Height, width and channels that the chosen recipe needs, or None.
+        split_if_any: Whether folders train and test are splits whatever ``protocol``
+            is, if there are both.
     """
     side, channels = (shape[0], shape[2]) if shape else (None, None)
     if options.folder is not None:
@@ -224,7 +229,7 @@ def own_images(
                 side=options.size or side,
                 channels=options.channels or channels,
                 labels=options.labels == "folder",
-                split=options.protocol == "holdout",
+                split=None if split_if_any else options.protocol == "holdout",
                 shown=options.range,
                 progress=progress,
             )
@@ -267,12 +272,12 @@ def _whole(source: Source) -> Source:
     return whole
 
 
-def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
+def _suitable(source: Source, *, k: int | None, seed: int) -> tuple[str, Source]:
     """The recipe for the user's own images; says why that one.
 
     Args:
         source: The images; their labels are not looked at.
-        k: Number of clusters.
+        k: Number of clusters; None if only the channels of the images matter.
         seed: Of the run.
 
     Returns:
@@ -280,7 +285,7 @@ def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
     """
     name = "colour" if source.image_shape[-1] == 3 else "grey"
     images = next(iter(source.splits.values())).images
-    if len(images) <= 5 * k:
+    if k is None or len(images) <= 5 * k:
         console.print(f"Recipe:   {name}, chosen for {_shape_words(source)}")
         return name, source
     console.print(f"Looking:  at {len(images):,} images, to choose a recipe")
@@ -300,14 +305,20 @@ def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
 
 
 def find(
-    options: DataOptions, *, k: int = 10, seed: int = 0
+    options: DataOptions,
+    *,
+    k: int | None = 10,
+    seed: int = 0,
+    split_if_any: bool = False,
 ) -> tuple[str, Recipe, Source]:
     """The recipe of a run, with its name, and its images.
 
     Args:
         options: What the user asked for.
-        k: Number of clusters, if the recipe is chosen to suit the user's own images.
+        k: Number of clusters, if the recipe is chosen to suit the user's own images;
+            None if only their channels choose it.
         seed: Of the run, likewise.
+        split_if_any: See ``own_images``.
 
     Raises:
         UserError: If the recipe is not known or the images are not what it needs.
@@ -318,7 +329,8 @@ def find(
         f"data.recipe must be one of {', '.join([*RECIPES, *SEGMENT_RECIPES])}",
         recipe=name,
     )
-    source = own_images(options, RECIPES[name].source_shape if options.recipe else None)
+    shape = RECIPES[name].source_shape if options.recipe else None
+    source = own_images(options, shape, split_if_any=split_if_any)
     if source is not None and options.recipe is None:
         name, source = _suitable(source, k=k, seed=seed)
     recipe = RECIPES[name]

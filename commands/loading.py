@@ -222,20 +222,33 @@ def _load_classify(options: Options, train: bool) -> Loaded:
     from iic_tf.datasets.splits import apply_protocol
     from iic_tf.tasks.classify import ClassifyTask
 
-    held_out = dataclasses.replace(options.data, protocol="holdout", neighbours=0)
-    name, recipe, source = data.find(held_out, k=options.k, seed=options.seed)
-    protocol = apply_protocol(source, "holdout", unlabelled=False)
+    asked = dataclasses.replace(options.data, neighbours=0)
+    name, recipe, source = data.find(
+        asked, k=options.k, seed=options.seed, split_if_any=train
+    )
+    if train:  # a network is applied to images of any kind
+        labelled = [x for x, split in source.splits.items() if split.labels is not None]
+        require(
+            {"train", "test"} <= set(labelled),
+            "the task classify needs labelled images to learn from and others to be "
+            "scored on: folders train/CLASS and test/CLASS with data.labels folder, an "
+            ".npz file with x_train, y_train, x_test and y_test, or a recipe with both",
+            labelled_splits=labelled,
+        )
+        asked = dataclasses.replace(asked, protocol="holdout")
+    protocol = apply_protocol(source, asked.protocol, unlabelled=False)
+    if asked.protocol == "holdout":
+        words = "test, not used for training"
+        protocol = dataclasses.replace(protocol, words=words, mapping=None)
     shape = protocol.train.images.shape
     _tell(shape[0], source, train=train)
     task = ClassifyTask(
-        dataclasses.replace(
-            protocol, words="test, not used for training", mapping=None
-        ),
+        protocol,
         recipe.views(source.image_shape, options.data.augment),
         source.origin,
         class_names=source.class_names or recipe.class_names,
     )
-    options = dataclasses.replace(options, data=held_out)
+    options = dataclasses.replace(options, data=asked)
     options = _suit(options, name, recipe, shape=shape, shown=source.shown)
     return Loaded(options, task, recipe.sobel, False, source.advice, source.unreadable)
 
