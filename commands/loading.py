@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from iic_tf.errors import require
 from iic_tf.names import escaped
-from iic_tf.options import Options, refuse_unused
+from iic_tf.options import DataOptions, Options, refuse_unused
 
 OWN_TIME_LIMIT, OWN_IMAGES = 10.0, 10_000
 """Default time limit in minutes for the user's own images, if there are so many."""
@@ -216,10 +216,26 @@ def _load_segment(options: Options, train: bool) -> Loaded:
     )
 
 
+def _held_out(source: Any, chosen: DataOptions, *, unlabelled: bool) -> Any:
+    """The images of a task that has no clusters, which would be mapped to classes.
+
+    Args:
+        source: All splits.
+        chosen: Its protocol is read.
+        unlabelled: Whether a split of that name trains too.
+    """
+    from iic_tf.datasets.splits import apply_protocol
+
+    protocol = apply_protocol(source, chosen.protocol, unlabelled=unlabelled)
+    if chosen.protocol == "all":
+        return protocol
+    words = "test, not used for training"
+    return dataclasses.replace(protocol, words=words, mapping=None)
+
+
 def _load_classify(options: Options, train: bool) -> Loaded:
     """Labelled images whose classes are learned, and a test split that is held out."""
     import data
-    from iic_tf.datasets.splits import apply_protocol
     from iic_tf.tasks.classify import ClassifyTask
 
     asked = dataclasses.replace(options.data, neighbours=0)
@@ -236,10 +252,7 @@ def _load_classify(options: Options, train: bool) -> Loaded:
             labelled_splits=labelled,
         )
         asked = dataclasses.replace(asked, protocol="holdout")
-    protocol = apply_protocol(source, asked.protocol, unlabelled=False)
-    if asked.protocol == "holdout":
-        words = "test, not used for training"
-        protocol = dataclasses.replace(protocol, words=words, mapping=None)
+    protocol = _held_out(source, asked, unlabelled=False)
     shape = protocol.train.images.shape
     _tell(shape[0], source, train=train)
     task = ClassifyTask(
@@ -253,8 +266,34 @@ def _load_classify(options: Options, train: bool) -> Loaded:
     return Loaded(options, task, recipe.sobel, False, source.advice, source.unreadable)
 
 
+def _load_autoencode(options: Options, train: bool) -> Loaded:
+    """Images to be reconstructed, and a test split that is held out if there is one."""
+    import data
+    from iic_tf.tasks.autoencode import AutoencodeTask
+
+    asked = dataclasses.replace(options.data, neighbours=0)
+    name, recipe, source = data.find(asked, k=None, split_if_any=train)
+    require(
+        not recipe.sobel,
+        "the task autoencode needs a recipe whose networks see images, not edges",
+        recipe=name,
+    )
+    if train:
+        held_out: Any = "holdout" if {"train", "test"} <= set(source.splits) else "all"
+        asked = dataclasses.replace(asked, protocol=held_out)
+    protocol = _held_out(source, asked, unlabelled=asked.unlabelled)
+    shape = protocol.train.images.shape
+    _tell(shape[0], source, train=train)
+    views = recipe.views(source.image_shape, options.data.augment)
+    task = AutoencodeTask(protocol, views, source.origin)
+    options = dataclasses.replace(options, data=asked)
+    options = _suit(options, name, recipe, shape=shape, shown=source.shown)
+    return Loaded(options, task, False, False, source.advice, source.unreadable)
+
+
 _TASKS = {
     "cluster": _load_cluster,
     "segment": _load_segment,
     "classify": _load_classify,
+    "autoencode": _load_autoencode,
 }

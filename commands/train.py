@@ -47,14 +47,15 @@ def run(options: Options) -> int:
 
     # Names become functions here and in data.py, and nowhere else.
     changed = ", ".join(changed_options(options)) or "all at their defaults"
-    of_pixels = task_of(options) == "segment"
+    kind = task_of(options)
     if options.train.precision == "auto":
+        of_pixels = kind == "segment"
         precision: Any = "float32" if of_pixels else choose_precision(strategy)
         given = dataclasses.replace(options.train, precision=precision)
         options = dataclasses.replace(options, train=given)
-    name = options.graph.name or ("small_maps" if of_pixels else "small")
+    name = options.graph.name or graphs.usual(kind)
     graph = dataclasses.replace(options.graph, name=name)
-    builder = graphs.find(name, of_pixels=of_pixels)
+    builder = graphs.find(name, task=kind)
     check_arguments(builder, graph.args, option="graph.args")
     loaded = load(dataclasses.replace(options, graph=graph))
     options, task = loaded.options, loaded.task

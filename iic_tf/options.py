@@ -666,10 +666,10 @@ class ReportOptions:
 class Options:
     """All options of a run."""
 
-    task: Literal["cluster", "segment", "classify"] | None = None
+    task: Literal["cluster", "segment", "classify", "autoencode"] | None = None
     """cluster (whole images) and segment (pixels) need no labels; classify learns the
-    classes of labelled images. Default: cluster or segment, depending on recipe and
-    data."""
+    classes of labelled images, autoencode to reconstruct images. Default: cluster or
+    segment, depending on recipe and data."""
 
     k: int = 10
     """Number of clusters."""
@@ -760,6 +760,15 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("k", "method", "heads", "segment", "data.neighbours", "data.protocol"),
         *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "data.unlabelled"),
+        *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
+        *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
+        *("report.match", "report.choose", "report.double", "report.adapt"),
+        *("report.display", "report.progression"),
+    ),
+    "autoencode": (
+        *("k", "method", "heads", "segment", "data.neighbours", "data.protocol"),
+        *("data.labels", "data.images", "data.ignore", "data.merge", "data.names"),
+        *("data.resize", "data.classes", "data.curated", "data.repeat_mistakes"),
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
         *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
         *("report.match", "report.choose", "report.double", "report.adapt"),

@@ -17,6 +17,7 @@ from test_capabilities import FREE, known_options
 import data
 import graphs
 import models_iic
+from commands.loading import task_of
 from iic_tf.datasets.masks import find_items
 from iic_tf.errors import UserError
 from iic_tf.options import DataOptions, check_arguments
@@ -260,9 +261,8 @@ def understand_run(words):
         return
     options = models_iic.parse(words)
     if options.graph.name != "tiny":  # that is the reader's
-        of_pixels = data.is_segmentation(options.data)
-        name = options.graph.name or ("small_maps" if of_pixels else "small")
-        builder = graphs.find(name, of_pixels=of_pixels)
+        task = task_of(options)
+        builder = graphs.find(options.graph.name or graphs.usual(task), task=task)
         check_arguments(builder, options.graph.args, option="graph.args")
 
 

@@ -31,7 +31,8 @@ def test_table_of_scores():
 
 
 def test_table_of_classes():
-    lines = class_table(["cat", "giraffe"], np.array([1200, 0]), np.array([0.5, np.nan]))
+    recall = np.array([0.5, np.nan])
+    lines = class_table(["cat", "giraffe"], np.array([1200, 0]), recall)
     assert [line.split() for line in lines] == [
         ["class", "images", "recall"],
         ["cat", "1,200", "0.5000"],
