@@ -173,6 +173,25 @@ stl10_images = _tfds_or_folder(
     "stl10", "http://ai.stanford.edu/~acoates/stl10/", (96, 96, 3)
 )
 
+
+def celeba_images(folder: str | None) -> Source:
+    """CelebA in its published layout, at 64×64 pixels.
+
+    Args:
+        folder: The user's ``data.dir``.
+    """
+    if folder is None:
+        raise UserError(
+            "the recipe celeba needs --data.dir FOLDER, with CelebA's folder "
+            f"{published.CELEBA_IMAGES} and, for its splits, "
+            f"{published.CELEBA_PARTITION}"
+        )
+    with counted("reading images") as progress:
+        return published.from_celeba(
+            Path(folder).expanduser(), side=64, progress=progress
+        )
+
+
 # Superclass of each of CIFAR-100's classes, which are in alphabetical order.
 _SUPERCLASS = np.array(
     [
@@ -682,6 +701,9 @@ _STL10 = (
     *("dog", "horse", "monkey", "ship", "truck"),
 )
 
+# of letters and digits, which are not mirrored
+_AS_DRAWN = {"flipped": 0.0, "rotation": 25.0, "crop": (0.6, 1.0), "shear": 0.2}
+
 _MNIST = Recipe(
     find=mnist_images,
     source_shape=(28, 28, 1),
@@ -908,6 +930,8 @@ def _published(recipe: Recipe, **parameters: Any) -> Recipe:
 RECIPES: dict[str, Recipe] = {
     "mnist": _MNIST,
     "mnist_5000": replace(_MNIST, find=lambda folder: published.embedded_digits()),
+    # digits at their full size, 28×28, for networks that are made for it
+    "mnist_whole": replace(_MNIST, make_views=photos, parameters=_AS_DRAWN),
     "fashion_mnist": replace(
         _MNIST,
         find=fashion_images,
@@ -918,13 +942,17 @@ RECIPES: dict[str, Recipe] = {
     "cifar100_20": _COARSE,
     "cifar100": replace(_CIFAR, find=cifar100_images, class_names=None),
     "stl10": _STL,
+    "celeba": replace(
+        _CIFAR,
+        find=celeba_images,
+        source_shape=(64, 64, 3),
+        parameters={"size": 64},
+        class_names=None,
+    ),
     # the user's own images: clusters can differ in whatever augmentation keeps
     "colour": _OWN,
     # letters, digits, scans: not mirrored
-    "grey": replace(
-        _OWN,
-        parameters={"flipped": 0.0, "rotation": 25.0, "crop": (0.6, 1.0), "shear": 0.2},
-    ),
+    "grey": replace(_OWN, parameters=_AS_DRAWN),
     # stains, soils, skies: colour and brightness tell more than edges do
     "tones": replace(
         _OWN,

@@ -29,7 +29,7 @@ from iic_tf.models.blocks import (
     he_normal,
     pad_conv,
 )
-from iic_tf.models.tokens import build_layers
+from iic_tf.models.tokens import Start, build_layers
 
 
 def small(
@@ -328,7 +328,7 @@ def tokens(
     layers: tuple[int | str, ...] = (64, 64, "M", 128, 128, "M", 256, 256, "M"),
     kind: str = "vgg",
     activation: str = "relu",
-    initializer: str | None = None,
+    initializer: Start = None,
 ) -> keras.Model:
     """A network from a list, as in ``--graph.args.layers '[64, M, 128, M]'``.
 
@@ -337,8 +337,8 @@ def tokens(
         layers: Tokens, see ``iic_tf.models.tokens``.
         kind: Kind of the blocks.
         activation: Keras name of the nonlinearity.
-        initializer: Keras name of the initialiser of all kernels; default: that of the
-            kind of block.
+        initializer: Of all kernels, by its Keras name; default: that of the kind of
+            block.
     """
     images = keras.Input(image_shape, name="images")
     x = build_layers(
@@ -355,7 +355,7 @@ def autoencoder(
     decoder: tuple[int | str, ...] = (64, "U", 32, "U", 16),
     kind: str = "vgg",
     activation: str = "relu",
-    initializer: str | None = None,
+    initializer: Start = None,
 ) -> keras.Model:
     """Encoder and decoder from lists, with a linear layer at the end for the pixels.
 
@@ -369,8 +369,8 @@ def autoencoder(
         decoder: Tokens.
         kind: Kind of the blocks; for ``fc`` images are flattened.
         activation: Keras name of the nonlinearity.
-        initializer: Keras name of the initialiser of all kernels; default: that of the
-            kind of block.
+        initializer: Of all kernels, by its Keras name; default: that of the kind of
+            block.
     """
     images = keras.Input(image_shape, name="images")
     how = {"kind": kind, "activation": activation, "initializer": initializer}

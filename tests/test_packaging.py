@@ -15,6 +15,7 @@ import tensorflow as tf
 
 import iic_tf
 import models_iic
+from commands.loading import task_of
 from iic_tf.options import as_plain
 
 ROOT = Path(__file__).parents[1]
@@ -48,7 +49,7 @@ def first_kernel(builder, shape, **how):
     if key not in KERNELS:
         graphs = importlib.import_module("graphs")
         weights = graphs.on_views(builder, shape, **how).trainable_weights
-        KERNELS[key] = next(w.shape for w in weights if w.ndim == 4)
+        KERNELS[key] = next((w.shape for w in weights if w.ndim == 4), None)
     return KERNELS[key]
 
 
@@ -75,8 +76,9 @@ def test_every_yaml_is_parsed_and_keeps_its_promises(path):
     else:
         recipe = data.RECIPES[options.data.recipe]
         views = recipe.views(recipe.source_shape, options.data.augment)
+        task = task_of(options)
         first_kernel(
-            graphs.find(options.graph.name or "small"),
+            graphs.find(options.graph.name or graphs.usual(task), task=task),
             views.seen_shape(recipe.source_shape),
             sobel=recipe.sobel,
             **options.graph.args,

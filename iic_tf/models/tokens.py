@@ -20,6 +20,9 @@ from iic_tf.models.blocks import BatchNorm, he_normal
 
 Token = int | str
 
+Start = str | dict[str, Any] | None
+"""An initialiser by its Keras name, or as Keras describes one; None for the usual."""
+
 
 @keras.saving.register_keras_serializable(package="iic_tf")
 class EdgePad(keras.layers.Layer):
@@ -70,14 +73,13 @@ class _Place:
         name: Prefix of its layers' names.
         depth: Blocks and convolutions before it.
         activation: Keras name of the nonlinearity.
-        initializer: Keras name of the initialiser of all kernels; None for that of the
-            kind of block.
+        initializer: Of all kernels; None for that of the kind of block.
     """
 
     name: str
     depth: int
     activation: str
-    initializer: str | None = None
+    initializer: Start = None
 
     def start(self, usual: Any) -> Any:
         """The initialiser of a kernel: the one asked for, else the usual one."""
@@ -238,7 +240,7 @@ def build_layers(
     *,
     kind: str = "vgg",
     activation: str = "relu",
-    initializer: str | None = None,
+    initializer: Start = None,
     prefix: str = "block",
 ) -> keras.KerasTensor:
     """Puts the layers that tokens stand for on a Keras tensor.
@@ -248,9 +250,8 @@ def build_layers(
         tokens: See the module.
         kind: One of ``KINDS``.
         activation: Keras name of the nonlinearity, such as ``"gelu"``.
-        initializer: Keras name of the initialiser of all kernels, such as
-            ``"glorot_uniform"``, which is Keras's own; None for He-normal ones, and for
-            those of Fixup in its blocks.
+        initializer: Of all kernels, such as ``"glorot_uniform"``, which is Keras's own;
+            None for He-normal ones, and for those of Fixup in its blocks.
         prefix: Start of the layers' names.
 
     Returns:
@@ -278,7 +279,7 @@ def build_layers(
     return x
 
 
-def _require_known(of_keras: Any, **named: str) -> None:
+def _require_known(of_keras: Any, **named: Any) -> None:
     """Raises UserError unless Keras has an activation, or initialiser, of that name."""
     [(what, name)] = named.items()
     try:
