@@ -77,8 +77,9 @@ def test_latent_grid(digits, tmp_path, monkeypatch):
     np.testing.assert_allclose(last[..., 0], expected)
     latent_grid(path, images, np.arange(30.0).reshape(3, 10), title="run")
     [(rows, how)] = drawn
-    assert how["title"] == "run (10 numbers, row by row)"
-    [_, tile] = rows[0][2]
+    assert how["title"] == "run (10 numbers, row by row)" and how["columns"] == 3
+    assert [name for name, *_ in rows] == ["image", "latent"]
+    tile = rows[1][2][0]
     assert tile.shape == (28, 28, 3)  # 4×4 places of 7 pixels
     np.testing.assert_allclose(tile[::7, ::7, 0].ravel()[:10], np.arange(10) / 29)
     assert (tile[::7, ::7, 0].ravel()[10:] == 1).all()

@@ -363,30 +363,42 @@ def _tiles(latent: np.ndarray, side: int, number: int) -> np.ndarray:
 
 
 def latent_grid(
-    path: Path, images: np.ndarray, latent: np.ndarray, *, title: str, columns: int = 16
+    path: Path,
+    images: np.ndarray,
+    latent: np.ndarray,
+    *,
+    title: str,
+    rows: int = 8,
+    columns: int = 16,
 ) -> None:
-    """One row per image: itself, then channels of its latent.
+    """Images beside channels of their latent; above it if that is a vector.
 
     Args:
         path: PNG file to write.
         images: Float in [0, 1], shape ``(n, height, width, channels)``.
         latent: Of each image, shape ``(n, h, w, d)`` or ``(n, d)``.
         title: Heading, to which is added what is shown.
+        rows: Images shown beside their latent at most.
         columns: Channels shown at most.
     """
     tiles = _tiles(latent, max(images.shape[1:3]), columns)
     side = tiles.shape[-1]
     whole = np.ones((len(images), side, side, 3))
     whole[:, : images.shape[1], : images.shape[2]] = np.clip(as_rgb(images), 0, 1)
-    size = "×".join(str(n) for n in latent.shape[1:])
-    what = f"{size}, {tiles.shape[1]} of {latent.shape[-1]} channels"
+    shown: list[tuple[str, str, Sequence[np.ndarray]]]
     if latent.ndim == 2:
-        what = f"{size} numbers, row by row"
-    rows = [
-        ("image, latent", "", [image, *(as_rgb(tile[..., None]) for tile in of_one)])
-        for image, of_one in zip(whole, tiles, strict=True)
-    ]
-    _captioned_rows(path, rows, title=f"{title} ({what})", columns=1 + tiles.shape[1])
+        what = f"{latent.shape[1]} numbers, row by row"
+        grey = [as_rgb(tile) for tile in tiles[:, 0, ..., None]]
+        shown, width = [("image", "", list(whole)), ("latent", "", grey)], len(whole)
+    else:
+        size = "×".join(str(n) for n in latent.shape[1:])
+        what = f"{size}, {tiles.shape[1]} of {latent.shape[-1]} channels"
+        shown = [
+            ("image, latent", "", [image, *(as_rgb(tile) for tile in of_one)])
+            for image, of_one in zip(whole[:rows], tiles[..., None], strict=False)
+        ]
+        width = 1 + tiles.shape[1]
+    _captioned_rows(path, shown, title=f"{title} ({what})", columns=width)
 
 
 def map_colours(number: int) -> np.ndarray:

@@ -40,8 +40,8 @@ EVALUATION_BATCH = 200
 NUM_REPORTED = 1000
 """Images reconstructed at a report where nothing is said."""
 
-NUM_DRAWN, NUM_LATENT = 20, 8
-"""Images whose reconstruction, and whose latent, is drawn."""
+NUM_DRAWN = 20
+"""Images whose reconstruction is drawn."""
 
 Reconstruct = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """Takes images ``(n, height, width, channels)``; gives their latent and themselves."""
@@ -330,9 +330,10 @@ class AutoencodeTask:
 
 def _error_words(found: Reconstruction) -> str:
     """How well images are given back, as text."""
+    share = f"{100 * found.explained:.1f} % explained"
     return (
         f"Reconstruction error {found.error:.5f}; the mean image has "
-        f"{found.spread:.5f} ({100 * found.explained:.1f} % explained)"
+        f"{found.spread:.5f} ({share if found.explained >= 0 else 'which is better'})"
     )
 
 
@@ -349,7 +350,7 @@ def _draw(folder: Path, found: Reconstruction, title: str) -> None:
     with attempted("latent.png"):
         latent_grid(
             folder / "latent.png",
-            found.shown[:NUM_LATENT],
-            found.latent[:NUM_LATENT],
+            found.shown,
+            found.latent,
             title=f"{title}: the latent of some images",
         )
