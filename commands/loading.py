@@ -248,7 +248,8 @@ def _load_classify(options: Options, train: bool) -> Loaded:
             {"train", "test"} <= set(labelled),
             "the task classify needs labelled images to learn from and others to be "
             "scored on: folders train/CLASS and test/CLASS with data.labels folder, an "
-            ".npz file with x_train, y_train, x_test and y_test, or a recipe with both",
+            ".npz file with x_train, y_train, x_test and y_test, a recipe that has "
+            "both, or data.limit [TRAIN, TEST], which cuts labelled images in two",
             labelled_splits=labelled,
         )
         asked = dataclasses.replace(asked, protocol="holdout")

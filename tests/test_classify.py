@@ -10,6 +10,7 @@ import tensorflow as tf
 from PIL import Image
 
 import models_iic
+from commands.loading import load
 from iic_tf.augment.pairs import plan_passes
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
@@ -170,6 +171,22 @@ def test_a_folder_without_a_test_split_is_told_what_is_needed(
     told = capsys.readouterr().err
     assert "needs labelled images to learn from and others to be scored on" in told
     assert "train/CLASS and test/CLASS with data.labels folder" in told
+
+
+def test_a_folder_with_two_splits_is_enough(digits, tmp_path):
+    for i, image in enumerate(digits[0][:12, ..., 0]):
+        path = tmp_path / ("test", "train", "train")[i % 3] / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    given = ["--task=classify", f"--data.folder={tmp_path}", "--data.labels=folder"]
+    loaded = load(models_iic.parse(given))
+    protocol = loaded.task.protocol
+    assert (len(protocol.train.images), len(protocol.evaluate.images)) == (8, 4)
+    assert loaded.task.class_names == ("a", "b")
+    assert loaded.options.data.protocol == "holdout"
+    again = load(loaded.options, train=False).task
+    assert len(again.protocol.evaluate.images) == 4
+    assert again.data.scored_on == "test, not used for training"
 
 
 def classifier(names):

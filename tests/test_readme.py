@@ -124,6 +124,19 @@ RUN_IN_SHORT = {
         "python models_iic.py --graph.name tokens "
         '--graph.args.layers "[32, 32, M, 64, M, 128, M]"',
     ],
+    "test_classify.py::test_a_run_learns_classes_and_can_be_evaluated": [
+        "python models_iic.py --task classify --data.dir FOLDER",
+    ],
+    "test_classify.py::test_a_folder_with_two_splits_is_enough": [
+        "python models_iic.py --task classify --data.folder PHOTOS "
+        "--data.labels folder",
+    ],
+    "test_autoencode.py::test_a_test_split_is_held_out_where_there_is_one": [
+        "python models_iic.py --task autoencode --data.folder PHOTOS",
+    ],
+    "test_autoencode.py::test_a_run_gives_images_back_and_can_be_evaluated": [
+        "python models_iic.py evaluate RUN --print-only",
+    ],
     "test_graphs.py::test_networks_of_keras_applications_by_name": [
         "python models_iic.py --graph.name MobileNetV2 --data.augment.size 32",
     ],
@@ -294,6 +307,7 @@ def test_every_command_is_understood(command, monkeypatch, capsys):
         understand_run(getattr(found, "more", "").split())
     elif words and words[0] in ("evaluate", "predict"):
         given = 1 if words[0] == "evaluate" else 2
+        words = [word for word in words if word != "--print-only"]
         assert not any(word.startswith("-") for word in words[1 : 1 + given])
         understand_run(words[1 + given :])
     elif words and words[0] in models_iic.COMMANDS:
