@@ -373,7 +373,8 @@ def autoencoder(
             block.
     """
     images = keras.Input(image_shape, name="images")
-    how = {"kind": kind, "activation": activation, "initializer": initializer}
+    how: dict[str, Any] = {"kind": kind, "activation": activation}
+    how |= {"initializer": initializer}
     x = build_layers(images, encoder, prefix="encoder", **how)
     x = layers.Identity(name="latent")(x)
     x = build_layers(x, decoder, prefix="decoder", **how)
