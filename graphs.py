@@ -23,13 +23,14 @@ from iic_tf.models.blocks import (
     BatchNorm,
     Conv2D,
     Sobel,
+    Start,
     basic_stages,
     conv_bn_relu,
     dense_bn_relu,
     he_normal,
     pad_conv,
 )
-from iic_tf.models.tokens import Start, build_layers
+from iic_tf.models.tokens import build_layers
 
 
 def small(

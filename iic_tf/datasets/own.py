@@ -56,7 +56,7 @@ def from_folder(
             train and test where there are these two, is its class; if None where there
             are such folders.
         split: Whether the folders train and test at the top are splits; if None where
-            there are these two.
+            all images lie in these two.
         shown: Values that are black and white in images of more than 8 bits; suits them
             if None.
         progress: Called now and then with the files done and their number.

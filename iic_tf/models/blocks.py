@@ -13,6 +13,9 @@ import tensorflow as tf
 
 from iic_tf.distribute import num_replicas
 
+Start = str | dict[str, Any] | None
+"""An initialiser by name, or as Keras describes one; None for the usual."""
+
 
 def he_normal(mode: str = "fan_in") -> keras.initializers.Initializer:
     """Untruncated normal of variance 2 / fan; Keras's ``he_normal`` truncates.

@@ -16,12 +16,9 @@ from typing import Any
 import keras
 
 from iic_tf.errors import UserError, require
-from iic_tf.models.blocks import BatchNorm, he_normal
+from iic_tf.models.blocks import BatchNorm, Start, he_normal
 
 Token = int | str
-
-Start = str | dict[str, Any] | None
-"""An initialiser by its Keras name, or as Keras describes one; None for the usual."""
 
 
 @keras.saving.register_keras_serializable(package="iic_tf")
