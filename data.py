@@ -199,6 +199,25 @@ stl10_images = _tfds_or_folder(
     "stl10", "http://ai.stanford.edu/~acoates/stl10/", (96, 96, 3)
 )
 
+
+def celeba_images(options: DataOptions) -> Source:
+    """CelebA in its published layout, at 64×64 pixels.
+
+    Args:
+        options: ``dir`` is read.
+    """
+    if options.dir is None:
+        raise UserError(
+            "the recipe celeba needs --data.dir FOLDER, with CelebA's folder "
+            f"{published.CELEBA_IMAGES} and, for its splits, "
+            f"{published.CELEBA_PARTITION}"
+        )
+    with counted("reading images") as progress:
+        return published.from_celeba(
+            Path(options.dir).expanduser(), side=64, progress=progress
+        )
+
+
 # Superclass of each of CIFAR-100's classes, which are in alphabetical order.
 _SUPERCLASS = np.array(
     [
@@ -233,7 +252,10 @@ def cifar100_20_images(options: DataOptions) -> Source:
 
 
 def own_images(
-    options: DataOptions, shape: tuple[int, int, int] | None
+    options: DataOptions,
+    shape: tuple[int, int, int] | None,
+    *,
+    split_if_any: bool = False,
 ) -> Source | None:
     """The user's own images, or None if there are none.
 
@@ -241,9 +263,12 @@ def own_images(
         options: ``folder``, ``array``, ``tfds``, ``labels``, ``size``, ``channels``,
             ``range``, ``limit`` and ``protocol`` are read.
         shape: Height, width and channels that the chosen recipe needs, or None.
+        split_if_any: Whether folders train and test are splits whatever ``protocol``
+            is, if there are both.
     """
     side, channels = (shape[0], shape[2]) if shape else (None, None)
-    of_both = isinstance(options.limit, list | tuple)
+    # a limit of both makes the two splits where they are no folders
+    split_if_any |= isinstance(options.limit, list | tuple)
     if options.folder is not None:
         with counted("reading images") as progress:
             return own.from_folder(
@@ -251,8 +276,7 @@ def own_images(
                 side=options.size or side,
                 channels=options.channels or channels,
                 labels=options.labels == "folder",
-                # a limit of both makes the two splits where they are no folders
-                split=None if of_both else options.protocol == "holdout",
+                split=None if split_if_any else options.protocol == "holdout",
                 shown=options.range,
                 progress=progress,
             )
@@ -311,12 +335,12 @@ def _whole(source: Source) -> Source:
     return whole
 
 
-def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
+def _suitable(source: Source, *, k: int | None, seed: int) -> tuple[str, Source]:
     """The recipe for the user's own images; says why that one.
 
     Args:
         source: The images; their labels are not looked at.
-        k: Number of clusters.
+        k: Number of clusters; None if only the channels of the images matter.
         seed: Of the run.
 
     Returns:
@@ -324,7 +348,7 @@ def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
     """
     name = "colour" if source.image_shape[-1] == 3 else "grey"
     images = next(iter(source.splits.values())).images
-    if len(images) <= 5 * k:
+    if k is None or len(images) <= 5 * k:
         console.print(f"Recipe:   {name}, chosen for {_shape_words(source)}")
         return name, source
     console.print(f"Looking:  at {len(images):,} images, to choose a recipe")
@@ -367,14 +391,20 @@ def recipe_of(options: DataOptions) -> str:
 
 
 def find(
-    options: DataOptions, *, k: int = 10, seed: int = 0
+    options: DataOptions,
+    *,
+    k: int | None = 10,
+    seed: int = 0,
+    split_if_any: bool = False,
 ) -> tuple[str, Recipe, Source]:
     """The recipe of a run, with its name, and its images.
 
     Args:
         options: What the user asked for.
-        k: Number of clusters, if the recipe is chosen to suit the user's own images.
+        k: Number of clusters, if the recipe is chosen to suit the user's own images;
+            None if only their channels choose it.
         seed: Of the run, likewise.
+        split_if_any: See ``own_images``.
 
     Raises:
         UserError: If the recipe is not known or the images are not what it needs.
@@ -383,7 +413,8 @@ def find(
     recipe = RECIPES[name]
     if recipe.usual.task == "segment":
         return name, recipe, _find_maps(options, name, recipe)
-    source = own_images(options, recipe.source_shape if options.recipe else None)
+    shape = recipe.source_shape if options.recipe else None
+    source = own_images(options, shape, split_if_any=split_if_any)
     if source is not None:
         source = limited(source, options.limit, seed=seed)
     chosen = options.folder or options.array or options.tfds
@@ -1006,6 +1037,8 @@ _STL10 = (
 
 _WHOLE = Usual(graph="small", neighbours=5)
 _PIXELS = Usual(task="segment", graph="small_maps", batch=16, images=200)
+# of letters and digits, which are not mirrored
+_AS_DRAWN = {"flipped": 0.0, "rotation": 25.0, "crop": (0.6, 1.0), "shear": 0.2}
 
 _MNIST = Recipe(
     find=mnist_images,
@@ -1130,6 +1163,8 @@ def _published(recipe: Recipe, **parameters: Any) -> Recipe:
 RECIPES: dict[str, Recipe] = {
     "mnist": _MNIST,
     "mnist_5000": replace(_MNIST, find=lambda _: published.embedded_digits()),
+    # digits at their full size, 28×28, for networks that are made for it
+    "mnist_whole": replace(_MNIST, make_views=photos, parameters=_AS_DRAWN),
     "fashion_mnist": replace(
         _MNIST,
         find=fashion_images,
@@ -1140,13 +1175,17 @@ RECIPES: dict[str, Recipe] = {
     "cifar100_20": _COARSE,
     "cifar100": replace(_CIFAR, find=cifar100_images, class_names=None),
     "stl10": _STL,
+    "celeba": replace(
+        _CIFAR,
+        find=celeba_images,
+        source_shape=(64, 64, 3),
+        parameters={"size": 64},
+        class_names=None,
+    ),
     # the user's own images: clusters can differ in whatever augmentation keeps
     "colour": _OWN,
     # letters, digits, scans: not mirrored
-    "grey": replace(
-        _OWN,
-        parameters={"flipped": 0.0, "rotation": 25.0, "crop": (0.6, 1.0), "shear": 0.2},
-    ),
+    "grey": replace(_OWN, parameters=_AS_DRAWN),
     # stains, soils, skies: colour and brightness tell more than edges do
     "tones": replace(
         _OWN,

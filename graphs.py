@@ -6,7 +6,8 @@ sub-heads. To add one, write the function, list it in ``GRAPHS`` at the end, and
 ``python models_iic.py --graph.name your_name``; its keyword arguments become options,
 as in ``--graph.args.fan_out_init 32``. A backbone for segmentation returns feature maps
 ``(n, rows, columns, d)`` for images of any height and width and is listed in
-``SEGMENT_GRAPHS``.
+``SEGMENT_GRAPHS``. An autoencoder returns images of the shape that it takes, has a
+layer named ``latent``, and is listed in ``AUTOENCODERS``.
 """
 
 import math
@@ -447,19 +448,74 @@ def tokens(
     layers: tuple[int | str, ...] = (64, 64, "M", 128, 128, "M", 256, 256, "M"),
     kind: str = "vgg",
     activation: str = "relu",
+    initializer: Start = None,
 ) -> keras.Model:
     """A network from a list, as in ``--graph.args.layers '[64, M, 128, M]'``.
 
     Args:
         image_shape: Height, width and channels, or ``(d,)`` for kind ``fc``.
-        layers: Tokens, see ``iic_tf.tokens``.
+        layers: Tokens, see ``iic_tf.models.tokens``.
         kind: Kind of the blocks.
         activation: Keras name of the nonlinearity.
+        initializer: Of all kernels, by its Keras name; default: that of the kind of
+            block.
     """
     images = keras.Input(image_shape, name="images")
-    x = build_layers(images, layers, kind=kind, activation=activation)
+    x = build_layers(
+        images, layers, kind=kind, activation=activation, initializer=initializer
+    )
     features = x if len(x.shape) == 2 else keras.layers.Flatten(name="features")(x)
     return keras.Model(images, features, name="tokens")
+
+
+def autoencoder(
+    image_shape: tuple[int, int, int],
+    *,
+    encoder: tuple[int | str, ...] = (32, "M", 64, "M", "C:8"),
+    decoder: tuple[int | str, ...] = (64, "U", 32, "U", 16),
+    kind: str = "vgg",
+    activation: str = "relu",
+    initializer: Start = None,
+) -> keras.Model:
+    """Encoder and decoder from lists, with a linear layer at the end for the pixels.
+
+    Maps that are not quite as large as the image at the end, as sides that were odd
+    leave them, are resized.
+
+    Args:
+        image_shape: Height, width and channels.
+        encoder: Tokens, see ``iic_tf.models.tokens``; what they give is the layer
+            ``latent``.
+        decoder: Tokens.
+        kind: Kind of the blocks; for ``fc`` images are flattened.
+        activation: Keras name of the nonlinearity.
+        initializer: Of all kernels, by its Keras name; default: that of the kind of
+            block.
+    """
+    images = keras.Input(image_shape, name="images")
+    how: dict[str, Any] = {"kind": kind, "activation": activation}
+    how |= {"initializer": initializer}
+    x = build_layers(images, encoder, prefix="encoder", **how)
+    x = layers.Identity(name="latent")(x)
+    x = build_layers(x, decoder, prefix="decoder", **how)
+    height, width, channels = image_shape
+    # from zero: random features would be a start that is worse than black
+    last = {"dtype": "float32", "kernel_initializer": "zeros"}
+    if len(x.shape) == 2:
+        x = layers.Dense(math.prod(image_shape), name="pixels", **last)(x)
+        x = layers.Reshape(image_shape, dtype="float32", name="image")(x)
+        return keras.Model(images, x, name="autoencoder")
+    sides = zip((height, width), x.shape[1:3], strict=True)
+    require(
+        all(n < 2 * side < 4 * n for n, side in sides),
+        f"the decoder must give maps of about {height}×{width}, with as many U as "
+        "the encoder has M",
+        map=x.shape[1:3],
+    )
+    if x.shape[1:3] != (height, width):
+        x = layers.Resizing(height, width, name="resized")(x)
+    x = layers.Conv2D(channels, 3, padding="same", name="image", **last)(x)
+    return keras.Model(images, x, name="autoencoder")
 
 
 GRAPHS: dict[str, Callable[..., keras.Model]] = {
@@ -511,24 +567,35 @@ SEGMENT_GRAPHS: dict[str, Callable[..., keras.Model]] = {
 }
 """Backbones that return feature maps, for segmentation."""
 
+AUTOENCODERS: dict[str, Callable[..., keras.Model]] = {"autoencoder": autoencoder}
+"""Networks that return images, for the task autoencode."""
 
-def find(name: str, *, of_pixels: bool = False) -> Callable[..., keras.Model]:
+OF_TASKS = {"segment": SEGMENT_GRAPHS, "autoencode": AUTOENCODERS}
+"""Networks of tasks that need some of their own; others have ``GRAPHS``."""
+
+
+def usual(task: str) -> str:
+    """Name of the network of a task where none is given: the first of its table."""
+    return next(iter(OF_TASKS.get(task, GRAPHS)))
+
+
+def find(name: str, *, task: str = "cluster") -> Callable[..., keras.Model]:
     """The builder of a name: one of ``GRAPHS``, or a network of keras.applications.
 
     Args:
         name: As in ``--graph.name``.
-        of_pixels: Whether it is to be one of ``SEGMENT_GRAPHS``.
+        task: Name of the task; those of ``OF_TASKS`` have networks of their own.
 
     Raises:
         UserError: If there is none of that name.
     """
-    if of_pixels:
+    if (known := OF_TASKS.get(task)) is not None:
         require(
-            name in SEGMENT_GRAPHS,
-            f"graph.name must be one of {', '.join(SEGMENT_GRAPHS)} for segmentation",
+            name in known,
+            f"graph.name must be one of {', '.join(known)} for the task {task}",
             name=name,
         )
-        return SEGMENT_GRAPHS[name]
+        return known[name]
     if name in GRAPHS:
         return GRAPHS[name]
     application = getattr(keras.applications, name, None)

@@ -763,7 +763,7 @@ class ReportOptions:
             )
 
 
-TaskName = Literal["cluster", "segment", "classify", "finetune"]
+TaskName = Literal["cluster", "segment", "classify", "finetune", "autoencode"]
 
 
 @dataclass(frozen=True)
@@ -815,8 +815,9 @@ class Options:
 
     task: TaskName | None = None
     """cluster (whole images) and segment (pixels) need no labels; classify learns the
-    classes of labelled images; finetune does so with the backbone of a finished run
-    (tune.run). Default: cluster or segment, depending on recipe and data."""
+    classes of labelled images, finetune does so with the backbone of a finished run
+    (tune.run), autoencode learns to reconstruct images. Default: cluster or segment,
+    depending on recipe and data."""
 
     k: int = 10
     """Number of clusters."""
@@ -899,6 +900,15 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("heads.main", "heads.aux", "heads.k_aux", "heads.bias"),
         *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "data.unlabelled"),
+        *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
+        *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
+        *("report.match", "report.choose", "report.double", "report.adapt"),
+        *("report.display", "report.progression", "tune"),
+    ),
+    "autoencode": (
+        *("k", "method", "heads", "segment", "data.neighbours", "data.protocol"),
+        *("data.labels", "data.images", "data.ignore", "data.merge", "data.names"),
+        *("data.resize", "data.classes", "data.curated", "data.repeat_mistakes"),
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
         *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
         *("report.match", "report.choose", "report.double", "report.adapt"),

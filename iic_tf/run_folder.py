@@ -334,7 +334,9 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
         folder / SUMMARY_FILE,
         "the results of a run",
         lambda summary: (
-            _all_numbers(summary["information"])
+            _all_numbers([summary["reconstruction_error"]])
+            if "reconstruction_error" in summary
+            else _all_numbers(summary["information"])
             and type(summary["chosen"]) is int
             and 0 <= summary["chosen"] < len(summary["information"])
             and isinstance(summary["chosen_by"], str)

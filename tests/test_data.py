@@ -14,6 +14,7 @@ from iic_tf.resolved import resolve
 SEEN = {
     "mnist": (24, 24, 1),
     "mnist_5000": (24, 24, 1),
+    "mnist_whole": (28, 28, 1),
     "fashion_mnist": (24, 24, 1),
     "mnist_published": (24, 24, 1),
     "cifar10_published": (32, 32, 1),
@@ -28,6 +29,7 @@ SEEN = {
     "cifar10_gray_tps": (32, 32, 1),
     "cifar10_gradient_tps": (32, 32, 1),
     "mnist_tutorial": (28, 28, 1),
+    "celeba": (64, 64, 3),
     "colour": (32, 32, 3),
     "vectors": (30,),
     "series": (50, 2),
@@ -142,11 +144,13 @@ def test_mnist_is_found_without_a_network(monkeypatch, tmp_path):
     assert asked == ["https://storage.googleapis.com/cvdf-datasets/mnist/"]
 
 
-@pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "cifar100_20", "stl10"])
+@pytest.mark.parametrize(
+    "name", ["fashion_mnist", "cifar10", "cifar100_20", "stl10", "celeba"]
+)
 def test_images_that_are_not_there_are_asked_for(name, monkeypatch):
     monkeypatch.setattr("iic_tf.datasets.published.reachable", lambda url: False)
     monkeypatch.setattr("iic_tf.datasets.published.from_tfds", lambda name: None)
-    with pytest.raises(UserError, match=r"--data\.dir FOLDER, which was not given"):
+    with pytest.raises(UserError, match=r"--data\.dir FOLDER, w"):
         data.find(DataOptions(recipe=name))
 
 

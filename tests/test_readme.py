@@ -17,7 +17,7 @@ from test_capabilities import FREE, known_options
 import data
 import graphs
 import models_iic
-from commands.loading import task_of
+from commands.loading import task_of, usual_graph
 from iic_tf.datasets.masks import find_items
 from iic_tf.errors import UserError
 from iic_tf.options import DataOptions, check_arguments
@@ -135,6 +135,19 @@ RUN_IN_SHORT = {
     "test_from_pytorch.py::test_a_checkpoint_becomes_a_run_that_is_evaluated": [
         "python models_iic.py import-pytorch best_net.pytorch "
         "--config configs/mnist_685.yaml --name published",
+    ],
+    "test_classify.py::test_a_run_learns_classes_and_can_be_evaluated": [
+        "python models_iic.py --task classify --data.dir FOLDER",
+    ],
+    "test_classify.py::test_a_folder_with_two_splits_is_enough": [
+        "python models_iic.py --task classify --data.folder PHOTOS "
+        "--data.labels folder",
+    ],
+    "test_autoencode.py::test_a_test_split_is_held_out_where_there_is_one": [
+        "python models_iic.py --task autoencode --data.folder PHOTOS",
+    ],
+    "test_autoencode.py::test_a_run_gives_images_back_and_can_be_evaluated": [
+        "python models_iic.py evaluate RUN --print-only",
     ],
     "test_graphs.py::test_networks_of_keras_applications_by_name": [
         "python models_iic.py --graph.name MobileNetV2 --data.augment.size 32",
@@ -274,9 +287,8 @@ def understand_run(words):
         return
     options = models_iic.parse(words)
     if options.graph.name != "tiny":  # that is the reader's
-        of_pixels = task_of(options) == "segment"
-        name = options.graph.name or ("small_maps" if of_pixels else "small")
-        builder = graphs.find(name, of_pixels=of_pixels)
+        name = options.graph.name or usual_graph(options)
+        builder = graphs.find(name, task=task_of(options))
         check_arguments(builder, options.graph.args, option="graph.args")
 
 
@@ -308,6 +320,7 @@ def test_every_command_is_understood(command, monkeypatch, capsys):
         understand_run(getattr(found, "more", "").split())
     elif words and words[0] in ("evaluate", "predict", "import-pytorch"):
         given = 2 if words[0] == "predict" else 1
+        words = [word for word in words if word != "--print-only"]
         assert not any(word.startswith("-") for word in words[1 : 1 + given])
         understand_run(words[1 + given :])
     elif words and words[0] in models_iic.COMMANDS:

@@ -22,9 +22,7 @@ import numpy as np
 from iic_tf.datasets import coco_stuff, potsdam
 from iic_tf.datasets.archives import from_cifar, from_stl
 from iic_tf.datasets.arrays import as_images
-from iic_tf.datasets.image_folder import (
-    describe_unreadable,
-)
+from iic_tf.datasets.image_folder import describe_unreadable, read_folder
 from iic_tf.datasets.masks import (
     IGNORE,
     SegmentImages,
@@ -404,3 +402,78 @@ def from_potsdam(
         if items
     }
     return _of_maps(root, splits, names)
+
+
+CELEBA_IMAGES, CELEBA_PARTITION = "img_align_celeba", "list_eval_partition.txt"
+CELEBA_SPLITS = ("train", "validation", "test")
+"""Splits of CelebA, in the order of their numbers."""
+
+
+def from_celeba(
+    root: Path,
+    *,
+    side: int,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Source:
+    """CelebA as its authors distribute it: faces of 178×218 pixels, cropped to squares.
+
+    Args:
+        root: Has the folder ``img_align_celeba`` and, where there are to be splits, the
+            file ``list_eval_partition.txt``, which has 0, 1 or 2 (train, validation,
+            test) after the name of each image.
+        side: Side that images are brought to in pixels.
+        progress: Called now and then with the files done and their number.
+
+    Raises:
+        UserError: If there are no images, or the file does not fit them.
+    """
+    folder, listed = root / CELEBA_IMAGES, root / CELEBA_PARTITION
+    require(
+        folder.is_dir(),
+        f"data.dir must hold CelebA's folder {CELEBA_IMAGES}",
+        dir=str(root),
+    )
+    read = read_folder(folder, side=side, channels=3, progress=progress)
+    whole = Split(read.images, None, tuple(read.paths))
+    splits = {"the images": whole}
+    if listed.is_file():
+        cuts = np.searchsorted(_celeba_parts(listed, read.paths), (0, 1, 2, 3))
+        splits = {
+            name: whole.take(slice(first, last))
+            for name, first, last in zip(CELEBA_SPLITS, cuts, cuts[1:], strict=False)
+            if first < last
+        }
+    origin = f"CelebA in {root}, {side}×{side}, {read.kept}"
+    advice = "\n".join(read.told) or None
+    return Source(splits, origin, advice, unreadable=tuple(read.unreadable))
+
+
+def _celeba_parts(path: Path, names: Sequence[str]) -> np.ndarray:
+    """The number of the split of each image; they lie one after the other.
+
+    Args:
+        path: The file.
+        names: Names of the images, in order.
+
+    Raises:
+        UserError: If the file is damaged or does not fit the images.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+        numbers = dict(zip(lines[::2], map(int, lines[1::2]), strict=True))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {first_line(error)}") from None
+    unknown = [name for name in names if numbers.get(name) not in (0, 1, 2)]
+    require(
+        not unknown,
+        f"{path} must give every image of {CELEBA_IMAGES} a split: 0, 1 or 2",
+        without=unknown[:3],
+    )
+    parts = np.array([numbers[name] for name in names])
+    require(
+        bool((np.diff(parts) >= 0).all()),
+        f"{path} must list the images of train first, then validation, then test, as "
+        "published",
+        images=len(parts),
+    )
+    return parts

@@ -1,4 +1,4 @@
-"""A bank of sub-heads as one Keras layer.
+"""Heads: a bank of sub-heads as one Keras layer, and the logits of a classifier.
 
 Sub-heads are independent linear classifiers on one backbone (paper, section 4.1: h = 5
 of them, to lower the chance of a bad start). One dense layer of width ``h * k`` holds
@@ -203,3 +203,24 @@ class SubHeads(keras.layers.Layer):
             "kernel_initializer": initializer,
             "use_bias": self.use_bias,
         }
+
+
+@keras.saving.register_keras_serializable(package="iic_tf")
+class Logits(keras.layers.Dense):
+    """Logits of classes, float32 under any precision policy, that know their names.
+
+    Args:
+        units: Number of classes.
+        class_names: Their names, or None.
+        **kwargs: Passed to ``keras.layers.Dense``.
+    """
+
+    def __init__(
+        self, units: int, *, class_names: Sequence[str] | None = None, **kwargs: Any
+    ):
+        super().__init__(units, **{"dtype": "float32", **kwargs})
+        self.class_names = None if class_names is None else tuple(class_names)
+
+    def get_config(self) -> dict:
+        """The arguments needed to build the layer again."""
+        return {**super().get_config(), "class_names": self.class_names}

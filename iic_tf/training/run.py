@@ -19,7 +19,7 @@ from iic_tf.distribute import device_names
 from iic_tf.errors import RunError, failure_words, require
 from iic_tf.evaluation.inference import check_can_adapt
 from iic_tf.names import plain, storable
-from iic_tf.options import as_plain, with_absolute_paths
+from iic_tf.options import UNUSED, as_plain, with_absolute_paths
 from iic_tf.report.console import Stopwatch, Training, at_work, attempted, console
 from iic_tf.report.curves import LearningCurve
 from iic_tf.resolved import RunOptions
@@ -268,7 +268,8 @@ def _state(step: int, *, run: Run) -> str:
     else:  # a report has just taken the sums
         loss = np.min(run.history.rows[-1][shown])
     rate = float(run.trainer.optimizer.learning_rate)
-    return f"loss {loss:.2f}, lr {rate:.1e}, pass {run.passes.done(step):.1f}"
+    shown = f"{loss:.2f}" if abs(loss) >= 0.1 else f"{loss:.5f}"
+    return f"loss {shown}, lr {rate:.1e}, pass {run.passes.done(step):.1f}"
 
 
 def _what_is_kept(folder: Path, checkpoints: Checkpoints) -> str:
@@ -305,9 +306,10 @@ def _events(
     """
     options, history = run.options, run.history
     callbacks = task.callbacks(run)
+    k = "" if "k" in UNUSED[options.task] else f", k = {options.k}"
     curve = LearningCurve(
         run.folder / CURVE_FILE,
-        title=f"{run.folder.name}: {options.graph.name}, k = {options.k}",
+        title=f"{run.folder.name}: {options.graph.name}{k}",
         window=options.report.window == "auto",
     )
     closed: list[int] = []  # when nobody read any more what is printed

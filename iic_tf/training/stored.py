@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 
 from iic_tf.errors import UserError, first_line, naming, require
-from iic_tf.evaluation.health import is_degenerate
 from iic_tf.evaluation.inference import unlikeness
 from iic_tf.evaluation.results import Choice
 from iic_tf.report.console import clock, console
@@ -68,11 +67,12 @@ def load_model(folder: Path) -> keras.Model:
         model = keras.models.load_model(path)
     except Exception as error:  # damage surfaces as any of a dozen kinds
         raise UserError(f"{path} cannot be read: {first_line(error)}") from None
-    summary, main = read_summary(folder), getattr(model, "main", None)
+    chosen = (read_summary(folder) or {}).get("chosen", 0)
+    main = getattr(model, "main", None)
     require(
-        summary is None or main is None or summary["chosen"] < main.num_heads,
+        main is None or chosen < main.num_heads,
         f"{folder / SUMMARY_FILE} belongs to another network than {path.name}",
-        chosen=summary and summary["chosen"],
+        chosen=chosen,
     )
     return model
 
@@ -89,7 +89,7 @@ def require_network(model: keras.Model, kind: type[keras.Model]) -> None:
 def kept_choice(folder: Path) -> Choice | None:
     """The sub-head that a run has chosen and why; None if it has chosen none yet."""
     before = read_summary(folder)
-    if before is None:
+    if before is None or "chosen" not in before:
         return None
     return Choice(before["chosen"], f"by the run: {before['chosen_by']}")
 
@@ -192,7 +192,7 @@ def finish(trained: Trained, options: RunOptions) -> bool:
     ):
         console.print(f"  {line}")
     outcome.tell()
-    return is_degenerate(results.health, steps=trained.step)
+    return results.degenerate(steps=trained.step)
 
 
 def evaluate(
@@ -202,6 +202,7 @@ def evaluate(
     *,
     described: str | None = None,
     keep_choice: bool = True,
+    into: Path | None = None,
 ) -> Path:
     """Applies the model of a finished run to images, its own or others.
 
@@ -212,9 +213,10 @@ def evaluate(
         described: Which images these are; if None as the task says.
         keep_choice: Whether the sub-head is the one that the run has chosen, so that
             its clusters keep their numbers.
+        into: Where the files of the results go; a new folder inside the run's if None.
 
     Returns:
-        Folder with the files of the results, inside the run's.
+        Folder with the files of the results.
 
     Raises:
         UserError: If there is no model or the images are not what it takes.
@@ -222,7 +224,7 @@ def evaluate(
     model = load_model(folder)
     choice = kept_choice(folder) if keep_choice else None
     results = task.evaluate(model, options, choice=choice)
-    place = make_run_folder(folder, name=None, prefix="evaluation")
+    place = into or make_run_folder(folder, name=None, prefix="evaluation")
     scored_on = _scored_on(described or task.data.scored_on, options)
     outcome = task.write(
         place,
@@ -257,13 +259,16 @@ def compare(folders: Sequence[Path], *, plot: Path) -> None:
         graph = (stored.get("graph") or {}).get("name") or "-"
         row = courses[str(folder)][-1]
         done = read_summary(folder) or row
-        chosen = done["chosen"]
+        chosen = done.get("chosen", 0)
         nats = (done.get("information") or row.get("main_information", [0.0]))[chosen]
         line = (
             f"{folder!s:{width}}{graph:12}{stored.get('k', '-'):4}"
             f"{row['step']:9,}{row['seconds'] / 60:9.1f}{nats:7.3f}"
         )
-        if done.get("errors"):
+        if "reconstruction_error" in done:
+            given_back = f"reconstruction error {done['reconstruction_error']:.5f}"
+            line += f"  {given_back:33}  {done['scored_on']}"
+        elif done.get("errors"):
             errors = np.array(done["errors"])
             line += (
                 f"{errors[chosen]:9.4f}{errors.mean():8.4f}{errors.min():8.4f}"
