@@ -15,8 +15,9 @@ from iic_tf.evaluation.health import is_degenerate
 from iic_tf.evaluation.inference import unlikeness
 from iic_tf.evaluation.results import Choice
 from iic_tf.options import Options
-from iic_tf.report.console import clock, console
+from iic_tf.report.console import attempted, clock, console
 from iic_tf.report.curves import draw_comparison
+from iic_tf.report.events import FOLDER, EventFiles
 from iic_tf.run_folder import (
     CURVE_FILE,
     MODEL_FILE,
@@ -162,6 +163,11 @@ def finish(trained: Trained, options: Options) -> bool:
             "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
         },
     )
+    if options.report.tensorboard:
+        with attempted(FOLDER):
+            plots = {path.stem: path for path in sorted(folder.glob("*.png"))}
+            plots.pop(Path(CURVE_FILE).stem, None)  # the last report has written it
+            EventFiles(folder).write({}, plots, step=trained.step)
     console.print(f"\nTime:     {trained.watch}.")
     console.print(f"Trained for {clock(trained.seconds)}. Results in {folder}:")
     for line in (
