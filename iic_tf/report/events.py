@@ -15,9 +15,6 @@ from PIL import Image
 FOLDER = "tensorboard"
 """Folder of the event files, in that of the run."""
 
-ONE_IMAGE = b"\x08\x01"
-"""ImagePluginData of one image per step, as Protocol Buffers write it."""
-
 
 def numbers_of(row: dict[str, Any], *, prefix: str = "") -> Iterator[tuple[str, float]]:
     """All numbers of a report by name; those of lists are numbered.
@@ -36,9 +33,9 @@ def numbers_of(row: dict[str, Any], *, prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{name}", float(value)
 
 
-def _metadata(plugin: str, kind: int, content: bytes = b"") -> bytes:
+def _metadata(plugin: str, kind: int) -> bytes:
     """What tells TensorBoard how to show a value."""
-    data = tf.compat.v1.SummaryMetadata.PluginData(plugin_name=plugin, content=content)
+    data = tf.compat.v1.SummaryMetadata.PluginData(plugin_name=plugin)
     return tf.compat.v1.SummaryMetadata(
         plugin_data=data, data_class=kind
     ).SerializeToString()
@@ -55,7 +52,7 @@ class EventFiles:
         self._writer = tf.summary.create_file_writer(str(folder / FOLDER))
         self._scalar, self._image = (
             _metadata("scalars", 1),  # DATA_CLASS_SCALAR
-            _metadata("images", 3, ONE_IMAGE),  # DATA_CLASS_BLOB_SEQUENCE
+            _metadata("images", 3),  # DATA_CLASS_BLOB_SEQUENCE
         )
 
     def write(self, row: dict[str, Any], plots: dict[str, Path], *, step: int) -> None:
