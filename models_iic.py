@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from commands import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
+from commands.clean import clean
 from commands.compare import compare
 from commands.evaluate import evaluate, predict
 from commands.parsing import parse
@@ -37,6 +38,7 @@ COMMANDS = {
     "evaluate": evaluate,
     "predict": predict,
     "compare": compare,
+    "clean": clean,
     "prepare-potsdam": prepare_potsdam,
     "curate": curate,
 }
