@@ -1,11 +1,11 @@
 """Which values of some options serve best? A run for every combination, and a table.
 
 ``python benchmarks/sweep.py --set heads.initializer HeNormal GlorotNormal --set seed 0
-1 --data.recipe mnist_5000 --train.steps 200`` trains with ``models_iic.py``, one run
-after the other, and prints the runs sorted by a number of their summaries: the error of
-the chosen sub-head, or with ``--by`` the mean or the best error, the information of the
-chosen sub-head, or a score such as NMI. All other options are those of every run. Runs
-that are there already are not repeated.
+1 "--more=--data.recipe=mnist_5000 --train.steps=200"`` trains with ``models_iic.py``,
+one run after the other, and prints the runs sorted by a number of their summaries: the
+error of the chosen sub-head, or with ``--by`` the mean or the best error, the
+information of the chosen sub-head, or a score such as NMI. Runs that are there already
+are not repeated.
 
 Labels only score, but whoever picks the best row by an error has used them.
 """
@@ -73,21 +73,22 @@ def train(values: dict[str, str], *, out: Path, more: list[str]) -> dict:
 
 def main(words: list[str] | None = None) -> None:
     """Trains, sorts, prints."""
-    parser = argparse.ArgumentParser(
-        description=__doc__.split("\n\n")[0], allow_abbrev=False
-    )
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument(
         "--set", dest="choices", nargs="+", action="append", required=True,
         metavar="NAME VALUE", help="an option and its values; may be repeated",
     )  # fmt: skip
     parser.add_argument("--by", default="error", help="what the table is sorted by")
     parser.add_argument("--out", type=Path, default=Path("runs/sweep"))
-    given, more = parser.parse_known_args(words)
+    parser.add_argument(
+        "--more", default="", help="options for every run, as in '--train.steps=600'"
+    )
+    given = parser.parse_args(words)
     if any(len(choice) < 2 for choice in given.choices):
         sys.exit("--set needs the name of an option and at least one value")
     rows = []
     for values in grid(given.choices):
-        summary = train(values, out=given.out, more=more)
+        summary = train(values, out=given.out, more=given.more.split())
         rows.append((measured(summary, given.by), values))
     sign = 1 if given.by in LOW else -1
     rows.sort(key=lambda row: (row[0] != row[0], sign * row[0]))

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from runs import words
 
+import models_iic
 from iic_tf.report.events import FOLDER, EventFiles, numbers_of
 
 
@@ -63,3 +65,31 @@ def test_numbers_and_plots_are_written(tmp_path):
     assert (width, height, png) == (b"5", b"3", plot.read_bytes())
     # a version other than 0 TensorBoard takes for newer than itself
     assert about[image].plugin_data.content == b""
+
+
+def test_a_run_writes_its_reports(digits_npz, tmp_path, monkeypatch, capsys):
+    """With an optimiser, a schedule, start weights and a limit of one's own."""
+    monkeypatch.setattr("iic_tf.tasks.cluster.draw_clusters", lambda *_, **__: [])
+    changes = {
+        "data.limit": "[120, 20]",
+        "heads.initializer": "RandomNormal",
+        "heads.initializer_args.stddev": 0.01,
+        "train.optimizer": "SGD",
+        "train.optimizer_args.momentum": 0.9,
+        "train.schedule": "PiecewiseConstantDecay",
+        "train.schedule_args": "{boundaries: [4], values: [0.1, 0.01]}",
+        "train.weight_decay": 5e-4,
+        "train.weight_decay_as": "l2",
+        "report.every": 4,
+        "report.tensorboard": True,
+        "name": "own",
+    }
+    assert models_iic.main(words(digits_npz, tmp_path, **changes)) == 0
+    told = capsys.readouterr().out
+    assert "120 of 200 images of train, 20 of 40 images of test (of each" in told
+    assert "on all 140 images of train + test" in told
+    found = {(key[0], key[1]): value for key, value, _ in written(tmp_path / "own")}
+    for step, rate in ((4, 0.1), (8, 0.01)):
+        assert found["learning_rate", step] == pytest.approx(rate)
+        assert 0 <= found["errors/1", step] <= 1
+        assert len(found["learning_curve", step]) == 3

@@ -50,7 +50,7 @@ def test_every_combination_is_trained_once_and_sorted(
     sweep, commands, tmp_path, capsys
 ):
     words = ["--set", "heads.initializer", *ERRORS, "--set", "seed", "3", "4"]
-    words += ["--out", str(tmp_path), "--train.steps", "8"]
+    words += ["--out", str(tmp_path), "--more=--k=10 --train.steps=8"]
     sweep.main(words)
     rows = rows_of(capsys.readouterr().out)
     assert [row[0] for row in rows] == [
@@ -58,13 +58,13 @@ def test_every_combination_is_trained_once_and_sorted(
     ]  # fmt: skip
     assert rows[0] == ["GlorotNormal", "3", "0.1000"]
     assert len(commands) == 6 and commands[0][:4] == [
-        "--heads.initializer=HeNormal", "--seed=3", "--train.steps", "8",
+        "--heads.initializer=HeNormal", "--seed=3", "--k=10", "--train.steps=8",
     ]  # fmt: skip
     sweep.main([*words, "--by", "NMI"])
     assert rows_of(capsys.readouterr().out)[0] == ["HeNormal", "4", "0.4000"]
     assert len(commands) == 6  # they were there
     with pytest.raises(SystemExit, match="is a run of other options"):
-        sweep.main([*words, "--k", "3"])
+        sweep.main([*words, "--more=--k=3"])
 
 
 @pytest.mark.parametrize(
