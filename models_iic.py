@@ -19,6 +19,7 @@ from commands import (
     EXIT_USAGE,
     program,
 )
+from commands.clean import clean
 from commands.compare import compare
 from commands.evaluate import evaluate, predict
 from commands.from_pytorch import import_pytorch
@@ -47,6 +48,7 @@ COMMANDS = {
     "predict": predict,
     "compare": compare,
     "name": name,
+    "clean": clean,
     "prepare-potsdam": prepare_potsdam,
     "curate": curate,
 }

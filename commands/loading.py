@@ -284,9 +284,9 @@ def _load_classify(
         require(
             {"train", "test"} <= set(labelled),
             f"the task {options.task} needs labelled images to learn from and others "
-            "to be scored on: folders train/CLASS and test/CLASS with data.labels folder, "
-            "an .npz file with x_train, y_train, x_test and y_test, a recipe that has "
-            "both, or data.limit [TRAIN, TEST], which cuts labelled images in two",
+            "to be scored on: folders train/CLASS and test/CLASS with data.labels "
+            "folder, an .npz file with x_train, y_train, x_test and y_test, a recipe "
+            "that has both, or data.limit [TRAIN, TEST], which cuts images in two",
             labelled_splits=labelled,
         )
         options = replace(options, data=replace(options.data, protocol="holdout"))

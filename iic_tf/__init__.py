@@ -25,6 +25,7 @@ _HOMES = {
     "UserError": "errors",
     "Views": "augment.pairs",
     "choose_strategy": "distribute",
+    "conditional_distribution": "losses.iic",
     "conditional_entropy": "losses.iic",
     "entropy": "losses.iic",
     "evaluation_batches": "augment.pairs",

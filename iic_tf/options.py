@@ -748,6 +748,10 @@ class ReportOptions:
     """Steps between frames of progression.gif, which shows images moving to their
     clusters. Default: no animation."""
 
+    tensorboard: bool = False
+    """Whether to write all numbers of each report, and plots, as event files, too, to
+    the folder tensorboard of the run."""
+
     window: Literal["auto", "never"] = "auto"
     """auto: show the learning curve in a window if there is a display."""
 

@@ -34,7 +34,10 @@ def known_options():
     return names
 
 
-FREE = ("data.augment.", "graph.args.")
+FREE = (
+    *("data.augment.", "graph.args.", "heads.initializer_args."),
+    *("train.optimizer_args.", "train.schedule_args."),
+)
 """Options whose further names are those of a recipe or of a network."""
 
 

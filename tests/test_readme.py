@@ -149,6 +149,37 @@ RUN_IN_SHORT = {
     "test_autoencode.py::test_a_run_gives_images_back_and_can_be_evaluated": [
         "python models_iic.py evaluate RUN --print-only",
     ],
+    "test_distortions.py::test_one_view_or_both_are_bent": [
+        "python models_iic.py --show-pairs --data.recipe mnist_tps",
+        "python models_iic.py --show-pairs --data.recipe cifar10_tps "
+        "--data.augment.padding zero --data.augment.views 2",
+        "python models_iic.py --show-pairs --data.recipe mnist_tutorial",
+    ],
+    "test_optimizers.py::test_options_from_yaml_and_command_line": [
+        "python models_iic.py --train.optimizer SGD --train.optimizer_args.momentum "
+        "0.9 --train.weight_decay 5e-4 --train.weight_decay_as l2",
+        "python models_iic.py --train.schedule PiecewiseConstantDecay "
+        '--train.schedule_args "{boundaries: [300, 500], values: [2e-3, 2e-4, 2e-5]}"',
+    ],
+    "test_heads.py::test_weights_start_as_the_options_say": [
+        "python models_iic.py --heads.initializer RandomNormal "
+        "--heads.initializer_args.stddev 0.01",
+    ],
+    "test_sweep.py::test_every_combination_is_trained_once_and_sorted": [
+        "python benchmarks/sweep.py --set heads.initializer HeNormal HeUniform "
+        "GlorotNormal GlorotUniform --by error",
+    ],
+    "test_data.py::test_a_limit_is_applied_before_a_recipe_is_chosen": [
+        'python models_iic.py --data.recipe cifar10 --data.limit "[4096, 1024]"',
+        "python models_iic.py --data.folder PHOTOS --data.labels folder --data.limit "
+        "2000 --k 12",
+    ],
+    "test_catalogue.py::test_it_is_treated_like_ones_own_images": [
+        "python models_iic.py --data.tfds eurosat/rgb --k 10",
+    ],
+    "test_clean.py::test_they_are_listed_and_nothing_is_deleted": [
+        "python models_iic.py clean runs --steps 100",
+    ],
     "test_graphs.py::test_networks_of_keras_applications_by_name": [
         "python models_iic.py --graph.name MobileNetV2 --data.augment.size 32",
     ],
@@ -331,7 +362,8 @@ def test_every_command_is_understood(command, monkeypatch, capsys):
 
 @cache
 def options_of_scripts():
-    texts = [path.read_text() for path in (ROOT / "benchmarks").glob("*.py")]
+    places = (ROOT / "benchmarks", ROOT / "commands")
+    texts = [path.read_text() for place in places for path in place.glob("*.py")]
     return set(re.findall(r'"--([\w-]+)"', "".join(texts)))
 
 

@@ -232,9 +232,9 @@ def square_to_quadrangle(corners: tf.Tensor) -> tf.Tensor:
     area = right_x * below_y - below_x * right_y
     g = (sum_x * below_y - below_x * sum_y) / area
     h = (right_x * sum_y - sum_x * right_y) / area
-    first = (x1 - x0 + g * x1, x3 - x0 + h * x3, x0)
-    second = (y1 - y0 + g * y1, y3 - y0 + h * y3, y0)
-    return tf.stack((*first, *second, g, h), axis=1)
+    of_x = (x1 - x0 + g * x1, x3 - x0 + h * x3, x0)
+    of_y = (y1 - y0 + g * y1, y3 - y0 + h * y3, y0)
+    return tf.stack((*of_x, *of_y, g, h), axis=1)
 
 
 # ---------------------------------------------------------------------- changed values

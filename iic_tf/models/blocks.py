@@ -234,8 +234,8 @@ def basic_block(
         tracked: See ``BatchNorm``.
         initializer: See ``pad_conv``.
     """
-    shortcut = x
     how: dict[str, Any] = {"initializer": initializer}
+    shortcut = x
     if stride != 1 or x.shape[-1] != filters:
         shortcut = pad_conv(
             x, filters, kernel=1, stride=stride, name=f"{name}_short_conv", **how

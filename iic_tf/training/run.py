@@ -22,6 +22,7 @@ from iic_tf.names import plain, storable
 from iic_tf.options import UNUSED, as_plain, with_absolute_paths
 from iic_tf.report.console import Stopwatch, Training, at_work, attempted, console
 from iic_tf.report.curves import LearningCurve
+from iic_tf.report.events import FOLDER, EventFiles
 from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import (
     CHECKPOINTS,
@@ -312,6 +313,7 @@ def _events(
         title=f"{run.folder.name}: {options.graph.name}{k}",
         window=options.report.window == "auto",
     )
+    events = EventFiles(run.folder) if options.report.tensorboard else None
     closed: list[int] = []  # when nobody read any more what is printed
 
     def report(step: int) -> None:
@@ -327,6 +329,11 @@ def _events(
         history.write(run.folder / HISTORY_FILE)
         with attempted(curve.path.name):
             curve.update(history.rows)
+        if events is not None:
+            rate = float(run.trainer.optimizer.learning_rate)
+            with attempted(FOLDER):
+                plots = {curve.path.stem: curve.path}
+                events.write({**row, "learning_rate": rate}, plots, step=step)
 
     def say(step: int) -> None:
         training.report(step, history.rows[-1]["words"])

@@ -13,8 +13,9 @@ import tensorflow as tf
 from iic_tf.errors import UserError, first_line, naming, require
 from iic_tf.evaluation.inference import unlikeness
 from iic_tf.evaluation.results import Choice
-from iic_tf.report.console import clock, console
+from iic_tf.report.console import attempted, clock, console
 from iic_tf.report.curves import draw_comparison
+from iic_tf.report.events import FOLDER, EventFiles
 from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import (
     CURVE_FILE,
@@ -182,6 +183,11 @@ def finish(trained: Trained, options: RunOptions) -> bool:
             "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
         },
     )
+    if options.report.tensorboard:
+        with attempted(FOLDER):
+            plots = {path.stem: path for path in sorted(folder.glob("*.png"))}
+            plots.pop(Path(CURVE_FILE).stem, None)  # the last report has written it
+            EventFiles(folder).write({}, plots, step=trained.step)
     console.print(f"\nTime:     {trained.watch}.")
     took = f"Trained for {clock(trained.seconds)}. " if trained.step else ""
     console.print(f"{took}Results in {folder}:")
