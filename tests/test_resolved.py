@@ -122,6 +122,7 @@ def test_what_is_none_in_the_end_is_not_used():
         *(f"data.{name}" for name in (*places, *shapes)),
         *("name", "time_limit", "resume", "devices", "train.epochs"),
         *("heads.initializer", "train.schedule", "train.weight_decay"),
+        *(f"tune.{name}" for name in ("run", "labels", "layer", "trunk_rate")),
         *("report.display", "report.progression", "report.window"),
     }
 
