@@ -231,7 +231,7 @@ def weak(known: Known, draws: int) -> None:
     clusters = soft["main"].argmax(axis=1)
     sizes = {"num_clusters": soft["main"].shape[1], "num_classes": known.num_classes}
     share = min(0.01 * len(known.train_labels) / len(labels), 1.0)
-    honest, leaky, number = [], [], 0
+    honest, leaky, number, half = [], [], 0, 0
     for seed in range(draws):
         some = np.flatnonzero(stratified(labels, share, seed=seed))
         mine = stratified(labels[some], 0.5, seed=seed)
@@ -241,12 +241,11 @@ def weak(known: Known, draws: int) -> None:
         )
         honest.append(accuracy(scored, match_many_to_one(mapped)))
         leaky.append(accuracy(whole, match_many_to_one(whole)))
-        number = len(some)
+        number, half = len(some), int((~mine).sum())
     print(
         f"{number:,} labelled images {which} (1 % of the train split, the same share "
         f"of each class), {draws} draws; clusters mapped to their most frequent label:"
     )
-    half = number // 2
     for name, found in (
         (f"honest: mapped on half of them, scored on the other {half:,}", honest),
         (

@@ -124,8 +124,8 @@ def parse_words(
         prog="models_iic.py",
         description="Clusters images without labels by Invariant Information "
         "Clustering, or segments them (--data.images). Other commands, each with its "
-        "own --help: evaluate RUN, predict RUN FOLDER, compare RUN RUN ...; for "
-        "published data sets prepare-potsdam, curate and mosaic.",
+        "own --help: evaluate RUN, predict RUN FOLDER, compare RUN RUN ..., name RUN; "
+        "for published data sets prepare-potsdam, curate and mosaic.",
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file with options")

@@ -1,4 +1,4 @@
-"""``benchmarks/label_fraction.py``: what a few labels are worth; the tutorial's leak."""
+"""``benchmarks/label_fraction.py``: what few labels are worth; the tutorial's leak."""
 
 import json
 import runpy

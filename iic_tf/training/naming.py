@@ -291,6 +291,11 @@ def _tell(named: _Named, paths: Sequence[str] | None, *, asked: bool) -> None:
             why = ", which can be expected to name more images correctly than clusters"
         console.print(f"Named:    {kind}{why}")
         console.print(f"Score:    {score_words(named.score, named.labels, SEED)}")
+        if named.score:
+            console.print(
+                "          Images that were proposed are typical ones; a score on "
+                "these is too good."
+            )
         console.print()
         for line in naming_lines(naming, names, named.sizes):
             console.print(line)
