@@ -15,6 +15,14 @@ import numpy as np
 
 from iic_tf.augment.crops import CropViews
 from iic_tf.augment.pairs import Views
+from iic_tf.augment.signals import (
+    add_noise,
+    crop_time,
+    drop_features,
+    rescale,
+    warp_magnitude,
+    warp_time,
+)
 from iic_tf.augment.transforms import (
     Transform,
     affine,
@@ -33,13 +41,15 @@ from iic_tf.augment.transforms import (
 from iic_tf.datasets import numpy_files, own, published
 from iic_tf.datasets.arrays import squared
 from iic_tf.datasets.coco_stuff import curated_list, is_10k
-from iic_tf.datasets.masks import SegmentSource
+from iic_tf.datasets.features import from_features
+from iic_tf.datasets.masks import SegmentImages
 from iic_tf.datasets.splits import Source, Split, renumbered
 from iic_tf.errors import UserError, require
 from iic_tf.neighbours.nearest import Kind
 from iic_tf.neighbours.spectral import choose_kind
 from iic_tf.options import DataOptions, check_arguments
 from iic_tf.report.console import at_work, console, counted
+from iic_tf.resolved import Usual, usual_batch
 
 FEW = 10_000
 """With fewer images, more than some hundreds of steps gain little."""
@@ -50,39 +60,43 @@ class Recipe:
     """A data set and how pairs are made of it.
 
     Attributes:
-        find: Finds the images; takes the folder given by the user or None. None for a
-            recipe of the user's own images.
-        source_shape: Height, width and channels of the images found; None for any.
+        find: Finds the images, given the user's ``data`` options; None for a recipe of
+            the user's own images.
         make_views: Takes the shape of the images and parameters by name; returns the
-            transforms for originals, for augmented views and for evaluation.
+            transforms of originals, augmented views and evaluation.
+        usual: What stands where options are left open; its ``batch`` is for many
+            images. Its ``task`` is what the images are for: cluster, which goes for
+            classify too, or segment.
         parameters: Passed to ``make_views``, over its defaults.
+        few_steps: Default number of steps for fewer than ``FEW`` whole images.
+        source_shape: Height, width and channels of the images found; None for any.
         sobel: Whether the network begins with a Sobel layer, which is applied to the
             last channel of the views, grey.
-        neighbours: Default number of nearest neighbours of each image used in training.
-        kind: How images are compared to find them (``neighbours.nearest``).
+        kind: How whole images are compared to find neighbours
+            (``neighbours.nearest``).
         neighbour_share: Share of the augmented views that show one.
-        steps: Default number of steps.
-        few_steps: The same for fewer than ``FEW`` images.
-        batch: Default number of images per step; if None, by the number of images.
+        scenes: Whether images to be segmented show upright scenes, see
+            ``find_similar_patches``.
         class_names: Names of the classes, for plots and tables.
     """
 
-    find: Callable[[str | None], Source] | None
-    source_shape: tuple[int, int, int] | None
-    make_views: Callable[..., Views]
+    find: Callable[[DataOptions], Source] | None
+    make_views: Callable[..., Any]
+    usual: Usual
     parameters: dict[str, Any] = field(default_factory=dict)
+    few_steps: int = 400
+    source_shape: tuple[int, int, int] | None = None
     sobel: bool = False
-    neighbours: int = 0
     kind: Kind = "drawings"
     neighbour_share: float = 0.5
-    steps: int = 1600
-    few_steps: int = 400
-    batch: int | None = None
+    scenes: bool = False
     class_names: tuple[str, ...] | None = None
 
-    def usual_steps(self, number: int) -> int:
-        """Default number of steps for so many images."""
-        return self.few_steps if number < FEW else self.steps
+    def usual_for(self, number: int) -> Usual:
+        """What stands where options are left open, for so many whole images."""
+        batch = usual_batch(number, most=self.usual.batch)
+        steps = self.few_steps if number < FEW else self.usual.steps
+        return replace(self.usual, batch=batch, steps=steps)
 
     @property
     def mirrored(self) -> bool:
@@ -105,11 +119,12 @@ class Recipe:
                 **{split: part.images.shape[1:]},
             )
 
-    def views(self, shape: tuple[int, ...], replaced: dict[str, Any]) -> Views:
+    def views(self, shape: tuple[int, ...], replaced: dict[str, Any]) -> Any:
         """The transforms of images, with some parameters of the augmentation replaced.
 
         Args:
-            shape: Height, width and channels of the images.
+            shape: Height, width and channels of the images; of those to be segmented
+                the channels count.
             replaced: Parameters by name, over those of the recipe.
 
         Raises:
@@ -131,7 +146,7 @@ def _tfds_or_folder(
         "--data.dir FOLDER, which was not given",
         lambda: None,
     ),
-) -> Callable[[str | None], Source]:
+) -> Callable[[DataOptions], Source]:
     """Looks in the given folder, else in TFDS (prepared or downloaded), else elsewhere.
 
     Args:
@@ -141,9 +156,9 @@ def _tfds_or_folder(
         otherwise: The last place to look, and its name.
     """
 
-    def find(folder: str | None) -> Source:
-        if folder is not None:
-            return published.from_dir(folder, name=name, shape=shape)
+    def find(options: DataOptions) -> Source:
+        if options.dir is not None:
+            return published.from_dir(options.dir, name=name, shape=shape)
         return published.first_found(
             [
                 ("TFDS on this machine", lambda: published.from_tfds(name)),
@@ -185,13 +200,13 @@ _SUPERCLASS = np.array(
 )
 
 
-def cifar100_20_images(folder: str | None) -> Source:
+def cifar100_20_images(options: DataOptions) -> Source:
     """CIFAR-100 with its twenty superclasses as classes.
 
     Args:
-        folder: The user's ``data.dir``.
+        options: ``dir`` is read.
     """
-    source = cifar100_images(folder)
+    source = cifar100_images(options)
 
     def coarse(split: Split) -> Split:
         labels = split.labels
@@ -246,7 +261,13 @@ def own_images(
             Path(options.array).expanduser(), labels=labels, shown=options.range
         )
         return source if shape else _whole(source)
-    return None
+    place = options.features or options.series
+    if place is None:
+        return None
+    labels = Path(options.labels).expanduser() if options.labels else None
+    return from_features(
+        Path(place).expanduser(), labels=labels, ndim=2 if options.features else 3
+    )
 
 
 def _whole(source: Source) -> Source:
@@ -299,6 +320,29 @@ def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
     return name, replace(source, nearest=nearest)
 
 
+def recipe_of(options: DataOptions) -> str:
+    """Name of the recipe of a run; of the user's own images one may suit them better.
+
+    Args:
+        options: What the user asked for.
+
+    Raises:
+        UserError: If there is no such recipe.
+    """
+    of_pixels = options.images is not None
+    known = [x for x in RECIPES if not of_pixels or RECIPES[x].usual.task == "segment"]
+    places = {"images": "images", "features": "vectors", "series": "series"}
+    own = [recipe for place, recipe in places.items() if getattr(options, place)]
+    name = options.recipe or (own[0] if own else "mnist")
+    require(
+        name in known,
+        f"data.recipe must be one of {', '.join(known)}"
+        + " for data.images" * of_pixels,
+        recipe=name,
+    )
+    return name
+
+
 def find(
     options: DataOptions, *, k: int = 10, seed: int = 0
 ) -> tuple[str, Recipe, Source]:
@@ -312,22 +356,81 @@ def find(
     Raises:
         UserError: If the recipe is not known or the images are not what it needs.
     """
-    name = options.recipe or "mnist"
-    require(
-        name in RECIPES,
-        f"data.recipe must be one of {', '.join([*RECIPES, *SEGMENT_RECIPES])}",
-        recipe=name,
-    )
-    source = own_images(options, RECIPES[name].source_shape if options.recipe else None)
-    if source is not None and options.recipe is None:
-        name, source = _suitable(source, k=k, seed=seed)
+    name = recipe_of(options)
     recipe = RECIPES[name]
+    if recipe.usual.task == "segment":
+        return name, recipe, _find_maps(options, name, recipe)
+    source = own_images(options, recipe.source_shape if options.recipe else None)
+    chosen = options.folder or options.array
+    if source is not None and options.recipe is None and chosen:
+        name, source = _suitable(source, k=k, seed=seed)
+        recipe = RECIPES[name]
     if source is None:
         if recipe.find is None:
-            raise UserError(f"the recipe {name} needs data.folder or data.array")
-        source = recipe.find(options.dir)
+            needs = {"vectors": "data.features", "series": "data.series"}
+            place = needs.get(name, "data.folder or data.array")
+            raise UserError(f"the recipe {name} needs {place}")
+        source = recipe.find(options)
     recipe.check(source, name=name)
     return name, recipe, renumbered(source, source.class_names or recipe.class_names)
+
+
+def _find_maps(
+    options: DataOptions, name: str, recipe: Recipe
+) -> Source[SegmentImages]:
+    """Images to be segmented.
+
+    Args:
+        options: What the user asked for.
+        name: Name of the recipe.
+        recipe: The recipe.
+
+    Raises:
+        UserError: If options and recipe do not fit together, or images are missing.
+    """
+    require(
+        options.folder is None and options.array is None,
+        f"the recipe {name} is for segmentation: its images are given as data.images",
+        folder=options.folder,
+        array=options.array,
+    )
+    require(
+        options.size is None,
+        "data.size is for data.folder; use data.resize for segmentation",
+        size=options.size,
+    )
+    of_coco = ("classes", "curated", "repeat_mistakes")
+    unused: tuple[str, ...] = () if name.startswith("coco_stuff") else of_coco
+    if options.images is None:
+        unused += ("merge", "names", "range")
+        require(
+            options.ignore is None,
+            "data.ignore is for data.images",
+            ignore=options.ignore,
+        )
+    for option in unused:
+        value = getattr(options, option)
+        place = "recipes of COCO-Stuff" if option in of_coco else "data.images"
+        require(not value, f"data.{option} is for {place}", **{option: value})
+    check_arguments(maps, options.augment, option="data.augment")
+    if options.images is not None:
+        with counted("reading images") as progress:
+            return own.from_images_and_masks(
+                Path(options.images).expanduser(),
+                masks=Path(options.masks).expanduser() if options.masks else None,
+                ignore=options.ignore,
+                merge=options.merge,
+                channels=options.channels,
+                scale=options.resize or recipe.usual.resize,
+                split=options.protocol == "holdout",
+                names=options.names,
+                shown=options.range,
+                bgr="bgr" in options.repeat_mistakes,
+                progress=progress,
+            )
+    if recipe.find is None:
+        raise UserError(f"the recipe {name} needs data.images")
+    return recipe.find(options)
 
 
 def _shape_words(source: Source) -> str:
@@ -431,6 +534,75 @@ def continuous_digits(
         shift_tone(brightness, contrast),
     )
     return Views(original=centre, augment=augment, evaluate=centre)
+
+
+def _as_it_is(x: Any, seed: Any) -> Any:
+    """An example as it is."""
+    return x
+
+
+def vectors(
+    shape: tuple[int, ...],
+    *,
+    noise: float = 0.2,
+    dropped: float = 0.2,
+    scaling: float = 0.1,
+) -> Views:
+    """Noise, missing features and another scale, for vectors.
+
+    Args:
+        shape: Features of a vector.
+        noise: Standard deviation of the noise, as a share of that of the feature.
+        dropped: Share of features that are replaced by their mean.
+        scaling: Range of the factor of the distance from the mean, about 1.
+    """
+    require(
+        len(shape) == 1,
+        "the recipe vectors needs vectors (n, d); data.series is for (n, t, channels)",
+        shape=shape,
+    )
+    _share("dropped", dropped)
+    augment = compose(rescale(scaling), drop_features(dropped), add_noise(noise))
+    return Views(original=_as_it_is, augment=augment, evaluate=_as_it_is)
+
+
+def series(
+    shape: tuple[int, ...],
+    *,
+    crop: float = 0.8,
+    time: float = 0.03,
+    magnitude: float = 0.1,
+    noise: float = 0.1,
+    scaling: float = 0.1,
+) -> Views:
+    """Crops and warps of time, another magnitude and noise, for series.
+
+    Args:
+        shape: Length and channels.
+        crop: Shortest stretch of time that is shown, as a share of the series.
+        time: Standard deviation of the displacement in time, as a share of the length.
+        magnitude: Standard deviation of the factor of the magnitude, a curve over time.
+        noise: Standard deviation of the noise, as a share of that of the channel.
+        scaling: Range of the factor of the distance from the mean, about 1.
+    """
+    require(
+        len(shape) == 2,
+        "the recipe series needs series (n, t, channels); data.features is for (n, d)",
+        shape=shape,
+    )
+    _share("crop", crop)
+    augment = compose(
+        crop_time(crop),
+        warp_time(time),
+        warp_magnitude(magnitude),
+        rescale(scaling),
+        add_noise(noise),
+    )
+    return Views(original=_as_it_is, augment=augment, evaluate=_as_it_is)
+
+
+def _share(name: str, value: float) -> None:
+    require(0 <= value <= 1, f"data.augment.{name} must lie in [0, 1]", **{name: value})
 
 
 SEEN_SIDE = 32
@@ -581,7 +753,7 @@ def photos(
 
 
 def maps(
-    channels_of_images: int,
+    shape: tuple[int, ...],
     *,
     side: int = 128,
     zoom: tuple[float, float] = (1.0, 1.0),
@@ -599,7 +771,8 @@ def maps(
     """Pairs of crops of images: invertible geometric transforms and colour jitter.
 
     Args:
-        channels_of_images: Of the images: 1, 3, or 4 with infrared.
+        shape: Height, width and channels of the images; only the channels count: 1, 3,
+            or 4 with infrared.
         side: Of the crops that train, in pixels.
         zoom: Range of the factor by which images are enlarged before a crop is cut.
         flipped: Share of the augmented views that are mirrored.
@@ -631,7 +804,7 @@ def maps(
     # slopes are taken of grey, by the network's first layer
     last: Transform = _nothing
     colour = jitter(brightness, contrast)
-    if channels_of_images > 1:
+    if shape[-1] > 1:
         colour = of_colours(colour_jitter(brightness, contrast, saturation, hue))
         if channels != "rgb":
             last = of_colours(to_grey(keep_colour=channels == "rgb+edges"))
@@ -642,7 +815,7 @@ def maps(
         finish=last,
         scale=(zoom[0], zoom[1]),
         edges="edges" in channels,
-        infrared=channels_of_images == 4,
+        infrared=shape[-1] == 4,
         margin=margin,
     )
 
@@ -670,19 +843,21 @@ _STL10 = (
     *("dog", "horse", "monkey", "ship", "truck"),
 )
 
+_WHOLE = Usual(graph="small", neighbours=5)
+_PIXELS = Usual(task="segment", graph="small_maps", batch=16, images=200)
+
 _MNIST = Recipe(
     find=mnist_images,
-    source_shape=(28, 28, 1),
     make_views=continuous_digits,
-    neighbours=5,
-    steps=650,
+    usual=replace(_WHOLE, steps=650),
+    source_shape=(28, 28, 1),
     class_names=_DIGITS,
 )
 _CIFAR = Recipe(
     find=cifar10_images,
-    source_shape=(32, 32, 3),
     make_views=photos,
-    neighbours=5,
+    usual=_WHOLE,
+    source_shape=(32, 32, 3),
     kind="photographs",
     neighbour_share=1.0,
     class_names=_CIFAR10,
@@ -692,85 +867,49 @@ _STL = replace(_CIFAR, find=stl10_images, source_shape=(96, 96, 3), class_names=
 
 _OWN = Recipe(
     find=None,
-    source_shape=None,
     make_views=photos,
-    neighbours=5,
+    usual=replace(_WHOLE, batch=250),
     kind="photographs",
     few_steps=800,
-    batch=250,
 )
 
 
-@dataclass(frozen=True)
-class SegmentRecipe:
-    """A data set for segmentation, and how pairs are made of it.
-
-    Attributes:
-        find: Finds the images, at a factor of their size; None for the user's own.
-        parameters: Passed to ``maps``, over its defaults.
-        scale: Default factor by which images are resized.
-        neighbours: Default number of similar patches of each patch used in training
-            (``iic_tf/neighbours/similar_patches.py``).
-        batch: Default number of crops per step.
-        least_k_aux: Default number of clusters of each auxiliary sub-head is at least
-            this.
-        train: Arguments of ``TrainOptions.filled``, defaults of this recipe.
-        scenes: Whether images show upright scenes, see ``find_similar_patches``.
-    """
-
-    find: Callable[[DataOptions, float], SegmentSource] | None
-    parameters: dict[str, Any] = field(default_factory=dict)
-    scale: float = 1.0
-    neighbours: int = 0
-    batch: int = 16
-    least_k_aux: int = 0
-    train: dict[str, Any] = field(default_factory=dict)
-    scenes: bool = False
-
-    def views(self, channels: int, replaced: dict[str, Any]) -> CropViews:
-        """The transforms of images, with some of the parameters replaced.
-
-        Args:
-            channels: Of the images.
-            replaced: Parameters by name, over those of the recipe.
-
-        Raises:
-            UserError: If there is no parameter of that name or kind.
-        """
-        check_arguments(maps, replaced, option="data.augment")
-        return maps(channels, **{**self.parameters, **replaced})
-
-
-def _coco_stuff(kind: str, *, every: bool = False) -> SegmentRecipe:
-    def find(options: DataOptions, scale: float) -> SegmentSource:
+def _coco_stuff(kind: str, *, every: bool = False) -> Recipe:
+    def find(options: DataOptions) -> Source[SegmentImages]:
         folder = _published_folder(options, channels=3)
         classes = options.classes or kind
-        usual = None if every or is_10k(folder) else curated_list(classes)
+        authors = None if every or is_10k(folder) else curated_list(classes)
         side = {**parameters, **options.augment}["side"]
         with counted("reading images") as progress:
             return published.from_coco_stuff(
                 folder,
                 classes=classes,
-                curated=options.curated or usual,
-                scale=scale,
+                curated=options.curated or authors,
+                scale=options.resize or usual.resize,
                 mistakes=options.repeat_mistakes,
                 side=side,
                 progress=progress,
             )
 
     parameters = {"side": 128, "channels": "rgb+edges"}
-    return SegmentRecipe(find, parameters, scale=0.33)
+    usual = replace(_PIXELS, resize=0.33)
+    return Recipe(find, maps, usual, parameters)
 
 
-def _potsdam(number: int) -> SegmentRecipe:
-    def find(options: DataOptions, scale: float) -> SegmentSource:
-        require(scale == 1, "data.resize must be 1 for Potsdam's tiles", resize=scale)
+def _potsdam(number: int) -> Recipe:
+    def find(options: DataOptions) -> Source[SegmentImages]:
+        require(
+            options.resize in (None, 1),
+            "data.resize must be 1 for Potsdam's tiles",
+            resize=options.resize,
+        )
         folder = _published_folder(options, channels=4)
         with counted("reading tiles") as progress:
             return published.from_potsdam(folder, classes=number, progress=progress)
 
     jitter_range = {"brightness": 0.1, "contrast": 0.1, "saturation": 0.1}
-    return SegmentRecipe(find, {"side": 200, **jitter_range, "hue": 0.1})
+    parameters = {"side": 200, **jitter_range, "hue": 0.1}
+    return Recipe(find, maps, _PIXELS, parameters)
 
 
 def _published_folder(options: DataOptions, *, channels: int) -> Path:
@@ -784,103 +923,28 @@ def _published_folder(options: DataOptions, *, channels: int) -> Path:
     return Path(options.dir).expanduser()
 
 
-_IMAGES = SegmentRecipe(
-    None,
+_IMAGES = Recipe(
+    find=None,
+    make_views=maps,
+    usual=replace(
+        _PIXELS,
+        neighbours=5,
+        batch=48,
+        steps=600,
+        regroup_every=100,
+        regroup_to=0.8,
+    ),
     # small_maps sees 16 pixels around a pixel, and of crops the middle counts
-    {"side": 64, "margin": 16, "rotation": 15.0, "scale": (0.8, 1.2), "hue": 0.1},
-    neighbours=5,
-    batch=48,
-    train={"steps": 600, "regroup_every": 100, "regroup_to": 0.8},
+    parameters={
+        **{"side": 64, "margin": 16, "rotation": 15.0},
+        **{"scale": (0.8, 1.2), "hue": 0.1},
+    },
 )
 
-SEGMENT_RECIPES: dict[str, SegmentRecipe] = {
-    "images": _IMAGES,
-    # upright images: streets, rooms, landscapes
-    "scenes": replace(
-        _IMAGES,
-        parameters={**_IMAGES.parameters, "brightness": 0.6},
-        # a crop looks alike all over, so a batch has few kinds: without a push for
-        # even sizes half of the overclusters would stay empty
-        least_k_aux=40,
-        train={**_IMAGES.train, "lamb_aux": 1.5},
-        scenes=True,
-    ),
-    "coco_stuff_3": _coco_stuff("few"),
-    "coco_stuff_15": _coco_stuff("full"),
-    "coco_stuff_all_3": _coco_stuff("few", every=True),
-    "coco_stuff_all_15": _coco_stuff("full", every=True),
-    "potsdam_3": _potsdam(3),
-    "potsdam_6": _potsdam(6),
-}
 
-
-def find_segment(options: DataOptions) -> tuple[str, SegmentRecipe, SegmentSource]:
-    """The recipe of a segmentation run, with its name, and its images.
-
-    Args:
-        options: What the user asked for.
-
-    Raises:
-        UserError: If the images are not what is needed.
-    """
-    name = options.recipe or "images"
-    require(
-        options.folder is None and options.array is None,
-        f"the recipe {name} is for segmentation: its images are given as data.images",
-        folder=options.folder,
-        array=options.array,
-    )
-    require(
-        name in SEGMENT_RECIPES,
-        f"data.recipe must be one of {', '.join(SEGMENT_RECIPES)} for data.images",
-        recipe=name,
-    )
-    require(
-        options.size is None,
-        "data.size is for data.folder; use data.resize for segmentation",
-        size=options.size,
-    )
-    of_coco = ("classes", "curated", "repeat_mistakes")
-    unused: tuple[str, ...] = () if name.startswith("coco_stuff") else of_coco
-    if options.images is None:
-        unused += ("merge", "names", "range")
-        require(
-            options.ignore is None,
-            "data.ignore is for data.images",
-            ignore=options.ignore,
-        )
-    for option in unused:
-        value = getattr(options, option)
-        place = "recipes of COCO-Stuff" if option in of_coco else "data.images"
-        require(not value, f"data.{option} is for {place}", **{option: value})
-    check_arguments(maps, options.augment, option="data.augment")
-    recipe = SEGMENT_RECIPES[name]
-    scale = recipe.scale if options.resize is None else options.resize
-    if options.images is not None:
-        with counted("reading images") as progress:
-            source = own.from_images_and_masks(
-                Path(options.images).expanduser(),
-                masks=Path(options.masks).expanduser() if options.masks else None,
-                ignore=options.ignore,
-                merge=options.merge,
-                channels=options.channels,
-                scale=scale,
-                split=options.protocol == "holdout",
-                names=options.names,
-                shown=options.range,
-                bgr="bgr" in options.repeat_mistakes,
-                progress=progress,
-            )
-    elif recipe.find is None:
-        raise UserError(f"the recipe {name} needs data.images")
-    else:
-        source = recipe.find(options, scale)
-    return name, recipe, source
-
-
-def is_segmentation(options: DataOptions) -> bool:
-    """Whether images are to be segmented, not clustered as wholes."""
-    return options.images is not None or options.recipe in SEGMENT_RECIPES
+def _plain(recipe: Recipe) -> Usual:
+    """What is usual for plain IIC."""
+    return replace(recipe.usual, neighbours=0)
 
 
 def _published(recipe: Recipe, **parameters: Any) -> Recipe:
@@ -889,13 +953,13 @@ def _published(recipe: Recipe, **parameters: Any) -> Recipe:
         make_views=published_photos,
         parameters=parameters,
         sobel=True,
-        neighbours=0,
+        usual=_plain(recipe),
     )
 
 
 RECIPES: dict[str, Recipe] = {
     "mnist": _MNIST,
-    "mnist_5000": replace(_MNIST, find=lambda folder: published.embedded_digits()),
+    "mnist_5000": replace(_MNIST, find=lambda _: published.embedded_digits()),
     "fashion_mnist": replace(
         _MNIST,
         find=fashion_images,
@@ -919,8 +983,40 @@ RECIPES: dict[str, Recipe] = {
         kind="tones",
         parameters={"brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 0.02},
     ),
-    "mnist_published": replace(_MNIST, make_views=published_digits, neighbours=0),
+    # no images: clusters can differ in whatever noise and missing numbers keep
+    "vectors": replace(
+        _OWN,
+        make_views=vectors,
+        kind="vectors",
+        usual=replace(_OWN.usual, graph="mlp"),
+    ),
+    "series": replace(
+        _OWN,
+        make_views=series,
+        kind="series",
+        usual=replace(_OWN.usual, graph="series"),
+    ),
+    "mnist_published": replace(
+        _MNIST, make_views=published_digits, usual=_plain(_MNIST)
+    ),
     "cifar10_published": _published(_CIFAR),
     "cifar100_20_published": _published(_COARSE),
     "stl10_published": _published(_STL, crop=64, size=64),
+    # to be segmented
+    "images": _IMAGES,
+    # upright images: streets, rooms, landscapes
+    "scenes": replace(
+        _IMAGES,
+        parameters={**_IMAGES.parameters, "brightness": 0.6},
+        # a crop looks alike all over, so a batch has few kinds: without a push for
+        # even sizes half of the overclusters would stay empty
+        usual=replace(_IMAGES.usual, least_k_aux=40, lamb_aux=1.5),
+        scenes=True,
+    ),
+    "coco_stuff_3": _coco_stuff("few"),
+    "coco_stuff_15": _coco_stuff("full"),
+    "coco_stuff_all_3": _coco_stuff("few", every=True),
+    "coco_stuff_all_15": _coco_stuff("full", every=True),
+    "potsdam_3": _potsdam(3),
+    "potsdam_6": _potsdam(6),
 }

@@ -179,6 +179,14 @@ def resnet_34(image_shape: tuple[int, int, int]) -> keras.Model:
     return _resnet((3, 4, 6, 3), image_shape, name="resnet_34")
 
 
+def _level(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Features, or channels, of any scale brought to one."""
+    level = BatchNorm(
+        epsilon=1e-10, center=False, scale=False, dtype="float32", name="level"
+    )
+    return level(x)
+
+
 def mlp(
     image_shape: tuple[int, ...], *, widths: tuple[int, ...] = (512, 256)
 ) -> keras.Model:
@@ -189,7 +197,8 @@ def mlp(
         widths: Units of each layer.
     """
     images = keras.Input(image_shape, name="images")
-    x = layers.Flatten(name="flatten")(images)
+    x = _level(images)
+    x = layers.Flatten(name="flatten")(x)
     for i, width in enumerate(widths):
         x = layers.Dense(width, use_bias=False, kernel_initializer=he_normal(),
                          name=f"dense{i + 1}")(x)  # fmt: skip
@@ -208,7 +217,8 @@ def series(
         fan_out_init: Channels of the first convolution; each stage doubles them.
         kernel: Length of the kernels.
     """
-    steps = x = keras.Input(image_shape, name="images")
+    steps = keras.Input(image_shape, name="images")
+    x = _level(steps)
     for stage in range(3):
         x = layers.Conv1D(fan_out_init * 2**stage, kernel, padding="same",
                           use_bias=False, kernel_initializer=he_normal(),

@@ -12,7 +12,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-from commands import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_USAGE
+from commands import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_TERMINATED,
+    EXIT_USAGE,
+    program,
+)
 from commands.compare import compare
 from commands.evaluate import evaluate, predict
 from commands.name import name
@@ -77,7 +83,7 @@ def main(words: Sequence[str] | None = None) -> int:
         2 for a mistake in options or data; 3 if the result is degenerate; 130 if
         stopped, 143 if told to end outside of training.
     """
-    words = sys.argv[1:] if words is None else words
+    words, name = sys.argv[1:] if words is None else words, program()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # what a terminal cannot show becomes "?"
             stream.reconfigure(errors="replace")
@@ -88,17 +94,17 @@ def main(words: Sequence[str] | None = None) -> int:
             return run(parse(words))
     except UserError as error:
         told = shortened(escaped(str(error)))
-        print(f"models_iic.py: error: {told}", file=sys.stderr)
+        print(f"{name}: error: {told}", file=sys.stderr)
         return EXIT_USAGE
     except (ArithmeticError, RunError) as error:
-        print(f"models_iic.py: {shortened(escaped(str(error)))}", file=sys.stderr)
+        print(f"{name}: {shortened(escaped(str(error)))}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
-        print("models_iic.py: interrupted", file=sys.stderr)
+        print(f"{name}: interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except _ToldToEnd:
         print(
-            "models_iic.py: terminated (SIGTERM); if training had begun, --resume "
+            f"{name}: terminated (SIGTERM); if training had begun, --resume "
             "continues the run",
             file=sys.stderr,
         )
@@ -107,7 +113,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if (failure := failure_words(error)) is None:
             raise
         mistake = getattr(error, "errno", None) == errno.ENAMETOOLONG
-        told = f"models_iic.py: {'error: ' * mistake}{shortened(escaped(failure))}"
+        told = f"{name}: {'error: ' * mistake}{shortened(escaped(failure))}"
         print(told, file=sys.stderr)
         return EXIT_USAGE if mistake else EXIT_FAILED
 

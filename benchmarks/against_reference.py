@@ -136,20 +136,22 @@ def ours(parts: dict[str, np.ndarray], precision: str):
     import graphs
     from iic_tf.augment.pairs import plan_passes
     from iic_tf.models.networks import ClusterIIC
-    from iic_tf.options import TrainOptions
+    from iic_tf.options import Options, TrainOptions
+    from iic_tf.resolved import resolve
     from iic_tf.tasks import iic
     from iic_tf.tasks.objectives import pair_losses
     from iic_tf.training.trainer import Trainer, make_optimizer
 
     keras.mixed_precision.set_global_policy(precision)
     steps = 1000
-    options = TrainOptions(
+    asked = TrainOptions(
         steps=steps,
         order=["main"],
         learning_rate=1e-4,
         decay="constant",
         warmup_steps=0,
     )
+    options = resolve(Options(train=asked)).train
     backbone = graphs.network_6c((24, 24, 1), tracked=False)
     model = ClusterIIC.create(backbone, k=K, k_aux=K, num_main=HEADS, num_aux=1)
     for i in range(len(WIDTHS)):

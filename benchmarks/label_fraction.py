@@ -87,8 +87,7 @@ def split_up(splits: dict[str, Split]) -> tuple[Split, Split, str]:
     whole = concatenate([x for name, x in splits.items() if name != "unlabelled"])
     require(whole.labels is not None, "the run needs labelled images", labels=0)
     mine = stratified(whole.labels, 0.5, seed=0)
-    first, second = (Split(whole.images[x], whole.labels[x]) for x in (mine, ~mine))
-    return first, second, "one half of each class (seed 0)"
+    return whole.take(mine), whole.take(~mine), "one half of each class (seed 0)"
 
 
 def read(stored: utils.StoredRun) -> Known:

@@ -33,7 +33,8 @@ import graphs
 from iic_tf.augment.pairs import plan_passes
 from iic_tf.models import blocks
 from iic_tf.models.networks import ClusterIIC
-from iic_tf.options import TrainOptions
+from iic_tf.options import Options, TrainOptions
+from iic_tf.resolved import resolve
 from iic_tf.tasks import iic
 from iic_tf.tasks.objectives import pair_losses
 from iic_tf.training.trainer import Trainer, make_optimizer
@@ -92,7 +93,7 @@ def make_step(arguments, *, graph, plain=None):
                 stack.enter_context(patch.object(module, plain, KERAS[plain]))
         backbone = graphs.GRAPHS[graph]((24, 24, 1))
     model = ClusterIIC.create(backbone, k=10, k_aux=50, num_main=10, num_aux=5)
-    options = TrainOptions(steps=10_000)
+    options = resolve(Options(train=TrainOptions(steps=10_000))).train
     passes = plan_passes([arguments.batch], batch=arguments.batch, steps=10_000)
     trainer = Trainer(
         model,

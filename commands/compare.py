@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from commands import program
 from commands.parsing import Parser
 from commands.starting import quiet_start
 from iic_tf.errors import require
@@ -20,7 +21,7 @@ def compare(words: Sequence[str]) -> int:
         UserError: For a mistake in the options.
     """
     parser = Parser(
-        prog="models_iic.py compare",
+        prog=f"{program()} compare",
         description="Prints a table of stored runs and plots their learning curves.",
     )
     parser.add_argument("runs", nargs="*", metavar="RUN")

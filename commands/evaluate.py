@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from commands import program, typed
 from commands.loading import load, task_of
 from commands.parsing import parse_words
 from commands.starting import check_backend, quiet_start
@@ -18,8 +19,8 @@ from iic_tf.run_folder import (
     read_options,
 )
 
-EVALUATE_USAGE = """usage: models_iic.py evaluate RUN [options]
-       models_iic.py predict RUN FOLDER
+EVALUATE_USAGE = """usage: {program} evaluate RUN [options]
+       {program} predict RUN FOLDER
 
 Applies the model of a finished run to its own images or to others (predict RUN FOLDER,
 --data.folder NEW or --data.images NEW). The options of the run apply unless overridden.
@@ -28,7 +29,7 @@ go to a new folder inside the run folder: plots, summary.json, and assignments.c
 for segmentation, label maps and overlays."""
 
 
-PLACES = ("dir", "folder", "array", "images")
+PLACES = ("dir", "folder", "array", "images", "features", "series")
 
 
 def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> None:
@@ -41,7 +42,7 @@ def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> No
     """
     data = options.setdefault("data", {})
     data |= dict.fromkeys((*PLACES, "labels", "masks")) | {"protocol": "all"}
-    if place == "images":
+    if place in ("images", "features", "series"):
         return
     _, height, width, channels = facts["data_shape"]
     known = place == "folder"  # to be brought to the size that was trained on
@@ -70,11 +71,11 @@ def evaluate(words: Sequence[str]) -> int:
         bool(words)
         and bool(words[0])
         and (words[0] in ("-h", "--help") or not words[0].startswith("-")),
-        "evaluate needs a run, as in: python models_iic.py evaluate runs/mnist-1",
+        f"evaluate needs a run, as in: {typed()} evaluate runs/mnist-1",
         words=list(words),
     )
     if words[0] in ("-h", "--help"):
-        print(EVALUATE_USAGE)
+        print(EVALUATE_USAGE.format(program=program()))
         return 0
     folder = find_run(words[0], out=Path(Options().out), what="evaluate")
     facts, stored = read_manifest(folder), read_options(folder / OPTIONS_FILE)
@@ -86,13 +87,13 @@ def evaluate(words: Sequence[str]) -> int:
 
 
 def _apply(
-    folder: Path, options: Options, facts: dict[str, Any], *, keep_choice: bool
+    folder: Path, given: Options, facts: dict[str, Any], *, keep_choice: bool
 ) -> int:
     """Applies a run's model to the images that options name.
 
     Args:
         folder: The run.
-        options: Of the evaluation.
+        given: Options of the evaluation.
         facts: The run's manifest.
         keep_choice: Whether the sub-head is the one that the run has chosen.
     """
@@ -103,7 +104,7 @@ def _apply(
         from iic_tf.training import stored
         from iic_tf.training.checkpoints import fingerprint
 
-    loaded = load(options, train=False)
+    loaded = load(given, train=False)
     options, task = loaded.options, loaded.task
     described = task.data.scored_on
     if fingerprint(task.data.material) != facts["data_fingerprint"]:
@@ -131,14 +132,14 @@ def predict(words: Sequence[str]) -> int:
         UserError: For a mistake in the options or the data.
     """
     if words and words[0] in ("-h", "--help"):
-        print(EVALUATE_USAGE)
+        print(EVALUATE_USAGE.format(program=program()))
         return 0
     require(
         len(words) >= 2
         and not words[0].startswith("-")
         and not words[1].startswith("-"),
-        "predict needs a run and a folder, as in: python models_iic.py predict "
-        "runs/PHOTOS-1 NEW_PHOTOS",
+        f"predict needs a run and a folder, as in: {typed()} predict runs/PHOTOS-1 "
+        "NEW_PHOTOS",
         words=list(words),
     )
     run, place, *others = words

@@ -1,21 +1,25 @@
-"""From options to a task: finds the recipe, reads the images, fills in defaults."""
+"""From options to a task: finds the recipe, reads the images, knows what is usual."""
 
-import dataclasses
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
 
 from iic_tf.errors import require
 from iic_tf.names import escaped
-from iic_tf.options import Options, refuse_unused
+from iic_tf.options import DataOptions, Options, TaskName, TrainOptions, refuse_unused
+from iic_tf.resolved import Precision, RunOptions, Usual, resolve
 
 OWN_TIME_LIMIT, OWN_IMAGES = 10.0, 10_000
 """Default time limit in minutes for the user's own images, if there are so many."""
 
 
-class Loaded(NamedTuple):
+@dataclass(frozen=True)
+class Loaded:
     """What a command works with.
 
     Attributes:
-        options: With all defaults filled in.
+        asked: Options as given.
+        usual: What stands where they are left open.
         task: With its images.
         sobel: Whether the network begins with a Sobel layer.
         infrared: Whether infrared is the last channel that it sees.
@@ -23,15 +27,39 @@ class Loaded(NamedTuple):
         unreadable: Name and reason of each file that was skipped.
     """
 
-    options: Options
+    asked: Options
+    usual: Usual
     task: Any
     sobel: bool
     infrared: bool
     advice: str | None
     unreadable: tuple[tuple[str, str], ...]
 
+    @cached_property
+    def options(self) -> RunOptions:
+        """All options of the run, complete."""
+        return resolve(self.asked, self.usual)
 
-def task_of(options: Options) -> str:
+    def lasting(self, steps: int) -> "Loaded":
+        """The same for a run that takes so many steps where nothing is said."""
+        return replace(self, usual=replace(self.usual, steps=steps))
+
+
+def usual_of(asked: DataOptions) -> Usual:
+    """What is usual for the recipe of a run, before its images are read.
+
+    Args:
+        asked: Where they come from.
+
+    Raises:
+        UserError: If there is no such recipe.
+    """
+    import data
+
+    return data.RECIPES[data.recipe_of(asked)].usual
+
+
+def task_of(options: Options) -> TaskName:
     """The task of a run: as given, or as it follows from recipe and data.
 
     Args:
@@ -40,12 +68,10 @@ def task_of(options: Options) -> str:
     Raises:
         UserError: If data and task clash.
     """
-    import data
-
-    of_pixels = data.is_segmentation(options.data)
-    name = options.task or ("segment" if of_pixels else "cluster")
+    usual = usual_of(options.data).task
+    name = options.task or usual
     require(
-        (name == "segment") == of_pixels,
+        (name == "segment") == (usual == "segment"),
         "task segment needs data.images or a recipe for segmentation; other tasks are "
         "for whole images",
         task=name,
@@ -54,21 +80,28 @@ def task_of(options: Options) -> str:
     return name
 
 
-def load(options: Options, *, train: bool = True) -> Loaded:
+def load(
+    options: Options, *, precision: Precision = "float32", train: bool = True
+) -> Loaded:
     """Reads the images of a run.
 
     Args:
         options: As given.
+        precision: Of the backbone, where it is left open.
         train: Whether they are for training, for what is printed.
 
     Raises:
         UserError: For a mistake in the options or the data.
     """
-    name: Any = task_of(options)
-    if train and options.resume is None:  # stored options have no gaps
-        refuse_unused(options, name)
-    options = dataclasses.replace(options, task=name)
-    return _TASKS[name](options, train)
+    name = task_of(options)
+    if train and options.resume is None:
+        length = TrainOptions(steps=options.train.steps)
+        held_out = DataOptions(protocol="holdout")  # where it is not for the user
+        complete = resolve(Options(data=held_out, train=length))
+        refuse_unused(options, name, complete=complete)
+    loaded = _TASKS[name](options, train)
+    usual = replace(loaded.usual, task=name, precision=precision)
+    return replace(loaded, usual=usual)
 
 
 def _tell(number: int, source: Any, *, train: bool) -> None:
@@ -81,46 +114,25 @@ def _tell(number: int, source: Any, *, train: bool) -> None:
         console.print(f"          {line}")
 
 
-def _suit(
-    options: Options, name: str, recipe: Any, *, shape: Any, shown: Any = None
-) -> Options:
-    """Fills in defaults that depend on the recipe and on the images.
+def _usual_of_whole(
+    data: DataOptions, name: str, recipe: Any, *, shape: Any, shown: Any
+) -> Usual:
+    """What is usual for whole images.
 
     Args:
-        options: As given.
+        data: Says where they are.
         name: Name of the recipe.
         recipe: See ``data.Recipe``.
         shape: Number, height, width and channels of the training images.
         shown: Values that are black and white in images of more than 8 bits.
     """
-    chosen = options.data
-    own: dict[str, Any] = {}  # what the run is applied to later is brought to the same
-    if chosen.folder or chosen.array:
-        own["range"] = chosen.range or shown
-    if chosen.folder:
+    number, own = shape[0], {}  # what the run is applied to later is brought to these
+    if data.folder or data.array:
+        own["range"] = shown
+    if data.folder:
         own |= {"size": shape[1], "channels": shape[3]}
-    few = recipe.batch and shape[0] >= 4 * recipe.batch
-    filled = dataclasses.replace(
-        chosen,
-        recipe=name,
-        batch=chosen.batch or (recipe.batch if few else chosen.batch_for(shape[0])),
-        neighbours=(
-            recipe.neighbours if chosen.neighbours is None else chosen.neighbours
-        ),
-        **own,
-    )
-    limit, train = options.time_limit, options.train
-    if limit is None and recipe.find is None and shape[0] <= OWN_IMAGES:
-        limit = OWN_TIME_LIMIT
-    if train.steps or train.epochs:  # an explicit length needs no plan
-        limit = None
-    steps = train.steps or recipe.usual_steps(shape[0])
-    return dataclasses.replace(
-        options,
-        data=filled,
-        time_limit=limit,
-        train=dataclasses.replace(train, steps=steps),
-    )
+    limit = OWN_TIME_LIMIT if recipe.find is None and number <= OWN_IMAGES else None
+    return replace(recipe.usual_for(number), recipe=name, time_limit=limit, **own)
 
 
 def _load_cluster(options: Options, train: bool) -> Loaded:
@@ -146,33 +158,16 @@ def _load_cluster(options: Options, train: bool) -> Loaded:
         neighbour_share=recipe.neighbour_share,
         nearest=source.nearest,
     )
-    options = _suit(options, name, recipe, shape=shape, shown=source.shown)
-    return Loaded(options, task, recipe.sobel, False, source.advice, source.unreadable)
-
-
-def _suit_segment(
-    options: Options, name: str, recipe: Any, channels: int, *, shown: Any = None
-) -> Options:
-    """Fills in defaults that depend on the recipe and on the images."""
-    chosen = options.data
-    filled = dataclasses.replace(
-        chosen,
-        recipe=name,
-        # images that the run is applied to later are brought to as many
-        channels=chosen.channels or channels,
-        range=chosen.range or shown,
-        batch=chosen.batch or recipe.batch,
-        resize=recipe.scale if chosen.resize is None else chosen.resize,
-        neighbours=(
-            recipe.neighbours if chosen.neighbours is None else chosen.neighbours
-        ),
+    usual = _usual_of_whole(options.data, name, recipe, shape=shape, shown=source.shown)
+    return Loaded(
+        options,
+        usual,
+        task,
+        recipe.sobel,
+        False,
+        source.advice,
+        source.unreadable,
     )
-    heads = dataclasses.replace(
-        options.heads,
-        k_aux=options.heads.k_aux or max(recipe.least_k_aux, options.k_aux),
-    )
-    train = options.train.filled(**recipe.train)
-    return dataclasses.replace(options, data=filled, heads=heads, train=train)
 
 
 def _load_segment(options: Options, train: bool) -> Loaded:
@@ -191,28 +186,34 @@ def _load_segment(options: Options, train: bool) -> Loaded:
         "time_limit is for whole images; for segmentation set train.steps",
         time_limit=options.time_limit,
     )
-    name, recipe, source = data.find_segment(options.data)
-    trained, evaluated, words, mapping = apply_segment_protocol(
-        source, options.data.protocol
-    )
-    channels = trained.images[0].shape[2]
-    views = recipe.views(channels, options.data.augment)
-    views = dataclasses.replace(views, sparse=options.segment.sparse)
-    _tell(len(trained.images), source, train=train)
+    name, recipe, source = data.find(options.data)
+    protocol = apply_segment_protocol(source, options.data.protocol)
+    views = recipe.views(source.image_shape, options.data.augment)
+    views = replace(views, sparse=options.segment.sparse)
+    _tell(len(protocol.train.images), source, train=train)
     task = SegmentTask(
-        trained,
-        evaluated,
+        protocol,
         views,
         source.origin,
-        words,
         class_names=source.class_names,
-        mapping=mapping,
         scenes=recipe.scenes,
         masked=options.segment.masked,
     )
-    options = _suit_segment(options, name, recipe, channels, shown=source.shown)
+    usual = replace(
+        recipe.usual,
+        recipe=name,
+        # images that the run is applied to later are brought to the same
+        channels=source.image_shape[2],
+        range=source.shown,
+    )
     return Loaded(
-        options, task, views.edges, views.infrared, source.advice, source.unreadable
+        options,
+        usual,
+        task,
+        views.edges,
+        views.infrared,
+        source.advice,
+        source.unreadable,
     )
 
 
@@ -222,22 +223,27 @@ def _load_classify(options: Options, train: bool) -> Loaded:
     from iic_tf.datasets.splits import apply_protocol
     from iic_tf.tasks.classify import ClassifyTask
 
-    held_out = dataclasses.replace(options.data, protocol="holdout", neighbours=0)
-    name, recipe, source = data.find(held_out, k=options.k, seed=options.seed)
+    options = replace(options, data=replace(options.data, protocol="holdout"))
+    name, recipe, source = data.find(options.data, k=options.k, seed=options.seed)
     protocol = apply_protocol(source, "holdout", unlabelled=False)
     shape = protocol.train.images.shape
     _tell(shape[0], source, train=train)
     task = ClassifyTask(
-        dataclasses.replace(
-            protocol, words="test, not used for training", mapping=None
-        ),
+        replace(protocol, words="test, not used for training", mapping=None),
         recipe.views(source.image_shape, options.data.augment),
         source.origin,
         class_names=source.class_names or recipe.class_names,
     )
-    options = dataclasses.replace(options, data=held_out)
-    options = _suit(options, name, recipe, shape=shape, shown=source.shown)
-    return Loaded(options, task, recipe.sobel, False, source.advice, source.unreadable)
+    usual = _usual_of_whole(options.data, name, recipe, shape=shape, shown=source.shown)
+    return Loaded(
+        options,
+        replace(usual, neighbours=0),
+        task,
+        recipe.sobel,
+        False,
+        source.advice,
+        source.unreadable,
+    )
 
 
 _TASKS = {

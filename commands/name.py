@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from commands import program, typed
 from commands.evaluate import PLACES
 from commands.loading import load, task_of
 from commands.parsing import Parser, parse_words
@@ -34,7 +35,7 @@ def name(words: Sequence[str]) -> int:
     Raises:
         UserError: For a mistake in the options, the labels or the data.
     """
-    parser = Parser(prog="models_iic.py name", description=DESCRIPTION)
+    parser = Parser(prog=f"{program()} name", description=DESCRIPTION)
     parser.add_argument("run", metavar="RUN", help="folder of a run, or latest")
     parser.add_argument(
         "--labels",
@@ -56,9 +57,10 @@ def name(words: Sequence[str]) -> int:
     )
     arguments, others = parser.parse_known_args(list(words))
     known = {f"--data.{place}" for place in PLACES}
-    unknown = [w for w in others if w[:1] == "-" and w.partition("=")[0] not in known]
+    options_given = [word for word in others if word.startswith("-")]
+    unknown = [w for w in options_given if w.partition("=")[0] not in known]
     require(
-        not unknown and others[:1] == [w for w in others[:1] if w[:1] == "-"],
+        not unknown and others[:1] == options_given[:1],
         "name takes one run, --labels, --overclusters and where the images are",
         words=unknown or others,
     )
@@ -108,5 +110,5 @@ def _next_step(arguments: argparse.Namespace, table: Path) -> str:
     command = shlex.join(["name", arguments.run, "--labels", *files, str(table)])
     return (
         f"Fill in the classes in {table.name} (label_next.png shows the images; leave "
-        f"out what you cannot tell), then: python models_iic.py {command}"
+        f"out what you cannot tell), then: {typed()} {command}"
     )

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import functools
 import itertools
 import re
 from collections.abc import Sequence
@@ -10,9 +11,11 @@ from typing import Any, NoReturn
 
 import yaml
 
+from commands import program
 from iic_tf.errors import UserError, require
 from iic_tf.names import restored
-from iic_tf.options import RENAMED, Options, as_plain, with_new_names
+from iic_tf.options import PATHS, RENAMED, Options, as_plain, with_new_names
+from iic_tf.root_files import find_config
 from iic_tf.run_folder import OPTIONS_FILE, find_run, read_options
 
 
@@ -89,39 +92,14 @@ def _last_length(
     return (said[-1], others[-1]) if others else None
 
 
-def parse_words(
-    words: Sequence[str], *, over: dict[str, Any] | None = None, told: bool = False
-) -> Options:
-    """Options from words, see ``parse``.
-
-    Args:
-        words: Of the command line.
-        over: Options that the words go over, as a file of options has them.
-        told: Whether to print which of steps and epochs applies, where both are set.
-    """
+@functools.cache
+def _parser() -> Any:
+    """The parser of all options, which takes a third of a second to build."""
     import jsonargparse
 
-    for word in words:
-        for before, after in RENAMED.items():
-            require(
-                not re.match(rf"--{before}([.=]|$)", word),
-                f"--{before} is now called --{after}",
-                option=word,
-            )
-    files = [b for a, b in itertools.pairwise(words) if a == "--config"]
-    files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
-    given = list(words)  # the parser takes YAML in place of a file
-    for file in files:
-        # refuses what the parser would expand or ignore
-        tree, old = with_new_names(read_options(file))
-        if old:
-            text = yaml.safe_dump(tree)
-            given = [w.replace(file, text) if w.endswith(file) else w for w in given]
-    if over:
-        given = ["--config", yaml.safe_dump(with_new_names(over)[0]), *given]
     jsonargparse.set_parsing_settings(docstring_parse_attribute_docstrings=True)
     parser = jsonargparse.ArgumentParser(
-        prog="models_iic.py",
+        prog=program(),
         description="Clusters images without labels by Invariant Information "
         "Clustering, or segments them (--data.images). Other commands, each with its "
         "own --help: evaluate RUN, predict RUN FOLDER, compare RUN RUN ..., name RUN; "
@@ -143,6 +121,41 @@ def parse_words(
         action="store_true",
         help="Only plot originals above their augmented views, then exit.",
     )
+    return parser
+
+
+def parse_words(
+    words: Sequence[str], *, over: dict[str, Any] | None = None, told: bool = False
+) -> Options:
+    """Options from words, see ``parse``.
+
+    Args:
+        words: Of the command line.
+        over: Options that the words go over, as a file of options has them.
+        told: Whether to print which of steps and epochs applies, where both are set.
+    """
+    import jsonargparse
+
+    for word in words:
+        for before, after in RENAMED.items():
+            require(
+                not re.match(rf"--{before}([.=]|$)", word),
+                f"--{before} is now called --{after}",
+                option=word,
+            )
+    words = _with_found_files(words)
+    files = [b for a, b in itertools.pairwise(words) if a == "--config"]
+    files += [w.split("=", 1)[1] for w in words if w.startswith("--config=")]
+    given = list(words)  # the parser takes YAML in place of a file
+    for file in files:
+        # refuses what the parser would expand or ignore
+        tree, old = with_new_names(read_options(file))
+        if old:
+            text = yaml.safe_dump(tree)
+            given = [w.replace(file, text) if w.endswith(file) else w for w in given]
+    if over:
+        given = ["--config", yaml.safe_dump(with_new_names(over)[0]), *given]
+    parser = _parser()
     try:
         parsed = parser.instantiate(parser.parse_args(given))
         options = Options(
@@ -154,7 +167,7 @@ def parse_words(
             if isinstance(value, str)
         }
         # names such as #recycle are comments in YAML, and so no value at all
-        for place in ("dir", "folder", "array", "labels", "images", "masks"):
+        for place in PATHS:
             if getattr(options.data, place) is None:
                 places[place] = _said(words, f"--data.{place}")
         data = dataclasses.replace(options.data, **places)
@@ -175,6 +188,17 @@ def parse_words(
         train = dataclasses.replace(options.train, **without)
         options = dataclasses.replace(options, train=train)
     return options
+
+
+def _with_found_files(words: Sequence[str]) -> list[str]:
+    """The same where files of options that come with the package are found."""
+    found = list(words)
+    for i, word in enumerate(found):
+        if word.startswith("--config="):
+            found[i] = f"--config={find_config(word.removeprefix('--config='))}"
+        elif i and found[i - 1] == "--config":
+            found[i] = str(find_config(word))
+    return found
 
 
 def _said(words: Sequence[str], option: str) -> str | None:

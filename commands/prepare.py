@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from commands import program
 from commands.parsing import Parser
 from commands.starting import quiet_start
 from iic_tf.errors import UserError, require
@@ -18,7 +19,7 @@ def prepare_potsdam(words: Sequence[str]) -> int:
         UserError: For a mistake in the options or the data.
     """
     parser = Parser(
-        prog="models_iic.py prepare-potsdam",
+        prog=f"{program()} prepare-potsdam",
         description="Cuts ISPRS Potsdam into tiles of 200x200 pixels, as published.",
     )
     parser.add_argument(
@@ -49,7 +50,7 @@ def curate(words: Sequence[str]) -> int:
         UserError: For a mistake in the options or the data.
     """
     parser = Parser(
-        prog="models_iic.py curate",
+        prog=f"{program()} curate",
         description="Lists the images of COCO-Stuff 164k whose sides have at least "
         "360 pixels, at least three quarters of which are of the chosen classes.",
     )
@@ -100,7 +101,7 @@ def mosaic(words: Sequence[str]) -> int:
         UserError: For a mistake in the options or the data.
     """
     parser = Parser(
-        prog="models_iic.py mosaic",
+        prog=f"{program()} mosaic",
         description="Joins label maps of tiles that are named IMAGE_ROW_COLUMN.",
     )
     parser.add_argument("labels", type=Path, help="such as runs/potsdam_3-1/labels")

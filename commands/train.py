@@ -1,17 +1,18 @@
 """The main command: trains, evaluates and plots; or takes the quick look."""
 
-import dataclasses
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from commands import EXIT_DEGENERATE, EXIT_INTERRUPTED
-from commands.loading import Loaded, load, task_of
+from commands import EXIT_DEGENERATE, EXIT_INTERRUPTED, typed
+from commands.loading import Loaded, load, task_of, usual_of
 from commands.parsing import changed_options
 from commands.starting import check_backend, quiet_start
 from iic_tf.errors import RunError, UserError, failure_words, first_line, require
 from iic_tf.options import Options, check_arguments
+from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import (
     NETWORK_FILE,
     UNREADABLE_FILE,
@@ -20,11 +21,11 @@ from iic_tf.run_folder import (
 )
 
 
-def run(options: Options) -> int:
+def run(asked: Options) -> int:
     """Trains, evaluates and plots.
 
     Args:
-        options: All options.
+        asked: Options as given.
 
     Returns:
         Exit status.
@@ -34,7 +35,7 @@ def run(options: Options) -> int:
         NonFiniteLoss: If a loss or the gradient became NaN or infinite.
     """
     check_backend()
-    check_writable(Path(options.out))
+    check_writable(Path(asked.out))
     with quiet_start():
         import graphs
         from commands.signals import StopSignal
@@ -43,20 +44,16 @@ def run(options: Options) -> int:
         from iic_tf.training.run import run_prefix, train
         from iic_tf.training.stored import finish
 
-        strategy = choose_strategy(options.devices)
+        strategy = choose_strategy(asked.devices)
 
     # Names become functions here and in data.py, and nowhere else.
-    changed = ", ".join(changed_options(options)) or "all at their defaults"
-    of_pixels = task_of(options) == "segment"
-    if options.train.precision == "auto":
-        precision: Any = "float32" if of_pixels else choose_precision(strategy)
-        given = dataclasses.replace(options.train, precision=precision)
-        options = dataclasses.replace(options, train=given)
-    name = options.graph.name or ("small_maps" if of_pixels else "small")
-    graph = dataclasses.replace(options.graph, name=name)
+    changed = ", ".join(changed_options(asked)) or "all at their defaults"
+    of_pixels = task_of(asked) == "segment"
+    name = asked.graph.name or usual_of(asked.data).graph
     builder = graphs.find(name, of_pixels=of_pixels)
-    check_arguments(builder, graph.args, option="graph.args")
-    loaded = load(dataclasses.replace(options, graph=graph))
+    check_arguments(builder, asked.graph.args, option="graph.args")
+    precision = "float32" if of_pixels else choose_precision(strategy)
+    loaded = load(asked, precision=precision)
     options, task = loaded.options, loaded.task
     if options.show_pairs:
         path = Path(options.out) / f"pairs_{run_prefix(options)}.png"
@@ -67,22 +64,25 @@ def run(options: Options) -> int:
     if options.method == "spectral":
         return _look(options, loaded)
 
-    says = _Telling(loaded, changed, strategy)
+    build = partial(_build_backbone, builder, loaded)
     with StopSignal() as stop:
+        if options.time_limit:
+            loaded = _in_time(loaded, build, strategy, minutes=options.time_limit)
+            options = loaded.options
+        says = _Telling(loaded, changed, strategy)
         trained = train(
             options,
             task,
-            build_backbone=lambda: _build_backbone(builder, loaded),
+            build_backbone=build,
             strategy=strategy,
             stop=stop,
             on_start=says.on_start,
-            on_plan=says.on_plan,
             on_prepared=says.on_prepared,
         )
     if trained.step < trained.steps:
         console.print(
             f"\nStopped and saved at step {trained.step:,} of {trained.steps:,}. "
-            f"Continue with: python models_iic.py --resume {trained.folder}"
+            f"Continue with: {typed()} --resume {trained.folder}"
         )
         return EXIT_INTERRUPTED
     try:
@@ -130,6 +130,30 @@ def _build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:
         ) from None
 
 
+def _in_time(
+    loaded: Loaded, build: Callable[[], Any], strategy: Any, *, minutes: float
+) -> Loaded:
+    """The same with as many steps as fit into a time limit; says how many."""
+    import psutil
+
+    from iic_tf.report.console import at_work, clock, console
+    from iic_tf.training.run import plan_steps
+
+    options = loaded.options
+    with at_work("timing steps"):
+        steps, seconds = plan_steps(
+            options, loaded.task, build, strategy, minutes=minutes
+        )
+    enough = "" if steps == options.train.steps else f" of {options.train.steps:,}"
+    memory = psutil.Process().memory_info().rss / 1e9  # of images, network, steps
+    console.print(
+        f"Plan:     {steps:,}{enough} steps at {seconds:.2f} s each, about "
+        f"{clock(steps * seconds)} in total, {memory:.1f} GB of memory; change it "
+        "with --time-limit or --train.steps"
+    )
+    return loaded.lasting(steps)
+
+
 class _Telling:
     """What is printed and plotted as a run begins.
 
@@ -144,21 +168,6 @@ class _Telling:
         self.changed = changed
         self.strategy = strategy
 
-    def on_plan(self, steps: int, seconds: float) -> None:
-        """Says how long the run will take."""
-        import psutil
-
-        from iic_tf.report.console import clock, console
-
-        usual = self.loaded.options.train.steps
-        enough = "" if steps == usual else f" of {usual:,}"
-        memory = psutil.Process().memory_info().rss / 1e9  # of images, network, steps
-        console.print(
-            f"Plan:     {steps:,}{enough} steps at {seconds:.2f} s each, about "
-            f"{clock(steps * seconds)} in total, {memory:.1f} GB of memory; change it "
-            "with --time-limit or --train.steps"
-        )
-
     def on_prepared(self, folder: Path, task: Any) -> None:
         """Plots the clusters of the neighbour graph, if there is one."""
         from iic_tf.evaluation.health import information_words
@@ -171,7 +180,7 @@ class _Telling:
             return
         groups = found.groups.clusters
         plot = draw_first_groups(folder, found.graph, groups, task.images)
-        if found.joined > max(options.data.neighbours or 0, GRAPH_NEIGHBOURS):
+        if found.joined > max(options.data.neighbours, GRAPH_NEIGHBOURS):
             console.print(
                 f"Graph:    {found.joined} neighbours of each image, since with "
                 f"{GRAPH_NEIGHBOURS} the graph has more components than clusters"
@@ -224,7 +233,7 @@ class _Telling:
         console.print()
 
 
-def _look(options: Options, loaded: Loaded) -> int:
+def _look(options: RunOptions, loaded: Loaded) -> int:
     """The quick look: clusters of the neighbour graph, without a network."""
     from iic_tf.report.console import console
     from iic_tf.report.files import write_unreadable

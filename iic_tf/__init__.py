@@ -7,7 +7,9 @@ them; only the command line, which answers before TensorFlow is loaded, puts tha
 """
 
 import importlib
+import itertools
 import sys
+from pathlib import Path
 from typing import Any
 
 _HOMES = {
@@ -48,5 +50,14 @@ def __getattr__(name: str) -> Any:
     return getattr(module, name)
 
 
-if "commands" not in sys.modules:
+def _is_command_line() -> bool:
+    """Whether the process is ``models_iic.py``, ``iic`` or ``python -m iic_tf``."""
+    return (
+        "commands" in sys.modules
+        or Path(sys.argv[0] if sys.argv else "").stem == "iic"
+        or ("-m", "iic_tf") in itertools.pairwise(sys.orig_argv)
+    )
+
+
+if not _is_command_line():
     importlib.import_module("iic_tf.models.named")

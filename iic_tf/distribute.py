@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from iic_tf.errors import UserError, require
+from iic_tf.resolved import Precision
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -139,7 +140,7 @@ def split_cpu(count: int) -> None:
             ) from None
 
 
-def choose_precision(strategy: tf.distribute.Strategy) -> str:
+def choose_precision(strategy: tf.distribute.Strategy) -> Precision:
     """The faster precision of a backbone that costs no accuracy.
 
     Returns:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from iic_tf.errors import require
-from iic_tf.tuned import REGROUP_TO, START
 
 LARGEST_INT, LARGEST_FLOAT = 2**31 - 1, 3.4e38
 """The limits of int32 and float32, which devices calculate with."""
@@ -157,9 +156,18 @@ class DataOptions:
     .npz file with images, or x_train and x_test. How values are interpreted is printed;
     images that are not square are resized to squares."""
 
+    features: str | None = None
+    """Your own vectors, such as embeddings by another network: a .npy file of numbers
+    (n, d), or an .npz file with features, or x_train and x_test."""
+
+    series: str | None = None
+    """Your own series of measurements: a .npy file of numbers (n, t, channels), or an
+    .npz file with features, or x_train and x_test."""
+
     labels: str | None = None
-    """Classes of your own images, for scoring only: folder if folder names are the
-    classes, or for data.array a .npy file of integers, text or one-hot rows."""
+    """Classes of your own data, for scoring only: folder if folder names are the
+    classes, or for data.array, data.features and data.series a .npy file of integers,
+    text or one-hot rows."""
 
     images: str | None = None
     """Folder of your own images, of any size, to be segmented."""
@@ -249,18 +257,18 @@ class DataOptions:
             if isinstance(side := self.augment.get(name), int):
                 require_at_most(f"data.augment.{name}", side, MAX_SIDE)
         check_numbers("data", self)
-        places = ("dir", "folder", "array", "images", "labels", "masks")
-        for name in places:
+        places = ("dir", "folder", "array", "images", "features", "series")
+        for name in (*places, "labels", "masks"):
             require(
                 getattr(self, name) != "",
                 f"data.{name} must not be empty",
                 **{name: ""},
             )
-        given = [name for name in places[:4] if getattr(self, name) is not None]
+        given = [name for name in places if getattr(self, name) is not None]
         require(
             len(given) <= 1,
-            "only one of data.dir, data.folder, data.array and data.images can be "
-            "given",
+            "only one of data.dir, data.folder, data.array, data.images, data.features "
+            "and data.series can be given",
             given=given,
         )
         require(
@@ -290,13 +298,15 @@ class DataOptions:
             resize=self.resize,
         )
         require(
-            self.labels is None or bool(self.folder or self.array),
-            "data.labels is for data.folder and data.array; a recipe has its own",
+            self.labels is None
+            or bool(self.folder or self.array or self.features or self.series),
+            "data.labels is for data.folder, data.array, data.features and "
+            "data.series; a recipe has its own",
             labels=self.labels,
         )
         require(
             self.labels in (None, "folder") if self.folder else self.labels != "folder",
-            "data.labels must be folder for data.folder, a .npy file for data.array",
+            "data.labels must be folder for data.folder, otherwise a .npy file",
             labels=self.labels,
         )
         require(
@@ -329,20 +339,14 @@ class DataOptions:
             neighbours=self.neighbours,
         )
 
-    def batch_for(self, num_images: int) -> int:
-        """Images per step: ``batch``, or if not given a default for so many images."""
-        few = num_images // 4 // 8 * 8  # a number that several devices share
-        least = min(8, max(num_images // 2 * 2, 2))  # fewer tell too little
-        return self.batch or (500 if num_images >= 2000 else max(few, least))
-
 
 @dataclass(frozen=True)
 class GraphOptions:
     """The backbone."""
 
     name: str | None = None
-    """Name of a backbone in graphs.py. Default: small, or small_maps for
-    segmentation."""
+    """Name of a backbone in graphs.py. Default: small, small_maps for segmentation, mlp
+    for data.features, series for data.series."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the backbone, as in fan_out_init: 32."""
@@ -504,26 +508,6 @@ class TrainOptions:
         if self.lamb_aux is not None:
             check_lambda("train.lamb_aux", self.lamb_aux)
 
-    def filled(
-        self,
-        *,
-        steps: int = 1600,
-        regroup_every: int | None = None,
-        regroup_to: float = REGROUP_TO,
-        lamb_aux: Lambda = 1.0,
-        start: float = START,
-    ) -> "TrainOptions":
-        """The same with defaults filled in."""
-        usual: dict[str, Any] = {
-            "steps": steps,
-            "regroup_every": regroup_every or max((self.steps or steps) // 8, 50),
-            "regroup_to": regroup_to,
-            "lamb_aux": lamb_aux,
-            "start": start,
-        }
-        names = [name for name in usual if getattr(self, name) is None]
-        return replace(self, **{name: usual[name] for name in names})
-
 
 LONGEST_NAME = 200
 """Bytes of a run's name; file systems allow 255 for what is written under it."""
@@ -662,11 +646,14 @@ class ReportOptions:
             )
 
 
+TaskName = Literal["cluster", "segment", "classify"]
+
+
 @dataclass(frozen=True)
 class Options:
-    """All options of a run."""
+    """All options of a run, as a person gives them: what is None is left open."""
 
-    task: Literal["cluster", "segment", "classify"] | None = None
+    task: TaskName | None = None
     """cluster (whole images) and segment (pixels) need no labels; classify learns the
     classes of labelled images. Default: cluster or segment, depending on recipe and
     data."""
@@ -733,22 +720,6 @@ class Options:
             order=self.train.order,
         )
 
-    @property
-    def k_aux(self) -> int:
-        """Clusters of each auxiliary sub-head: ``heads.k_aux``, else 5 k."""
-        return self.heads.k_aux or 5 * self.k
-
-    @property
-    def banks(self) -> dict[str, Any]:
-        """Sizes of both banks of sub-heads, as a network's ``create`` takes them."""
-        return {
-            "k": self.k,
-            "k_aux": self.k_aux,
-            "num_main": self.heads.main,
-            "num_aux": self.heads.aux,
-            "bias": self.heads.bias,
-        }
-
 
 UNUSED: dict[str, tuple[str, ...]] = {
     "cluster": (
@@ -769,31 +740,32 @@ UNUSED: dict[str, tuple[str, ...]] = {
 """Options, and groups of options, that each task does not use."""
 
 
-def refuse_unused(options: Options, task: str) -> None:
+def _leaves(options: Options, name: str) -> dict[str, Any]:
+    """Values by name of an option, or of all options of a group."""
+    part: Any = options
+    for step in name.split("."):
+        part = getattr(part, step)
+    if not dataclasses.is_dataclass(part):
+        return {name: part}
+    return {f"{name}.{f.name}": getattr(part, f.name) for f in dataclasses.fields(part)}
+
+
+def refuse_unused(options: Options, task: str, *, complete: Options) -> None:
     """Raises UserError if an option is given that a task does not use.
 
     Args:
         options: As given.
         task: Name of the task.
+        complete: What stands where nothing is given; stored options have these values.
     """
     for name in UNUSED[task]:
-        given, usual = options, Options()
-        for part in name.split("."):
-            given, usual = getattr(given, part), getattr(usual, part)
-        if given == usual:
-            continue
-        if dataclasses.is_dataclass(given):
-            [name, *_] = (
-                f"{name}.{field.name}"
-                for field in dataclasses.fields(given)
-                if getattr(given, field.name) != getattr(usual, field.name)
+        untouched, stored = _leaves(Options(), name), _leaves(complete, name)
+        for option, value in _leaves(options, name).items():
+            require(
+                value in (untouched[option], stored[option]),
+                f"the task {task} does not use {option}",
+                **{option.rsplit(".", 1)[-1]: value},
             )
-            given = getattr(given, name.rsplit(".", 1)[1])
-        require(
-            False,
-            f"the task {task} does not use {name}",
-            **{name.rsplit(".", 1)[-1]: given},
-        )
 
 
 RENAMED = {
@@ -844,7 +816,10 @@ def with_new_names(tree: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return (new, old) if old else (tree, [])
 
 
-PATHS = ("dir", "folder", "array", "labels", "images", "masks")
+PATHS = (
+    *("dir", "folder", "array", "images", "features", "series"),
+    *("labels", "masks"),
+)
 """Options of ``data`` that are paths; labels may also be the word folder."""
 
 

@@ -119,8 +119,11 @@ def mnist_dir():
 def objective_of(options, kind, losses, *, start=0):
     """The objective of a run whose steps are of the given kinds of passes."""
     from iic_tf.augment.pairs import Passes
+    from iic_tf.options import Options
+    from iic_tf.resolved import resolve
     from iic_tf.tasks import iic
 
+    options = resolve(Options(train=options)).train
     sizes = (1,) * len(options.order)
     passes = Passes(np.asarray(kind, "i4"), np.zeros(len(kind), "i8"), sizes, 1, sizes)
     return iic.objective(options, passes, losses, start=start)

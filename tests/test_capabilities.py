@@ -101,7 +101,7 @@ def missing(rows):
                 if not known and not any(f"--{option}" in text for text in scripts):
                     lacks.append(f"option --{option}")
             names = re.findall(r"--data\.recipe (\w+)", span)
-            recipes = {**data.RECIPES, **data.SEGMENT_RECIPES}
+            recipes = data.RECIPES
             lacks += [f"recipe {name}" for name in names if name not in recipes]
             builders = {**graphs.GRAPHS, **graphs.SEGMENT_GRAPHS}
             names = re.findall(r"--graph\.name (\w+)", span)

@@ -13,6 +13,7 @@ from iic_tf.augment.pairs import plan_passes
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
 from iic_tf.options import DataOptions, Options, TrainOptions
+from iic_tf.resolved import resolve
 from iic_tf.tasks.classify import ClassifyTask
 from iic_tf.training.trainer import Trainer, make_optimizer
 
@@ -73,9 +74,8 @@ def test_options_that_it_does_not_use_are_refused(digits_npz, tmp_path, capsys):
 def test_the_loss_is_the_cross_entropy_of_the_views(digits, views):
     split = Split(digits[0][:40], digits[1][:40])
     task = ClassifyTask(Protocol(split, split, "these"), views, "here")
-    options = Options(
-        data=DataOptions(batch=20, repeats=2), train=TrainOptions(steps=2)
-    )
+    asked = Options(data=DataOptions(batch=20, repeats=2), train=TrainOptions(steps=2))
+    options = resolve(asked)
     passes = plan_passes([40], batch=20, steps=2)
     [batch] = task.batches(options, passes, start=0).take(1)
     model = keras.Sequential([keras.Input((12, 12, 1)), keras.layers.Flatten()])
@@ -95,7 +95,8 @@ def test_the_loss_is_the_cross_entropy_of_the_views(digits, views):
 def test_two_replicas_learn_as_one_does(two_devices, digits, views):
     split = Split(digits[0][:80], digits[1][:80])
     task = ClassifyTask(Protocol(split, split, "these"), views, "here")
-    options = Options(data=DataOptions(batch=40), train=TrainOptions(steps=4))
+    asked = Options(data=DataOptions(batch=40), train=TrainOptions(steps=4))
+    options = resolve(asked)
     passes = plan_passes([80], batch=40, steps=4)
     found = []
     for strategy in (tf.distribute.OneDeviceStrategy("CPU:0"), two_devices):

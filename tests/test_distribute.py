@@ -132,7 +132,7 @@ def test_two_replicas_part_from_one_by_rounding_alone(
     batches = training_batches(
         digits[0][:600], views, repeats=2, batch=60, seed=0, start=0, steps=steps
     )
-    options = TrainOptions(steps=steps, warmup_steps=0, lamb=1.2).filled(steps=steps)
+    options = TrainOptions(steps=steps, warmup_steps=0, lamb=1.2)
     goal = objective_of(options, np.zeros(steps, int), pair_losses)
     doubled = {name: x.astype(float) for name, x in goal.scheduled.items()}
     goal = replace(goal, scheduled=doubled)

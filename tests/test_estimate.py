@@ -9,6 +9,7 @@ from iic_tf.augment.pairs import Views
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
 from iic_tf.options import DataOptions, HeadOptions, Options, TrainOptions
+from iic_tf.resolved import resolve
 from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.training.estimate import (
     Network,
@@ -57,14 +58,14 @@ def test_measuring_leaves_no_trace_in_the_network_that_is_made():
 
 
 def test_memory_by_hand():
-    options = Options(
+    asked = Options(
         k=3,
         data=DataOptions(repeats=3),
         heads=HeadOptions(main=2, aux=1, k_aux=10),
         train=TrainOptions(precision="mixed_bfloat16"),
     )
     needed = memory_of_run(
-        options,
+        resolve(asked),
         network=Network(weights=1000, kept=50, places=4),
         shape=(6, 6, 2),
         features=7,
@@ -84,7 +85,7 @@ def test_memory_by_hand():
 
 
 def test_the_search_for_neighbours_counts_where_it_takes_more_than_the_steps():
-    options = Options(k=3)
+    options = resolve(Options(k=3))
     sizes = {
         "network": Network(weights=1000, kept=50, places=1),
         "shape": (6, 6, 2), "features": 7, "batch": 5, "evaluated": 100,
@@ -106,7 +107,7 @@ def test_too_many_images_are_refused_before_their_neighbours_are_looked_for():
     task = ClusterTask(protocol, views, "here", kind="photographs")
 
     def needed(neighbours):
-        options = Options(data=DataOptions(neighbours=neighbours, batch=8))
+        options = resolve(Options(data=DataOptions(neighbours=neighbours, batch=8)))
         return lambda: task._memory(
             lambda: graphs.small((8, 8, 3), fan_out_init=2, stages=1), options, batch=8
         )

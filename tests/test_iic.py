@@ -8,6 +8,7 @@ from iic_tf.evaluation.inference import compile_predict
 from iic_tf.evaluation.metrics import contingencies, matched_errors
 from iic_tf.options import Options
 from iic_tf.report.sentences import error_words
+from iic_tf.resolved import resolve
 from iic_tf.tasks import iic
 from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.training.checkpoints import History
@@ -66,7 +67,7 @@ def test_a_lower_lambda_is_said_in_words(history):
 
 def test_scores_are_added_to_the_row(tiny_model, digits, views):
     images, labels = digits[0][:60], digits[1][:60]
-    model, options = tiny_model(), Options()
+    model, options = tiny_model(), resolve(Options())
 
     def scorer(*, mapping=None):
         split = Split(images, labels)

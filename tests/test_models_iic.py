@@ -1180,7 +1180,7 @@ def test_resume_puts_the_command_line_over_the_stored_options(tmp_path):
     (folder / "options.yaml").write_text("k: 4\ntrain:\n  decay: constant\n")
     words = ["--resume", str(folder), "--heads.k_aux=8", "--train.lr_drops=[800]"]
     options = models_iic.parse(words)
-    assert (options.k, options.k_aux, options.train.lr_drops) == (4, 8, [800])
+    assert (options.k, options.heads.k_aux, options.train.lr_drops) == (4, 8, [800])
     assert (options.name, options.out) == ("a", str(folder.parent))
 
 

@@ -162,3 +162,26 @@ def test_descriptions_are_as_wide_as_the_estimate_says(
     found = describe(images, seed=0, kind=kind)(images)
     wide = width_of(kind, number=len(images), shape=images.shape[1:])
     assert found.shape[1] == wide
+
+
+def test_vectors_are_compared_by_features_of_like_spread():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(20), 20)
+    # groups differ in small features, noise fills a large one
+    vectors = rng.normal(size=(20, 5))[group] + 0.1 * rng.normal(size=(400, 5))
+    vectors = np.column_stack((vectors, 1000 * rng.normal(size=400)))
+    found = find_neighbours(
+        vectors.astype(np.float32), number=5, seed=0, kind="vectors"
+    )
+    assert (group[found] == group[:, None]).mean() > 0.7
+
+
+def test_series_are_near_whose_frequencies_agree_wherever_in_time():
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(4), 50)
+    phase = rng.uniform(0, 6, (200, 1))
+    times = np.linspace(0, 20, 64)
+    series = np.sin((1 + group[:, None]) * times + phase)[..., None]
+    series += 0.3 * rng.normal(size=series.shape)
+    found = find_neighbours(series.astype(np.float32), number=5, seed=0, kind="series")
+    assert (group[found] == group[:, None]).mean() > 0.9

@@ -44,7 +44,7 @@ from iic_tf.options import (
         (lambda: DataOptions(folder=""), r"data\.folder must not be empty"),
         (lambda: DataOptions(folder="a", array="b"), r"only one of data\.dir"),
         (lambda: DataOptions(labels="folder"), r"data\.labels is for data\.folder"),
-        (lambda: DataOptions(array="a.npy", labels="folder"), r"a \.npy file for"),
+        (lambda: DataOptions(array="a.npy", labels="folder"), r"otherwise a \.npy"),
         (lambda: DataOptions(folder="a", labels="b.npy"), r"must be folder for"),
         (lambda: DataOptions(folder="a", size=4), r"data\.size must be at least 8"),
         (lambda: DataOptions(channels=2), r"data\.channels must be 1 or 3"),
@@ -182,30 +182,9 @@ def test_arguments_of_the_wrong_kind(name, value):
         check_arguments(some_builder, {name: value}, option="graph.args")
 
 
-def test_k_aux_is_five_times_k_unless_given():
-    assert Options(k=4).k_aux == 20
-    assert Options(k=4, heads=HeadOptions(k_aux=7)).k_aux == 7
-
-
-@pytest.mark.parametrize(
-    ("images", "batch"),
-    [(20, 8), (31, 8), (32, 8), (40, 8), (64, 16), (8, 8), (5, 4), (1, 2), (2000, 500)],
-)
-def test_few_images_train_in_batches_from_which_something_can_be_learned(images, batch):
-    assert DataOptions().batch_for(images) == batch
-
-
 def test_options_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Options().k = 3
-
-
-def test_what_is_not_given_is_filled_in():
-    usual = TrainOptions().filled()
-    assert (usual.steps, usual.regroup_every, usual.regroup_to) == (1600, 200, 0.65)
-    assert usual.lamb_aux == 1 and usual.filled(steps=600) == usual
-    given = TrainOptions(steps=20, regroup_to=0.0).filled(steps=600, regroup_every=100)
-    assert (given.steps, given.regroup_every, given.regroup_to) == (20, 100, 0)
 
 
 @pytest.mark.parametrize("values", [(1.0, 1.0), (2.0, 1.0), (0.0, float("inf"))])

@@ -17,6 +17,7 @@ from test_capabilities import FREE, known_options
 import data
 import graphs
 import models_iic
+from commands.loading import task_of
 from iic_tf.datasets.masks import find_items
 from iic_tf.errors import UserError
 from iic_tf.options import DataOptions, check_arguments
@@ -272,7 +273,7 @@ def understand_run(words):
         return
     options = models_iic.parse(words)
     if options.graph.name != "tiny":  # that is the reader's
-        of_pixels = data.is_segmentation(options.data)
+        of_pixels = task_of(options) == "segment"
         name = options.graph.name or ("small_maps" if of_pixels else "small")
         builder = graphs.find(name, of_pixels=of_pixels)
         check_arguments(builder, options.graph.args, option="graph.args")
@@ -377,7 +378,7 @@ def test_every_page_can_be_reached_from_the_readme():
 def test_the_recipes_networks_and_files_named_are_there(name):
     page = PAGES[name]
     for recipe in re.findall(r"--data\.recipe (\w+)", page):
-        known = {**data.RECIPES, **data.SEGMENT_RECIPES}
+        known = data.RECIPES
         # one that the reader adds, as the page shows
         assert recipe in known or f'RECIPES["{recipe}"] =' in page
     for graph in re.findall(r"`(network_\w+|graph_\w+|vgg_\w)`", page):

@@ -1,6 +1,7 @@
 """What is handed over is of the sub-head that was chosen, and of no other."""
 
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -26,6 +27,7 @@ from iic_tf.options import (
 )
 from iic_tf.report.console import Stopwatch
 from iic_tf.report.results import name_classes
+from iic_tf.resolved import resolve
 from iic_tf.tasks import cluster
 from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.tasks.segment import SegmentTask
@@ -34,7 +36,7 @@ from iic_tf.training.run import _build_trainer, _open_run, _plan
 from iic_tf.training.stored import evaluate, finish
 from iic_tf.training.task import Trained
 
-OPTIONS = Options(data=DataOptions(batch=20, neighbours=0))
+OPTIONS = resolve(Options(data=DataOptions(batch=20)))
 
 
 @pytest.fixture(autouse=True)
@@ -108,10 +110,11 @@ def test_labels_choose_by_the_images_that_clusters_are_mapped_on(
     # sub-head 1 is perfect where clusters are mapped, sub-head 2 on what is held out
     train, test = Split(trained, seen[:, 1]), Split(held_out, unseen[:, 2])
     task = ClusterTask(Protocol(train, test, "test", mapping=train), views, "here")
-    options = Options(
-        data=DataOptions(protocol="holdout", batch=20, neighbours=0),
+    asked = Options(
+        data=DataOptions(protocol="holdout", batch=20),
         report=ReportOptions(choose="label"),
     )
+    options = resolve(asked)
     task.check(options)
     hand_over(model, tmp_path, task, options, lowest=0)
     summary = summary_of(tmp_path)
@@ -135,8 +138,8 @@ def map_task():
     labels = [rng.integers(0, 3, (24, 32), dtype=np.uint8) for _ in range(4)]
     names = tuple(f"{i}.png" for i in range(4))
     images = SegmentImages(images, labels, names, ((24, 32),) * 4)
-    views = data.SEGMENT_RECIPES["images"].views(3, {"side": 16})
-    return SegmentTask(images, images, views, "here", "these")
+    views = data.RECIPES["images"].views((24, 32, 3), {"side": 16})
+    return SegmentTask(Protocol(images, images, "these"), views, "here")
 
 
 def a_model_of_maps():
@@ -147,7 +150,7 @@ def a_model_of_maps():
 @pytest.mark.parametrize("lowest", [1, 2])
 def test_label_maps_are_of_the_sub_head_that_was_chosen(tmp_path, map_task, lowest):
     model = a_model_of_maps()
-    options = Options(k=3, data=DataOptions(images="here", batch=4, neighbours=0))
+    options = resolve(Options(k=3, data=DataOptions(images="here", batch=4)))
     predict = map_task.predict(model)
 
     def found(head):
@@ -171,14 +174,15 @@ def test_label_maps_are_of_the_sub_head_that_was_chosen(tmp_path, map_task, lowe
 def test_the_bound_on_lambda_outlives_a_run(tmp_path, views):
     split = Split(np.zeros((40, 28, 28, 1), np.uint8))
     task = ClusterTask(Protocol(split, split, "these"), views, "here")
-    options = Options(
+    asked = Options(
         k=3,
         out=str(tmp_path),
         name="a",
         heads=HeadOptions(main=1, aux=0),
-        data=DataOptions(batch=10, neighbours=0),
-        train=TrainOptions(precision="float32", order=["main"]).filled(steps=20),
+        data=DataOptions(batch=10),
+        train=TrainOptions(steps=20, order=["main"]),
     )
+    options = resolve(asked)
 
     def opened(options):
         passes = _plan(options, task, replicas=1).passes
@@ -197,7 +201,7 @@ def test_the_bound_on_lambda_outlives_a_run(tmp_path, views):
     trainer.at_most["lamb"].assign(1.0)
     trainer.step.assign(4)
     checkpoints.save(4)
-    again, *_ = opened(Options(**{**vars(options), "resume": str(folder)}))
+    again, *_ = opened(dataclasses.replace(options, resume=str(folder)))
     assert int(again.step) == 4
     assert float(again.at_most["lamb"].numpy()) == 1.0
 

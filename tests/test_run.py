@@ -10,6 +10,7 @@ from iic_tf.options import (
     Options,
     TrainOptions,
 )
+from iic_tf.resolved import resolve
 from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.tasks.iic import start_steps
 from iic_tf.training.run import FEWEST_STEPS, plan_steps
@@ -21,19 +22,19 @@ from iic_tf.training.run import FEWEST_STEPS, plan_steps
 def test_steps_are_planned_to_fit(views, minutes, enough, expected):
     given = Options(
         k=3,
-        time_limit=minutes,
         heads=HeadOptions(main=1, aux=1),
         data=DataOptions(batch=10, neighbours=5),
-        train=TrainOptions(precision="float32").filled(steps=enough),
+        train=TrainOptions(steps=enough),
     )
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28, 1), np.uint8)
     split = Split(images)
     grouped = ClusterTask(Protocol(split, split, "all"), views, "here")
     steps, seconds = plan_steps(
-        given,
+        resolve(given),
         grouped,
         lambda: graphs.small((12, 12, 1), fan_out_init=2, kernel=3, stages=2),
         tf.distribute.OneDeviceStrategy("CPU:0"),
+        minutes=minutes,
     )
     assert steps == expected and seconds > 0
 
@@ -50,5 +51,5 @@ def test_steps_are_planned_to_fit(views, minutes, enough, expected):
     ],
 )
 def test_the_start_ends_with_a_regrouping(steps, start, expected):
-    options = TrainOptions(start=start).filled(steps=steps)
-    assert start_steps(options, steps=steps) == expected
+    options = resolve(Options(train=TrainOptions(start=start, steps=steps)))
+    assert start_steps(options.train, steps=steps) == expected

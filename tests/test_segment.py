@@ -23,6 +23,7 @@ import models_iic
 from commands import loading
 from iic_tf.datasets.masks import IGNORE, decode_image, decode_labels
 from iic_tf.report.curves import LearningCurve
+from iic_tf.resolved import resolve
 from iic_tf.tasks import segment
 from iic_tf.training import stored
 
@@ -338,8 +339,7 @@ def test_what_the_user_leaves_open_is_that_of_the_recipe():
         ("scenes", (600, 50, 0.8, 1.5)),
         ("potsdam_3", (1600, 50, 0.65, 1)),
     ):
-        recipe = data.SEGMENT_RECIPES[name]
-        train = loading._suit_segment(asked, name, recipe, 3).train
+        train = resolve(asked, data.RECIPES[name].usual).train
         found = (train.steps, train.regroup_every, train.regroup_to, train.lamb_aux)
         assert found == expected
 
@@ -350,9 +350,12 @@ def test_the_borders_of_windows_say_nothing_of_health(folders, margin, counted):
     changes |= {"data.neighbours": 0, "data.augment.flipped": 0}
     changes |= {"data.augment.rotation": 0, "data.augment.scale": "[1,1]"}
     options = models_iic.parse(words(folders, "runs", **changes))
-    options, task, *_ = loading.load(options)
+    loaded = loading.load(options)
+    options, task = loaded.options, loaded.task
     images = [np.zeros((32, 32, 3), np.uint8)] * 4
-    task = replace(task, train=replace(task.train, images=images))
+    protocol = task.protocol
+    few = replace(protocol.train, images=images)
+    task = replace(task, protocol=replace(protocol, train=few))
     model = task.build(graphs.small_maps((None, None, 3)), options)
     seen = []
     with pytest.MonkeyPatch.context() as patch:
@@ -363,7 +366,7 @@ def test_the_borders_of_windows_say_nothing_of_health(folders, margin, counted):
 
 
 def test_edges_and_infrared_reach_the_network():
-    views = data.maps(4, side=16, channels="rgb+edges")
+    views = data.maps((16, 16, 4), side=16, channels="rgb+edges")
     seen = views.finish(tf.random.uniform((1, 16, 16, 4)), (0, 0))
     assert seen.shape[-1] == 5 and views.edges and views.infrared
     backbone = graphs.on_views(
@@ -414,7 +417,7 @@ def test_what_a_run_on_swapped_colours_is_applied_to_is_swapped(tmp_path):
         options = models_iic.parse(
             [recipe, images, "--data.resize=1", f"--data.repeat_mistakes={mistakes}"]
         )
-        _, _, source = data.find_segment(options.data)
+        _, _, source = data.find(options.data)
         np.testing.assert_array_equal(source.splits["the images"].images[0], expected)
 
 

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
+from iic_tf.datasets.masks import SegmentImages
 from iic_tf.datasets.splits import (
     Source,
     Split,
     apply_protocol,
     concatenate,
+    evenly,
     mixed_order,
 )
 from iic_tf.errors import UserError
@@ -71,9 +73,28 @@ def test_concatenation_keeps_labels_and_paths_if_all_have_them():
 
 def test_a_part_shares_its_images():
     named = Split(numbered(0, 4).images, np.arange(4), tuple("abcd"))
-    part = named.part(1, 3)
+    part = named.take(slice(1, 3))
     assert part.paths == ("b", "c") and part.labels.tolist() == [1, 2]
     assert np.shares_memory(part.images, named.images)
+
+
+def test_some_images_keep_what_is_known_of_them():
+    named = Split(numbered(0, 4).images, np.arange(4), tuple("abcd"))
+    some = named.take(np.array([3, 0]))
+    assert some.paths == ("d", "a") and some.labels.tolist() == [3, 0]
+    np.testing.assert_array_equal(some.images, named.images[[3, 0]])
+    maps = [np.full((2, n + 2), n, np.uint8) for n in range(4)]
+    pixels = SegmentImages(maps, maps, tuple("abcd"), tuple(x.shape for x in maps))
+    some = pixels.take(np.array([3, 0]))
+    assert some.names == ("d", "a") and some.sizes == ((2, 5), (2, 2))
+    assert [x.shape for x in some.images] == [x.shape for x in some.labels]
+    assert some.images[0] is maps[3]
+
+
+def test_few_of_many_are_evenly_spaced():
+    split = Split(numbered(0, 10).images, np.arange(10))
+    assert evenly(split, 4).labels.tolist() == [0, 3, 6, 9]
+    assert len(evenly(split, 50).images) == 10
 
 
 def test_labels_that_are_no_classes():

@@ -30,11 +30,10 @@ class Views:
     augment: Transform
     evaluate: Transform
 
-    def seen_shape(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
-        """Height, width and channels that the network sees of images of a shape."""
+    def seen_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """What the network sees of images of a shape, height, width and channels."""
         seen = self.evaluate(tf.zeros((1, *shape)), tf.constant((0, 0)))
-        height, width, channels = seen.shape[1:]
-        return height, width, channels
+        return tuple(seen.shape[1:])
 
 
 @dataclass(frozen=True)
@@ -153,13 +152,16 @@ def _picker(
         return images[index if numbers is None else numbers[index]]
 
     def pick(index: tf.Tensor) -> tf.Tensor:
-        found = tf.numpy_function(read, [index], tf.uint8)
+        found = tf.numpy_function(read, [index], images.dtype)
         return tf.ensure_shape(found, (None, *images.shape[1:]))
 
     return pick
 
 
 def _to_float(images: tf.Tensor) -> tf.Tensor:
+    """Bytes in [0, 1]; vectors and series are floats already."""
+    if images.dtype.is_floating:
+        return images
     return tf.cast(images, tf.float32) / 255.0
 
 

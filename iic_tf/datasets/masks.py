@@ -29,6 +29,7 @@ from iic_tf.datasets.image_file import (
     reason,
 )
 from iic_tf.datasets.image_folder import fits_in_memory, on_all_cores, require_images
+from iic_tf.datasets.splits import Protocol, Source
 from iic_tf.datasets.value_range import Range
 from iic_tf.errors import require
 
@@ -72,33 +73,15 @@ class SegmentImages:
     unreadable: tuple[tuple[str, str], ...] = ()
     kept: str = ""
 
-
-@dataclass(frozen=True)
-class SegmentSource:
-    """A data set of images.
-
-    Attributes:
-        splits: Images by the name of their split; all together train.
-        origin: Where they were read, for the reader of the console.
-        advice: What else there is to say.
-        class_names: Names of the classes, where they have any.
-        shown: Values that are black and white in images of more than 8 bits, if there
-            are any.
-        left_out: Name and reason of each file or folder that is no image.
-    """
-
-    splits: dict[str, SegmentImages]
-    origin: str
-    advice: str | None = None
-    class_names: tuple[str, ...] | None = None
-    shown: Range | None = None
-    left_out: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def unreadable(self) -> tuple[tuple[str, str], ...]:
-        """Name and reason of each image, or file, that was skipped."""
-        skipped = (part.unreadable for part in self.splits.values())
-        return tuple(chain(self.left_out, *skipped))
+    def take(self, numbers: np.ndarray) -> "SegmentImages":
+        """Some of the images, by their numbers."""
+        labels = self.labels
+        return SegmentImages(
+            [self.images[i] for i in numbers],
+            None if labels is None else [labels[i] for i in numbers],
+            tuple(self.names[i] for i in numbers),
+            tuple(self.sizes[i] for i in numbers),
+        )
 
 
 def all_of(parts: Sequence[SegmentImages]) -> SegmentImages:
@@ -114,22 +97,9 @@ def all_of(parts: Sequence[SegmentImages]) -> SegmentImages:
     )
 
 
-def some_of(images: SegmentImages, at_most: int) -> SegmentImages:
-    """At most so many images, evenly spaced."""
-    number = len(images.images)
-    index = np.linspace(0, number - 1, min(at_most, number)).astype(int)
-    labels = images.labels
-    return SegmentImages(
-        [images.images[i] for i in index],
-        None if labels is None else [labels[i] for i in index],
-        tuple(images.names[i] for i in index),
-        tuple(images.sizes[i] for i in index),
-    )
-
-
 def apply_segment_protocol(
-    source: SegmentSource, protocol: str
-) -> tuple[SegmentImages, SegmentImages, str, SegmentImages | None]:
+    source: Source[SegmentImages], protocol: str
+) -> Protocol[SegmentImages]:
     """Chooses the training and the evaluation images.
 
     Args:
@@ -137,10 +107,6 @@ def apply_segment_protocol(
         protocol: ``"all"`` trains on all images and evaluates all that are labelled,
             or if none is all; ``"holdout"`` keeps the split test, or labelled_test,
             for evaluation, with clusters mapped to classes on the other labelled ones.
-
-    Returns:
-        Images that train, those evaluated, which these are in words, and those on
-        which clusters are mapped if they are others.
 
     Raises:
         UserError: If a holdout is asked of a source without a test split.
@@ -150,9 +116,10 @@ def apply_segment_protocol(
     everything = all_of(list(splits.values()))
     if protocol == "all":
         if not labelled:
-            return everything, everything, "all images, also used for training", None
+            words = "all images, also used for training"
+            return Protocol(everything, everything, words)
         words = f"{' + '.join(labelled)}, also used for training"
-        return everything, all_of(list(labelled.values())), words, None
+        return Protocol(everything, all_of(list(labelled.values())), words)
     test = {name: part for name, part in splits.items() if "test" in name.split("_")}
     require(
         0 < len(test) < len(splits),
@@ -164,11 +131,11 @@ def apply_segment_protocol(
     words = f"{' + '.join(test)}, not used for training"
     if mapped:
         words += ", with clusters mapped to classes on the training images"
-    return (
+    return Protocol(
         all_of(train),
         all_of(list(test.values())),
         words,
-        all_of(mapped) if mapped else None,
+        mapping=all_of(mapped) if mapped else None,
     )
 
 

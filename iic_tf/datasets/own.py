@@ -20,7 +20,6 @@ from iic_tf.datasets.masks import (
     IGNORE,
     Item,
     SegmentImages,
-    SegmentSource,
     decode_image,
     decode_labels,
     describe_kept,
@@ -91,7 +90,10 @@ def from_folder(
     splits = {"the folder": whole}
     if split:
         cut = top.count("test")  # paths are sorted: test comes first
-        splits = {"train": whole.part(cut, None), "test": whole.part(0, cut)}
+        splits = {
+            "train": whole.take(slice(cut, None)),
+            "test": whole.take(slice(cut)),
+        }
     origin = f"{folder}, {read.images.shape[1]}×{read.images.shape[2]}, {read.kept}"
     return Source(
         splits,
@@ -247,7 +249,7 @@ def from_images_and_masks(
     shown: Range | None = None,
     bgr: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> SegmentSource:
+) -> Source[SegmentImages]:
     """Anyone's images, with or without label maps.
 
     Args:
@@ -301,6 +303,7 @@ def from_images_and_masks(
         for name, some in _by_split(items, split).items()
     }
     unreadable = [pair for part in splits.values() for pair in part.unreadable]
+    skipped = [*found.left_out, *unreadable]
     advice += describe_images(
         [
             header if channels < 4 else replace(header, more_bands=0)
@@ -309,7 +312,7 @@ def from_images_and_masks(
         notes,
         shown=shown,
         linked=found.linked,
-        unreadable=[*found.left_out, *unreadable],
+        unreadable=skipped,
         of_pixels=True,
     )
     if masks:
@@ -324,11 +327,11 @@ def from_images_and_masks(
         advice.append(f"Label maps without an image: {number:,} ({some}{more})")
     origin = f"{images}, {describe_kept(splits.values())}"
     deep = any(header.deep for header in headers.values())
-    return SegmentSource(
+    return Source(
         splits,
         origin,
         "\n".join(advice) or None,
         tuple(reading.names) if reading.names else None,
-        shown if deep else None,
-        found.left_out,
+        tuple(skipped),
+        shown=shown if deep else None,
     )

@@ -28,7 +28,6 @@ from iic_tf.datasets.image_folder import (
 from iic_tf.datasets.masks import (
     IGNORE,
     SegmentImages,
-    SegmentSource,
     decode_image,
     decode_labels,
     describe_kept,
@@ -244,10 +243,14 @@ def from_dir(path: str, *, name: str, shape: tuple[int, ...] | None = None) -> S
     )
 
 
-def _told(splits: dict[str, SegmentImages]) -> str | None:
-    """What was skipped, as text."""
+def _of_maps(
+    root: Path, splits: dict[str, SegmentImages], names: tuple[str, ...] | None
+) -> Source[SegmentImages]:
+    """A data set whose splits have been read, with what was skipped."""
     unreadable = [pair for part in splits.values() for pair in part.unreadable]
-    return f"Skipped: {describe_unreadable(unreadable)}" if unreadable else None
+    told = f"Skipped: {describe_unreadable(unreadable)}" if unreadable else None
+    origin = f"{root}, {describe_kept(splits.values())}"
+    return Source(splits, origin, told, names, tuple(unreadable))
 
 
 def _with_frame(images: SegmentImages, *, side: int, label: int) -> SegmentImages:
@@ -292,7 +295,7 @@ def from_coco_stuff(
     mistakes: Sequence[str] = (),
     side: int = 0,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> SegmentSource:
+) -> Source[SegmentImages]:
     """COCO-Stuff: the 164k images, or where there are imageLists the 10k.
 
     Args:
@@ -353,8 +356,7 @@ def from_coco_stuff(
             name: _with_frame(some, side=side, label=person)
             for name, some in splits.items()
         }
-    origin = f"{root}, {describe_kept(splits.values())}"
-    return SegmentSource(splits, origin, _told(splits), names)
+    return _of_maps(root, splits, names)
 
 
 def from_potsdam(
@@ -362,7 +364,7 @@ def from_potsdam(
     *,
     classes: int,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> SegmentSource:
+) -> Source[SegmentImages]:
     """The prepared tiles of Potsdam, see ``potsdam``.
 
     Args:
@@ -386,5 +388,4 @@ def from_potsdam(
         for split, items in lists.items()
         if items
     }
-    origin = f"{root}, {describe_kept(splits.values())}"
-    return SegmentSource(splits, origin, _told(splits), names)
+    return _of_maps(root, splits, names)

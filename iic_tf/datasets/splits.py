@@ -3,10 +3,37 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
+from typing import Any, Generic, TypeVar
+from typing import Protocol as Interface
 
 import numpy as np
 
 from iic_tf.errors import require
+
+
+class AnySplit(Interface):
+    """Images of one split: of one shape (``Split``) or any (``SegmentImages``)."""
+
+    @property
+    def images(self) -> Any:
+        """The images, uint8."""
+
+    @property
+    def labels(self) -> Any:
+        """Their labels, or None."""
+
+    def take(self, numbers: Any) -> Any:
+        """Some of them, by their numbers."""
+
+
+S = TypeVar("S", bound=AnySplit)
+
+
+def evenly(split: S, at_most: int) -> S:
+    """At most so many images of a split, evenly spaced."""
+    number = len(split.images)
+    numbers = np.linspace(0, number - 1, min(at_most, number)).astype(np.int64)
+    return split.take(numbers)
 
 
 @dataclass(frozen=True)
@@ -14,7 +41,8 @@ class Split:
     """Images and, where known, their labels.
 
     Attributes:
-        images: uint8, shape ``(n, height, width, channels)``.
+        images: uint8, shape ``(n, height, width, channels)``; or other examples:
+            float32, vectors ``(n, d)`` or series ``(n, t, channels)``.
         labels: Integer classes from 0, shape ``(n,)``, or None. Only scores use them.
         paths: Name of each image's file, or None.
     """
@@ -26,8 +54,10 @@ class Split:
     def __post_init__(self) -> None:
         """Raises UserError if images and labels do not fit together."""
         require(
-            self.images.ndim == 4 and self.images.dtype == np.uint8,
-            "images must be uint8 of shape (n, height, width, channels)",
+            (self.images.dtype, self.images.ndim)
+            in ((np.uint8, 4), (np.float32, 2), (np.float32, 3)),
+            "images must be uint8 of shape (n, height, width, channels), vectors and "
+            "series float32 of shape (n, d) or (n, t, channels)",
             shape=self.images.shape,
             dtype=str(self.images.dtype),
         )
@@ -42,19 +72,19 @@ class Split:
             lowest = int(self.labels.min())
             require(lowest >= 0, "labels must be classes from 0", lowest=lowest)
 
-    def part(self, start: int, stop: int | None) -> "Split":
-        """The images from ``start`` to before ``stop``; nothing is copied."""
-        chosen = slice(start, stop)
+    def take(self, numbers: np.ndarray | slice) -> "Split":
+        """Some of the images, by their numbers; nothing is copied by a slice."""
+        labels, paths = self.labels, self.paths
         return Split(
-            self.images[chosen],
-            None if self.labels is None else self.labels[chosen],
-            None if self.paths is None else self.paths[chosen],
+            self.images[numbers],
+            None if labels is None else labels[numbers],
+            None if paths is None else tuple(np.array(paths, object)[numbers]),
         )
 
 
 @dataclass(frozen=True)
-class Source:
-    """A data set in memory.
+class Source(Generic[S]):
+    """A data set that has been read.
 
     Attributes:
         splits: Splits by name in their published order, such as train and test; one
@@ -68,7 +98,7 @@ class Source:
             are any.
     """
 
-    splits: dict[str, Split]
+    splits: dict[str, S]
     origin: str
     advice: str | None = None
     class_names: tuple[str, ...] | None = None
@@ -78,16 +108,17 @@ class Source:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Height, width and channels of the images of the first split."""
-        return next(iter(self.splits.values())).images.shape[1:]
+        """Height, width and channels of the first image of the first split."""
+        return next(iter(self.splits.values())).images[0].shape
 
 
 @dataclass(frozen=True)
-class Protocol:
+class Protocol(Generic[S]):
     """The images of a run and what its scores mean.
 
     Attributes:
-        train: Images that train; their labels are never used.
+        train: Images that train; their labels are used only by a task that learns
+            them, or for ``segment.masked``.
         evaluate: Images that are grouped and, where labelled, scored.
         words: Which images are scored, for every print-out of a score.
         main: Numbers of the training images that main sub-heads see in passes of their
@@ -96,16 +127,16 @@ class Protocol:
             are the ones evaluated.
     """
 
-    train: Split
-    evaluate: Split
+    train: S
+    evaluate: S
     words: str
     main: np.ndarray | None = None
-    mapping: Split | None = None
+    mapping: S | None = None
 
 
 def apply_protocol(
-    source: Source, protocol: str, *, unlabelled: bool = True
-) -> Protocol:
+    source: Source[Split], protocol: str, *, unlabelled: bool = True
+) -> Protocol[Split]:
     """Chooses the training and the evaluation images.
 
     Args:
@@ -193,7 +224,7 @@ def _in_order(splits: Sequence[Split], order: np.ndarray) -> Split:
     return Split(images)
 
 
-def renumbered(source: Source, names: Sequence[str] | None) -> Source:
+def renumbered(source: Source[Split], names: Sequence[str] | None) -> Source[Split]:
     """The same with classes from 0 on, without gaps: those that occur.
 
     Args:

@@ -81,6 +81,38 @@ def pixel_values(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32) / 255.0
 
 
+def standardised(features: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """Vectors, or series laid out as vectors, with features of like spread.
+
+    Args:
+        features: Shape ``(n, d)`` or ``(n, t, channels)``.
+        some: Others of them, which tell mean and standard deviation.
+
+    Returns:
+        float32, shape ``(n, d)`` or ``(n, t * channels)``.
+    """
+    axes = tuple(range(some.ndim - 1))
+    spread = some.std(axis=axes)
+    # what hardly varies is not blown up
+    spread = np.maximum(spread, max(0.1 * float(spread.max()), 1e-6))
+    return ((features - some.mean(axis=axes)) / spread).reshape(len(features), -1)
+
+
+def magnitudes(series: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """How strong each frequency is in series, wherever in time.
+
+    Args:
+        series: Shape ``(n, t, channels)``.
+        some: See ``standardised``.
+
+    Returns:
+        float32, shape ``(n, (t // 2 + 1) * channels)``.
+    """
+    level = standardised(series, some).reshape(series.shape)
+    spectrum = np.abs(np.fft.rfft(level, axis=1))
+    return np.log1p(spectrum).astype(np.float32).reshape(len(series), -1)
+
+
 def _unit(points: np.ndarray) -> np.ndarray:
     """Rows brought to length 1."""
     return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-6)
@@ -89,14 +121,17 @@ def _unit(points: np.ndarray) -> np.ndarray:
 Describe = Callable[[np.ndarray], np.ndarray]
 """From images to their points, one row each."""
 
-Kind = Literal["drawings", "photographs", "tones"]
+Kind = Literal["drawings", "photographs", "tones", "vectors", "series"]
 """By what images are compared: drawings by the directions of their edges, photographs
-by edges and small patches, tones by small patches and by colour and brightness."""
+by edges and small patches, tones by small patches and by colour and brightness. Vectors
+are compared as they are, series also by their frequencies."""
 
 PARTS: dict[Kind, tuple[str, ...]] = {
     "drawings": ("edges",),
     "photographs": ("edges", "patches"),
     "tones": ("patches", "pixels"),
+    "vectors": ("numbers",),
+    "series": ("numbers", "frequencies"),
 }
 """The descriptions that stand side by side."""
 
@@ -145,6 +180,10 @@ def _fit(part: str, some: np.ndarray, *, seed: int) -> Describe:
         found: Describe = orientation_histograms
     elif part == "patches":
         found = partial(patch_histograms, patches=learn_patches(some, seed=seed))
+    elif part == "numbers":
+        found = partial(standardised, some=some)
+    elif part == "frequencies":
+        found = partial(magnitudes, some=some)
     else:
         found = pixel_values
     return _half_whitened(found, some, seed=seed)
@@ -279,6 +318,8 @@ def width_of(kind: Kind, *, number: int, shape: tuple[int, ...]) -> int:
         "edges": CELLS**2 * ORIENTATIONS,
         "patches": REGIONS**2 * KINDS,
         "pixels": math.prod(shape),
+        "numbers": math.prod(shape),
+        "frequencies": math.prod(shape),
     }
     fitted = _num_fitted(min(number, MAX_CANDIDATES), math.prod(shape))
     return sum(_num_components(fitted, widths[part]) for part in PARTS[kind])

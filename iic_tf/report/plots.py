@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from iic_tf.names import drawable
 from iic_tf.report.curves import MAIN, MUTED, save_figure
+from iic_tf.report.sketches import as_tiles, looks
 
 MOST_DRAWN = 40
 """Clusters, and classes, that a plot shows at most."""
@@ -112,7 +113,7 @@ def cluster_grid(
 
     Args:
         path: PNG file to write.
-        images: uint8 images, shape ``(n, height, width, channels)``.
+        images: Images, or other examples, see ``sketches.looks``.
         probabilities: Soft assignments of one sub-head, shape ``(n, k)``.
         names: A name per cluster, where classes are known.
         order: Which clusters are drawn, in their order; all if None.
@@ -120,7 +121,7 @@ def cluster_grid(
         columns: Images per row.
     """
     clusters = probabilities.argmax(1)
-    confidence = probabilities.max(1)
+    confidence, look = probabilities.max(1), looks(images)
     rows = []
     k = probabilities.shape[1]
     drawn, remark = _largest(np.bincount(clusters, minlength=k), title)
@@ -133,7 +134,7 @@ def cluster_grid(
         # Many are equally sure, and folders are sorted by what they show.
         mixed = np.random.default_rng(0).permutation(members)
         best = mixed[np.argsort(-confidence[mixed], kind="stable")[:columns]]
-        shown = [images[i] / 255.0 for i in best] or [np.ones(images.shape[1:])]
+        shown = [look(i) for i in best] or [np.ones_like(look(0))]
         name = f"cluster {cluster}" + (f" = {names[cluster]}" if names else "")
         mean = confidence[members].mean() if len(members) else 0.0
         rows.append((name, f"{len(members):,} images, confidence {mean:.2f}", shown))
@@ -155,7 +156,7 @@ def mistake_grid(
 
     Args:
         path: PNG file to write.
-        images: uint8 images, shape ``(n, height, width, channels)``.
+        images: Images, or other examples, see ``sketches.looks``.
         classes: Class of each image, shape ``(n,)``.
         found: Class of the cluster that each image was put in, -1 for none, ``(n,)``.
         names: Names of the classes.
@@ -167,12 +168,12 @@ def mistake_grid(
     if not len(pairs):
         return
     which, counts = np.unique(pairs, axis=0, return_counts=True)
-    rows = []
+    rows, look = [], looks(images)
     for i in np.argsort(-counts, kind="stable")[:kinds]:
         truth, put = which[i]
         members = np.flatnonzero((classes == truth) & (found == put))
         spread = np.linspace(0, len(members) - 1, min(columns, len(members)))
-        shown = [images[members[round(j)]] / 255.0 for j in spread]
+        shown = [look(members[round(j)]) for j in spread]
         among = "no class" if put < 0 else names[put]
         share = f"{counts[i]:,} ({100 * counts[i] / len(images):.2f} %)"
         rows.append((f"{names[truth]} → {among}", share, shown))
@@ -193,7 +194,8 @@ def cluster_pairs(
 
     Args:
         path: PNG file to write.
-        originals: Views of images in [0, 1], shape ``(n, height, width, channels)``.
+        originals: Views of images in [0, 1], shape ``(n, height, width, channels)``, or
+            of other examples, see ``sketches.looks``.
         augmented: A view of each, same shape.
         probabilities: Soft assignments of the originals, shape ``(n, k)``.
         labels: Classes of at least n images, or None; give each row its most frequent
@@ -202,6 +204,8 @@ def cluster_pairs(
         columns: Originals per row, and as many views.
     """
     clusters = probabilities.argmax(1)
+    augmented = as_tiles(augmented, like=originals)
+    originals = as_tiles(originals)
     white = np.ones(originals.shape[1:])
     rows = []
     k = probabilities.shape[1]
@@ -318,10 +322,12 @@ def pair_grid(path: Path, views: Sequence[np.ndarray], *, title: str) -> None:
     Args:
         path: PNG file to write.
         views: Originals, then r views, each float ``(n, height, width, channels)`` in
-            [0, 1] (clipped where an augmentation leaves that range).
+            [0, 1] (clipped where an augmentation leaves that range), or other examples,
+            see ``sketches.looks``.
         title: Heading.
     """
     names = ["original", *(f"view {i}" for i in range(1, len(views)))]
+    views = [as_tiles(view, like=views[0]) for view in views]
     rows = [(name, "", list(view)) for name, view in zip(names, views, strict=True)]
     _captioned_rows(path, rows, title=title, columns=len(views[0]))
 

@@ -15,18 +15,18 @@ from iic_tf.augment.pairs import (
     evaluation_batches,
     training_batches,
 )
-from iic_tf.datasets.splits import Protocol
+from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.distribute import num_replicas, sum_over_replicas
 from iic_tf.errors import require
 from iic_tf.evaluation.health import measure
 from iic_tf.evaluation.metrics import BY_CLASS, accuracy, contingency
 from iic_tf.evaluation.results import Choice, Results
-from iic_tf.options import HeadOptions, Options
 from iic_tf.report.cluster_plots import draw_clusters
 from iic_tf.report.console import console
 from iic_tf.report.files import write_assignments
 from iic_tf.report.plots import pair_grid
 from iic_tf.report.results import name_classes, summarise
+from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import ASSIGNMENTS_FILE
 from iic_tf.training.estimate import memory_of_run, network_size
 from iic_tf.training.task import (
@@ -42,9 +42,6 @@ from iic_tf.training.trainer import Objective
 
 EVALUATION_BATCH = 1000
 """Images predicted at a time."""
-
-NUM_REPORTED = 10_000
-"""Images scored at a report where nothing is said."""
 
 BY_TRAINING = "only head"
 
@@ -79,7 +76,7 @@ class ClassifyTask:
         class_names: Names of the classes, or None.
     """
 
-    protocol: Protocol
+    protocol: Protocol[Split]
     views: Views
     origin: str
     class_names: tuple[str, ...] | None = None
@@ -108,7 +105,7 @@ class ClassifyTask:
         )
 
     @property
-    def seen_shape(self) -> tuple[int, int, int]:
+    def seen_shape(self) -> tuple[int, ...]:
         """Height, width and channels that the network sees."""
         return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
 
@@ -127,20 +124,21 @@ class ClassifyTask:
 
     # ---------------------------------------------------------------- before training
 
-    def plan(self, options: Options) -> Plan:
+    def plan(self, options: RunOptions) -> Plan:
         """Passes and memory of a run."""
         number = len(self.protocol.train.images)
-        batch = options.data.batch_for(number)
+        batch = options.data.batch
         return Plan.of(options, [number], self._memory, batch=batch)
 
     def _memory(
-        self, build_backbone: Callable[[], keras.Model], options: Options, batch: int
+        self, build_backbone: Callable[[], keras.Model], options: RunOptions, batch: int
     ) -> dict[str, int]:
         """Bytes that a run needs at least, see ``memory_of_run``."""
         network, features = network_size(build_backbone, self.seen_shape)
+        k = self.num_classes
         return memory_of_run(
             # one head, with a logit for each class
-            replace(options, k=self.num_classes, heads=HeadOptions(main=1, aux=0)),
+            replace(options, k=k, heads=replace(options.heads, main=1, aux=0, k_aux=k)),
             network=network,
             shape=self.seen_shape,
             features=features,
@@ -148,19 +146,19 @@ class ClassifyTask:
             evaluated=self.data.evaluated,
         )
 
-    def build(self, backbone: keras.Model, options: Options) -> keras.Model:
+    def build(self, backbone: keras.Model, options: RunOptions) -> keras.Model:
         """The backbone with a layer of logits, which are float32."""
         logits = keras.layers.Dense(self.num_classes, dtype="float32", name="logits")
         return keras.Model(backbone.input, logits(backbone.output), name="classifier")
 
-    def prepare(self, options: Options) -> "ClassifyTask":
+    def prepare(self, options: RunOptions) -> "ClassifyTask":
         """The same: nothing is found out before training."""
         return self
 
     # ----------------------------------------------------------------------- training
 
     def batches(
-        self, options: Options, passes: Passes, *, start: int
+        self, options: RunOptions, passes: Passes, *, start: int
     ) -> tf.data.Dataset:
         """Training batches from a step on: views, and the class of each."""
         return training_batches(
@@ -176,7 +174,7 @@ class ClassifyTask:
             groups=self._labels[0].astype(np.int32),
         )
 
-    def objective(self, options: Options, passes: Passes) -> Objective:
+    def objective(self, options: RunOptions, passes: Passes) -> Objective:
         """Mean cross-entropy of the augmented views."""
 
         def loss(
@@ -199,7 +197,7 @@ class ClassifyTask:
 
     def callbacks(self, run: Run) -> Callbacks:
         """Reports of the loss, with scores."""
-        number, words = self.data.scored_at_reports(run.options, NUM_REPORTED)
+        number, words = self.data.scored_at_reports(run.options)
         some = np.linspace(0, self.data.evaluated - 1, number).astype(np.int64)
         predict = compile_classes(run.model)
 
@@ -236,7 +234,7 @@ class ClassifyTask:
     def evaluate(
         self,
         model: keras.Model,
-        options: Options,
+        options: RunOptions,
         *,
         choice: Choice | None = None,
         lowest: int | None = None,
@@ -274,7 +272,7 @@ class ClassifyTask:
 
     # ------------------------------------------------------------------------ results
 
-    def draw_pairs(self, path: Path, options: Options) -> None:
+    def draw_pairs(self, path: Path, options: RunOptions) -> None:
         """Draws twenty training images above their augmented views."""
         [views] = training_batches(
             self.protocol.train.images,
@@ -292,7 +290,7 @@ class ClassifyTask:
         self,
         folder: Path,
         results: Results,
-        options: Options,
+        options: RunOptions,
         *,
         evaluation: Evaluation,
     ) -> Outcome:

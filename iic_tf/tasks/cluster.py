@@ -17,7 +17,7 @@ from iic_tf.augment.pairs import (
     evaluation_batches,
     training_batches,
 )
-from iic_tf.datasets.splits import Protocol, Split
+from iic_tf.datasets.splits import Protocol, Split, evenly
 from iic_tf.errors import require
 from iic_tf.evaluation.health import clusters_in_use, measure
 from iic_tf.evaluation.inference import (
@@ -33,13 +33,14 @@ from iic_tf.evaluation.results import BY_GRAPH, Choice, Results, Scorer
 from iic_tf.models.networks import ClusterIIC
 from iic_tf.neighbours.nearest import Kind, find_neighbours, memory_of_search
 from iic_tf.neighbours.spectral import SpectralGroups, graph_joint, join, told, typical
-from iic_tf.options import Options
 from iic_tf.report import progression
 from iic_tf.report.cluster_plots import draw_clusters
 from iic_tf.report.console import attempted, console
 from iic_tf.report.files import write_assignments
 from iic_tf.report.plots import cluster_pairs, pair_grid
 from iic_tf.report.results import class_of_clusters, name_classes, summarise, tell
+from iic_tf.report.sketches import as_tiles
+from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import ASSIGNMENTS_FILE
 from iic_tf.tasks import iic
 from iic_tf.tasks.objectives import grouped_pair_losses, pair_losses
@@ -61,19 +62,15 @@ from iic_tf.tuned import BY_HEART, GRAPH_NEIGHBOURS, IN_USE_SHARE, TRUSTED, WORS
 EVALUATION_BATCH = 1000
 """Images predicted at a time."""
 
-NUM_REPORTED = 10_000
-"""Images scored at a report where nothing is said."""
-
 MAX_ADAPTED = 10_000
 """Statistics of images are taken from so many at most."""
 
 
-def subset(split: Split, at_most: int) -> Split:
-    """At most so many images, evenly spaced, without their paths."""
-    index = np.linspace(0, len(split.images) - 1, min(at_most, len(split.images)))
-    index = index.astype(np.int64)
-    labels = None if split.labels is None else split.labels[index]
-    return Split(split.images[index], labels)
+def _tiles(examples: np.ndarray) -> np.ndarray:
+    """Examples as uint8 images."""
+    if examples.dtype == np.uint8:
+        return examples
+    return (255 * as_tiles(examples)).round().astype(np.uint8)
 
 
 class Found(NamedTuple):
@@ -108,7 +105,7 @@ class ClusterTask:
         found: What was found out about the images before training, by ``prepare``.
     """
 
-    protocol: Protocol
+    protocol: Protocol[Split]
     views: Views
     origin: str
     class_names: tuple[str, ...] | None = None
@@ -138,24 +135,24 @@ class ClusterTask:
         return self.protocol.train.images
 
     @property
-    def seen_shape(self) -> tuple[int, int, int]:
+    def seen_shape(self) -> tuple[int, ...]:
         """Height, width and channels that the network sees."""
         return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
 
     # ---------------------------------------------------------------- before training
 
-    def plan(self, options: Options) -> Plan:
+    def plan(self, options: RunOptions) -> Plan:
         """Passes and memory of a run; raises UserError if options and images clash.
 
         Passes of main sub-heads alone go over their images, others over all.
         """
         self.check(options)
         subsets = self._subsets(options)
-        batch = options.data.batch_for(len(self.images))
+        batch = options.data.batch
         sizes = [len(self.images) if s is None else len(s) for s in subsets]
         return Plan.of(options, sizes, self._memory, batch=batch)
 
-    def check(self, options: Options) -> None:
+    def check(self, options: RunOptions) -> None:
         """Raises UserError if options and images clash."""
         require(
             len(self.images) >= options.k,
@@ -173,13 +170,13 @@ class ClusterTask:
             choose=options.report.choose,
         )
 
-    def _subsets(self, options: Options) -> list[np.ndarray | None]:
+    def _subsets(self, options: RunOptions) -> list[np.ndarray | None]:
         """Numbers of the images of each kind of pass, or None for all."""
         order = options.train.order
         return [self.protocol.main if heads == "main" else None for heads in order]
 
     def _memory(
-        self, build_backbone: Callable[[], keras.Model], options: Options, batch: int
+        self, build_backbone: Callable[[], keras.Model], options: RunOptions, batch: int
     ) -> dict[str, int]:
         """Bytes that a run needs at least, see ``memory_of_run``."""
         network, features = network_size(build_backbone, self.seen_shape)
@@ -190,7 +187,7 @@ class ClusterTask:
             features=features,
             batch=batch,
             evaluated=len(self.protocol.evaluate.images),
-            search=self._memory_of_search(options.data.neighbours or 0),
+            search=self._memory_of_search(options.data.neighbours),
         )
 
     def _memory_of_search(self, number: int) -> int:
@@ -207,11 +204,11 @@ class ClusterTask:
             neighbours=asked,
         )
 
-    def build(self, backbone: keras.Model, options: Options) -> ClusterIIC:
+    def build(self, backbone: keras.Model, options: RunOptions) -> ClusterIIC:
         """The network of a run."""
         return ClusterIIC.create(backbone, **options.banks)
 
-    def prepare(self, options: Options) -> "ClusterTask":
+    def prepare(self, options: RunOptions) -> "ClusterTask":
         """The same with neighbours and the groups of their graph."""
         number = options.data.neighbours
         if not number:
@@ -220,7 +217,7 @@ class ClusterTask:
             lambda number: self.neighbours(number, seed=options.seed),
             at_least=max(number, GRAPH_NEIGHBOURS),
             k=options.k,
-            k_aux=options.k_aux,
+            k_aux=options.heads.k_aux,
             seed=options.seed,
         )
         nearest, joined = found.nearest[:, :number], found.nearest.shape[1]
@@ -245,14 +242,14 @@ class ClusterTask:
 
     # ----------------------------------------------------------------------- training
 
-    def _start(self, options: Options, *, steps: int) -> int:
+    def _start(self, options: RunOptions, *, steps: int) -> int:
         """Steps at the beginning that learn the groups of the neighbour graph."""
         if not options.data.neighbours:
             return 0
         return iic.start_steps(options.train, steps=steps)
 
     def batches(
-        self, options: Options, passes: Passes, *, start: int
+        self, options: RunOptions, passes: Passes, *, start: int
     ) -> tf.data.Dataset:
         """Training batches from a step on."""
         groups = nearest = None
@@ -277,13 +274,12 @@ class ClusterTask:
             groups=groups,
         )
 
-    def objective(self, options: Options, passes: Passes) -> Objective:
+    def objective(self, options: RunOptions, passes: Passes) -> Objective:
         """Mutual information between views; at first the groups of the graph."""
         train, steps = options.train, len(passes.number)
         start, losses = self._start(options, steps=steps), pair_losses
         if options.data.neighbours and train.start:
-            n = len(self.images)
-            done = train.epochs or (train.steps or 0) * options.data.batch_for(n) / n
+            done = train.epochs or train.steps * options.data.batch / len(self.images)
             alone = train.start * done > BY_HEART
             losses = partial(grouped_pair_losses, augmented_alone=alone)
         return iic.objective(train, passes, losses, start=start)
@@ -291,7 +287,7 @@ class ClusterTask:
     def callbacks(self, run: Run) -> Callbacks:
         """Regrouping, scores, what puts right, and plots that were asked for."""
         model, options, score = run.model, run.options, None
-        number, described = self.data.scored_at_reports(options, NUM_REPORTED)
+        number, described = self.data.scored_at_reports(options)
         if scorer := self.scorer(model, options, at_most=number):
             by_batch = None
             if options.report.double:
@@ -305,7 +301,7 @@ class ClusterTask:
             plots=self._plots(run),
         )
 
-    def regroup(self, model: ClusterIIC, options: Options) -> Regrouped:
+    def regroup(self, model: ClusterIIC, options: RunOptions) -> Regrouped:
         """Lets main sub-heads restart from what the network has found."""
         how: dict[str, Any] = {}
         if self.found is not None:
@@ -320,8 +316,8 @@ class ClusterTask:
         if not (every or display):
             return []
         predict = compile_predict(run.model)
-        followed = subset(self.protocol.evaluate, progression.MAX_IMAGES)
-        shown = subset(followed, EVALUATION_BATCH)
+        followed = evenly(self.protocol.evaluate, progression.MAX_IMAGES)
+        shown = evenly(followed, EVALUATION_BATCH)
 
         @run.watch.time("plots")
         def snapshot(step: int) -> None:
@@ -362,7 +358,7 @@ class ClusterTask:
         """Evaluation batches of images."""
         return evaluation_batches(images, self.views, batch=EVALUATION_BATCH, **how)
 
-    def _evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
+    def _evaluation_views(self, options: RunOptions) -> Iterator[tf.Tensor]:
         """Batches of views of some evaluation images, in random order."""
         images = self.protocol.evaluate.images
         order = np.random.default_rng(options.seed).permutation(len(images))
@@ -370,7 +366,7 @@ class ClusterTask:
             yield views
 
     def scorer(
-        self, model: ClusterIIC, options: Options, *, at_most: int | None = None
+        self, model: ClusterIIC, options: RunOptions, *, at_most: int | None = None
     ) -> Scorer | None:
         """Scores the evaluation images by the protocol; None without labels.
 
@@ -381,8 +377,8 @@ class ClusterTask:
         """
         split, mapping = self.protocol.evaluate, self.protocol.mapping
         if at_most is not None:
-            split = subset(split, at_most)
-            mapping = mapping and subset(mapping, at_most)
+            split = evenly(split, at_most)
+            mapping = mapping and evenly(mapping, at_most)
         if split.labels is None:
             return None
 
@@ -411,7 +407,7 @@ class ClusterTask:
     def evaluate(
         self,
         model: ClusterIIC,
-        options: Options,
+        options: RunOptions,
         *,
         choice: Choice | None = None,
         lowest: int | None = None,
@@ -440,7 +436,7 @@ class ClusterTask:
             return results
         return replace(self._by_graph(model, options, lowest=lowest), mended=worse)
 
-    def _evaluated(self, model: ClusterIIC, options: Options) -> Results:
+    def _evaluated(self, model: ClusterIIC, options: RunOptions) -> Results:
         """Results without a choice, see ``evaluate``."""
         split = self.protocol.evaluate
         scorer = self.scorer(model, options)
@@ -466,7 +462,7 @@ class ClusterTask:
         )
 
     def assignments(
-        self, model: ClusterIIC, options: Options, *, heads: Mapping[str, int]
+        self, model: ClusterIIC, options: RunOptions, *, heads: Mapping[str, int]
     ) -> dict[str, np.ndarray]:
         """Soft assignments of the evaluation images, ``(n, clusters)`` by bank.
 
@@ -481,7 +477,7 @@ class ClusterTask:
         batches = self._shown(self.protocol.evaluate.images)
         return assignments_of(compile_predict(model), batches, heads=heads)
 
-    def of_graph(self, options: Options) -> Results:
+    def of_graph(self, options: RunOptions) -> Results:
         """The groups of the neighbour graph, which no network has made.
 
         Args:
@@ -503,7 +499,7 @@ class ClusterTask:
             soft=typical(graph, clusters, k)[:, None],
         )
 
-    def draw_pairs(self, path: Path, options: Options) -> None:
+    def draw_pairs(self, path: Path, options: RunOptions) -> None:
         """Draws twenty training images above what they are paired with at first.
 
         Args:
@@ -556,7 +552,7 @@ class ClusterTask:
         self,
         folder: Path,
         results: Results,
-        options: Options,
+        options: RunOptions,
         *,
         evaluation: Evaluation,
     ) -> Outcome:
@@ -591,12 +587,12 @@ class ClusterTask:
             title=evaluation.title,
         )
         if options.report.progression:
-            followed = subset(split, progression.MAX_IMAGES)
+            followed = evenly(split, progression.MAX_IMAGES)
             with attempted("progression.gif"):
                 if progression.draw(
                     folder / "progression",
                     folder / "progression.gif",
-                    followed.images,
+                    _tiles(followed.images),
                     labels=followed.labels,
                 ):
                     says = "how images move to their clusters"
@@ -612,7 +608,7 @@ class ClusterTask:
             self._summarise(results, evaluation.scored_on), written, tell_all
         )
 
-    def _worse_than_graph(self, results: Results, options: Options) -> str | None:
+    def _worse_than_graph(self, results: Results, options: RunOptions) -> str | None:
         """Why the clusters found before training are returned instead, if they are."""
         clusters = results.clusters
         if (
@@ -636,7 +632,7 @@ class ClusterTask:
         )
 
     def _by_graph(
-        self, model: ClusterIIC, options: Options, *, lowest: int | None
+        self, model: ClusterIIC, options: RunOptions, *, lowest: int | None
     ) -> Results:
         """Results of main sub-heads fitted to the groups of the neighbour graph.
 

@@ -13,8 +13,9 @@ import tensorflow as tf
 
 from iic_tf.augment.pairs import Passes
 from iic_tf.evaluation.health import OFF_TRACK_SHARE, describe, is_degenerate, measure
-from iic_tf.options import Lambda, Options, TrainOptions
+from iic_tf.options import Lambda
 from iic_tf.report.sentences import error_words
+from iic_tf.resolved import RunOptions, RunTrain
 from iic_tf.tasks.regroup import Regrouped
 from iic_tf.training.checkpoints import History
 from iic_tf.training.loop import Event
@@ -30,7 +31,7 @@ PairLosses = Callable[..., dict[str, dict[str, tf.Tensor]]]
 # ---------------------------------------------------------------------- the objective
 
 
-def start_steps(options: TrainOptions, *, steps: int) -> int:
+def start_steps(options: RunTrain, *, steps: int) -> int:
     """Steps at the beginning that learn the groups found before training.
 
     Args:
@@ -38,8 +39,7 @@ def start_steps(options: TrainOptions, *, steps: int) -> int:
         steps: Of the whole run.
     """
     # a whole number of the steps between regroupings, so that one ends the start
-    every = options.regroup_every or steps
-    share = (options.start or 0) * steps
+    every, share = options.regroup_every, options.start * steps
     return min(round(share / every), (steps - 1) // every) * every or round(share)
 
 
@@ -87,7 +87,7 @@ def _loss_of_banks(pair_losses: PairLosses, trained: Sequence[str]) -> Loss:
 
 
 def objective(
-    options: TrainOptions, passes: Passes, pair_losses: PairLosses, *, start: int = 0
+    options: RunTrain, passes: Passes, pair_losses: PairLosses, *, start: int = 0
 ) -> Objective:
     """What is minimised: the loss of the banks that each kind of pass trains.
 
@@ -98,10 +98,9 @@ def objective(
         start: Steps at the beginning that only learn groups found before.
     """
     steps = len(passes.number)
-    lamb_aux = 1.0 if options.lamb_aux is None else options.lamb_aux
     scheduled = {
         "lamb": course(options.lamb, steps),
-        "lamb_aux": course(lamb_aux, steps),
+        "lamb_aux": course(options.lamb_aux, steps),
         "start": (np.arange(steps) < start).astype("f4"),
     }
     losses = [_loss_of_banks(pair_losses, heads.split("+")) for heads in options.order]
@@ -207,7 +206,7 @@ class Regroupings:
     every: int
 
     @classmethod
-    def planned(cls, options: Options, *, start: int, steps: int) -> "Regroupings":
+    def planned(cls, options: RunOptions, *, start: int, steps: int) -> "Regroupings":
         """Those of a run.
 
         Args:
@@ -215,12 +214,12 @@ class Regroupings:
             start: Steps that learn groups found before; a late start ends with one.
             steps: Of the whole run.
         """
-        last = (options.train.regroup_to or 0) * steps
+        last = options.train.regroup_to * steps
         if last:
             last = max(last, start)
         if not options.heads.aux:
             last = 0
-        return cls(start, last, options.train.regroup_every or steps)
+        return cls(start, last, options.train.regroup_every)
 
     def due(self, step: int) -> bool:
         """Whether there is one at a step."""

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from iic_tf.augment.crops import CropViews, crops_per_pass, training_crop_batches
 from iic_tf.augment.pairs import Passes
-from iic_tf.datasets.masks import SegmentImages, some_of
+from iic_tf.datasets.masks import SegmentImages
+from iic_tf.datasets.splits import Protocol, evenly
 from iic_tf.errors import require
 from iic_tf.evaluation.health import Health, measure
 from iic_tf.evaluation.inference import adapt
@@ -25,7 +26,7 @@ from iic_tf.evaluation.segment_inference import (
 from iic_tf.models.networks import SegmentIIC
 from iic_tf.names import written_stems
 from iic_tf.neighbours.similar_patches import SimilarPatches, find_similar_patches
-from iic_tf.options import Options, SegmentOptions
+from iic_tf.options import SegmentOptions
 from iic_tf.report.console import attempted, console
 from iic_tf.report.plots import label_map_rows, pair_grid
 from iic_tf.report.results import summarise, tell
@@ -35,6 +36,7 @@ from iic_tf.report.segment_plots import (
     iou_lines,
     iou_of_classes,
 )
+from iic_tf.resolved import RunOptions
 from iic_tf.tasks import iic
 from iic_tf.tasks.objectives import segment_losses
 from iic_tf.tasks.regroup import Regrouped, regroup_pixels
@@ -53,9 +55,6 @@ from iic_tf.training.trainer import Objective
 
 PAIR_STEPS = 40
 """Batches of pairs that regroupings and the health of a network count at most."""
-
-NUM_REPORTED = 200
-"""Images scored at a report where nothing is said."""
 
 
 @lru_cache(maxsize=1)
@@ -92,27 +91,20 @@ class SegmentTask:
     """Images whose pixels are to be grouped.
 
     Attributes:
-        train: Training images; their label maps are used only where ``masked`` is.
-        evaluated: Images whose label maps are predicted and, where there are any,
-            scored.
+        protocol: Training images, whose label maps are used only where ``masked`` is,
+            and evaluation images.
         views: What is done to them.
         origin: Where they came from, as text.
-        words: Which images are scored, for every print-out of a score.
         class_names: Names of the classes, or None.
-        mapping: Images on which clusters are mapped to classes; None if these are the
-            ones evaluated.
         scenes: Whether images are of scenes, see ``find_similar_patches``.
         masked: Whether pixels without a class do not train.
         cells: Patches that look alike, found by ``prepare``, or None.
     """
 
-    train: SegmentImages
-    evaluated: SegmentImages
+    protocol: Protocol[SegmentImages]
     views: CropViews
     origin: str
-    words: str
     class_names: tuple[str, ...] | None = None
-    mapping: SegmentImages | None = None
     scenes: bool = False
     masked: bool = False
     cells: SimilarPatches | None = None
@@ -120,22 +112,22 @@ class SegmentTask:
     @cached_property
     def data(self) -> TaskData:
         """What is trained on and evaluated."""
-        masks = self.train.labels if self.masked else None
+        masks = self.protocol.train.labels if self.masked else None
         return TaskData(
             origin=self.origin,
             examples=self.images,
             material=[*self.images, *(masks or ())],
             shape=self.seen_shape,
-            scored_on=self.words,
-            evaluated=len(self.evaluated.images),
+            scored_on=self.protocol.words,
+            evaluated=len(self.protocol.evaluate.images),
             neighbour_share=1.0,
-            mapped_elsewhere=self.mapping is not None,
+            mapped_elsewhere=self.protocol.mapping is not None,
         )
 
     @property
     def images(self) -> Sequence[np.ndarray]:
         """Training images."""
-        return self.train.images
+        return self.protocol.train.images
 
     @property
     def seen_shape(self) -> tuple[int | None, int | None, int]:
@@ -149,46 +141,47 @@ class SegmentTask:
         """Classes that are told apart by the label maps."""
         if self.class_names is not None:
             return len(self.class_names)
-        known = [self.evaluated, *([self.mapping] if self.mapping else [])]
+        known = filter(None, (self.protocol.evaluate, self.protocol.mapping))
         maps = [labels for part in known for labels in part.labels or ()]
         return 1 + max(int(labels[labels < 255].max(initial=0)) for labels in maps)
 
     @property
     def names(self) -> Sequence[str] | None:
         """A name of each class, where there are label maps."""
-        if self.evaluated.labels is None:
+        if self.protocol.evaluate.labels is None:
             return None
         return self.class_names or [str(i) for i in range(self.num_classes)]
 
     # ---------------------------------------------------------------- before training
 
-    def plan(self, options: Options) -> Plan:
+    def plan(self, options: RunOptions) -> Plan:
         """Passes and memory of a run; raises UserError if options and images clash."""
         self.check(options)
         number = len(self.images)
-        batch = options.data.batch_for(number)
+        batch = options.data.batch
         sizes = [crops_per_pass(number, batch)] * len(options.train.order)
         return Plan.of(options, sizes, self._memory, batch=batch)
 
-    def check(self, options: Options) -> None:
+    def check(self, options: RunOptions) -> None:
         """Raises UserError if options and images clash."""
         held_out = options.data.protocol == "holdout"  # that chooses nothing
-        known = self.mapping or (self.train if held_out else self.evaluated)
+        train, evaluated = self.protocol.train, self.protocol.evaluate
+        known = self.protocol.mapping or (train if held_out else evaluated)
         require(
             options.report.choose == "loss"
-            or (known.labels is not None and self.evaluated.labels is not None),
+            or (known.labels is not None and evaluated.labels is not None),
             "report.choose label needs "
             + "training " * held_out
             + "images with label maps",
             choose=options.report.choose,
         )
         require(
-            not self.masked or self.train.labels is not None,
+            not self.masked or train.labels is not None,
             "segment.masked needs images with label maps",
             masked=self.masked,
         )
         require(options.k <= 255, "k must be at most 255 for segmentation", k=options.k)
-        written_stems(self.evaluated.names)  # what is wrong with them is told now
+        written_stems(evaluated.names)  # what is wrong with them is told now
         require(
             options.report.progression is None,
             "report.progression is for whole images, not for segmentation",
@@ -196,7 +189,7 @@ class SegmentTask:
         )
 
     def _memory(
-        self, build_backbone: Callable[[], keras.Model], options: Options, batch: int
+        self, build_backbone: Callable[[], keras.Model], options: RunOptions, batch: int
     ) -> dict[str, int]:
         """Bytes that a run needs at least, see ``memory_of_run``."""
         _, _, channels = self.seen_shape
@@ -211,7 +204,7 @@ class SegmentTask:
             displacements=(2 * options.segment.displacement + 1) ** 2,
         )
 
-    def build(self, backbone: keras.Model, options: Options) -> SegmentIIC:
+    def build(self, backbone: keras.Model, options: RunOptions) -> SegmentIIC:
         """The network of a run.
 
         Raises:
@@ -235,7 +228,7 @@ class SegmentTask:
         )
         return model
 
-    def prepare(self, options: Options) -> "SegmentTask":
+    def prepare(self, options: RunOptions) -> "SegmentTask":
         """The same with patches that look alike."""
         if not options.data.neighbours:
             return self
@@ -250,7 +243,7 @@ class SegmentTask:
     # ----------------------------------------------------------------------- training
 
     def batches(
-        self, options: Options, passes: Passes, *, start: int
+        self, options: RunOptions, passes: Passes, *, start: int
     ) -> tf.data.Dataset:
         """Training batches from a step on."""
         return training_crop_batches(
@@ -262,12 +255,12 @@ class SegmentTask:
             start=start,
             steps=len(passes.number),
             passes=passes,
-            labels=self.train.labels if self.masked else None,
+            labels=self.protocol.train.labels if self.masked else None,
             shuffle=options.data.shuffle,
             cells=self.cells,
         )
 
-    def objective(self, options: Options, passes: Passes) -> Objective:
+    def objective(self, options: RunOptions, passes: Passes) -> Objective:
         """Mutual information between label maps of crops and of their views."""
         segment = options.segment
         losses = partial(
@@ -282,7 +275,7 @@ class SegmentTask:
     def callbacks(self, run: Run) -> Callbacks:
         """Regrouping, scores, what puts right, and plots that were asked for."""
         model, options, score = run.model, run.options, None
-        number, described = self.data.scored_at_reports(options, NUM_REPORTED)
+        number, described = self.data.scored_at_reports(options)
         if scorer := self.scorer(model, options, at_most=number):
             by_batch = None
             if options.report.double:
@@ -300,7 +293,7 @@ class SegmentTask:
         if not run.options.report.display:
             return []
         predict = self.predict(run.model)
-        shown = some_of(self.evaluated, NUM_SHOWN)
+        shown = evenly(self.protocol.evaluate, NUM_SHOWN)
 
         @run.watch.time("plots")
         def draw(step: int) -> None:
@@ -324,7 +317,7 @@ class SegmentTask:
 
     def _pairs(
         self,
-        options: Options,
+        options: RunOptions,
         *,
         alike: bool = False,
         images: SegmentImages | None = None,
@@ -337,9 +330,9 @@ class SegmentTask:
                 images that train.
             images: Where crops come from; the images that train if None.
         """
-        images = images or self.train
+        images = images or self.protocol.train
         number = len(images.images)
-        batch = options.data.batch_for(number)
+        batch = options.data.batch
         return training_crop_batches(
             images.images,
             self.views,
@@ -352,7 +345,7 @@ class SegmentTask:
             cells=self.cells if alike else None,
         )
 
-    def regroup(self, model: SegmentIIC, options: Options) -> Regrouped:
+    def regroup(self, model: SegmentIIC, options: RunOptions) -> Regrouped:
         """Lets main sub-heads restart from what the auxiliary ones have found."""
         places = options.segment.displacement
         if options.segment.at == "pixels":
@@ -363,7 +356,7 @@ class SegmentTask:
 
     # --------------------------------------------------------------------- evaluation
 
-    def health(self, model: SegmentIIC, options: Options) -> Health:
+    def health(self, model: SegmentIIC, options: RunOptions) -> Health:
         """State of the main sub-heads of a trained network, over some pairs."""
         stride = model.stride
         room = (self.views.side - stride) // 2
@@ -372,9 +365,9 @@ class SegmentTask:
         joints = [count(*batch).numpy() for batch in self._pairs(options)]
         return measure(np.sum(joints, axis=0))
 
-    def _evaluation_views(self, options: Options) -> Iterator[tf.Tensor]:
+    def _evaluation_views(self, options: RunOptions) -> Iterator[tf.Tensor]:
         """Batches of crops of the evaluation images, in random order."""
-        for crops, *_ in self._pairs(options, images=self.evaluated):
+        for crops, *_ in self._pairs(options, images=self.protocol.evaluate):
             yield crops
 
     def predict(self, model: SegmentIIC, **how: Any) -> Callable:
@@ -382,7 +375,7 @@ class SegmentTask:
         return compile_segments(model, margin=self.views.margin, **how)
 
     def scorer(
-        self, model: SegmentIIC, options: Options, *, at_most: int | None = None
+        self, model: SegmentIIC, options: RunOptions, *, at_most: int | None = None
     ) -> Scorer | None:
         """Scores the evaluation images by the protocol; None without label maps.
 
@@ -391,12 +384,12 @@ class SegmentTask:
             options: ``k`` and ``report.match`` are read.
             at_most: Images scored at most, and mapped on at most; all if None.
         """
-        scored, mapping = self.evaluated, self.mapping
+        scored, mapping = self.protocol.evaluate, self.protocol.mapping
         if scored.labels is None:
             return None
         if at_most is not None:
-            scored = some_of(scored, at_most)
-            mapping = mapping and some_of(mapping, at_most)
+            scored = evenly(scored, at_most)
+            mapping = mapping and evenly(mapping, at_most)
 
         def count(part: SegmentImages, predict: Callable) -> np.ndarray:
             return pixel_tables(
@@ -414,7 +407,7 @@ class SegmentTask:
     def evaluate(
         self,
         model: SegmentIIC,
-        options: Options,
+        options: RunOptions,
         *,
         choice: Choice | None = None,
         lowest: int | None = None,
@@ -449,7 +442,7 @@ class SegmentTask:
             mapping_counts=mapping,
         ).choosing(choice, lowest=lowest, by_label=options.report.choose == "label")
 
-    def draw_pairs(self, path: Path, options: Options) -> None:
+    def draw_pairs(self, path: Path, options: RunOptions) -> None:
         """Draws crops of images above what they are paired with at first.
 
         Args:
@@ -490,7 +483,7 @@ class SegmentTask:
         self,
         folder: Path,
         results: Results,
-        options: Options,
+        options: RunOptions,
         *,
         evaluation: Evaluation,
     ) -> Outcome:
@@ -506,7 +499,7 @@ class SegmentTask:
         written = draw_segments(
             folder,
             results,
-            self.evaluated,
+            self.protocol.evaluate,
             self.predict(evaluation.model, head=results.chosen),
             self.views.finish,
             names=names,

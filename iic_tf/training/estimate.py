@@ -14,7 +14,7 @@ import keras
 import psutil
 
 from iic_tf.errors import UserError
-from iic_tf.options import Options
+from iic_tf.resolved import RunOptions
 
 LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 """Files that tell how much memory a container may use."""
@@ -49,7 +49,7 @@ def machine_memory() -> int:
 
 
 def network_size(
-    build_backbone: Callable[[], keras.Model], shape: tuple[int, int, int]
+    build_backbone: Callable[[], keras.Model], shape: tuple[int, ...]
 ) -> tuple[Network, int]:
     """Size of a backbone, of which no weight is allocated.
 
@@ -92,10 +92,10 @@ def network_size(
 
 
 def memory_of_run(
-    options: Options,
+    options: RunOptions,
     *,
     network: Network,
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     features: int,
     batch: int,
     evaluated: int = 0,
@@ -118,8 +118,8 @@ def memory_of_run(
         search: Bytes that the search for neighbours takes.
     """
     heads = options.heads
-    widths = heads.main * options.k + heads.aux * options.k_aux
-    joint = heads.main * options.k**2 + heads.aux * options.k_aux**2
+    widths = heads.main * options.k + heads.aux * options.heads.k_aux
+    joint = heads.main * options.k**2 + heads.aux * options.heads.k_aux**2
     seen = batch * (1 + options.data.repeats)
     bytes_of_one = 2 if options.train.precision == "mixed_bfloat16" else 4
     kept = {

@@ -19,9 +19,10 @@ from iic_tf.distribute import device_names
 from iic_tf.errors import RunError, failure_words, require
 from iic_tf.evaluation.inference import check_can_adapt
 from iic_tf.names import plain, storable
-from iic_tf.options import Options, as_plain, with_absolute_paths
+from iic_tf.options import as_plain, with_absolute_paths
 from iic_tf.report.console import Stopwatch, Training, at_work, attempted, console
 from iic_tf.report.curves import LearningCurve
+from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import (
     CHECKPOINTS,
     CURVE_FILE,
@@ -39,26 +40,39 @@ from iic_tf.training.task import Plan, Row, Run, Task, Trained
 from iic_tf.training.trainer import NonFiniteLoss, Trainer, make_optimizer
 
 
-def run_prefix(options: Options) -> str:
+def run_prefix(options: RunOptions) -> str:
     """What a run is named after: the user's own images, else the recipe."""
-    own = options.data.folder or options.data.array or options.data.images
+    data = options.data
+    own = data.folder or data.array or data.images or data.features or data.series
     name = Path(own).expanduser().resolve().stem if own else options.data.recipe
     return plain(name or "run")
 
 
-def _plan(options: Options, task: Task, *, replicas: int) -> Plan:
+def _plan(options: RunOptions, task: Task, *, replicas: int) -> Plan:
     """What the run will do.
 
     Raises:
         UserError: If options and data clash.
     """
-    batch = options.data.batch_for(len(task.data.examples))
     require(
-        batch % replicas == 0,
+        options.data.batch % replicas == 0,
         f"data.batch must be divisible by the number of devices, {replicas}",
-        batch=batch,
+        batch=options.data.batch,
     )
     return task.plan(options)
+
+
+def _checked_plan(
+    options: RunOptions,
+    task: Task,
+    build_backbone: Callable[[], keras.Model],
+    strategy: tf.distribute.Strategy,
+) -> Plan:
+    """What the run will do, if the memory of this machine is enough for it."""
+    plan = _plan(options, task, replicas=strategy.num_replicas_in_sync)
+    if "CPU" in device_names(strategy)[0]:  # GPUs have memory of their own
+        check_memory(partial(plan.memory, build_backbone), machine_memory())
+    return plan
 
 
 STEPS_SHARE = 0.7
@@ -73,36 +87,44 @@ TIMED_STEPS = 4
 
 
 def plan_steps(
-    options: Options,
+    options: RunOptions,
     task: Task,
     build_backbone: Callable[[], keras.Model],
     strategy: tf.distribute.Strategy,
+    *,
+    minutes: float,
 ) -> tuple[int, float]:
-    """Times a few steps and tells how many fit into the time limit.
+    """Times a few steps and tells how many fit into a time limit.
 
     Args:
-        options: ``time_limit`` is read, and ``train.steps`` for how many are enough.
+        options: Of the run; ``train.steps`` are enough.
         task: What is trained.
         build_backbone: Builds the backbone.
         strategy: Where the steps run.
+        minutes: The time limit.
 
     Returns:
         Steps, a round number, and the seconds that one takes.
+
+    Raises:
+        UserError: If options and data clash, or the run needs more memory than there
+            is.
     """
-    enough = options.train.steps or 0
     few = replace(options.train, steps=2 * TIMED_STEPS, epochs=None)
     timed = replace(options, train=few, data=replace(options.data, neighbours=0))
     passes = _plan(timed, task, replicas=strategy.num_replicas_in_sync).passes
-    trainer = _build_trainer(timed, task, build_backbone, strategy, passes=passes)
-    batches = task.batches(timed, passes, start=0)
-    iterator = iter(strategy.experimental_distribute_dataset(batches))
-    trainer.run(iterator, TIMED_STEPS)
-    began = time.perf_counter()
-    trainer.run(iterator, TIMED_STEPS)
-    seconds = (time.perf_counter() - began) / TIMED_STEPS
-    fit = STEPS_SHARE * 60 * (options.time_limit or 0) / seconds
+    with _reproducible(options.train.precision):
+        _checked_plan(options, task, build_backbone, strategy)
+        trainer = _build_trainer(timed, task, build_backbone, strategy, passes=passes)
+        batches = task.batches(timed, passes, start=0)
+        iterator = iter(strategy.experimental_distribute_dataset(batches))
+        trainer.run(iterator, TIMED_STEPS)
+        began = time.perf_counter()
+        trainer.run(iterator, TIMED_STEPS)
+        seconds = (time.perf_counter() - began) / TIMED_STEPS
+    fit = STEPS_SHARE * 60 * minutes / seconds
     rounded = max(int(fit // FEWEST_STEPS) * FEWEST_STEPS, FEWEST_STEPS)
-    return min(rounded, enough), seconds
+    return min(rounded, options.train.steps), seconds
 
 
 @contextmanager
@@ -123,7 +145,7 @@ def _reproducible(precision: str) -> Iterator[None]:
 
 
 def _build_trainer(
-    options: Options,
+    options: RunOptions,
     task: Task,
     build_backbone: Callable[[], keras.Model],
     strategy: tf.distribute.Strategy,
@@ -145,7 +167,7 @@ def _build_trainer(
 
 
 def _open_run(
-    options: Options, task: Task, trainer: Trainer, history: History, *, steps: int
+    options: RunOptions, task: Task, trainer: Trainer, history: History, *, steps: int
 ) -> tuple[Path, Checkpoints]:
     """Makes the run folder, or takes up that of a resumed run; sets the start state.
 
@@ -220,27 +242,13 @@ def _what_is_kept(folder: Path, checkpoints: Checkpoints) -> str:
 
 
 def _begin(
-    options: Options,
+    options: RunOptions,
     task: Task,
     build_backbone: Callable[[], keras.Model],
     strategy: tf.distribute.Strategy,
-    *,
-    on_plan: Callable[[int, float], None],
 ) -> tuple[Run, Checkpoints]:
     """Plans the run, builds its network and opens its folder."""
-    replicas = strategy.num_replicas_in_sync
-    if "CPU" in device_names(strategy)[0]:  # GPUs have memory of their own
-        filled = replace(options, train=options.train.filled())
-        planned = _plan(filled, task, replicas=replicas)
-        check_memory(partial(planned.memory, build_backbone), machine_memory())
-    if options.time_limit:
-        filled = replace(options, train=options.train.filled())
-        with at_work("timing steps"):
-            steps, seconds = plan_steps(filled, task, build_backbone, strategy)
-        on_plan(steps, seconds)
-        options = replace(options, train=replace(options.train, steps=steps))
-    options = replace(options, train=options.train.filled())
-    passes = _plan(options, task, replicas=replicas).passes
+    passes = _checked_plan(options, task, build_backbone, strategy).passes
     trainer = _build_trainer(options, task, build_backbone, strategy, passes=passes)
     history = History()
     folder, checkpoints = _open_run(
@@ -304,28 +312,26 @@ def _events(
 
 
 def train(
-    options: Options,
+    options: RunOptions,
     task: Task,
     *,
     build_backbone: Callable[[], keras.Model],
     strategy: tf.distribute.Strategy,
     stop: Stop | None = None,
     on_start: Callable[[Path, Any, int], None] = lambda *_: None,
-    on_plan: Callable[[int, float], None] = lambda *_: None,
     on_prepared: Callable[[Path, Any], None] = lambda *_: None,
 ) -> Trained:
     """Trains to the end, or until told to stop.
 
     Args:
-        options: All options of the run.
+        options: All options of the run; ``time_limit`` has been heeded before, by
+            ``plan_steps``.
         task: What is trained.
         build_backbone: Builds the backbone, called in the strategy's scope.
         strategy: Where the steps run.
         stop: Its ``received`` tells when to stop; never if None.
         on_start: Called once before the first step with the run folder, the model and
             the first step.
-        on_plan: Where there is a time limit, called with the steps that are planned and
-            the seconds that one takes.
         on_prepared: Called with the run folder and the prepared task before the first
             step.
 
@@ -337,9 +343,7 @@ def train(
             stays.
     """
     with _reproducible(options.train.precision):
-        run, checkpoints = _begin(
-            options, task, build_backbone, strategy, on_plan=on_plan
-        )
+        run, checkpoints = _begin(options, task, build_backbone, strategy)
         on_start(run.folder, run.model, run.start)
         if run.options.data.neighbours:
             with run.watch.time("neighbours"), at_work("finding neighbours"):

@@ -14,9 +14,9 @@ from iic_tf.errors import UserError, first_line, naming, require
 from iic_tf.evaluation.health import is_degenerate
 from iic_tf.evaluation.inference import unlikeness
 from iic_tf.evaluation.results import Choice
-from iic_tf.options import Options
 from iic_tf.report.console import clock, console
 from iic_tf.report.curves import draw_comparison
+from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import (
     CURVE_FILE,
     MODEL_FILE,
@@ -118,7 +118,7 @@ def tell_if_unlike(
     model: Any,
     views: Callable[[], Iterable[tf.Tensor]],
     data: TaskData,
-    options: Options,
+    options: RunOptions,
 ) -> None:
     """Warns if images are unlike those that a network was trained on.
 
@@ -148,13 +148,13 @@ def write_summary(folder: Path, summary: dict[str, Any]) -> None:
     write_atomically(folder / SUMMARY_FILE, json.dumps(summary, indent=2) + "\n")
 
 
-def _scored_on(described: str, options: Options) -> str:
+def _scored_on(described: str, options: RunOptions) -> str:
     """Which images are scored, and what of them the network has been given."""
     adapted = ", with batch normalisation adapted to them" * options.report.adapt
     return described + adapted
 
 
-def finish(trained: Trained, options: Options) -> bool:
+def finish(trained: Trained, options: RunOptions) -> bool:
     """Saves and evaluates the network of a run, writes and prints what came out.
 
     Args:
@@ -197,7 +197,7 @@ def finish(trained: Trained, options: Options) -> bool:
 def evaluate(
     folder: Path,
     task: Task,
-    options: Options,
+    options: RunOptions,
     *,
     described: str | None = None,
     keep_choice: bool = True,

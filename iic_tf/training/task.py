@@ -16,8 +16,8 @@ import tensorflow as tf
 
 from iic_tf.augment.pairs import Passes, plan_passes
 from iic_tf.evaluation.results import Choice, Results
-from iic_tf.options import Options
 from iic_tf.report.console import Stopwatch
+from iic_tf.resolved import RunOptions
 from iic_tf.training.checkpoints import History
 from iic_tf.training.loop import Event
 from iic_tf.training.trainer import Objective, Trainer
@@ -51,14 +51,13 @@ class TaskData:
     neighbour_share: float = 0.0
     mapped_elsewhere: bool = False
 
-    def scored_at_reports(self, options: Options, usual: int) -> tuple[int, str]:
+    def scored_at_reports(self, options: RunOptions) -> tuple[int, str]:
         """How many examples are scored at a report, and which these are.
 
         Args:
             options: ``report.images`` is read.
-            usual: How many if it is not given.
         """
-        number = min(options.report.images or usual, self.evaluated)
+        number = min(options.report.images, self.evaluated)
         if number == self.evaluated:
             return number, self.scored_on
         return number, f"{number:,} images of {self.scored_on}"
@@ -80,7 +79,7 @@ class Plan:
     @classmethod
     def of(
         cls,
-        options: Options,
+        options: RunOptions,
         sizes: Sequence[int],
         memory: Callable[..., dict[str, int]],
         *,
@@ -97,7 +96,7 @@ class Plan:
         passes = plan_passes(
             sizes,
             batch=batch,
-            steps=options.train.steps or 0,
+            steps=options.train.steps,
             epochs=options.train.epochs,
             shuffle=options.data.shuffle,
         )
@@ -118,7 +117,7 @@ class Run:
         watch: Times what callbacks do.
     """
 
-    options: Options
+    options: RunOptions
     folder: Path
     trainer: Trainer
     history: History
@@ -225,21 +224,21 @@ class Task(Protocol):
     def data(self) -> TaskData:
         """What is trained on and evaluated."""
 
-    def plan(self, options: Options) -> Plan:
+    def plan(self, options: RunOptions) -> Plan:
         """Passes and memory of a run; raises UserError if options and data clash."""
 
-    def build(self, backbone: keras.Model, options: Options) -> keras.Model:
+    def build(self, backbone: keras.Model, options: RunOptions) -> keras.Model:
         """The network of a run on a backbone."""
 
-    def prepare(self, options: Options) -> "Task":
+    def prepare(self, options: RunOptions) -> "Task":
         """The same task with what is found out about its data before training."""
 
     def batches(
-        self, options: Options, passes: Passes, *, start: int
+        self, options: RunOptions, passes: Passes, *, start: int
     ) -> tf.data.Dataset:
         """Training batches from a step on."""
 
-    def objective(self, options: Options, passes: Passes) -> Objective:
+    def objective(self, options: RunOptions, passes: Passes) -> Objective:
         """What is minimised."""
 
     def callbacks(self, run: Run) -> Callbacks:
@@ -248,7 +247,7 @@ class Task(Protocol):
     def evaluate(
         self,
         model: Any,
-        options: Options,
+        options: RunOptions,
         *,
         choice: Choice | None = None,
         lowest: int | None = None,
@@ -268,11 +267,11 @@ class Task(Protocol):
         self,
         folder: Path,
         results: Results,
-        options: Options,
+        options: RunOptions,
         *,
         evaluation: Evaluation,
     ) -> Outcome:
         """Writes the files of results."""
 
-    def draw_pairs(self, path: Path, options: Options) -> None:
+    def draw_pairs(self, path: Path, options: RunOptions) -> None:
         """Draws examples beside what they are paired with at first."""
