@@ -87,8 +87,7 @@ def split_up(splits: dict[str, Split]) -> tuple[Split, Split, str]:
     whole = concatenate([x for name, x in splits.items() if name != "unlabelled"])
     require(whole.labels is not None, "the run needs labelled images", labels=0)
     mine = stratified(whole.labels, 0.5, seed=0)
-    first, second = (Split(whole.images[x], whole.labels[x]) for x in (mine, ~mine))
-    return first, second, "one half of each class (seed 0)"
+    return whole.take(mine), whole.take(~mine), "one half of each class (seed 0)"
 
 
 def read(stored: utils.StoredRun) -> Known:
@@ -231,7 +230,7 @@ def weak(known: Known, draws: int) -> None:
     clusters = soft["main"].argmax(axis=1)
     sizes = {"num_clusters": soft["main"].shape[1], "num_classes": known.num_classes}
     share = min(0.01 * len(known.train_labels) / len(labels), 1.0)
-    honest, leaky, number = [], [], 0
+    honest, leaky, number, half = [], [], 0, 0
     for seed in range(draws):
         some = np.flatnonzero(stratified(labels, share, seed=seed))
         mine = stratified(labels[some], 0.5, seed=seed)
@@ -241,12 +240,11 @@ def weak(known: Known, draws: int) -> None:
         )
         honest.append(accuracy(scored, match_many_to_one(mapped)))
         leaky.append(accuracy(whole, match_many_to_one(whole)))
-        number = len(some)
+        number, half = len(some), int((~mine).sum())
     print(
         f"{number:,} labelled images {which} (1 % of the train split, the same share "
         f"of each class), {draws} draws; clusters mapped to their most frequent label:"
     )
-    half = number // 2
     for name, found in (
         (f"honest: mapped on half of them, scored on the other {half:,}", honest),
         (

@@ -57,9 +57,10 @@ def name(words: Sequence[str]) -> int:
     )
     arguments, others = parser.parse_known_args(list(words))
     known = {f"--data.{place}" for place in PLACES}
-    unknown = [w for w in others if w[:1] == "-" and w.partition("=")[0] not in known]
+    options_given = [word for word in others if word.startswith("-")]
+    unknown = [w for w in options_given if w.partition("=")[0] not in known]
     require(
-        not unknown and others[:1] == [w for w in others[:1] if w[:1] == "-"],
+        not unknown and others[:1] == options_given[:1],
         "name takes one run, --labels, --overclusters and where the images are",
         words=unknown or others,
     )

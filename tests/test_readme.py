@@ -79,6 +79,18 @@ RUN_IN_SHORT = {
     "test_models_iic.py::test_runs_are_compared": [
         "python models_iic.py compare runs/PHOTOS-1 runs/PHOTOS-2",
     ],
+    "test_name_command.py::"
+    "test_labels_are_asked_for_and_name_clusters_round_after_round": [
+        "python models_iic.py name runs/mnist_5000-1",
+        "python models_iic.py name runs/mnist_5000-1 --labels "
+        "runs/mnist_5000-1/named/label_next*.csv",
+    ],
+    "test_label_fraction.py::test_a_stored_run": [
+        "python benchmarks/label_fraction.py RUN",
+    ],
+    "test_label_fraction.py::test_the_tutorial_maps_and_scores_on_the_same_images": [
+        "python benchmarks/label_fraction.py RUN --weak",
+    ],
     "test_models_iic.py::test_pairs_are_drawn_without_training": [
         "python models_iic.py --show-pairs",
         "python models_iic.py --show-pairs --data.augment.rotation 15",

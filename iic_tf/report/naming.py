@@ -254,7 +254,7 @@ def draw_proposals(
 
     Args:
         path: PNG file to write.
-        images: uint8, shape ``(n, height, width, channels)``, at least one.
+        images: In [0, 1], shape ``(n, height, width, channels)``, at least one.
         captions: Name of each, and a smaller note.
         title: Heading.
         columns: Images per row.
@@ -267,7 +267,7 @@ def draw_proposals(
     for axes in panels:
         axes.set_axis_off()
     for axes, image, (name, note) in zip(panels, images, captions, strict=False):
-        axes.imshow(as_rgb(image), interpolation="nearest")
+        axes.imshow(np.clip(as_rgb(image), 0, 1), interpolation="nearest")
         short = name if len(name) <= 26 else f"…{name[-25:]}"
         axes.set_title(drawable(short), fontsize=8)
         axes.text(

@@ -31,7 +31,6 @@ from iic_tf.evaluation.naming import (
 )
 from iic_tf.models.named import NamedClusters
 from iic_tf.models.networks import ClusterIIC
-from iic_tf.options import Options
 from iic_tf.report.console import attempted, console
 from iic_tf.report.naming import (
     BANKS,
@@ -51,6 +50,8 @@ from iic_tf.report.naming import (
     write_proposals,
 )
 from iic_tf.report.plots import cluster_grid
+from iic_tf.report.sketches import looks
+from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import finished_together
 from iic_tf.training.stored import (
     chosen_heads,
@@ -127,7 +128,7 @@ def find_labels(
 def name_run(
     folder: Path,
     task: Any,
-    options: Options,
+    options: RunOptions,
     tables: Sequence[Table],
     *,
     overclusters: bool | None = None,
@@ -239,7 +240,8 @@ def _draw_proposals(place: Path, named: _Named, split: Any, title: str) -> None:
         )
         for p in named.proposals
     ]
-    images = np.stack([split.images[p.image] for p in named.proposals])
+    look = looks(split.images)
+    images = np.stack([look(p.image) for p in named.proposals])
     with attempted("label_next.png"):
         draw_proposals(
             place / "label_next.png",
@@ -291,6 +293,11 @@ def _tell(named: _Named, paths: Sequence[str] | None, *, asked: bool) -> None:
             why = ", which can be expected to name more images correctly than clusters"
         console.print(f"Named:    {kind}{why}")
         console.print(f"Score:    {score_words(named.score, named.labels, SEED)}")
+        if named.score:
+            console.print(
+                "          Images that were proposed are typical ones; a score on "
+                "these is too good."
+            )
         console.print()
         for line in naming_lines(naming, names, named.sizes):
             console.print(line)
