@@ -1,6 +1,9 @@
 import json
+import re
 import subprocess
 import sys
+from functools import partial
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import iic_tf
 from iic_tf import ImageClusterer
 from iic_tf.report.console import console
 
@@ -185,6 +189,17 @@ def test_pipelines_clones_and_silence(vectors, capsys, tmp_path):
     summary = json.loads((run / "summary.json").read_text())
     assert summary["chosen"] == loud.chosen_
     assert (run / "clusters.png").is_file()
+
+
+def test_the_lines_of_the_readme(monkeypatch):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[0]
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    told = {"images": images}
+    monkeypatch.setattr(iic_tf, "ImageClusterer", partial(ImageClusterer, **QUICK),
+                        raising=False)  # fmt: skip
+    exec(compile(code, "README.md", "exec"), told)
+    assert told["clusters"].shape == (40,) and told["clusters"].max() < 12
 
 
 ONE_CLUSTER = "it asks for one cluster, of which there is nothing to learn"

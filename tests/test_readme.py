@@ -70,11 +70,13 @@ RUN_IN_SHORT = {
         "python models_iic.py --data.array x.npy --data.labels y.npy --k 12",
     ],
     "test_models_iic.py::test_a_stored_run_is_evaluated_again_and_on_other_images": [
-        "python models_iic.py evaluate runs/PHOTOS-1",
         "python models_iic.py evaluate RUN --report.adapt true",
     ],
     "test_models_iic.py::test_deep_images_and_a_run_among_them": [
         "python models_iic.py predict runs/PHOTOS-1 NEW_PHOTOS",
+    ],
+    "test_name_command.py::test_with_many_labels_half_is_held_back_for_a_score": [
+        "python models_iic.py name runs/PHOTOS-1 --labels labels.csv",
     ],
     "test_models_iic.py::test_runs_are_compared": [
         "python models_iic.py compare runs/PHOTOS-1 runs/PHOTOS-2",
@@ -95,10 +97,6 @@ RUN_IN_SHORT = {
         "python models_iic.py --show-pairs",
         "python models_iic.py --show-pairs --data.augment.rotation 15",
         "python models_iic.py --show-pairs --data.recipe mnist_published",
-        "python models_iic.py --data.folder PHOTOS --show-pairs",
-    ],
-    "test_models_iic.py::test_stopped_by_a_signal_then_resumed_from_the_latest": [
-        "python models_iic.py --resume latest",
     ],
     "test_models_iic.py::test_help_answers_without_tensorflow": [
         "python models_iic.py --help",
@@ -267,7 +265,7 @@ def test_the_photographs_come_with_a_package():
 
 
 def test_the_backbone_in_ten_lines_works(monkeypatch, digits_npz, tmp_path):
-    [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     known = dict(graphs.GRAPHS)
     monkeypatch.setattr(graphs, "GRAPHS", known)
