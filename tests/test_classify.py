@@ -12,7 +12,7 @@ import models_iic
 from iic_tf.augment.pairs import plan_passes
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
-from iic_tf.options import DataOptions, Options, TrainOptions
+from iic_tf.options import DataOptions, HeadOptions, Options, TrainOptions
 from iic_tf.tasks.classify import ClassifyTask
 from iic_tf.training.trainer import Trainer, make_optimizer
 
@@ -120,3 +120,16 @@ def test_images_without_classes_are_refused(digits, views):
     split = Split(digits[0][:40])
     with pytest.raises(UserError, match="needs labelled images"):
         ClassifyTask(Protocol(split, split, "these"), views, "here")
+
+
+def test_start_weights_of_ones_choice(digits, views):
+    split = Split(digits[0][:50], digits[1][:50])
+    task = ClassifyTask(Protocol(split, split, "all"), views, "digits")
+    inputs = keras.Input((12, 12, 1))
+    backbone = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    options = Options(heads=HeadOptions(initializer="Zeros"))
+    kernels = [
+        task.build(backbone, x).get_layer("logits").kernel.numpy()
+        for x in (options, Options())
+    ]
+    assert (kernels[0] == 0).all() and kernels[1].std() > 0.05
