@@ -93,7 +93,7 @@ def clean(words: Sequence[str]) -> int:
                 shutil.rmtree(short.folder)
             told, deleted = "  deleted", deleted + 1
         if short.at_work:
-            told = "  written to a moment ago, kept"
+            told = "  written to a moment ago" + ", kept" * arguments.delete
         console.print(f"{escaped(str(short.folder))}  {short.steps:,} steps{told}")
     console.print(
         f"{len(found):,} runs of fewer than {arguments.steps:,} steps in "

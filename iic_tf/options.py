@@ -231,10 +231,10 @@ class DataOptions:
     classes on the training split."""
 
     limit: int | tuple[int, int] | None = None
-    """Number of images to use: of train and of test, as in [4096, 1024], which also
-    cuts in two images that have no such splits; or one number of all, with its share
-    for each split. With labels each class keeps its share, drawn by the seed; without
-    they are the first images. Default: all."""
+    """Number of images to use: of train and of test, as in [4096, 1024], between which
+    images without these splits are divided; or one number of all, to which each split
+    gives its share. Where there are labels each class keeps its share, drawn by the
+    seed; otherwise the first images are used. Default: all."""
 
     unlabelled: bool = True
     """Whether to train on the unlabelled images too, if the data set (STL-10) has

@@ -15,7 +15,7 @@ from iic_tf.augment.pairs import plan_passes
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
 from iic_tf.models.heads import Logits
-from iic_tf.options import DataOptions, Options, TrainOptions
+from iic_tf.options import DataOptions, HeadOptions, Options, TrainOptions
 from iic_tf.resolved import resolve
 from iic_tf.tasks.classify import ClassifyTask
 from iic_tf.training.trainer import Trainer, make_optimizer
@@ -156,7 +156,7 @@ def test_images_without_classes_are_refused(digits, views):
     split = Split(digits[0][:40])
     task = ClassifyTask(Protocol(split, split, "these"), views, "here")
     with pytest.raises(UserError, match="needs labelled images"):
-        task.plan(Options(data=DataOptions(batch=20)))
+        task.plan(resolve(Options(data=DataOptions(batch=20))))
 
 
 @pytest.mark.parametrize("labels", [None, "folder"])
@@ -214,3 +214,16 @@ def test_classes_are_matched_by_their_names(views, tmp_path):
     with pytest.raises(UserError, match="classes that the network knows, grey, lit"):
         task.evaluate(classifier(("grey", "lit")), None)
     assert task.evaluate(classifier(None), None).errors == [pytest.approx(0.25)]
+
+
+def test_start_weights_of_ones_choice(digits, views):
+    split = Split(digits[0][:50], digits[1][:50])
+    task = ClassifyTask(Protocol(split, split, "all"), views, "digits")
+    inputs = keras.Input((12, 12, 1))
+    backbone = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    options = Options(heads=HeadOptions(initializer="Zeros"))
+    kernels = [
+        task.build(backbone, x).get_layer("logits").kernel.numpy()
+        for x in (resolve(options), resolve(Options()))
+    ]
+    assert (kernels[0] == 0).all() and kernels[1].std() > 0.05

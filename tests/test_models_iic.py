@@ -882,7 +882,15 @@ MISTAKES = {
     "unknown recipe": (lambda d: {"data.recipe": "mnits"}, "must be one of mnist,"),
     "unknown argument of a graph": (
         lambda d: {"graph.args.depth": 3},
-        "graph.args of small accepts fan_out_init, kernel, stages. Received: depth=3",
+        "accepts fan_out_init, kernel, stages, initializer. Received: depth=3",
+    ),
+    "unknown optimiser": (
+        lambda d: {"train.optimizer": "Adm"},
+        "train.optimizer must be a class of keras.optimizers, such as Adam",
+    ),
+    "unknown initialiser": (
+        lambda d: {"heads.initializer": "HeNorml"},
+        "heads.initializer must be a class of keras.initializers, such as HeNormal",
     ),
     "argument of the wrong kind": (
         lambda d: {"graph.args.fan_out_init": "wide"},

@@ -340,13 +340,13 @@ def limited(source: Source, limit: int | Sequence[int] | None, *, seed: int) -> 
     Args:
         source: All images.
         limit: At most so many images of train and of test, where other splits keep the
-            share that train keeps and images in a single split are cut in two; or of
-            all splits together, with its share for each; None for all.
+            share that train keeps, and those of a single split are divided; or of all
+            splits together, with its share for each; None for all.
         seed: Decides which images are drawn where there are labels; without these the
             first ones are taken.
 
     Raises:
-        UserError: If images cannot be cut so.
+        UserError: If there are too few images, or no such splits.
     """
     if limit is None:
         return source
