@@ -63,12 +63,6 @@ RUN_IN_SHORT = {
         "python models_iic.py --data.features vectors.npy --k 10",
         "python models_iic.py --data.series series.npy --data.labels classes.npy --k 6",
     ],
-    "test_models_iic.py::test_the_quick_look_needs_no_network": [
-        "python models_iic.py --data.folder PHOTOS --k 12 --method spectral",
-    ],
-    "test_models_iic.py::test_an_array_with_labels_of_its_own": [
-        "python models_iic.py --data.array x.npy --data.labels y.npy --k 12",
-    ],
     "test_models_iic.py::test_a_stored_run_is_evaluated_again_and_on_other_images": [
         "python models_iic.py evaluate RUN --report.adapt true",
     ],
@@ -265,7 +259,7 @@ def test_the_photographs_come_with_a_package():
 
 
 def test_the_backbone_in_ten_lines_works(monkeypatch, digits_npz, tmp_path):
-    _, code = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _, code, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     known = dict(graphs.GRAPHS)
     monkeypatch.setattr(graphs, "GRAPHS", known)
