@@ -239,10 +239,11 @@ def compare(folders: Sequence[Path], *, plot: Path) -> None:
         row = courses[str(folder)][-1]
         done = read_summary(folder) or row
         chosen = done.get("chosen", 0)
-        nats = (done.get("information") or row.get("main_information", [0.0]))[chosen]
+        nats = done.get("information") or row.get("main_information")
         line = (
             f"{folder!s:{width}}{graph:12}{stored.get('k', '-'):4}"
-            f"{row['step']:9,}{row['seconds'] / 60:9.1f}{nats:7.3f}"
+            f"{row['step']:9,}{row['seconds'] / 60:9.1f}"
+            f"{f'{nats[chosen]:.3f}' if nats else '-':>7}"
         )
         if "reconstruction_error" in done:
             given_back = f"reconstruction error {done['reconstruction_error']:.5f}"
