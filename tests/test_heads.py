@@ -7,6 +7,7 @@ from iic_tf.errors import UserError
 from iic_tf.models.heads import SubHeads, check_initializer
 from iic_tf.models.networks import ClusterIIC
 from iic_tf.options import HeadOptions, Options
+from iic_tf.resolved import resolve
 
 
 def test_a_bank_equals_separate_dense_layers():
@@ -145,11 +146,11 @@ def test_weights_start_as_the_options_say(name, arguments, deviation):
 
 
 def test_both_banks_of_a_network_start_so(tiny_model):
-    options = Options(heads=HeadOptions(initializer="Ones", main=2, aux=1))
+    options = resolve(Options(heads=HeadOptions(initializer="Ones", main=2, aux=1)))
     backbone = tiny_model().backbone
     model = ClusterIIC.create(backbone, **options.banks)
     assert all((bank.kernel.numpy() == 1).all() for bank in model.banks.values())
-    assert Options().banks["initializer"] == "he_normal"
+    assert resolve(Options()).banks["initializer"] == "he_normal"
 
 
 @pytest.mark.parametrize(
