@@ -14,6 +14,15 @@ from typing import Any
 import numpy as np
 
 from iic_tf.augment.crops import CropViews
+from iic_tf.augment.distortions import (
+    bend,
+    blocks,
+    edge_strength,
+    noise,
+    perspective,
+    scale_and_shift,
+    sometimes,
+)
 from iic_tf.augment.pairs import Views
 from iic_tf.augment.signals import (
     add_noise,
@@ -40,12 +49,12 @@ from iic_tf.augment.transforms import (
     ten_crops,
     to_grey,
 )
-from iic_tf.datasets import numpy_files, own, published
+from iic_tf.datasets import catalogue, numpy_files, own, published
 from iic_tf.datasets.arrays import squared
 from iic_tf.datasets.coco_stuff import curated_list, is_10k
 from iic_tf.datasets.features import from_features
 from iic_tf.datasets.masks import SegmentImages, sample_image, shrink_image
-from iic_tf.datasets.splits import Source, Split, renumbered
+from iic_tf.datasets.splits import Source, Split, limited, renumbered
 from iic_tf.errors import UserError, require
 from iic_tf.neighbours.nearest import Kind
 from iic_tf.neighbours.spectral import choose_kind
@@ -190,6 +199,25 @@ stl10_images = _tfds_or_folder(
     "stl10", "http://ai.stanford.edu/~acoates/stl10/", (96, 96, 3)
 )
 
+
+def celeba_images(options: DataOptions) -> Source:
+    """CelebA in its published layout, at 64×64 pixels.
+
+    Args:
+        options: ``dir`` is read.
+    """
+    if options.dir is None:
+        raise UserError(
+            "the recipe celeba needs --data.dir FOLDER, with CelebA's folder "
+            f"{published.CELEBA_IMAGES} and, for its splits, "
+            f"{published.CELEBA_PARTITION}"
+        )
+    with counted("reading images") as progress:
+        return published.from_celeba(
+            Path(options.dir).expanduser(), side=64, progress=progress
+        )
+
+
 # Superclass of each of CIFAR-100's classes, which are in alphabetical order.
 _SUPERCLASS = np.array(
     [
@@ -224,16 +252,23 @@ def cifar100_20_images(options: DataOptions) -> Source:
 
 
 def own_images(
-    options: DataOptions, shape: tuple[int, int, int] | None
+    options: DataOptions,
+    shape: tuple[int, int, int] | None,
+    *,
+    split_if_any: bool = False,
 ) -> Source | None:
     """The user's own images, or None if there are none.
 
     Args:
-        options: ``folder``, ``array``, ``labels``, ``size``, ``channels``, ``range``
-            and ``protocol`` are read.
+        options: ``folder``, ``array``, ``tfds``, ``labels``, ``size``, ``channels``,
+            ``range``, ``limit`` and ``protocol`` are read.
         shape: Height, width and channels that the chosen recipe needs, or None.
+        split_if_any: Whether folders train and test are splits whatever ``protocol``
+            is, if there are both.
     """
     side, channels = (shape[0], shape[2]) if shape else (None, None)
+    # a limit of both makes the two splits where they are no folders
+    split_if_any |= isinstance(options.limit, list | tuple)
     if options.folder is not None:
         with counted("reading images") as progress:
             return own.from_folder(
@@ -241,15 +276,25 @@ def own_images(
                 side=options.size or side,
                 channels=options.channels or channels,
                 labels=options.labels == "folder",
-                split=options.protocol == "holdout",
+                split=None if split_if_any else options.protocol == "holdout",
                 shown=options.range,
+                progress=progress,
+            )
+    if options.tfds is not None:
+        with counted("reading images") as progress:
+            return catalogue.from_catalogue(
+                options.tfds,
+                Path(options.dir).expanduser() if options.dir else None,
+                side=options.size or side,
+                channels=options.channels or channels,
                 progress=progress,
             )
     for name in ("size", "channels"):
         value = getattr(options, name)
         require(
             value is None,
-            f"data.{name} is for data.folder; other images are used as they are",
+            f"data.{name} is for data.folder and data.tfds; other images are used as "
+            "they are",
             **{name: value},
         )
     require(
@@ -290,12 +335,12 @@ def _whole(source: Source) -> Source:
     return whole
 
 
-def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
+def _suitable(source: Source, *, k: int | None, seed: int) -> tuple[str, Source]:
     """The recipe for the user's own images; says why that one.
 
     Args:
         source: The images; their labels are not looked at.
-        k: Number of clusters.
+        k: Number of clusters; None if only the channels of the images matter.
         seed: Of the run.
 
     Returns:
@@ -303,7 +348,7 @@ def _suitable(source: Source, *, k: int, seed: int) -> tuple[str, Source]:
     """
     name = "colour" if source.image_shape[-1] == 3 else "grey"
     images = next(iter(source.splits.values())).images
-    if len(images) <= 5 * k:
+    if k is None or len(images) <= 5 * k:
         console.print(f"Recipe:   {name}, chosen for {_shape_words(source)}")
         return name, source
     console.print(f"Looking:  at {len(images):,} images, to choose a recipe")
@@ -346,14 +391,20 @@ def recipe_of(options: DataOptions) -> str:
 
 
 def find(
-    options: DataOptions, *, k: int = 10, seed: int = 0
+    options: DataOptions,
+    *,
+    k: int | None = 10,
+    seed: int = 0,
+    split_if_any: bool = False,
 ) -> tuple[str, Recipe, Source]:
     """The recipe of a run, with its name, and its images.
 
     Args:
         options: What the user asked for.
-        k: Number of clusters, if the recipe is chosen to suit the user's own images.
+        k: Number of clusters, if the recipe is chosen to suit the user's own images;
+            None if only their channels choose it.
         seed: Of the run, likewise.
+        split_if_any: See ``own_images``.
 
     Raises:
         UserError: If the recipe is not known or the images are not what it needs.
@@ -362,17 +413,20 @@ def find(
     recipe = RECIPES[name]
     if recipe.usual.task == "segment":
         return name, recipe, _find_maps(options, name, recipe)
-    source = own_images(options, recipe.source_shape if options.recipe else None)
-    chosen = options.folder or options.array
+    shape = recipe.source_shape if options.recipe else None
+    source = own_images(options, shape, split_if_any=split_if_any)
+    if source is not None:
+        source = limited(source, options.limit, seed=seed)
+    chosen = options.folder or options.array or options.tfds
     if source is not None and options.recipe is None and chosen:
         name, source = _suitable(source, k=k, seed=seed)
         recipe = RECIPES[name]
     if source is None:
         if recipe.find is None:
             needs = {"vectors": "data.features", "series": "data.series"}
-            place = needs.get(name, "data.folder or data.array")
+            place = needs.get(name, "data.folder, data.array or data.tfds")
             raise UserError(f"the recipe {name} needs {place}")
-        source = recipe.find(options)
+        source = limited(recipe.find(options), options.limit, seed=seed)
     recipe.check(source, name=name)
     return name, recipe, renumbered(source, source.class_names or recipe.class_names)
 
@@ -762,6 +816,130 @@ def photos(
     )
 
 
+def thin_plates(
+    shape: tuple[int, ...],
+    *,
+    size: int | None = None,
+    tps: float = 0.11,
+    rotation: float = 17.19,
+    padding: str = "border",
+    views: int = 1,
+    channels: str = "rgb",
+    threshold: float = 0.392,
+    flipped: float = 0.0,
+    brightness: float = 0.0,
+    contrast: float = 0.0,
+    saturation: float = 0.0,
+    hue: float = 0.0,
+) -> Views:
+    """The pairs of the YAML-configured PyTorch code base: bent as thin plates, rotated.
+
+    Args:
+        shape: Height, width and channels of the images.
+        size: Side in pixels that the network sees; default: that of the images.
+        tps: Standard deviation of the weights of the thin-plate spline, in coordinates
+            from 0 to 1.
+        rotation: Range of the angle in degrees, to both sides (0.3 radians).
+        padding: What lies outside of an image: border (its outermost pixels) or zero.
+        views: 1 if originals stay as they are, 2 if they are bent and rotated, too.
+        channels: What the network sees of colour images: rgb, grey, rgb+grey, or
+            gradient for the strength of edges.
+        threshold: Weaker edges are black, as a fraction of the strongest of an image.
+        flipped: Share of the augmented views that are mirrored.
+        brightness: Range of the brightness factor about 1.
+        contrast: Range of the contrast factor about 1.
+        saturation: Range of the saturation factor about 1.
+        hue: Range of the hue shift, as a fraction of the colour circle.
+    """
+    require(tps >= 0, "data.augment.tps must be at least 0", tps=tps)
+    require(
+        padding in ("border", "zero"),
+        "data.augment.padding must be border or zero",
+        padding=padding,
+    )
+    require(views in (1, 2), "data.augment.views must be 1 or 2", views=views)
+    if size is not None:
+        _seen(size)
+    whole = crop_resize((min(shape[:2]),), size=size or min(shape[:2]), where="centre")
+    as_they_are = size is None and shape[0] == shape[1]
+    tones = (brightness, contrast, saturation, hue)
+    edges = channels == "gradient"
+    before: list[Transform | None] = [
+        None if as_they_are else whole,
+        edge_strength(threshold) if edges else None,
+    ]
+    after = None if edges else _channels(shape, channels)
+    distort = bend(tps, rotation=rotation, padding=padding)
+    original = [*before, after, distort if views == 2 else None]
+    augment = [
+        *before,
+        flip(flipped) if flipped else None,
+        _tone(shape, tones) if any(tones) and not edges else None,
+        after,
+        distort,
+    ]
+    return Views(
+        original=compose(*filter(None, original)),
+        augment=compose(*filter(None, augment)),
+        evaluate=compose(*filter(None, [*before, after])),
+    )
+
+
+def tutorial_digits(
+    shape: tuple[int, ...],
+    *,
+    probability: float = 0.7,
+    flipped: float = 0.5,
+    rotation: float = 40.0,
+    perspective_scale: float = 0.1,
+    block_share: float = 0.3,
+    block_side: int = 3,
+    noise_range: tuple[float, float] = (0.1, 0.2),
+    brightness: float = 0.5,
+    contrast: float = 0.6,
+) -> Views:
+    """The tutorial's pairs: originals, and views under five augmentations at random.
+
+    Its superpixels are square blocks here.
+
+    Args:
+        shape: Height, width and channels of the images.
+        probability: Of each augmentation but mirroring.
+        flipped: Share of the augmented views that are mirrored.
+        rotation: Range of the angle in degrees, to both sides.
+        perspective_scale: How far corners move, as a fraction of the side.
+        block_share: Share of the blocks that are replaced by their mean.
+        block_side: Of the blocks in pixels.
+        noise_range: Range of the standard deviation of the noise.
+        brightness: Range of the brightness added.
+        contrast: Range of the factor about 1.
+    """
+    require(
+        1 <= block_side <= min(shape[:2]),
+        f"data.augment.block_side must lie between 1 and {min(shape[:2])} pixels",
+        block_side=block_side,
+    )
+    require(
+        0 <= noise_range[0] <= noise_range[1],
+        "data.augment.noise_range must be two deviations, the lower first",
+        noise_range=noise_range,
+    )
+    side = min(shape[:2])
+    whole: Transform = _nothing
+    if shape[0] != shape[1]:
+        whole = crop_resize((side,), size=side, where="centre")
+    turned = affine(size=side, rotation=rotation, crop=(1.0, 1.0), shift=0.0, shear=0.0,
+                    flip=flipped, probability=probability)  # fmt: skip
+    augment = compose(
+        turned,
+        sometimes(perspective(perspective_scale), probability),
+        sometimes(blocks(block_share, side=block_side), probability),
+        sometimes(noise((noise_range[0], noise_range[1])), probability),
+        sometimes(scale_and_shift(brightness, contrast), probability),
+    )
+    return Views(original=whole, augment=augment, evaluate=whole)
+
+
 def maps(
     shape: tuple[int, ...],
     *,
@@ -859,6 +1037,8 @@ _STL10 = (
 
 _WHOLE = Usual(graph="small", neighbours=5)
 _PIXELS = Usual(task="segment", graph="small_maps", batch=16, images=200)
+# of letters and digits, which are not mirrored
+_AS_DRAWN = {"flipped": 0.0, "rotation": 25.0, "crop": (0.6, 1.0), "shear": 0.2}
 
 _MNIST = Recipe(
     find=mnist_images,
@@ -961,6 +1141,15 @@ def _plain(recipe: Recipe) -> Usual:
     return replace(recipe.usual, neighbours=0)
 
 
+def _bent(recipe: Recipe, **parameters: Any) -> Recipe:
+    return replace(
+        recipe,
+        make_views=thin_plates,
+        parameters=parameters,
+        usual=_plain(recipe),
+    )
+
+
 def _published(recipe: Recipe, **parameters: Any) -> Recipe:
     return replace(
         recipe,
@@ -974,6 +1163,8 @@ def _published(recipe: Recipe, **parameters: Any) -> Recipe:
 RECIPES: dict[str, Recipe] = {
     "mnist": _MNIST,
     "mnist_5000": replace(_MNIST, find=lambda _: published.embedded_digits()),
+    # digits at their full size, 28×28, for networks that are made for it
+    "mnist_whole": replace(_MNIST, make_views=photos, parameters=_AS_DRAWN),
     "fashion_mnist": replace(
         _MNIST,
         find=fashion_images,
@@ -984,13 +1175,17 @@ RECIPES: dict[str, Recipe] = {
     "cifar100_20": _COARSE,
     "cifar100": replace(_CIFAR, find=cifar100_images, class_names=None),
     "stl10": _STL,
+    "celeba": replace(
+        _CIFAR,
+        find=celeba_images,
+        source_shape=(64, 64, 3),
+        parameters={"size": 64},
+        class_names=None,
+    ),
     # the user's own images: clusters can differ in whatever augmentation keeps
     "colour": _OWN,
     # letters, digits, scans: not mirrored
-    "grey": replace(
-        _OWN,
-        parameters={"flipped": 0.0, "rotation": 25.0, "crop": (0.6, 1.0), "shear": 0.2},
-    ),
+    "grey": replace(_OWN, parameters=_AS_DRAWN),
     # stains, soils, skies: colour and brightness tell more than edges do
     "tones": replace(
         _OWN,
@@ -1016,6 +1211,13 @@ RECIPES: dict[str, Recipe] = {
     "cifar10_published": _published(_CIFAR),
     "cifar100_20_published": _published(_COARSE),
     "stl10_published": _published(_STL, crop=64, size=64),
+    # as in the PyTorch code base that is configured by YAML files
+    "mnist_tps": _bent(_MNIST),
+    "cifar10_tps": _bent(_CIFAR),
+    "cifar10_gray_tps": _bent(_CIFAR, channels="grey"),
+    "cifar10_gradient_tps": _bent(_CIFAR, channels="gradient"),
+    # as in the tutorial
+    "mnist_tutorial": replace(_MNIST, make_views=tutorial_digits, usual=_plain(_MNIST)),
     # to be segmented
     "images": _IMAGES,
     # upright images: streets, rooms, landscapes

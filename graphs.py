@@ -6,7 +6,8 @@ sub-heads. To add one, write the function, list it in ``GRAPHS`` at the end, and
 ``python models_iic.py --graph.name your_name``; its keyword arguments become options,
 as in ``--graph.args.fan_out_init 32``. A backbone for segmentation returns feature maps
 ``(n, rows, columns, d)`` for images of any height and width and is listed in
-``SEGMENT_GRAPHS``.
+``SEGMENT_GRAPHS``. An autoencoder returns images of the shape that it takes, has a
+layer named ``latent``, and is listed in ``AUTOENCODERS``.
 """
 
 import math
@@ -22,6 +23,7 @@ from iic_tf.models.blocks import (
     BatchNorm,
     Conv2D,
     Sobel,
+    Start,
     basic_stages,
     conv_bn_relu,
     he_normal,
@@ -36,6 +38,7 @@ def small(
     fan_out_init: int = 16,
     kernel: int = 5,
     stages: int | None = None,
+    initializer: Start = None,
 ) -> keras.Model:
     """Network 6c at a quarter of its width: the default, small enough for a CPU.
 
@@ -45,6 +48,7 @@ def small(
         kernel: Side of the convolution kernels in pixels.
         stages: Convolutions, with pooling in between; default: as many as leave a
             feature map of 3 to 5 pixels a side (4 for 24×24, 5 for 48×48).
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
     """
     require(
         stages is None or stages >= 1,
@@ -55,16 +59,18 @@ def small(
         stages = max(1 + int(math.log2(min(image_shape[:2]) / 3)), 2)
     images = x = keras.Input(image_shape, name="images")
     for stage in range(stages):
-        x = conv_bn_relu(
-            x, fan_out_init * 2**stage, kernel=kernel, name=f"stage{stage + 1}"
-        )
+        x = conv_bn_relu(x, fan_out_init * 2**stage, kernel=kernel,
+                         name=f"stage{stage + 1}", initializer=initializer)  # fmt: skip
         if stage < stages - 1:
             x = layers.MaxPooling2D(name=f"pool{stage + 1}")(x)
     return keras.Model(images, layers.Flatten(name="features")(x), name="small")
 
 
 def network_6c(
-    image_shape: tuple[int, int, int], *, tracked: bool = True
+    image_shape: tuple[int, int, int],
+    *,
+    tracked: bool = True,
+    initializer: Start = None,
 ) -> keras.Model:
     """ClusterNet6c, "network B" of the paper, which the authors use for MNIST.
 
@@ -74,17 +80,22 @@ def network_6c(
         image_shape: Height, width and channels.
         tracked: Keep running statistics in batch normalisation. The published MNIST
             run keeps none.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
     """
     images = x = keras.Input(image_shape, name="images")
+    how: dict[str, Any] = {"tracked": tracked, "initializer": initializer}
     for stage, filters in enumerate((64, 128, 256, 512), start=1):
-        x = conv_bn_relu(x, filters, kernel=5, name=f"stage{stage}", tracked=tracked)
+        x = conv_bn_relu(x, filters, kernel=5, name=f"stage{stage}", **how)
         if stage < 4:
             x = layers.MaxPooling2D(name=f"pool{stage}")(x)
     return keras.Model(images, layers.Flatten(name="features")(x), name="network_6c")
 
 
 def network_5g(
-    image_shape: tuple[int, int, int], *, tracked: bool = True
+    image_shape: tuple[int, int, int],
+    *,
+    tracked: bool = True,
+    initializer: Start = None,
 ) -> keras.Model:
     """ClusterNet5g, "network A" of the paper: a ResNet-34 for CIFAR and STL-10.
 
@@ -94,20 +105,24 @@ def network_5g(
         image_shape: Height, width and channels.
         tracked: Keep running statistics in batch normalisation. The published CIFAR-10
             run keeps none.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
     """
     images = keras.Input(image_shape, name="images")
-    x = pad_conv(images, 64, kernel=3, name="stem_conv")
+    x = pad_conv(images, 64, kernel=3, name="stem_conv", initializer=initializer)
     x = BatchNorm(tracked=tracked, name="stem_bn")(x)
     x = layers.ReLU(name="stem_relu")(x)
     x = layers.ZeroPadding2D(1, name="stem_pad")(x)  # zeros lose to ReLU's outputs
     x = layers.MaxPooling2D(name="stem_pool")(x)
-    x = basic_stages(x, (3, 4, 6, 3), tracked=tracked)
+    x = basic_stages(x, (3, 4, 6, 3), tracked=tracked, initializer=initializer)
     features = layers.GlobalAveragePooling2D(name="features")(x)
     return keras.Model(images, features, name="network_5g")
 
 
 def network_10a(
-    image_shape: tuple[int | None, int | None, int], *, tracked: bool = True
+    image_shape: tuple[int | None, int | None, int],
+    *,
+    tracked: bool = True,
+    initializer: Start = None,
 ) -> keras.Model:
     """SegmentationNet10a, for label maps: features of every second pixel.
 
@@ -118,64 +133,90 @@ def network_10a(
     Args:
         image_shape: Height, width and channels; sides may be None.
         tracked: Keep running statistics in batch normalisation.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
     """
     images = x = keras.Input(image_shape, name="images")
+    how: dict[str, Any] = {"tracked": tracked, "initializer": initializer}
     for stage, filters in enumerate((64, 128, 256, 256), start=1):
-        x = conv_bn_relu(x, filters, kernel=3, name=f"stage{stage}", tracked=tracked)
+        x = conv_bn_relu(x, filters, kernel=3, name=f"stage{stage}", **how)
         if stage == 2:
             x = layers.MaxPooling2D(name="pool")(x)
     for stage in (5, 6):
         x = layers.ZeroPadding2D(1, name=f"stage{stage}_pad")(x)
         x = conv_bn_relu(x, 512, kernel=3, dilation=2, padding="valid",
-                         name=f"stage{stage}", tracked=tracked)  # fmt: skip
+                         name=f"stage{stage}", **how)  # fmt: skip
     x = layers.ZeroPadding2D(1, name="features")(x)
     return keras.Model(images, x, name="network_10a")
 
 
 def small_maps(
-    image_shape: tuple[int | None, int | None, int], *, fan_out_init: int = 32
+    image_shape: tuple[int | None, int | None, int],
+    *,
+    fan_out_init: int = 32,
+    initializer: Start = None,
 ) -> keras.Model:
     """For label maps where there is only a CPU: features of every fourth pixel.
 
     Args:
         image_shape: Height, width and channels; sides may be None.
         fan_out_init: Channels of the first convolution; each stage doubles them.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
     """
     images = x = keras.Input(image_shape, name="images")
     for stage in range(3):
-        x = conv_bn_relu(x, fan_out_init * 2**stage, kernel=3, name=f"stage{stage + 1}")
+        x = conv_bn_relu(x, fan_out_init * 2**stage, kernel=3,
+                         name=f"stage{stage + 1}", initializer=initializer)  # fmt: skip
         if stage < 2:
             x = layers.MaxPooling2D(name=f"pool{stage + 1}")(x)
-    x = conv_bn_relu(x, 4 * fan_out_init, kernel=3, dilation=2, name="stage4")
+    x = conv_bn_relu(x, 4 * fan_out_init, kernel=3, dilation=2, name="stage4",
+                     initializer=initializer)  # fmt: skip
     return keras.Model(images, x, name="small_maps")
 
 
 def _resnet(
-    depths: tuple[int, ...], image_shape: tuple[int, int, int], *, name: str
+    depths: tuple[int, ...],
+    image_shape: tuple[int, int, int],
+    *,
+    name: str,
+    initializer: Start,
 ) -> keras.Model:
     """ResNet of basic blocks with the stem for photographs: 7×7, stride 2, pool."""
     images = keras.Input(image_shape, name="images")
-    x = pad_conv(images, 64, kernel=7, stride=2, name="stem_conv")
+    x = pad_conv(images, 64, kernel=7, stride=2, name="stem_conv",
+                 initializer=initializer)  # fmt: skip
     x = BatchNorm(name="stem_bn")(x)
     x = layers.ReLU(name="stem_relu")(x)
     x = layers.ZeroPadding2D(1, name="stem_pad")(x)
     x = layers.MaxPooling2D(3, 2, name="stem_pool")(x)
-    x = basic_stages(x, depths)
+    x = basic_stages(x, depths, initializer=initializer)
     features = layers.GlobalAveragePooling2D(name="features")(x)
     return keras.Model(images, features, name=name)
 
 
-def resnet_18(image_shape: tuple[int, int, int]) -> keras.Model:
+def resnet_18(
+    image_shape: tuple[int, int, int], *, initializer: Start = None
+) -> keras.Model:
     """ResNet-18 (arXiv 1512.03385), for any number of channels, as in the tutorial.
 
     11,170,240 parameters for one channel, 512 features.
+
+    Args:
+        image_shape: Height, width and channels.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
     """
-    return _resnet((2, 2, 2, 2), image_shape, name="resnet_18")
+    return _resnet((2, 2, 2, 2), image_shape, name="resnet_18", initializer=initializer)
 
 
-def resnet_34(image_shape: tuple[int, int, int]) -> keras.Model:
-    """ResNet-34 (arXiv 1512.03385), for any number of channels; 512 features."""
-    return _resnet((3, 4, 6, 3), image_shape, name="resnet_34")
+def resnet_34(
+    image_shape: tuple[int, int, int], *, initializer: Start = None
+) -> keras.Model:
+    """ResNet-34 (arXiv 1512.03385), for any number of channels; 512 features.
+
+    Args:
+        image_shape: Height, width and channels.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
+    """
+    return _resnet((3, 4, 6, 3), image_shape, name="resnet_34", initializer=initializer)
 
 
 def _level(x: keras.KerasTensor) -> keras.KerasTensor:
@@ -354,7 +395,11 @@ def vgg_d(
 
 
 def _plain_vgg(
-    depths: tuple[int, ...], image_shape: tuple[int, int, int], *, name: str
+    depths: tuple[int, ...],
+    image_shape: tuple[int, int, int],
+    *,
+    name: str,
+    initializer: Start,
 ) -> keras.Model:
     """VGG without dense layers: 3×3 convolutions, pools of 2×2 down to a side of 1."""
     images = x = keras.Input(image_shape, name="images")
@@ -362,20 +407,39 @@ def _plain_vgg(
         zip(depths, (64, 128, 256, 512, 512), strict=True), start=1
     ):
         for i in range(depth):
-            x = conv_bn_relu(x, filters, kernel=3, name=f"stage{stage}_{i + 1}")
+            x = conv_bn_relu(x, filters, kernel=3, name=f"stage{stage}_{i + 1}",
+                             initializer=initializer)  # fmt: skip
         if min(x.shape[1:3]) > 1:
             x = layers.MaxPooling2D(name=f"pool{stage}")(x)
     return keras.Model(images, layers.Flatten(name="features")(x), name=name)
 
 
-def vgg_11(image_shape: tuple[int, int, int]) -> keras.Model:
-    """VGG-11 without dense layers; 512 features from 32×32."""
-    return _plain_vgg((1, 1, 2, 2, 2), image_shape, name="vgg_11")
+def vgg_11(
+    image_shape: tuple[int, int, int], *, initializer: Start = None
+) -> keras.Model:
+    """VGG-11 without dense layers; 512 features from 32×32.
+
+    Args:
+        image_shape: Height, width and channels.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
+    """
+    return _plain_vgg(
+        (1, 1, 2, 2, 2), image_shape, name="vgg_11", initializer=initializer
+    )
 
 
-def vgg_16(image_shape: tuple[int, int, int]) -> keras.Model:
-    """VGG-16 without dense layers, as the YAML-configured trainer uses it."""
-    return _plain_vgg((2, 2, 3, 3, 3), image_shape, name="vgg_16")
+def vgg_16(
+    image_shape: tuple[int, int, int], *, initializer: Start = None
+) -> keras.Model:
+    """VGG-16 without dense layers, as the YAML-configured trainer uses it.
+
+    Args:
+        image_shape: Height, width and channels.
+        initializer: Of the weights, as in GlorotNormal; default: He-normal.
+    """
+    return _plain_vgg(
+        (2, 2, 3, 3, 3), image_shape, name="vgg_16", initializer=initializer
+    )
 
 
 def tokens(
@@ -384,19 +448,74 @@ def tokens(
     layers: tuple[int | str, ...] = (64, 64, "M", 128, 128, "M", 256, 256, "M"),
     kind: str = "vgg",
     activation: str = "relu",
+    initializer: Start = None,
 ) -> keras.Model:
     """A network from a list, as in ``--graph.args.layers '[64, M, 128, M]'``.
 
     Args:
         image_shape: Height, width and channels, or ``(d,)`` for kind ``fc``.
-        layers: Tokens, see ``iic_tf.tokens``.
+        layers: Tokens, see ``iic_tf.models.tokens``.
         kind: Kind of the blocks.
         activation: Keras name of the nonlinearity.
+        initializer: Of all kernels, by its Keras name; default: that of the kind of
+            block.
     """
     images = keras.Input(image_shape, name="images")
-    x = build_layers(images, layers, kind=kind, activation=activation)
+    x = build_layers(
+        images, layers, kind=kind, activation=activation, initializer=initializer
+    )
     features = x if len(x.shape) == 2 else keras.layers.Flatten(name="features")(x)
     return keras.Model(images, features, name="tokens")
+
+
+def autoencoder(
+    image_shape: tuple[int, int, int],
+    *,
+    encoder: tuple[int | str, ...] = (32, "M", 64, "M", "C:8"),
+    decoder: tuple[int | str, ...] = (64, "U", 32, "U", 16),
+    kind: str = "vgg",
+    activation: str = "relu",
+    initializer: Start = None,
+) -> keras.Model:
+    """Encoder and decoder from lists, with a linear layer at the end for the pixels.
+
+    Maps that are not quite as large as the image at the end, as sides that were odd
+    leave them, are resized.
+
+    Args:
+        image_shape: Height, width and channels.
+        encoder: Tokens, see ``iic_tf.models.tokens``; what they give is the layer
+            ``latent``.
+        decoder: Tokens.
+        kind: Kind of the blocks; for ``fc`` images are flattened.
+        activation: Keras name of the nonlinearity.
+        initializer: Of all kernels, by its Keras name; default: that of the kind of
+            block.
+    """
+    images = keras.Input(image_shape, name="images")
+    how: dict[str, Any] = {"kind": kind, "activation": activation}
+    how |= {"initializer": initializer}
+    x = build_layers(images, encoder, prefix="encoder", **how)
+    x = layers.Identity(name="latent")(x)
+    x = build_layers(x, decoder, prefix="decoder", **how)
+    height, width, channels = image_shape
+    # from zero: random features would be a start that is worse than black
+    last = {"dtype": "float32", "kernel_initializer": "zeros"}
+    if len(x.shape) == 2:
+        x = layers.Dense(math.prod(image_shape), name="pixels", **last)(x)
+        x = layers.Reshape(image_shape, dtype="float32", name="image")(x)
+        return keras.Model(images, x, name="autoencoder")
+    sides = zip((height, width), x.shape[1:3], strict=True)
+    require(
+        all(n < 2 * side < 4 * n for n, side in sides),
+        f"the decoder must give maps of about {height}×{width}, with as many U as "
+        "the encoder has M",
+        map=x.shape[1:3],
+    )
+    if x.shape[1:3] != (height, width):
+        x = layers.Resizing(height, width, name="resized")(x)
+    x = layers.Conv2D(channels, 3, padding="same", name="image", **last)(x)
+    return keras.Model(images, x, name="autoencoder")
 
 
 GRAPHS: dict[str, Callable[..., keras.Model]] = {
@@ -448,24 +567,35 @@ SEGMENT_GRAPHS: dict[str, Callable[..., keras.Model]] = {
 }
 """Backbones that return feature maps, for segmentation."""
 
+AUTOENCODERS: dict[str, Callable[..., keras.Model]] = {"autoencoder": autoencoder}
+"""Networks that return images, for the task autoencode."""
 
-def find(name: str, *, of_pixels: bool = False) -> Callable[..., keras.Model]:
+OF_TASKS = {"segment": SEGMENT_GRAPHS, "autoencode": AUTOENCODERS}
+"""Networks of tasks that need some of their own; others have ``GRAPHS``."""
+
+
+def usual(task: str) -> str:
+    """Name of the network of a task where none is given: the first of its table."""
+    return next(iter(OF_TASKS.get(task, GRAPHS)))
+
+
+def find(name: str, *, task: str = "cluster") -> Callable[..., keras.Model]:
     """The builder of a name: one of ``GRAPHS``, or a network of keras.applications.
 
     Args:
         name: As in ``--graph.name``.
-        of_pixels: Whether it is to be one of ``SEGMENT_GRAPHS``.
+        task: Name of the task; those of ``OF_TASKS`` have networks of their own.
 
     Raises:
         UserError: If there is none of that name.
     """
-    if of_pixels:
+    if (known := OF_TASKS.get(task)) is not None:
         require(
-            name in SEGMENT_GRAPHS,
-            f"graph.name must be one of {', '.join(SEGMENT_GRAPHS)} for segmentation",
+            name in known,
+            f"graph.name must be one of {', '.join(known)} for the task {task}",
             name=name,
         )
-        return SEGMENT_GRAPHS[name]
+        return known[name]
     if name in GRAPHS:
         return GRAPHS[name]
     application = getattr(keras.applications, name, None)

@@ -19,9 +19,11 @@ from commands import (
     EXIT_USAGE,
     program,
 )
+from commands.clean import clean
 from commands.compare import compare
 from commands.evaluate import evaluate, predict
 from commands.from_pytorch import import_pytorch
+from commands.name import name
 from commands.parsing import parse
 from commands.prepare import curate, mosaic, prepare_potsdam
 from commands.train import run
@@ -45,6 +47,8 @@ COMMANDS = {
     "import-pytorch": import_pytorch,
     "predict": predict,
     "compare": compare,
+    "name": name,
+    "clean": clean,
     "prepare-potsdam": prepare_potsdam,
     "curate": curate,
 }

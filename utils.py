@@ -5,6 +5,7 @@
     run = utils.load("runs/photos-1")
     run.assign(images)            # cluster and confidence of each image
     run.summary["information"]    # nats of each sub-head
+    utils.show(images[:20])       # any images, side by side
 
 Everything here is a thin layer over ``iic_tf``.
 """
@@ -15,6 +16,7 @@ from typing import Any
 
 import keras
 import numpy as np
+from PIL import Image
 
 from commands.loading import load as load_images
 from commands.parsing import parse_words
@@ -22,6 +24,7 @@ from iic_tf.errors import require
 from iic_tf.evaluation.inference import compile_predict, soft_assignments
 from iic_tf.models.networks import ClusterIIC
 from iic_tf.options import Options
+from iic_tf.report.image_grid import image_grid
 from iic_tf.run_folder import OPTIONS_FILE, find_run, read_history, read_summary
 from iic_tf.training.stored import load_model
 
@@ -100,3 +103,14 @@ def load(run: str | Path) -> StoredRun:
 def images_of(run: StoredRun) -> Any:
     """The task of a run with the images that it trained on and was evaluated on."""
     return load_images(run.options, train=False).task
+
+
+def show(images: Any, *, columns: int | None = None, least: int = 64) -> Image.Image:
+    """Images side by side, which a notebook displays; ``save`` writes them to a file.
+
+    Args:
+        images: One or several, see ``iic_tf.report.image_grid.image_grid``.
+        columns: Images per row; about as many as rows if None.
+        least: Smaller images are enlarged to at least so many pixels.
+    """
+    return Image.fromarray(image_grid(images, columns=columns, least=least))

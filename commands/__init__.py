@@ -12,7 +12,8 @@ def program() -> str:
     started = Path(sys.argv[0])
     if started.stem == "iic":
         return "iic"
-    return "python -m iic_tf" if started.name == "__main__.py" else "models_iic.py"
+    module = started.parts[-2:] == ("iic_tf", "__main__.py")
+    return "python -m iic_tf" if module else "models_iic.py"
 
 
 def typed() -> str:

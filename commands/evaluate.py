@@ -1,6 +1,8 @@
 """``evaluate`` and ``predict``: a run's model on its images, or on others."""
 
+import tempfile
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +21,20 @@ from iic_tf.run_folder import (
     read_options,
 )
 
-EVALUATE_USAGE = """usage: {program} evaluate RUN [options]
-       {program} predict RUN FOLDER
+EVALUATE_USAGE = """usage: {program} evaluate RUN [--print-only] [options]
+       {program} predict RUN FOLDER [--print-only] [options]
 
 Applies the model of a finished run to its own images or to others (predict RUN FOLDER,
 --data.folder NEW or --data.images NEW). The options of the run apply unless overridden.
 For many images of another place, light or camera, add --report.adapt true. The results
 go to a new folder inside the run folder: plots, summary.json, and assignments.csv or,
-for segmentation, label maps and overlays."""
+for segmentation, label maps and overlays. With --print-only they are printed and
+nothing is saved."""
+
+PRINT_ONLY = "--print-only"
 
 
-PLACES = ("dir", "folder", "array", "images", "features", "series")
+PLACES = ("dir", "folder", "array", "images", "features", "series", "tfds")
 
 
 def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> None:
@@ -41,11 +46,11 @@ def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> No
         facts: The run's manifest.
     """
     data = options.setdefault("data", {})
-    data |= dict.fromkeys((*PLACES, "labels", "masks")) | {"protocol": "all"}
+    data |= dict.fromkeys((*PLACES, "labels", "masks", "limit")) | {"protocol": "all"}
     if place in ("images", "features", "series"):
         return
     _, height, width, channels = facts["data_shape"]
-    known = place == "folder"  # to be brought to the size that was trained on
+    known = place in ("folder", "tfds")  # to be brought to the size that was trained on
     data["size"] = min(height, width) if known else None
     data["channels"] = channels if known and channels in (1, 3) else None
     if place == "dir":
@@ -81,13 +86,25 @@ def evaluate(words: Sequence[str]) -> int:
     facts, stored = read_manifest(folder), read_options(folder / OPTIONS_FILE)
     if place := _place(words[1:]):
         _elsewhere(stored, place, facts)
-    options = parse_words(words[1:], over=stored)
+    given = [word for word in words[1:] if word != PRINT_ONLY]
+    options = parse_words(given, over=stored)
     chosen_anew = any(word.startswith("--report.choose") for word in words)
-    return _apply(folder, options, facts, keep_choice=not chosen_anew)
+    return _apply(
+        folder,
+        options,
+        facts,
+        keep_choice=not chosen_anew,
+        print_only=PRINT_ONLY in words,
+    )
 
 
 def _apply(
-    folder: Path, given: Options, facts: dict[str, Any], *, keep_choice: bool
+    folder: Path,
+    given: Options,
+    facts: dict[str, Any],
+    *,
+    keep_choice: bool,
+    print_only: bool,
 ) -> int:
     """Applies a run's model to the images that options name.
 
@@ -96,6 +113,7 @@ def _apply(
         given: Options of the evaluation.
         facts: The run's manifest.
         keep_choice: Whether the sub-head is the one that the run has chosen.
+        print_only: Whether nothing is saved.
     """
     check_backend()
     with quiet_start():
@@ -112,13 +130,24 @@ def _apply(
         if task.data.mapped_elsewhere:
             described += ", with clusters mapped to classes on its train split"
     console.print(f"Applied:  to {task.data.evaluated:,} images of {described}")
-    place = stored.evaluate(
-        folder, task, options, described=described, keep_choice=keep_choice
+    evaluate = partial(
+        stored.evaluate,
+        folder,
+        task,
+        options,
+        described=described,
+        keep_choice=keep_choice,
     )
+    if print_only:
+        with tempfile.TemporaryDirectory() as nowhere:
+            evaluate(into=Path(nowhere))
+        return 0
+    place = evaluate()
     if loaded.unreadable:
         write_unreadable(place / UNREADABLE_FILE, loaded.unreadable)
-    results = "labels, overlays" if options.task == "segment" else "assignments.csv"
-    console.print(f"\nPlots, {results} and summary.json in {place}")
+    special = {"segment": ", labels, overlays", "autoencode": ""}
+    results = special.get(options.task or "", ", assignments.csv")
+    console.print(f"\nPlots{results} and summary.json in {place}")
     return 0
 
 
@@ -149,5 +178,7 @@ def predict(words: Sequence[str]) -> int:
     where = "images" if kind == "segment" else "folder"
     _elsewhere(stored, where, facts)
     stored["data"][where] = storable(place)
-    options = parse_words(others, over=stored)
-    return _apply(folder, options, facts, keep_choice=True)
+    given = [word for word in others if word != PRINT_ONLY]
+    options = parse_words(given, over=stored)
+    print_only = PRINT_ONLY in others
+    return _apply(folder, options, facts, keep_choice=True, print_only=print_only)

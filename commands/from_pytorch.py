@@ -208,7 +208,7 @@ def import_pytorch(words: Sequence[str]) -> int:
         from iic_tf.training import run, stored
         from iic_tf.training.task import Trained
 
-    builder = graphs.find(str(graph.name), of_pixels=kind == "segment")
+    builder = graphs.find(str(graph.name), task=kind)
     loaded = load(asked, train=False)
     options, task = loaded.options, loaded.task
     model = task.build(build_backbone(builder, loaded), options)

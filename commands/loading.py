@@ -70,6 +70,18 @@ def usual_of(asked: DataOptions) -> Usual:
     return data.RECIPES[data.recipe_of(asked)].usual
 
 
+def usual_graph(asked: Options) -> str:
+    """Name of the backbone of a run where none is given.
+
+    Args:
+        asked: ``task`` and ``data`` are read.
+    """
+    import graphs
+
+    task = task_of(asked)
+    return graphs.usual(task) if task == "autoencode" else usual_of(asked.data).graph
+
+
 def task_of(options: Options) -> TaskName:
     """The task of a run: as given, or as it follows from recipe and data.
 
@@ -140,7 +152,7 @@ def _usual_of_whole(
     number, own = shape[0], {}  # what the run is applied to later is brought to these
     if data.folder or data.array:
         own["range"] = shown
-    if data.folder:
+    if data.folder or data.tfds:
         own |= {"size": shape[1], "channels": shape[3]}
     limit = OWN_TIME_LIMIT if recipe.find is None and number <= OWN_IMAGES else None
     return replace(recipe.usual_for(number), recipe=name, time_limit=limit, **own)
@@ -228,6 +240,23 @@ def _load_segment(options: Options, train: bool) -> Loaded:
     )
 
 
+def _held_out(source: Any, chosen: DataOptions, *, unlabelled: bool) -> Any:
+    """The images of a task that has no clusters, which would be mapped to classes.
+
+    Args:
+        source: All splits.
+        chosen: Its protocol is read.
+        unlabelled: Whether a split of that name trains too.
+    """
+    from iic_tf.datasets.splits import apply_protocol
+
+    protocol = apply_protocol(source, chosen.protocol, unlabelled=unlabelled)
+    if chosen.protocol == "all":
+        return protocol
+    words = "test, not used for training"
+    return replace(protocol, words=words, mapping=None)
+
+
 def _load_classify(
     options: Options,
     train: bool,
@@ -244,12 +273,24 @@ def _load_classify(
         labels: How many labelled images train; all if None.
     """
     import data
-    from iic_tf.datasets.splits import apply_protocol, stratified
+    from iic_tf.datasets.splits import stratified
     from iic_tf.tasks.classify import ClassifyTask
 
-    options = replace(options, data=replace(options.data, protocol="holdout"))
-    name, recipe, source = data.find(options.data, k=options.k, seed=options.seed)
-    protocol = apply_protocol(source, "holdout", unlabelled=False)
+    name, recipe, source = data.find(
+        options.data, k=options.k, seed=options.seed, split_if_any=train
+    )
+    if train:  # a network is applied to images of any kind
+        labelled = [x for x, split in source.splits.items() if split.labels is not None]
+        require(
+            {"train", "test"} <= set(labelled),
+            f"the task {options.task} needs labelled images to learn from and others "
+            "to be scored on: folders train/CLASS and test/CLASS with data.labels "
+            "folder, an .npz file with x_train, y_train, x_test and y_test, a recipe "
+            "that has both, or data.limit [TRAIN, TEST], which cuts images in two",
+            labelled_splits=labelled,
+        )
+        options = replace(options, data=replace(options.data, protocol="holdout"))
+    protocol = _held_out(source, options.data, unlabelled=False)
     known = protocol.train.labels
     if labels is not None and known is not None:
         require(
@@ -262,7 +303,7 @@ def _load_classify(
     shape = protocol.train.images.shape
     _tell(shape[0], source, train=train)
     task = (make_task or ClassifyTask)(
-        replace(protocol, words="test, not used for training", mapping=None),
+        protocol,
         recipe.views(source.image_shape, options.data.augment),
         source.origin,
         class_names=source.class_names or recipe.class_names,
@@ -324,9 +365,40 @@ def take_over(options: Options) -> Options:
     return replace(options, tune=tune, data=taken_data)
 
 
+def _load_autoencode(options: Options, train: bool) -> Loaded:
+    """Images to be reconstructed, and a test split that is held out if there is one."""
+    import data
+    from iic_tf.tasks.autoencode import AutoencodeTask
+
+    name, recipe, source = data.find(options.data, k=None, split_if_any=train)
+    require(
+        not recipe.sobel,
+        "the task autoencode needs a recipe whose networks see images, not edges",
+        recipe=name,
+    )
+    if train:
+        held_out: Any = "holdout" if {"train", "test"} <= set(source.splits) else "all"
+        options = replace(options, data=replace(options.data, protocol=held_out))
+    protocol = _held_out(source, options.data, unlabelled=options.data.unlabelled)
+    shape = protocol.train.images.shape
+    _tell(shape[0], source, train=train)
+    views = recipe.views(source.image_shape, options.data.augment)
+    usual = _usual_of_whole(options.data, name, recipe, shape=shape, shown=source.shown)
+    return Loaded(
+        options,
+        replace(usual, neighbours=0, graph=usual_graph(options)),
+        AutoencodeTask(protocol, views, source.origin),
+        False,
+        False,
+        source.advice,
+        source.unreadable,
+    )
+
+
 _TASKS = {
     "cluster": _load_cluster,
     "segment": _load_segment,
     "classify": _load_classify,
     "finetune": _load_finetune,
+    "autoencode": _load_autoencode,
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from commands import EXIT_DEGENERATE, EXIT_INTERRUPTED, typed
-from commands.loading import Loaded, load, take_over, task_of, usual_of
+from commands.loading import Loaded, load, take_over, task_of, usual_graph
 from commands.parsing import changed_options
 from commands.starting import check_backend, quiet_start
 from iic_tf.errors import RunError, UserError, failure_words, first_line, require
@@ -41,7 +41,9 @@ def run(asked: Options) -> int:
         import graphs
         from commands.signals import StopSignal
         from iic_tf.distribute import choose_precision, choose_strategy
+        from iic_tf.models.heads import check_initializer
         from iic_tf.report.console import at_work, console
+        from iic_tf.training.optimizers import check_optimizer
         from iic_tf.training.run import run_prefix, train
         from iic_tf.training.stored import finish
 
@@ -50,11 +52,13 @@ def run(asked: Options) -> int:
     # Names become functions here and in data.py, and nowhere else.
     asked = take_over(asked)
     changed = ", ".join(changed_options(asked)) or "all at their defaults"
-    of_pixels = task_of(asked) == "segment"
-    name = asked.graph.name or usual_of(asked.data).graph
-    builder = graphs.find(name, of_pixels=of_pixels)
+    kind = task_of(asked)
+    name = asked.graph.name or usual_graph(asked)
+    builder = graphs.find(name, task=kind)
     check_arguments(builder, asked.graph.args, option="graph.args")
-    precision = "float32" if of_pixels else choose_precision(strategy)
+    check_optimizer(asked.train, steps=asked.train.steps or 1)
+    check_initializer(asked.heads)
+    precision = "float32" if kind == "segment" else choose_precision(strategy)
     loaded = load(asked, precision=precision)
     options, task = loaded.options, loaded.task
     if options.show_pairs:

@@ -17,6 +17,7 @@ _HOMES = {
     "ClusterIIC": "models.networks",
     "CropViews": "augment.crops",
     "IICLoss": "losses.iic",
+    "ImageClusterer": "estimator",
     "Options": "options",
     "SegmentIIC": "models.networks",
     "SubHeads": "models.heads",
@@ -24,6 +25,7 @@ _HOMES = {
     "UserError": "errors",
     "Views": "augment.pairs",
     "choose_strategy": "distribute",
+    "conditional_distribution": "losses.iic",
     "conditional_entropy": "losses.iic",
     "entropy": "losses.iic",
     "evaluation_batches": "augment.pairs",
@@ -62,4 +64,4 @@ def _is_command_line() -> bool:
 
 
 if not _is_command_line():
-    importlib.import_module("iic_tf.models.networks")
+    importlib.import_module("iic_tf.models.named")

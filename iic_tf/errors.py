@@ -4,10 +4,11 @@ This module imports neither TensorFlow nor NumPy; TensorFlow's errors are recogn
 name.
 """
 
+import difflib
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,6 +35,37 @@ def require(condition: bool, expected: str, **received: object) -> None:
     if not condition:
         values = ", ".join(f"{name}={value!r}" for name, value in received.items())
         raise UserError(f"{expected}. Received: {values}")
+
+
+NEAR = 5
+"""Names that are proposed for one that is unknown."""
+
+MOST_LISTED = 40
+"""Names that are listed at most."""
+
+
+def require_known(known: Iterable[str], expected: str, **received: str) -> None:
+    """Raises a ``UserError`` that proposes similar names unless a name is known.
+
+    Args:
+        known: All names there are.
+        expected: A sentence without full stop that says what names there are.
+        **received: The name that was given, by the name of its option.
+
+    Raises:
+        UserError: "<expected>, such as …. Received: name=value", with those that are
+            most like it; where none is, with all unless there are too many.
+    """
+    names = list(known)
+    [given] = received.values()
+    if given in names:
+        return
+    lowered = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(given.lower(), lowered, n=NEAR, cutoff=0.5)
+    told = f": {', '.join(names)}" * (len(names) <= MOST_LISTED)
+    if near:
+        told = f", such as {', '.join(lowered[name] for name in near)}"
+    require(False, f"{expected}{told}", **received)
 
 
 def first_line(error: BaseException) -> str:

@@ -101,9 +101,22 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     return "".join(",".join(map(_cell, row)) + "\n" for row in rows)
 
 
+FORMULAS = tuple("=+-@\t\r\n'")
+"""What a spreadsheet would take for the beginning of a formula, or drop."""
+
+
+def cell_text(cell: str) -> str:
+    """The text that stands in a cell of ``csv_text``, without the apostrophe before it.
+
+    Args:
+        cell: What a reader of CSV makes of the cell.
+    """
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULAS) else cell
+
+
 def _cell(value: object) -> str:
     text = str(value)
-    if isinstance(value, str) and text.startswith(tuple("=+-@\t\r\n'")):
+    if isinstance(value, str) and text.startswith(FORMULAS):
         text = f"'{text}"
     if any(sign in text for sign in ',"\r\n'):
         text = '"' + text.replace('"', '""') + '"'

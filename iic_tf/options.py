@@ -67,7 +67,7 @@ def _is_kind(value: Any, kind: type) -> bool:
     return type(value) is kind
 
 
-def _is_like(value: Any, default: Any, hint: Any) -> bool:
+def is_like(value: Any, default: Any, hint: Any) -> bool:
     """Whether an option's value can take the place of a default.
 
     Args:
@@ -115,7 +115,7 @@ def check_arguments(
         )
         default = parameters[name].default
         require(
-            _is_like(value, default, parameters[name].annotation),
+            is_like(value, default, parameters[name].annotation),
             f"{option}.{name} must be a value like {default!r}",
             **{name: value},
         )
@@ -163,6 +163,11 @@ class DataOptions:
     series: str | None = None
     """Your own series of measurements: a .npy file of numbers (n, t, channels), or an
     .npz file with features, or x_train and x_test."""
+    tfds: str | None = None
+    """Name of an image data set of TensorFlow Datasets, such as eurosat/rgb, which is
+    treated like images of your own: data.size, data.channels and data.recipe are chosen
+    to suit it. It is looked for in data.dir, by default TFDS's own folder, and
+    otherwise downloaded."""
 
     labels: str | None = None
     """Classes of your own data, for scoring only: folder if folder names are the
@@ -207,13 +212,14 @@ class DataOptions:
     or 1."""
 
     size: int | None = None
-    """Side in pixels that the images in data.folder are resized to. Default: chosen to
-    suit them."""
+    """Side in pixels that the images in data.folder or of data.tfds are resized to.
+    Default: chosen to suit them."""
 
     channels: int | None = None
-    """Channels that the images in data.folder and data.images are converted to: 1 for
-    grey, 3 for colour, and for data.images also 4 (red, green, blue and infrared of
-    files with four bands). Default: 1 if all images are grey, else 3."""
+    """Channels that the images in data.folder and data.images, or of data.tfds, are
+    converted to: 1 for grey, 3 for colour, and for data.images also 4 (red, green, blue
+    and infrared of files with four bands). Default: 1 if all images are grey, else
+    3."""
 
     range: tuple[float, float] | None = None
     """Values that become black and white in images with more than 8 bits, as in
@@ -223,6 +229,12 @@ class DataOptions:
     """all: train and evaluate on all images (train + test, as published); holdout:
     train on the training split and evaluate on the test split, with clusters mapped to
     classes on the training split."""
+
+    limit: int | tuple[int, int] | None = None
+    """Number of images to use: of train and of test, as in [4096, 1024], between which
+    images without these splits are divided; or one number of all, to which each split
+    gives its share. Where there are labels each class keeps its share, drawn by the
+    seed; otherwise the first images are used. Default: all."""
 
     unlabelled: bool = True
     """Whether to train on the unlabelled images too, if the data set (STL-10) has
@@ -257,7 +269,10 @@ class DataOptions:
             if isinstance(side := self.augment.get(name), int):
                 require_at_most(f"data.augment.{name}", side, MAX_SIDE)
         check_numbers("data", self)
-        places = ("dir", "folder", "array", "images", "features", "series")
+        places = (
+            *("dir", "folder", "array", "images", "features", "series"),
+            "tfds",
+        )
         for name in (*places, "labels", "masks"):
             require(
                 getattr(self, name) != "",
@@ -266,9 +281,10 @@ class DataOptions:
             )
         given = [name for name in places if getattr(self, name) is not None]
         require(
-            len(given) <= 1,
-            "only one of data.dir, data.folder, data.array, data.images, data.features "
-            "and data.series can be given",
+            len(given) <= 1 or given == ["dir", "tfds"],
+            "only one of data.dir, data.folder, data.array, data.images, "
+            "data.features, data.series and data.tfds can be given, but data.dir with "
+            "data.tfds",
             given=given,
         )
         require(
@@ -325,6 +341,12 @@ class DataOptions:
             "data.range must be two numbers, the lower first",
             range=self.range,
         )
+        least = min(self.limit) if isinstance(self.limit, list | tuple) else self.limit
+        require(
+            least is None or least >= 1,
+            "data.limit must be numbers of images, at least 1",
+            limit=self.limit,
+        )
         require(
             self.batch is None or self.batch >= 2,
             "data.batch must be at least 2",
@@ -373,6 +395,14 @@ class HeadOptions:
     bias: bool = True
     """Whether sub-heads have biases; the authors' segmentation heads have none."""
 
+    initializer: str | None = None
+    """Start weights of sub-heads and classifiers: an initialiser of Keras, such as
+    GlorotNormal (Xavier) or RandomNormal, which with stddev: 0.01 is the authors'.
+    Biases begin at 0. Default: HeNormal, for a classifier GlorotUniform."""
+
+    initializer_args: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the initialiser, as in stddev: 0.01."""
+
     def __post_init__(self) -> None:
         """Raises UserError for values out of range."""
         require_at_most("heads.main", self.main, MAX_SUB_HEADS)
@@ -380,6 +410,18 @@ class HeadOptions:
         check_numbers("heads", self)
         require(self.main >= 1, "heads.main must be at least 1", main=self.main)
         require(self.aux >= 0, "heads.aux must be at least 0", aux=self.aux)
+        require(
+            self.initializer is not None or not self.initializer_args,
+            "heads.initializer_args needs heads.initializer",
+            initializer_args=self.initializer_args,
+        )
+
+    @property
+    def start(self) -> dict[str, Any] | None:
+        """The initialiser as Keras describes one; None for the default."""
+        if self.initializer is None:
+            return None
+        return {"class_name": self.initializer, "config": dict(self.initializer_args)}
 
 
 Lambda = float | list[tuple[float, float]]
@@ -429,8 +471,24 @@ class TrainOptions:
     lower_lamb: bool = True
     """Whether to lower lamb to 1 if it is above 1 and the run is off track."""
 
+    optimizer: str = "Adam"
+    """Class of keras.optimizers, such as SGD or RMSprop."""
+
+    optimizer_args: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the optimiser, as in momentum: 0.9. Those of Adam are the
+    authors' unless given: epsilon is 1e-8."""
+
+    weight_decay: float | None = None
+    """Decay of all weights, those of batch normalisation and biases included. Default:
+    that of the optimiser in Keras, which is none but for AdamW and Muon."""
+
+    weight_decay_as: Literal["decoupled", "l2"] = "decoupled"
+    """decoupled: in each step weights lose learning rate times weight_decay of
+    themselves, as in AdamW; l2: weight_decay times the weights is added to the
+    gradient, as in PyTorch's SGD and Adam. The loss that is printed stays as it is."""
+
     learning_rate: float = 2e-3
-    """Adam's learning rate after warm-up."""
+    """Learning rate after warm-up."""
 
     warmup_steps: int = 50
     """Steps over which the learning rate rises from zero."""
@@ -444,6 +502,14 @@ class TrainOptions:
 
     lr_drop_factor: float = 0.1
     """Factor applied at each of lr_drops."""
+
+    schedule: str | None = None
+    """Class of keras.optimizers.schedules, such as PiecewiseConstantDecay, in place of
+    warm-up, decay and lr_drops. Default: none."""
+
+    schedule_args: dict[str, Any] = field(default_factory=dict)
+    """Keyword arguments of the schedule, in steps. Unless given, initial_learning_rate
+    is learning_rate and decay_steps are the steps of the run."""
 
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     """Precision of the backbone; sub-heads and loss are always float32. auto:
@@ -497,6 +563,7 @@ class TrainOptions:
             lr_drops=self.lr_drops,
             lr_drop_factor=self.lr_drop_factor,
         )
+        self._check_optimizer()
         require(bool(self.order), "train.order must not be empty", order=self.order)
         for heads in self.order:
             require(
@@ -507,6 +574,56 @@ class TrainOptions:
         check_lambda("train.lamb", self.lamb)
         if self.lamb_aux is not None:
             check_lambda("train.lamb_aux", self.lamb_aux)
+
+    def _check_optimizer(self) -> None:
+        """Raises UserError for what contradicts itself; names are checked by Keras."""
+        require(
+            self.weight_decay is None or self.weight_decay >= 0,
+            "train.weight_decay must be at least 0",
+            weight_decay=self.weight_decay,
+        )
+        for name in ("learning_rate", "weight_decay"):
+            require(
+                name not in self.optimizer_args,
+                f"train.optimizer_args must not have {name}, which is train.{name}",
+                optimizer_args=self.optimizer_args,
+            )
+        require(
+            self.schedule is not None or not self.schedule_args,
+            "train.schedule_args needs train.schedule",
+            schedule_args=self.schedule_args,
+        )
+        if self.schedule is None:
+            return
+        usual = {x.name: x.default for x in dataclasses.fields(self)}
+        replaced = [
+            name
+            for name in ("warmup_steps", "lr_drop_factor")
+            if getattr(self, name) not in (0, usual[name])
+        ]
+        replaced += ["lr_drops"] if self.lr_drops else []
+        require(
+            not replaced,
+            "train.schedule takes the place of warm-up, decay and drops, so "
+            f"train.{(replaced or ['decay'])[0]} must be left out",
+            schedule=self.schedule,
+            **{name: getattr(self, name) for name in replaced[:1]},
+        )
+        twice = [
+            x for x in ("initial_learning_rate", "values") if x in self.schedule_args
+        ]
+        require(
+            not twice or self.learning_rate == usual["learning_rate"],
+            f"train.learning_rate must be left out where train.schedule_args has "
+            f"{''.join(twice)}",
+            learning_rate=self.learning_rate,
+            schedule_args=self.schedule_args,
+        )
+
+    @property
+    def l2(self) -> float:
+        """What is added to the gradient of each weight, times that weight."""
+        return self.weight_decay or 0.0 if self.weight_decay_as == "l2" else 0.0
 
 
 LONGEST_NAME = 200
@@ -631,6 +748,10 @@ class ReportOptions:
     """Steps between frames of progression.gif, which shows images moving to their
     clusters. Default: no animation."""
 
+    tensorboard: bool = False
+    """Whether to write all numbers of each report, and plots, as event files, too, to
+    the folder tensorboard of the run."""
+
     window: Literal["auto", "never"] = "auto"
     """auto: show the learning curve in a window if there is a display."""
 
@@ -646,7 +767,7 @@ class ReportOptions:
             )
 
 
-TaskName = Literal["cluster", "segment", "classify", "finetune"]
+TaskName = Literal["cluster", "segment", "classify", "finetune", "autoencode"]
 
 
 @dataclass(frozen=True)
@@ -698,8 +819,9 @@ class Options:
 
     task: TaskName | None = None
     """cluster (whole images) and segment (pixels) need no labels; classify learns the
-    classes of labelled images; finetune does so with the backbone of a finished run
-    (tune.run). Default: cluster or segment, depending on recipe and data."""
+    classes of labelled images, finetune does so with the backbone of a finished run
+    (tune.run), autoencode learns to reconstruct images. Default: cluster or segment,
+    depending on recipe and data."""
 
     k: int = 10
     """Number of clusters."""
@@ -776,11 +898,21 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "segment", "tune"),
     ),
-    "segment": ("data.unlabelled", "train.start", "tune"),
+    "segment": ("data.unlabelled", "data.limit", "train.start", "tune"),
     "classify": (
-        *("k", "method", "heads", "segment", "data.neighbours", "data.protocol"),
+        *("k", "method", "segment", "data.neighbours", "data.protocol"),
+        *("heads.main", "heads.aux", "heads.k_aux", "heads.bias"),
         *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "data.unlabelled"),
+        *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
+        *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
+        *("report.match", "report.choose", "report.double", "report.adapt"),
+        *("report.display", "report.progression", "tune"),
+    ),
+    "autoencode": (
+        *("k", "method", "heads", "segment", "data.neighbours", "data.protocol"),
+        *("data.labels", "data.images", "data.ignore", "data.merge", "data.names"),
+        *("data.resize", "data.classes", "data.curated", "data.repeat_mistakes"),
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
         *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
         *("report.match", "report.choose", "report.double", "report.adapt"),

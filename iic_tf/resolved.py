@@ -155,6 +155,7 @@ class RunOptions(Options):
             "num_main": self.heads.main,
             "num_aux": self.heads.aux,
             "bias": self.heads.bias,
+            "initializer": self.heads.start or "he_normal",
         }
 
 

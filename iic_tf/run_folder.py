@@ -6,8 +6,10 @@ else's is one sentence that names it.
 
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,32 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def finished_together(folder: Path) -> Iterator[Path]:
+    """Within it files are written elsewhere; in the end all take their places at once.
+
+    Other files in the folder stay. After an error it is as it was.
+
+    Args:
+        folder: Where the files belong; made if need be. Its parent must be there.
+
+    Yields:
+        A folder beside it, to write to.
+    """
+    with naming(folder):
+        unfinished = Path(
+            tempfile.mkdtemp(dir=folder.parent, prefix=f".unfinished.{folder.name}.")
+        )
+    try:
+        yield unfinished
+        with naming(folder):
+            folder.mkdir(exist_ok=True)
+            for path in sorted(unfinished.iterdir()):
+                os.replace(path, folder / path.name)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def _cannot_write(folder: Path, error: OSError) -> UserError:
@@ -284,7 +312,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         lambda facts: (
             isinstance(facts["data"], str)
             and isinstance(facts["data_fingerprint"], str)
-            and 3 <= len(facts["data_shape"]) <= 4
+            and 2 <= len(facts["data_shape"]) <= 4
             and all(type(n) is int and n > 0 for n in facts["data_shape"])
         ),
     )
@@ -306,7 +334,9 @@ def read_summary(folder: Path) -> dict[str, Any] | None:
         folder / SUMMARY_FILE,
         "the results of a run",
         lambda summary: (
-            _all_numbers(summary["information"])
+            _all_numbers([summary["reconstruction_error"]])
+            if "reconstruction_error" in summary
+            else _all_numbers(summary["information"])
             and type(summary["chosen"]) is int
             and 0 <= summary["chosen"] < len(summary["information"])
             and isinstance(summary["chosen_by"], str)

@@ -116,6 +116,14 @@ def mnist_dir():
     return folder
 
 
+@pytest.fixture
+def cifar10_archive():
+    path = SHARED / "cifar10" / "cifar10_jpg.tar.gz"
+    if not path.is_file():
+        pytest.skip("the CIFAR-10 images are not on this machine")
+    return path
+
+
 def objective_of(options, kind, losses, *, start=0):
     """The objective of a run whose steps are of the given kinds of passes."""
     from iic_tf.augment.pairs import Passes

@@ -24,7 +24,8 @@ CODE = [span for row in ROWS for span in re.findall(r"`([^`]+)`", row)]
 
 def known_options():
     """Every option by its full name, as in train.steps."""
-    names = {"config", "help", "print_config", "show-pairs", "time-limit", "runslow"}
+    names = {"config", "help", "print_config", "print-only", "runslow"}
+    names |= {"show-pairs", "time-limit"}
     for field in dataclasses.fields(Options):
         names.add(field.name)
         part = getattr(Options(), field.name)
@@ -33,7 +34,10 @@ def known_options():
     return names
 
 
-FREE = ("data.augment.", "graph.args.")
+FREE = (
+    *("data.augment.", "graph.args.", "heads.initializer_args."),
+    *("train.optimizer_args.", "train.schedule_args."),
+)
 """Options whose further names are those of a recipe or of a network."""
 
 

@@ -7,12 +7,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import models_iic
+from commands.loading import load
 from iic_tf.augment.pairs import plan_passes
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
-from iic_tf.options import DataOptions, Options, TrainOptions
+from iic_tf.models.heads import Logits
+from iic_tf.options import DataOptions, HeadOptions, Options, TrainOptions
 from iic_tf.resolved import resolve
 from iic_tf.tasks.classify import ClassifyTask
 from iic_tf.training.trainer import Trainer, make_optimizer
@@ -45,9 +48,8 @@ def test_a_run_learns_classes_and_can_be_evaluated(digits_npz, tmp_path, capsys)
     assert error < 0.7  # of ten classes, after 24 steps of 50 digits
     assert f"error = {error:.4f}  accuracy = {1 - error:.4f}" in told
     assert summary["images"] == 40 and "not used for training" in summary["scored_on"]
-    with (folder / "assignments.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    wrong = [row["label"] != row["predicted"] for row in rows]
+    csv_rows = assigned(folder)
+    wrong = [row["label"] != row["predicted"] for row in csv_rows]
     assert np.mean(wrong) == pytest.approx(error)
     for name in ("learning_curve.png", "confusion.png", "model.keras"):
         assert (folder / name).is_file()
@@ -55,11 +57,44 @@ def test_a_run_learns_classes_and_can_be_evaluated(digits_npz, tmp_path, capsys)
     assert rows[1]["loss"] < rows[0]["loss"] and rows[1]["errors"] == pytest.approx(
         [error]
     )
+    first = rows[0]["errors"][0]
+    assert f"Error {first:.4f}; best so far {first:.4f}, average of 1 report" in told
+    best, average = min(first, error), (first + error) / 2
+    assert (
+        f"Error {error:.4f}; best so far {best:.4f}, average of 2 reports {average:.4f}"
+        in told
+    )
+    recall = summary["recall"]
+    [line] = [line for line in told.splitlines() if line.split()[:1] == ["7"]]
+    images = sum(row["label"] == "7" for row in csv_rows)
+    assert line.split() == ["7", str(images), f"{recall[7]:.4f}"]
 
     assert models_iic.main(["evaluate", str(folder)]) == 0
     again = json.loads((folder / "evaluation-1" / "summary.json").read_text())
     assert again["errors"] == summary["errors"]
     assert models_iic.main(["compare", str(folder)]) == 0
+
+    # images of nobody knows what: a folder without classes
+    (tmp_path / "new").mkdir()
+    shown = np.load(digits_npz)["x_test"]
+    for i, image in enumerate(shown):
+        Image.fromarray(image).save(tmp_path / "new" / f"{i:02}.png")
+    capsys.readouterr()
+    assert models_iic.main(["predict", str(folder), str(tmp_path / "new")]) == 0
+    rows, told = assigned(folder / "evaluation-2"), capsys.readouterr().out
+    found = [row["predicted"] for row in rows]
+    assert found == [row["predicted"] for row in csv_rows] and "label" not in rows[0]
+    assert rows[3]["path"] == "03.png"
+    assert "Classes of all 40 images of" in told and "error" not in told
+    [line] = [line for line in told.splitlines() if line.split()[:1] == ["7"]]
+    assert line.split() == ["7", str(found.count("7"))]
+    summary = json.loads((folder / "evaluation-2" / "summary.json").read_text())
+    assert summary["errors"] is None and summary["class_names"][7] == "7"
+
+
+def assigned(folder):
+    with (folder / "assignments.csv").open() as file:
+        return list(csv.DictReader(file))
 
 
 def test_options_that_it_does_not_use_are_refused(digits_npz, tmp_path, capsys):
@@ -119,5 +154,76 @@ def test_two_replicas_learn_as_one_does(two_devices, digits, views):
 
 def test_images_without_classes_are_refused(digits, views):
     split = Split(digits[0][:40])
+    task = ClassifyTask(Protocol(split, split, "these"), views, "here")
     with pytest.raises(UserError, match="needs labelled images"):
-        ClassifyTask(Protocol(split, split, "these"), views, "here")
+        task.plan(resolve(Options(data=DataOptions(batch=20))))
+
+
+@pytest.mark.parametrize("labels", [None, "folder"])
+def test_a_folder_without_a_test_split_is_told_what_is_needed(
+    labels, digits, tmp_path, capsys
+):
+    for name in "ab":
+        (tmp_path / "mine" / name).mkdir(parents=True)
+        Image.fromarray(digits[0][0, ..., 0]).save(tmp_path / "mine" / name / "0.png")
+    given = [f"--data.folder={tmp_path / 'mine'}", f"--out={tmp_path}"]
+    given += ["--data.labels=folder"] * (labels is not None)
+    assert models_iic.main(["--task=classify", *given]) == 2
+    told = capsys.readouterr().err
+    assert "needs labelled images to learn from and others to be scored on" in told
+    assert "train/CLASS and test/CLASS with data.labels folder" in told
+
+
+def test_a_folder_with_two_splits_is_enough(digits, tmp_path):
+    for i, image in enumerate(digits[0][:12, ..., 0]):
+        path = tmp_path / ("test", "train", "train")[i % 3] / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(path)
+    given = ["--task=classify", f"--data.folder={tmp_path}", "--data.labels=folder"]
+    loaded = load(models_iic.parse(given))
+    protocol = loaded.task.protocol
+    assert (len(protocol.train.images), len(protocol.evaluate.images)) == (8, 4)
+    assert loaded.task.class_names == ("a", "b")
+    assert loaded.options.data.protocol == "holdout"
+    again = load(loaded.options, train=False).task
+    assert len(again.protocol.evaluate.images) == 4
+    assert again.data.scored_on == "test, not used for training"
+
+
+def classifier(names):
+    """A network of two classes, told by the brightness of a view."""
+    seen = keras.Input((12, 12, 1))
+    logits = Logits(2, class_names=names, name="logits")
+    model = keras.Model(seen, logits(keras.layers.Flatten()(seen)))
+    logits.kernel.assign(np.ones((144, 2)) * [-1, 1])
+    logits.bias.assign([72.0, -72.0])
+    return model
+
+
+def test_classes_are_matched_by_their_names(views, tmp_path):
+    images = np.zeros((4, 28, 28, 1), np.uint8)
+    images[:3] = 255
+    split = Split(images, np.array([1, 1, 0, 0]))
+    task = ClassifyTask(Protocol(split, split, "these"), views, "here", ("dark", "lit"))
+    for names in (("dark", "lit"), ("lit", "dark")):
+        model = classifier(names)
+        model.save(tmp_path / "model.keras")
+        results = task.evaluate(keras.models.load_model(tmp_path / "model.keras"), None)
+        right = 0.75 if names[1] == "lit" else 0.25
+        assert results.errors == [pytest.approx(1 - right)]
+    with pytest.raises(UserError, match="classes that the network knows, grey, lit"):
+        task.evaluate(classifier(("grey", "lit")), None)
+    assert task.evaluate(classifier(None), None).errors == [pytest.approx(0.25)]
+
+
+def test_start_weights_of_ones_choice(digits, views):
+    split = Split(digits[0][:50], digits[1][:50])
+    task = ClassifyTask(Protocol(split, split, "all"), views, "digits")
+    inputs = keras.Input((12, 12, 1))
+    backbone = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    options = Options(heads=HeadOptions(initializer="Zeros"))
+    kernels = [
+        task.build(backbone, x).get_layer("logits").kernel.numpy()
+        for x in (resolve(options), resolve(Options()))
+    ]
+    assert (kernels[0] == 0).all() and kernels[1].std() > 0.05

@@ -9,7 +9,7 @@ import scipy.io
 from PIL import Image
 from test_archives import planes, write_cifar10_binary, write_stl10
 from test_coco_stuff import write_pair as write_coco_pair
-from test_published import idx_bytes
+from test_published import idx_bytes, write_celeba
 
 import models_iic
 
@@ -92,6 +92,19 @@ def images(folder, digits):
         Image.fromarray(labels).save(folder / "labels" / f"{i}.png")
 
 
+def celeba(folder, digits):
+    write_celeba(folder, [0] * 12 + [1] * 4 + [2] * 8)
+
+
+def pong(folder, digits):
+    rng = np.random.default_rng(0)
+    for i in range(24):
+        path = folder / f"{i % 6}" / f"{i}.png"
+        path.parent.mkdir(exist_ok=True)
+        patch = rng.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        Image.fromarray(patch).save(path)
+
+
 MAKERS = {
     "camvid": images,
     "aerial": images,
@@ -102,6 +115,8 @@ MAKERS = {
     "cifar10": cifar10,
     "cifar100": cifar100,
     "stl10": stl10,
+    "celeba": celeba,
+    "pong": pong,
 }
 
 
@@ -130,9 +145,15 @@ def test_two_steps_from_end_to_end(name, digits, tmp_path):
     if name == "stl10_698":
         two_steps("stl10_650", where, tmp_path)
         where = [f"--tune.run={tmp_path / 'runs' / 'stl10_650'}"]  # has images, too
+    if make is pong:
+        where = [f"--data.folder={folder}", "--data.labels=folder"]
+        where += ["--data.limit=[16,8]"]
     two_steps(name, where, tmp_path)
     summary = json.loads((tmp_path / "runs" / name / "summary.json").read_text())
     assert summary["steps"] == 2
+    if "reconstruction_error" in summary:
+        assert 0 < summary["reconstruction_error"] < 1
+        return
     doubled = summary.get("errors_batch_statistics") or [0.5]
     for errors in (summary["errors"], doubled):
         assert all(0 <= error <= 1 for error in errors)

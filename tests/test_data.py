@@ -14,6 +14,7 @@ from iic_tf.resolved import resolve
 SEEN = {
     "mnist": (24, 24, 1),
     "mnist_5000": (24, 24, 1),
+    "mnist_whole": (28, 28, 1),
     "fashion_mnist": (24, 24, 1),
     "mnist_published": (24, 24, 1),
     "cifar10_published": (32, 32, 1),
@@ -23,6 +24,12 @@ SEEN = {
     "cifar100": (32, 32, 3),
     "cifar100_20": (32, 32, 3),
     "stl10": (32, 32, 3),
+    "mnist_tps": (28, 28, 1),
+    "cifar10_tps": (32, 32, 3),
+    "cifar10_gray_tps": (32, 32, 1),
+    "cifar10_gradient_tps": (32, 32, 1),
+    "mnist_tutorial": (28, 28, 1),
+    "celeba": (64, 64, 3),
     "colour": (32, 32, 3),
     "vectors": (30,),
     "series": (50, 2),
@@ -137,11 +144,13 @@ def test_mnist_is_found_without_a_network(monkeypatch, tmp_path):
     assert asked == ["https://storage.googleapis.com/cvdf-datasets/mnist/"]
 
 
-@pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "cifar100_20", "stl10"])
+@pytest.mark.parametrize(
+    "name", ["fashion_mnist", "cifar10", "cifar100_20", "stl10", "celeba"]
+)
 def test_images_that_are_not_there_are_asked_for(name, monkeypatch):
     monkeypatch.setattr("iic_tf.datasets.published.reachable", lambda url: False)
     monkeypatch.setattr("iic_tf.datasets.published.from_tfds", lambda name: None)
-    with pytest.raises(UserError, match=r"--data\.dir FOLDER, which was not given"):
+    with pytest.raises(UserError, match=r"--data\.dir FOLDER, w"):
         data.find(DataOptions(recipe=name))
 
 
@@ -191,6 +200,32 @@ def test_a_recipe_of_ones_choice_for_ones_own_images(photos):
         data.find(DataOptions(recipe="mnits"))
     with pytest.raises(UserError, match=r"data\.size is for data\.folder"):
         data.find(DataOptions(size=32))
+
+
+def test_a_limit_is_applied_before_a_recipe_is_chosen(photos, capsys):
+    options = DataOptions(folder=str(photos), labels="folder", limit=4)
+    name, _, source = data.find(options)
+    assert name == "colour" and len(source.splits["the folder"].images) == 4
+    assert "4 of 6 images (of each class its share)" in source.origin
+    both = DataOptions(
+        folder=str(photos), labels="folder", limit=(2, 2), protocol="holdout"
+    )
+    splits = data.find(both)[2].splits  # a and b are no splits, so images are cut
+    assert {x: np.bincount(splits[x].labels).tolist() for x in splits} == {
+        "train": [1, 1],
+        "test": [1, 1],
+    }
+    digits = data.find(DataOptions(recipe="mnist_5000", limit=(100, 50)), seed=1)[2]
+    assert [len(split.images) for split in digits.splits.values()] == [100, 50]
+    assert np.bincount(digits.splits["train"].labels).tolist() == [10] * 10
+
+
+def test_a_limit_of_both_keeps_the_splits_of_a_folder(photos):
+    (photos / "a").rename(photos / "train")
+    (photos / "b").rename(photos / "test")
+    source = data.find(DataOptions(folder=str(photos), limit=(2, 1)))[2]
+    assert source.splits["train"].paths == ("train/0.jpg", "train/2.jpg")
+    assert source.splits["test"].paths == ("test/1.jpg",)
 
 
 @pytest.mark.parametrize(

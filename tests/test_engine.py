@@ -56,6 +56,13 @@ def test_a_model_exports_without_further_words(tmp_path, tiny_model):
     assert iic_tf.ClusterIIC is not None
 
 
+README = re.findall(
+    r"## Use the loss alone\n\n```python\n(.*?)```",
+    (Path(__file__).parents[1] / "README.md").read_text(),
+    re.DOTALL,
+)[0]
+
+
 def test_the_loss_trains_by_a_tape_by_fit_and_in_a_network_of_banks(digits, capsys):
     blocks = re.findall(r"### The loss alone\n(.*?)In runs", TEXT, re.DOTALL)
     codes = re.findall(r"```python\n(.*?)```", blocks[0], re.DOTALL)
@@ -88,6 +95,10 @@ def test_the_loss_trains_by_a_tape_by_fit_and_in_a_network_of_banks(digits, caps
         before = model.evaluate(*given, batch_size=100, verbose=0)
         model.fit(*given, epochs=10, batch_size=100, verbose=0)
         assert model.evaluate(*given, batch_size=100, verbose=0) < before
+    before = float(said["loss"])
+    exec(README, said)  # the same in few lines
+    assert float(said["loss"]) == pytest.approx(before, abs=0.1)
+    assert isinstance(said["model"], iic_tf.ClusterIIC)
     capsys.readouterr()
 
 

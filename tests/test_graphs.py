@@ -1,3 +1,5 @@
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -6,6 +8,7 @@ import tensorflow as tf
 import graphs
 from iic_tf.errors import UserError
 from iic_tf.models.networks import ClusterIIC
+from iic_tf.options import check_arguments
 
 # name: image shape, features, parameters
 SIZES = {
@@ -151,3 +154,34 @@ def test_untracked_network_6c_keeps_predicting_from_its_own_batch():
     together = backbone(images, training=False).numpy()
     alone = backbone(images[:2], training=False).numpy()
     assert np.abs(together[:2] - alone).max() > 1e-3
+
+
+WITH_START = {
+    name: builder
+    for name, builder in {**graphs.GRAPHS, **graphs.SEGMENT_GRAPHS}.items()
+    if "initializer" in inspect.signature(builder).parameters
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(WITH_START) - {"tokens"}))
+def test_start_weights_of_ones_choice(name):
+    """Every convolution has them: here ones, and Xavier with the gain of a ReLU."""
+    check_arguments(WITH_START[name], {"initializer": "Ones"}, option="graph.args")
+    shape = (32, 32, 3)
+    ones = WITH_START[name](shape, initializer="Ones")
+    kernels = [v.numpy() for v in ones.trainable_variables if v.ndim == 4]
+    assert kernels and all((kernel == 1).all() for kernel in kernels)
+    if name in ("small", "resnet_18"):
+        config = {"scale": 2.0, "mode": "fan_avg"}
+        xavier = {"class_name": "VarianceScaling", "config": config}
+        backbone = WITH_START[name](shape, initializer=xavier)
+        kernel = next(v for v in backbone.trainable_variables if v.shape[2:3] == (64,))
+        fans = (kernel.shape[2] + kernel.shape[3]) * kernel.shape[0] ** 2
+        assert kernel.numpy().std() == pytest.approx((4 / fans) ** 0.5, rel=0.05)
+
+
+def test_start_weights_that_keras_does_not_know():
+    with pytest.raises(ValueError, match="HeNorml"):
+        graphs.small((24, 24, 1), initializer="HeNorml")
+    with pytest.raises(UserError, match=r"graph\.args\.initializer must be a value"):
+        check_arguments(graphs.small, {"initializer": 3}, option="graph.args")

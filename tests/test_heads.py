@@ -3,7 +3,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from iic_tf.models.heads import SubHeads
+from iic_tf.errors import UserError
+from iic_tf.models.heads import SubHeads, check_initializer
+from iic_tf.models.networks import ClusterIIC
+from iic_tf.options import HeadOptions, Options
+from iic_tf.resolved import resolve
 
 
 def test_a_bank_equals_separate_dense_layers():
@@ -100,3 +104,77 @@ def test_refitting_survives_features_that_say_nothing():
     features[:, 1:3] = 0  # dead units
     bank.refit(features, np.zeros((50, 1), int))
     assert np.isfinite(bank(features).numpy()).all()
+
+
+def test_by_default_weights_are_those_of_one_matrix():
+    keras.utils.set_random_seed(5)
+    bank = SubHeads(4, 3)
+    bank.build((None, 50))
+    keras.utils.set_random_seed(5)
+    expected = keras.initializers.get("he_normal")((50, 12))
+    np.testing.assert_array_equal(bank.kernel, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "deviation"),
+    [
+        ("RandomNormal", {"stddev": 0.01}, 0.01),  # the authors'
+        ("GlorotNormal", {}, (2 / (400 + 10)) ** 0.5),
+        ("HeNormal", {}, (2 / 400) ** 0.5),
+        (
+            "VarianceScaling",  # Xavier with the gain of a ReLU
+            {"scale": 2.0, "mode": "fan_avg", "distribution": "untruncated_normal"},
+            (4 / (400 + 10)) ** 0.5,
+        ),
+        ("Zeros", {}, 0.0),
+        ("Ones", {}, 0.0),
+    ],
+)
+def test_weights_start_as_the_options_say(name, arguments, deviation):
+    """The number of clusters counts, not how many sub-heads share a matrix."""
+    options = HeadOptions(initializer=name, initializer_args=arguments)
+    check_initializer(options)
+    bank = SubHeads(10, 5, kernel_initializer=options.start)
+    bank.build((None, 400))
+    heads = bank.kernel.numpy().reshape(400, 5, 10)
+    assert heads.mean() == pytest.approx(float(name == "Ones"), abs=1e-2)
+    np.testing.assert_allclose(heads.std(axis=(0, 2)), deviation, rtol=0.1, atol=1e-9)
+    same = [(heads[:, 0] == heads[:, h]).all() for h in range(1, 5)]
+    assert not any(same) or deviation == 0
+    again = SubHeads.from_config(bank.get_config())
+    assert type(again.kernel_initializer).__name__ == name
+
+
+def test_both_banks_of_a_network_start_so(tiny_model):
+    options = resolve(Options(heads=HeadOptions(initializer="Ones", main=2, aux=1)))
+    backbone = tiny_model().backbone
+    model = ClusterIIC.create(backbone, **options.banks)
+    assert all((bank.kernel.numpy() == 1).all() for bank in model.banks.values())
+    assert resolve(Options()).banks["initializer"] == "he_normal"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"initializer": "GlorotNorml"}, r"such as GlorotNormal"),
+        ({"initializer": "he_normal"}, r"such as HeNormal"),
+        ({"initializer": "STFT"}, r"must be a class of keras\.initializers"),
+        (
+            {"initializer": "RandomNormal", "initializer_args": {"std": 1.0}},
+            r"must be arguments of RandomNormal, such as stddev",
+        ),
+        (
+            {"initializer": "RandomNormal", "initializer_args": {"stddev": "a"}},
+            r"initializer_args\.stddev must be a value like 0\.05",
+        ),
+        (
+            {"initializer": "VarianceScaling", "initializer_args": {"mode": "fan"}},
+            r"initializer_args of VarianceScaling: Invalid `mode`",
+        ),
+        ({"initializer_args": {"stddev": 1.0}}, r"needs heads\.initializer"),
+        ({"initializer": "HeNormal", "initializer_args": {"seed": 1}}, r"arguments of"),
+    ],
+)
+def test_start_weights_that_are_none(options, message):
+    with pytest.raises(UserError, match=message):
+        check_initializer(HeadOptions(**options))

@@ -270,10 +270,57 @@ JOINT = np.array(
             13 / 8,
         ),
         (iic.mutual_information(tf.constant(JOINT), base=2), 3 / 8),
+        (
+            iic.mutual_information(tf.constant(JOINT), base=2, form="divergence"),
+            3 / 8,
+        ),
+        *(
+            (iic.conditional_entropy(tf.constant(JOINT), given="rows", at=i, base=2), h)
+            for i, h in enumerate((7 / 4, 7 / 4, 2, 0))
+        ),
+        (
+            iic.conditional_entropy(tf.constant(JOINT), given="columns", at=3, base=2),
+            3 / 2,  # of 1/4, 1/4, 1/2 and 0
+        ),
     ],
 )
 def test_information_theory_golden_table(value, expected):
     assert float(value) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("given", ["rows", "columns"])
+def test_conditional_distributions_by_hand(given):
+    axis = 1 if given == "rows" else 0
+    joint = np.stack([JOINT, JOINT.T])
+    found = iic.conditional_distribution(tf.constant(joint), given=given).numpy()
+    np.testing.assert_allclose(found.sum(axis=1 + axis), 1)
+    np.testing.assert_allclose(found[0], JOINT / JOINT.sum(axis, keepdims=True))
+    entropies = [
+        iic.conditional_entropy(tf.constant(JOINT), given=given, at=i) for i in range(4)
+    ]
+    known = iic.marginal(tf.constant(JOINT), of=given)
+    mean = iic.conditional_entropy(tf.constant(JOINT), given=given)
+    assert float(np.dot(known, entropies)) == pytest.approx(float(mean))
+
+
+def test_values_that_do_not_occur_have_no_distribution():
+    joint = tf.constant([[0.5, 0.5], [0.0, 0.0]])
+    found = iic.conditional_distribution(joint, given="rows")
+    np.testing.assert_array_equal(found, [[0.5, 0.5], [0, 0]])
+    with pytest.raises(ValueError, match="Received: of='both'"):
+        iic.conditional_distribution(joint, given="both")
+    with pytest.raises(ValueError, match="Received: form='sum'"):
+        iic.mutual_information(joint, form="sum")
+
+
+def test_both_forms_of_mutual_information_agree():
+    tables = np.random.default_rng(0).random((5, 3, 4)) ** 4
+    tables /= tables.sum(axis=(1, 2), keepdims=True)
+    forms = [
+        iic.mutual_information(tf.constant(tables), form=form)
+        for form in ("entropies", "divergence")
+    ]
+    np.testing.assert_allclose(*forms, atol=1e-12)
 
 
 def test_marginal_refuses_other_words():

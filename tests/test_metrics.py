@@ -137,3 +137,19 @@ def test_agreement_of_sub_heads_by_hand():
     clusters = np.array([[0, 1, 0], [0, 1, 1], [1, 0, 0], [1, 0, 1]])
     shares = metrics.agreement(clusters, num_clusters=2)
     np.testing.assert_array_equal(shares, [[1, 1, 0.5], [1, 1, 0.5], [0.5, 0.5, 1]])
+
+
+def test_running_accuracy_by_hand():
+    """Cluster 0 is mapped to class 0 at first, and to 1 once that is most frequent."""
+    batches = [
+        (np.array([0, 0, 1]), np.array([1, 0, 2])),  # a tie goes to class 0
+        (np.array([0, 0, 1]), np.array([1, 1, 2])),  # 0 holds 0, 1, 1, 1
+        (np.array([0, 2, 2, 1]), np.array([0, 0, 1, 0])),
+        (np.zeros(0, int), np.zeros(0, int)),
+    ]
+    found = list(metrics.running_accuracy(batches, num_clusters=3, num_classes=3))
+    assert found == [(2 / 3, 2 / 3), (1.0, 5 / 6), (0.25, 0.6), (0.0, 0.6)]
+    everything = [tuple(np.concatenate(x) for x in zip(*batches, strict=True))]
+    [(once, _)] = metrics.running_accuracy(everything, num_clusters=3, num_classes=3)
+    table = metrics.contingency(*everything[0], num_clusters=3, num_classes=3)
+    assert once == metrics.accuracy(table, metrics.match_many_to_one(table))

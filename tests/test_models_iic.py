@@ -510,6 +510,28 @@ def test_an_array_with_labels_of_its_own(digits, out, tmp_path):
     assert "using labels" in summary["chosen_by"]
 
 
+@pytest.mark.plots
+def test_vectors_and_series_are_clustered(out, tmp_path):
+    rng = np.random.default_rng(0)
+    which = np.arange(60) % 3
+    vectors, series = which[:, None] + rng.normal(size=(60, 5)), np.zeros((60, 9, 2))
+    series[..., 0] = which[:, None] + rng.normal(size=(60, 9))
+    for name, x in (("features", vectors), ("series", series)):
+        np.save(tmp_path / f"{name}.npy", x)
+    np.save(tmp_path / "y.npy", which)
+    changes = {"k": 3, "data.batch": 20, "graph.args.stages": None}
+    changes |= {"graph.args.fan_out_init": None, "graph.args.kernel": None}
+    for name in ("features", "series"):
+        there = {f"data.{name}": tmp_path / f"{name}.npy", "name": name}
+        there["data.labels"] = tmp_path / "y.npy"
+        assert models_iic.main(words(None, out, **changes, **there)) == 0
+        summary = json.loads((out / name / "summary.json").read_text())
+        assert summary["scored_on"] == "the file, also used for training"
+        assert (out / name / "clusters.png").is_file()
+        again = ["evaluate", str(out / name), f"--data.{name}={tmp_path / name}.npy"]
+        assert models_iic.main(again) == 0
+
+
 def test_more_clusters_than_images_in_a_folder(photographs, out, capsys):
     changes = {"data.folder": photographs, "k": 40}
     assert models_iic.main(own_words(out, **changes)) == 2
@@ -860,7 +882,15 @@ MISTAKES = {
     "unknown recipe": (lambda d: {"data.recipe": "mnits"}, "must be one of mnist,"),
     "unknown argument of a graph": (
         lambda d: {"graph.args.depth": 3},
-        "graph.args of small accepts fan_out_init, kernel, stages. Received: depth=3",
+        "accepts fan_out_init, kernel, stages, initializer. Received: depth=3",
+    ),
+    "unknown optimiser": (
+        lambda d: {"train.optimizer": "Adm"},
+        "train.optimizer must be a class of keras.optimizers, such as Adam",
+    ),
+    "unknown initialiser": (
+        lambda d: {"heads.initializer": "HeNorml"},
+        "heads.initializer must be a class of keras.initializers, such as HeNormal",
     ),
     "argument of the wrong kind": (
         lambda d: {"graph.args.fan_out_init": "wide"},

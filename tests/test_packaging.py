@@ -50,7 +50,7 @@ def first_kernel(builder, shape, **how):
     if key not in KERNELS:
         graphs = importlib.import_module("graphs")
         weights = graphs.on_views(builder, shape, **how).trainable_weights
-        KERNELS[key] = next(w.shape for w in weights if w.ndim == 4)
+        KERNELS[key] = next((w.shape for w in weights if w.ndim == 4), None)
     return KERNELS[key]
 
 
@@ -65,7 +65,7 @@ def test_every_yaml_is_parsed_and_keeps_its_promises(path):
         views = recipe.views((8, 8, channels), options.data.augment)
         shape = views.finish(tf.zeros((1, 8, 8, channels)), (0, 0)).shape
         kernel = first_kernel(
-            graphs.find(options.graph.name or "small_maps", of_pixels=True),
+            graphs.find(options.graph.name or "small_maps", task="segment"),
             (None, None, shape[-1]),
             sobel=views.edges,
             infrared=views.infrared,
@@ -77,8 +77,9 @@ def test_every_yaml_is_parsed_and_keeps_its_promises(path):
     else:
         recipe = data.RECIPES[options.data.recipe]
         views = recipe.views(recipe.source_shape, options.data.augment)
+        task = loading.task_of(options)
         first_kernel(
-            graphs.find(options.graph.name or "small"),
+            graphs.find(options.graph.name or graphs.usual(task), task=task),
             views.seen_shape(recipe.source_shape),
             sobel=recipe.sobel,
             **options.graph.args,

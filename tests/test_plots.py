@@ -7,6 +7,7 @@ from iic_tf.report.plots import (
     cluster_pairs,
     label_histograms,
     label_map_rows,
+    latent_grid,
     map_colours,
     mistake_grid,
     number_table,
@@ -45,6 +46,29 @@ def test_equally_sure_images_are_not_shown_in_order(digits, tmp_path, monkeypatc
     assert max(shown) > 100 and shown[1:] != list(range(9))
 
 
+@pytest.mark.parametrize(
+    ("k", "order", "names", "title"),
+    [
+        (3, None, ["cluster 0", "cluster 1", "cluster 2"], "t"),
+        (3, [2, 0], ["cluster 2", "cluster 0"], "t"),
+        (50, [49, 0], ["cluster 0"], "t (40 largest of 50)"),
+    ],
+)
+def test_clusters_are_drawn_in_the_order_asked_for(
+    digits, tmp_path, monkeypatch, k, order, names, title
+):
+    drawn = []
+    monkeypatch.setattr(
+        "iic_tf.report.plots._captioned_rows",
+        lambda path, rows, *, title, columns: drawn.append((rows, title)),
+    )
+    probabilities = np.eye(k)[np.arange(100) % min(k, 45)]
+    cluster_grid(tmp_path / "c.png", digits[0][:100], probabilities, order=order,
+                 title="t")  # fmt: skip
+    [(rows, heading)] = drawn
+    assert [row[0] for row in rows] == names and heading == title
+
+
 def test_cluster_grid_in_colour(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
     images[..., 0] = 255
@@ -53,6 +77,35 @@ def test_cluster_grid_in_colour(tmp_path):
     with Image.open(tmp_path / "c.png") as image:
         pixels = np.asarray(image.convert("RGB")).reshape(-1, 3)
     assert ((pixels[:, 0] == 255) & (pixels[:, 1] < 200)).mean() > 0.1
+
+
+def test_latent_grid(digits, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "iic_tf.report.plots._captioned_rows",
+        lambda path, rows, **how: drawn.append((rows, how)),
+    )
+    images, path = digits[0][:3] / 255.0, tmp_path / "latent.png"
+    maps = np.arange(3 * 2 * 2 * 40, dtype=float).reshape(3, 2, 2, 40)
+    maps[..., 0] = 7  # a channel that tells nothing
+    latent_grid(path, images, maps, title="run")
+    rows, how = drawn.pop()
+    assert how["title"] == "run (2×2×40, 16 of 40 channels)" and len(rows) == 3
+    image, dead, *_, last = rows[0][2]
+    assert len(rows[0][2]) == how["columns"] == 17
+    np.testing.assert_array_equal(image, np.repeat(images[0], 3, axis=-1))
+    assert not dead.any()
+    # from 39, the first of its channel, to 479, the last: each pixel 14×14 times
+    expected = np.kron((maps[0, ..., 39] - 39) / 440, np.ones((14, 14)))
+    np.testing.assert_allclose(last[..., 0], expected)
+    latent_grid(path, images, np.arange(30.0).reshape(3, 10), title="run")
+    [(rows, how)] = drawn
+    assert how["title"] == "run (10 numbers, row by row)" and how["columns"] == 3
+    assert [name for name, *_ in rows] == ["image", "latent"]
+    tile = rows[1][2][0]
+    assert tile.shape == (28, 28, 3)  # 4×4 places of 7 pixels
+    np.testing.assert_allclose(tile[::7, ::7, 0].ravel()[:10], np.arange(10) / 29)
+    assert (tile[::7, ::7, 0].ravel()[10:] == 1).all()
 
 
 def test_pair_grid(digits, tmp_path, monkeypatch):

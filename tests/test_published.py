@@ -225,3 +225,48 @@ def test_images_straight_in_train_and_test_have_no_classes(tmp_path):
     (folder / "train" / "README.txt").write_text("this is no image")
     source = published.from_dir(str(folder), name="cifar10")
     assert source.splits["train"].labels.tolist() == [0, 0, 1]
+
+
+def write_celeba(root, parts, *, listed=True):
+    """Faces of 178×218 pixels: left and right green, the square in between grey."""
+    folder = root / "img_align_celeba"
+    folder.mkdir(parents=True)
+    lines = []
+    for i, part in enumerate(parts):
+        pixels = np.full((218, 178, 3), 10 * i, np.uint8)
+        pixels[:15], pixels[-15:] = (0, 255, 0), (0, 255, 0)
+        Image.fromarray(pixels).save(folder / f"{i + 1:06}.jpg", quality=95)
+        lines.append(f"{i + 1:06}.jpg {part}\n")
+    lines.append("000099.jpg 2\n")  # one that is not there
+    if listed:
+        (root / "list_eval_partition.txt").write_text("".join(lines))
+
+
+def test_celeba_as_it_is_published(tmp_path):
+    write_celeba(tmp_path, [0, 0, 0, 1, 2, 2])
+    source = published.from_celeba(tmp_path, side=64)
+    sizes = {name: len(split.images) for name, split in source.splits.items()}
+    assert sizes == {"train": 3, "validation": 1, "test": 2}
+    test = source.splits["test"]
+    assert test.paths == ("000005.jpg", "000006.jpg") and test.labels is None
+    assert test.images.shape == (2, 64, 64, 3)
+    # the square in the middle, without what is above and below
+    assert np.abs(test.images.astype(int) - np.array([40, 50])[:, None, None, None]
+                  ).max() <= 8  # fmt: skip
+    assert len(apply_protocol(source, "holdout").train.images) == 3
+
+
+def test_celeba_without_the_file_of_splits_or_with_a_strange_one(tmp_path):
+    write_celeba(tmp_path, [0, 0, 2], listed=False)
+    assert list(published.from_celeba(tmp_path, side=64).splits) == ["the images"]
+    for text, message in (
+        ("000001.jpg 0\n", "must give every image of img_align_celeba a split"),
+        ("000001.jpg 0 000002.jpg 0 000003.jpg 3", "a split: 0, 1 or 2"),
+        ("000001.jpg 0 000002.jpg 2 000003.jpg 0", "train first, then validation"),
+        ("000001.jpg zero", "cannot read .*list_eval_partition.txt"),
+    ):
+        (tmp_path / "list_eval_partition.txt").write_text(text)
+        with pytest.raises(UserError, match=message):
+            published.from_celeba(tmp_path, side=64)
+    with pytest.raises(UserError, match="must hold CelebA's folder img_align_celeba"):
+        published.from_celeba(tmp_path / "img_align_celeba", side=64)

@@ -17,7 +17,7 @@ from test_capabilities import FREE, known_options
 import data
 import graphs
 import models_iic
-from commands.loading import task_of
+from commands.loading import task_of, usual_graph
 from iic_tf.datasets.masks import find_items
 from iic_tf.errors import UserError
 from iic_tf.options import DataOptions, check_arguments
@@ -59,30 +59,38 @@ RUN_IN_SHORT = {
     "test_models_iic.py::test_a_folder_of_anyones_images": [
         "python models_iic.py --data.folder PHOTOS --k 12",
     ],
-    "test_models_iic.py::test_the_quick_look_needs_no_network": [
-        "python models_iic.py --data.folder PHOTOS --k 12 --method spectral",
-    ],
-    "test_models_iic.py::test_an_array_with_labels_of_its_own": [
-        "python models_iic.py --data.array x.npy --data.labels y.npy --k 12",
+    "test_models_iic.py::test_vectors_and_series_are_clustered": [
+        "python models_iic.py --data.features vectors.npy --k 10",
+        "python models_iic.py --data.series series.npy --data.labels classes.npy --k 6",
     ],
     "test_models_iic.py::test_a_stored_run_is_evaluated_again_and_on_other_images": [
-        "python models_iic.py evaluate runs/PHOTOS-1",
         "python models_iic.py evaluate RUN --report.adapt true",
     ],
     "test_models_iic.py::test_deep_images_and_a_run_among_them": [
         "python models_iic.py predict runs/PHOTOS-1 NEW_PHOTOS",
     ],
+    "test_name_command.py::test_with_many_labels_half_is_held_back_for_a_score": [
+        "python models_iic.py name runs/PHOTOS-1 --labels labels.csv",
+    ],
     "test_models_iic.py::test_runs_are_compared": [
         "python models_iic.py compare runs/PHOTOS-1 runs/PHOTOS-2",
+    ],
+    "test_name_command.py::"
+    "test_labels_are_asked_for_and_name_clusters_round_after_round": [
+        "python models_iic.py name runs/mnist_5000-1",
+        "python models_iic.py name runs/mnist_5000-1 --labels "
+        "runs/mnist_5000-1/named/label_next*.csv",
+    ],
+    "test_label_fraction.py::test_a_stored_run": [
+        "python benchmarks/label_fraction.py RUN",
+    ],
+    "test_label_fraction.py::test_the_tutorial_maps_and_scores_on_the_same_images": [
+        "python benchmarks/label_fraction.py RUN --weak",
     ],
     "test_models_iic.py::test_pairs_are_drawn_without_training": [
         "python models_iic.py --show-pairs",
         "python models_iic.py --show-pairs --data.augment.rotation 15",
         "python models_iic.py --show-pairs --data.recipe mnist_published",
-        "python models_iic.py --data.folder PHOTOS --show-pairs",
-    ],
-    "test_models_iic.py::test_stopped_by_a_signal_then_resumed_from_the_latest": [
-        "python models_iic.py --resume latest",
     ],
     "test_models_iic.py::test_help_answers_without_tensorflow": [
         "python models_iic.py --help",
@@ -131,6 +139,50 @@ RUN_IN_SHORT = {
     "test_from_pytorch.py::test_a_checkpoint_becomes_a_run_that_is_evaluated": [
         "python models_iic.py import-pytorch best_net.pytorch "
         "--config configs/mnist_685.yaml --name published",
+    ],
+    "test_classify.py::test_a_run_learns_classes_and_can_be_evaluated": [
+        "python models_iic.py --task classify --data.dir FOLDER",
+    ],
+    "test_classify.py::test_a_folder_with_two_splits_is_enough": [
+        "python models_iic.py --task classify --data.folder PHOTOS "
+        "--data.labels folder",
+    ],
+    "test_autoencode.py::test_a_test_split_is_held_out_where_there_is_one": [
+        "python models_iic.py --task autoencode --data.folder PHOTOS",
+    ],
+    "test_autoencode.py::test_a_run_gives_images_back_and_can_be_evaluated": [
+        "python models_iic.py evaluate RUN --print-only",
+    ],
+    "test_distortions.py::test_one_view_or_both_are_bent": [
+        "python models_iic.py --show-pairs --data.recipe mnist_tps",
+        "python models_iic.py --show-pairs --data.recipe cifar10_tps "
+        "--data.augment.padding zero --data.augment.views 2",
+        "python models_iic.py --show-pairs --data.recipe mnist_tutorial",
+    ],
+    "test_optimizers.py::test_options_from_yaml_and_command_line": [
+        "python models_iic.py --train.optimizer SGD --train.optimizer_args.momentum "
+        "0.9 --train.weight_decay 5e-4 --train.weight_decay_as l2",
+        "python models_iic.py --train.schedule PiecewiseConstantDecay "
+        '--train.schedule_args "{boundaries: [300, 500], values: [2e-3, 2e-4, 2e-5]}"',
+    ],
+    "test_heads.py::test_weights_start_as_the_options_say": [
+        "python models_iic.py --heads.initializer RandomNormal "
+        "--heads.initializer_args.stddev 0.01",
+    ],
+    "test_sweep.py::test_every_combination_is_trained_once_and_sorted": [
+        "python benchmarks/sweep.py --set heads.initializer HeNormal HeUniform "
+        "GlorotNormal GlorotUniform --by error",
+    ],
+    "test_data.py::test_a_limit_is_applied_before_a_recipe_is_chosen": [
+        'python models_iic.py --data.recipe cifar10 --data.limit "[4096, 1024]"',
+        "python models_iic.py --data.folder PHOTOS --data.labels folder --data.limit "
+        "2000 --k 12",
+    ],
+    "test_catalogue.py::test_it_is_treated_like_ones_own_images": [
+        "python models_iic.py --data.tfds eurosat/rgb --k 10",
+    ],
+    "test_clean.py::test_they_are_listed_and_nothing_is_deleted": [
+        "python models_iic.py clean runs --steps 100",
     ],
     "test_graphs.py::test_networks_of_keras_applications_by_name": [
         "python models_iic.py --graph.name MobileNetV2 --data.augment.size 32",
@@ -207,7 +259,7 @@ def test_the_photographs_come_with_a_package():
 
 
 def test_the_backbone_in_ten_lines_works(monkeypatch, digits_npz, tmp_path):
-    [code] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _, code, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     known = dict(graphs.GRAPHS)
     monkeypatch.setattr(graphs, "GRAPHS", known)
@@ -270,9 +322,8 @@ def understand_run(words):
         return
     options = models_iic.parse(words)
     if options.graph.name != "tiny":  # that is the reader's
-        of_pixels = task_of(options) == "segment"
-        name = options.graph.name or ("small_maps" if of_pixels else "small")
-        builder = graphs.find(name, of_pixels=of_pixels)
+        name = options.graph.name or usual_graph(options)
+        builder = graphs.find(name, task=task_of(options))
         check_arguments(builder, options.graph.args, option="graph.args")
 
 
@@ -304,6 +355,7 @@ def test_every_command_is_understood(command, monkeypatch, capsys):
         understand_run(getattr(found, "more", "").split())
     elif words and words[0] in ("evaluate", "predict", "import-pytorch"):
         given = 2 if words[0] == "predict" else 1
+        words = [word for word in words if word != "--print-only"]
         assert not any(word.startswith("-") for word in words[1 : 1 + given])
         understand_run(words[1 + given :])
     elif words and words[0] in models_iic.COMMANDS:
@@ -314,7 +366,8 @@ def test_every_command_is_understood(command, monkeypatch, capsys):
 
 @cache
 def options_of_scripts():
-    texts = [path.read_text() for path in (ROOT / "benchmarks").glob("*.py")]
+    places = (ROOT / "benchmarks", ROOT / "commands")
+    texts = [path.read_text() for place in places for path in place.glob("*.py")]
     return set(re.findall(r'"--([\w-]+)"', "".join(texts)))
 
 

@@ -7,6 +7,7 @@ import yaml
 from iic_tf.errors import UserError
 from iic_tf.run_folder import (
     find_run,
+    finished_together,
     read_history,
     read_manifest,
     read_options,
@@ -142,3 +143,22 @@ def test_the_latest_run_is_the_one_that_was_begun_last(tmp_path):
     assert find_run("latest", out=tmp_path).name == "a"
     (tmp_path / "c" / "manifest.json").write_text("damaged")  # by its files' times
     assert find_run("latest", out=tmp_path).name == "c"
+
+
+def test_files_take_their_places_together_or_not_at_all(tmp_path):
+    folder = tmp_path / "named"
+    with finished_together(folder) as place:
+        (place / "a").write_text("1")
+        assert not folder.exists()
+    with (
+        pytest.raises(ValueError, match="half way"),
+        finished_together(folder) as place,
+    ):
+        (place / "a").write_text("2")
+        (place / "b").write_text("2")
+        raise ValueError("half way")
+    assert {x.name: x.read_text() for x in folder.iterdir()} == {"a": "1"}
+    with finished_together(folder) as place:
+        (place / "b").write_text("3")
+    assert {x.name: x.read_text() for x in folder.iterdir()} == {"a": "1", "b": "3"}
+    assert [x.name for x in tmp_path.iterdir()] == ["named"]

@@ -434,7 +434,7 @@ def test_pairs_are_shown(folders, out, capsys):
         ({"data.images": None}, "data.masks needs data.images"),
         ({"data.recipe": "coco_stuff_3", "data.images": None, "data.masks": None},
          "needs --data.dir FOLDER"),
-        ({"graph.name": "small"}, "small_maps, network_10a for segmentation"),
+        ({"graph.name": "small"}, "small_maps, network_10a for the task segment"),
         ({"segment.displacement": -1}, "segment.displacement must be at least 0"),
         ({"segment.masked": True, "data.masks": None}, "segment.masked needs images"),
         ({"data.augment.side": 4}, "data.augment.side must be at least 8"),

@@ -1,6 +1,6 @@
 import numpy as np
 
-from iic_tf.report.sentences import score_table, sub_head_table
+from iic_tf.report.sentences import class_table, score_table, sub_head_table
 
 
 def test_table_of_sub_heads_with_and_without_labels():
@@ -28,3 +28,21 @@ def test_table_of_scores():
     expected = ["one-to-one", "0.9000", "0.7000", "0.1633", "0.9000", "0.5000"]
     assert lines[1].split() == expected
     assert lines[2].startswith("NMI") and len(lines) == 3
+
+
+def test_table_of_classes():
+    recall = np.array([0.5, np.nan])
+    lines = class_table(["cat", "giraffe"], np.array([1200, 0]), recall)
+    assert [line.split() for line in lines] == [
+        ["class", "images", "recall"],
+        ["cat", "1,200", "0.5000"],
+        ["giraffe", "0", "-"],
+    ]
+    assert len({len(line) for line in lines}) == 1
+    recall = np.linspace(0.9, 0.1, 33)
+    lines = class_table(list(map(str, range(33))), np.arange(33), recall)
+    assert [line.split()[0] for line in lines[1:-1]] == list(map(str, range(3, 33)))
+    assert lines[-1] == "Not shown: 3 with a higher recall (summary.json)"
+    lines = class_table(list(map(str, range(31))), np.arange(31), None)
+    assert lines[1].split() == ["1", "1"]
+    assert lines[-1] == "Not shown: 1 with fewer images (assignments.csv)"

@@ -8,7 +8,9 @@ from iic_tf.datasets.splits import (
     apply_protocol,
     concatenate,
     evenly,
+    limited,
     mixed_order,
+    shares,
     stratified,
 )
 from iic_tf.errors import UserError
@@ -101,6 +103,87 @@ def test_few_of_many_are_evenly_spaced():
 def test_labels_that_are_no_classes():
     with pytest.raises(UserError, match="classes from 0"):
         Split(numbered(0, 2).images, np.array([0, -1]))
+
+
+# --------------------------------------------------------------------- some images only
+
+
+@pytest.mark.parametrize(
+    ("counts", "number", "expected"),
+    [
+        ([10, 20, 30], 6, [1, 2, 3]),
+        ([10, 20, 30], 60, [10, 20, 30]),
+        ([1, 1, 1], 2, [1, 1, 0]),
+        ([5, 0, 15], 3, [1, 0, 2]),
+        ([3, 1000], 10, [0, 10]),
+    ],
+)
+def test_whole_numbers_in_proportion(counts, number, expected):
+    assert shares(np.array(counts), number).tolist() == expected
+
+
+def test_each_class_keeps_its_share_and_the_seed_decides():
+    labels = np.random.default_rng(0).choice(3, 1000, p=[0.6, 0.3, 0.1])
+    chosen = stratified(labels, 100, seed=4)
+    assert len(set(chosen)) == 100 and (np.diff(chosen) > 0).all()
+    expected = np.bincount(labels) / 10
+    assert np.abs(np.bincount(labels[chosen]) - expected).max() < 1
+    np.testing.assert_array_equal(chosen, stratified(labels, 100, seed=4))
+    assert (chosen != stratified(labels, 100, seed=5)).any()
+
+
+def test_a_limit_of_train_and_test(with_pool):
+    """Unlabelled images keep the share that those of train keep."""
+    cut = limited(with_pool, (1, 2), seed=0)
+    sizes = {name: len(split.images) for name, split in cut.splits.items()}
+    assert sizes == {"train": 1, "test": 2, "unlabelled": 4}
+    assert cut.splits["unlabelled"].images[:, 0, 0, 0].tolist() == [10, 11, 12, 13]
+    assert cut.origin == (
+        "here: 1 of 2 images of train, 2 of 3 images of test, 4 of 7 images of "
+        "unlabelled (of each class its share)"
+    )
+    assert limited(with_pool, None, seed=0) is with_pool
+    larger = limited(with_pool, (50, 50), seed=0)
+    assert len(larger.splits["test"].images) == 3
+
+
+def test_a_limit_of_all(with_pool):
+    cut = limited(with_pool, 6, seed=0)
+    assert [len(split.images) for split in cut.splits.values()] == [1, 2, 3]
+
+
+def test_images_without_labels_are_the_first():
+    paths = tuple(f"{i}.png" for i in range(6))
+    whole = Split(numbered(0, 6, labels=False).images, None, paths)
+    cut = limited(Source({"the folder": whole}, "here"), 4, seed=3)
+    assert cut.splits["the folder"].paths == paths[:4]
+    assert cut.origin == "here: 4 of 6 images"
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_images_without_splits_are_cut_in_two(labelled):
+    whole = numbered(0, 20)
+    labels = np.arange(20) % 2 if labelled else None
+    source = Source({"the folder": Split(whole.images, labels)}, "here")
+    cut = limited(source, [10, 6], seed=3)
+    train, test = (cut.splits[name] for name in ("train", "test"))
+    shown = [x.images[:, 0, 0, 0].tolist() for x in (train, test)]
+    assert [len(x) for x in shown] == [10, 6] and not set(shown[0]) & set(shown[1])
+    if labelled:
+        assert np.bincount(train.labels).tolist() == [5, 5]
+        assert np.bincount(test.labels).tolist() == [3, 3]
+    else:
+        assert shown == [list(range(10)), list(range(10, 16))]
+    assert cut.origin.startswith("here: 10 of 20 images for train, 6 for test")
+    assert apply_protocol(cut, "holdout").words.startswith("test, not used")
+    with pytest.raises(UserError, match=r"at most their number, 20, in sum.*\(15, 6\)"):
+        limited(source, (15, 6), seed=3)
+
+
+def test_a_limit_of_two_needs_both_splits():
+    source = Source({"train": numbered(0, 3), "val": numbered(3, 5)}, "here")
+    with pytest.raises(UserError, match="must be one number for images without a"):
+        limited(source, (1, 1), seed=0)
 
 
 def test_few_labelled_images_have_some_of_each_class():

@@ -37,6 +37,8 @@ def test_every_kind_builds_runs_trains_and_can_be_saved(kind, tmp_path):
         ([8, 8, 16, 8], "resnet-fixup-const", (16, 16, 8)),
         ([8, 24, "M", 20], "resnet-conv-shortcut", (8, 8, 20)),
         ([30, 20], "fc", (20,)),
+        (["B:768:20", "B:20:5"], "fc", (5,)),
+        (["C:3:8", "B:8:16", "M", "U", "C:16:3"], "vgg", (16, 16, 3)),
     ],
 )
 def test_shapes_follow_from_the_tokens(tokens, kind, expected):
@@ -59,6 +61,8 @@ def test_an_autoencoder_from_yaml_comes_back_to_its_shape():
         ([8, "C"], "vgg", "token 2 .*must be a number"),
         ([8, "M:2"], "vgg", "token 2 .*must be a number"),
         ([0], "vgg", "token 1 .*at least 1 channel"),
+        (["C:0"], "vgg", "token 1 .*at least 1 channel"),
+        (["C:3:8", "B:4:8"], "vgg", "token 2 .*must be the 8 channels before it"),
         ([8, 8, 24], "resnet-batchnorm", "token 3 .*from 8 to 24"),
         ([8, "M"], "fc", "token 2 .*M needs a feature map"),
         ([8], "vgg16", "kind must be one of fc, vgg"),
@@ -68,6 +72,30 @@ def test_an_autoencoder_from_yaml_comes_back_to_its_shape():
 def test_what_does_not_fit_is_named(tokens, kind, message):
     with pytest.raises(UserError, match=message):
         network((4, 4, 3), tokens, kind=kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nonlinearity_and_initialiser_of_ones_choice(kind):
+    tokens = [8, 8] if kind == "fc" else [8, 8, "C:8"]
+    model = network((8, 8, 8), tokens, kind=kind, activation="gelu", initializer="ones")
+    used = [x.activation for x in model.layers if type(x) is keras.layers.Activation]
+    assert used and set(used) == {keras.activations.gelu}
+    kernels = [v for v in model.trainable_variables if v.name == "kernel"]
+    assert len(kernels) >= 2 and all((kernel.numpy() == 1).all() for kernel in kernels)
+
+
+def test_an_initialiser_by_name_draws_every_kernel_anew():
+    model = network((8, 8, 8), [8, 8], initializer="glorot_uniform")
+    first, second = (model.get_layer(f"block{i}_conv").kernel for i in (1, 2))
+    bound = np.sqrt(6 / (2 * 9 * 8))
+    assert 0.9 * bound < np.abs(first).max() <= bound
+    assert not np.allclose(first, second)
+
+
+@pytest.mark.parametrize("what", ["activation", "initializer"])
+def test_names_that_keras_does_not_know(what):
+    with pytest.raises(UserError, match=rf"{what} must be a name.*{what}='xavier'"):
+        network((8, 8, 8), [8], **{what: "xavier"})
 
 
 def test_edges_are_repeated():

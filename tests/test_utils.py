@@ -27,3 +27,8 @@ def test_a_finished_run_is_loaded_and_applied(labelled_run, tmp_path):
         run.assign(views[:, :10])
     with pytest.raises(UserError, match="load needs the folder of a run"):
         utils.load(tmp_path / "none")
+
+
+def test_images_are_shown_side_by_side(digits):
+    shown = utils.show(digits[0][:6], columns=3, least=56)
+    assert shown.size == (3 * 56 + 4, 2 * 56 + 2) and shown.mode == "RGB"

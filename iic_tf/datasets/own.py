@@ -43,7 +43,7 @@ def from_folder(
     side: int | None = None,
     channels: int | None = None,
     labels: bool | None = False,
-    split: bool = False,
+    split: bool | None = False,
     shown: Range | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Source:
@@ -56,7 +56,8 @@ def from_folder(
         labels: Whether the name of the topmost folder that an image lies in, below
             train and test where there are these two, is its class; if None where there
             are such folders.
-        split: Whether the folders train and test at the top are splits.
+        split: Whether the folders train and test at the top are splits; if None where
+            all images lie in these two.
         shown: Values that are black and white in images of more than 8 bits; suits them
             if None.
         progress: Called now and then with the files done and their number.
@@ -70,6 +71,7 @@ def from_folder(
     top = [path.split("/", 1)[0] if "/" in path else "." for path in read.paths]
     within = read.paths
     has_both = set(top) == {"train", "test"}
+    split = has_both if split is None else split
     if split:
         require(
             has_both,

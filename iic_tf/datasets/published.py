@@ -22,9 +22,7 @@ import numpy as np
 from iic_tf.datasets import coco_stuff, potsdam
 from iic_tf.datasets.archives import from_cifar, from_stl
 from iic_tf.datasets.arrays import as_images
-from iic_tf.datasets.image_folder import (
-    describe_unreadable,
-)
+from iic_tf.datasets.image_folder import describe_unreadable, read_folder
 from iic_tf.datasets.masks import (
     IGNORE,
     SegmentImages,
@@ -40,7 +38,7 @@ from iic_tf.datasets.splits import Source, Split
 from iic_tf.errors import UserError, first_line, require
 
 
-def _tfds() -> Any:
+def import_tfds() -> Any:
     """Imports tensorflow_datasets, which is slow, with a sentence where it fails."""
     try:
         import tensorflow_datasets as tfds
@@ -57,7 +55,7 @@ def _tfds() -> Any:
 def _read_builder(builder: Any, origin: str) -> Source:
     splits = {}
     for split in builder.info.splits:
-        columns = _tfds().as_numpy(builder.as_dataset(split=split, batch_size=-1))
+        columns = import_tfds().as_numpy(builder.as_dataset(split=split, batch_size=-1))
         labels = columns.get("label")
         if labels is not None and labels.min() < 0:  # STL-10's unlabelled images
             labels = None
@@ -79,7 +77,7 @@ def from_tfds(name: str, folder: Path | None = None) -> Source | None:
     Returns:
         The source, or None if it is not prepared there. Nothing is downloaded.
     """
-    tfds = _tfds()
+    tfds = import_tfds()
     if folder is not None and (folder / "dataset_info.json").is_file():
         builder = tfds.builder_from_directory(folder)
         return _read_builder(builder, f"TensorFlow Datasets, prepared in {folder}")
@@ -119,24 +117,19 @@ def reachable(url: str, *, seconds: float = 5.0) -> bool:
     return bool(answered)
 
 
-def download_tfds(
-    name: str, *, probe: str, folder: Path | None = None
-) -> Source | None:
+def fetch(name: str, *, folder: Path | None = None) -> bool:
     """Downloads and prepares a data set with TensorFlow Datasets.
 
     Everything happens in a temporary folder that is moved into place when complete.
 
     Args:
         name: Its name in the catalogue.
-        probe: Address asked first, to find out quickly whether there is a network.
         folder: TFDS's data folder; TFDS's own default if None.
 
     Returns:
-        The source, or None if there is no network or the download fails.
+        Whether it is there now; else what failed is printed.
     """
-    if not reachable(probe):
-        return None
-    tfds = _tfds()
+    tfds = import_tfds()
     final = Path(tfds.builder(name, data_dir=folder).data_path)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -151,6 +144,24 @@ def download_tfds(
         print(f"The download of {name} failed: {first_line(error)}")
         with suppress(OSError):
             final.parent.rmdir()
+        return False
+    return True
+
+
+def download_tfds(
+    name: str, *, probe: str, folder: Path | None = None
+) -> Source | None:
+    """Downloads and prepares a data set with TensorFlow Datasets, see ``fetch``.
+
+    Args:
+        name: Its name in the catalogue.
+        probe: Address asked first, to find out quickly whether there is a network.
+        folder: TFDS's data folder; TFDS's own default if None.
+
+    Returns:
+        The source, or None if there is no network or the download fails.
+    """
+    if not reachable(probe) or not fetch(name, folder=folder):
         return None
     return from_tfds(name, folder)
 
@@ -391,3 +402,78 @@ def from_potsdam(
         if items
     }
     return _of_maps(root, splits, names)
+
+
+CELEBA_IMAGES, CELEBA_PARTITION = "img_align_celeba", "list_eval_partition.txt"
+CELEBA_SPLITS = ("train", "validation", "test")
+"""Splits of CelebA, in the order of their numbers."""
+
+
+def from_celeba(
+    root: Path,
+    *,
+    side: int,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> Source:
+    """CelebA as its authors distribute it: faces of 178×218 pixels, cropped to squares.
+
+    Args:
+        root: Has the folder ``img_align_celeba`` and, where there are to be splits, the
+            file ``list_eval_partition.txt``, which has 0, 1 or 2 (train, validation,
+            test) after the name of each image.
+        side: Side that images are brought to in pixels.
+        progress: Called now and then with the files done and their number.
+
+    Raises:
+        UserError: If there are no images, or the file does not fit them.
+    """
+    folder, listed = root / CELEBA_IMAGES, root / CELEBA_PARTITION
+    require(
+        folder.is_dir(),
+        f"data.dir must hold CelebA's folder {CELEBA_IMAGES}",
+        dir=str(root),
+    )
+    read = read_folder(folder, side=side, channels=3, progress=progress)
+    whole = Split(read.images, None, tuple(read.paths))
+    splits = {"the images": whole}
+    if listed.is_file():
+        cuts = np.searchsorted(_celeba_parts(listed, read.paths), (0, 1, 2, 3))
+        splits = {
+            name: whole.take(slice(first, last))
+            for name, first, last in zip(CELEBA_SPLITS, cuts, cuts[1:], strict=False)
+            if first < last
+        }
+    origin = f"CelebA in {root}, {side}×{side}, {read.kept}"
+    advice = "\n".join(read.told) or None
+    return Source(splits, origin, advice, unreadable=tuple(read.unreadable))
+
+
+def _celeba_parts(path: Path, names: Sequence[str]) -> np.ndarray:
+    """The number of the split of each image; they lie one after the other.
+
+    Args:
+        path: The file.
+        names: Names of the images, in order.
+
+    Raises:
+        UserError: If the file is damaged or does not fit the images.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+        numbers = dict(zip(lines[::2], map(int, lines[1::2]), strict=True))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {first_line(error)}") from None
+    unknown = [name for name in names if numbers.get(name) not in (0, 1, 2)]
+    require(
+        not unknown,
+        f"{path} must give every image of {CELEBA_IMAGES} a split: 0, 1 or 2",
+        without=unknown[:3],
+    )
+    parts = np.array([numbers[name] for name in names])
+    require(
+        bool((np.diff(parts) >= 0).all()),
+        f"{path} must list the images of train first, then validation, then test, as "
+        "published",
+        images=len(parts),
+    )
+    return parts

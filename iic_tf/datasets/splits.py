@@ -81,24 +81,13 @@ class Split:
             None if paths is None else tuple(np.array(paths, object)[numbers]),
         )
 
-
-def stratified(labels: np.ndarray, number: int, *, seed: int) -> np.ndarray:
-    """Draws images at random, of each class its share.
-
-    Args:
-        labels: Class of each image, shape ``(n,)``.
-        number: Images drawn, at most n.
-        seed: Decides which.
-
-    Returns:
-        Their numbers, ascending, shape ``(number,)``.
-    """
-    drawn = np.random.default_rng(seed).permutation(len(labels))
-    share = np.empty(len(drawn))  # of its class drawn before an image
-    for label in np.unique(labels):
-        mine = np.flatnonzero(labels[drawn] == label)
-        share[mine] = np.arange(len(mine)) / len(mine)
-    return np.sort(drawn[np.argsort(share, kind="stable")[:number]])
+    def only(self, numbers: np.ndarray) -> "Split":
+        """The images of some numbers, in their order."""
+        return Split(
+            self.images[numbers],
+            None if self.labels is None else self.labels[numbers],
+            None if self.paths is None else tuple(self.paths[i] for i in numbers),
+        )
 
 
 @dataclass(frozen=True)
@@ -268,6 +257,118 @@ def renumbered(source: Source[Split], names: Sequence[str] | None) -> Source[Spl
     }
     told = [known[v] if v < len(known) else str(v) for v in values.tolist()]
     return replace(source, splits=splits, class_names=tuple(told))
+
+
+def shares(counts: np.ndarray, number: int) -> np.ndarray:
+    """Whole numbers with a given sum, in proportion to others.
+
+    Args:
+        counts: At least 0, shape ``(parts,)``.
+        number: At most their sum.
+
+    Returns:
+        At most ``counts``, shape ``(parts,)``: rounded down, or up where most is lost.
+    """
+    exact = counts * (number / counts.sum())
+    whole = np.floor(exact).astype(np.int64)
+    most = np.argsort(whole - exact, kind="stable")
+    whole[most[: number - whole.sum()]] += 1
+    return whole
+
+
+def stratified(labels: np.ndarray, number: int, *, seed: int) -> np.ndarray:
+    """Draws images so that each class keeps its share.
+
+    Args:
+        labels: Class of each image from 0, shape ``(n,)``.
+        number: Images drawn, at most n.
+        seed: Decides which.
+
+    Returns:
+        Their numbers, ascending, shape ``(number,)``.
+    """
+    asked = shares(np.bincount(labels), number)
+    rng = np.random.default_rng(seed)
+    drawn = [
+        rng.permutation(np.flatnonzero(labels == label))[:some]
+        for label, some in enumerate(asked)
+    ]
+    return np.sort(np.concatenate(drawn))
+
+
+def _draw(labels: np.ndarray | None, number: int, *, seed: int) -> np.ndarray:
+    """Numbers of some images: of each class its share, or the first."""
+    if labels is None:
+        return np.arange(number)
+    return stratified(labels, number, seed=seed)
+
+
+def _in_two(split: Split, sizes: Sequence[int], *, seed: int) -> dict[str, np.ndarray]:
+    """Numbers of the images of two new splits of a split."""
+    there = len(split.images)
+    require(
+        sum(sizes) <= there,
+        "data.limit of images without a train and a test split must be at most their "
+        f"number, {there:,}, in sum",
+        limit=tuple(sizes),
+    )
+    train = _draw(split.labels, sizes[0], seed=seed)
+    rest = np.delete(np.arange(there), train)
+    labels = None if split.labels is None else split.labels[rest]
+    return {"train": train, "test": rest[_draw(labels, sizes[1], seed=seed)]}
+
+
+def _asked(counts: dict[str, int], limit: int | Sequence[int]) -> dict[str, int]:
+    """How many images of each split a limit leaves, see ``limited``."""
+    if isinstance(limit, int):
+        each = shares(np.array(list(counts.values())), min(limit, sum(counts.values())))
+        return {name: max(int(n), 1) for name, n in zip(counts, each, strict=True)}
+    require(
+        {"train", "test"} <= set(counts),
+        "data.limit must be one number for images without a train and a test split",
+        limit=tuple(limit),
+        splits=list(counts),
+    )
+    share = min(limit[0] / counts["train"], 1)
+    asked = {name: max(round(share * number), 1) for name, number in counts.items()}
+    return asked | {"test": min(limit[1], counts["test"])}
+
+
+def limited(source: Source, limit: int | Sequence[int] | None, *, seed: int) -> Source:
+    """A source with some of its images only, which its origin says.
+
+    Args:
+        source: All images.
+        limit: At most so many images of train and of test, where other splits keep the
+            share that train keeps, and those of a single split are divided; or of all
+            splits together, with its share for each; None for all.
+        seed: Decides which images are drawn where there are labels; without these the
+            first ones are taken.
+
+    Raises:
+        UserError: If there are too few images, or no such splits.
+    """
+    if limit is None:
+        return source
+    counts = {name: len(split.images) for name, split in source.splits.items()}
+    if not isinstance(limit, int) and len(counts) == 1:
+        [whole] = source.splits.values()
+        numbers = _in_two(whole, limit, seed=seed)
+        splits = {name: whole.only(chosen) for name, chosen in numbers.items()}
+        train, test = (len(chosen) for chosen in numbers.values())
+        told = f"{train:,} of {len(whole.images):,} images for train, {test:,} for test"
+    else:
+        splits, words = {}, []
+        for name, number in _asked(counts, limit).items():
+            split = source.splits[name]
+            splits[name] = split.only(_draw(split.labels, number, seed=seed))
+            of_which = f" of {name}" * (len(counts) > 1)
+            words.append(f"{number:,} of {counts[name]:,} images{of_which}")
+        told = ", ".join(words)
+    if any(split.labels is not None for split in splits.values()):
+        told += " (of each class its share)"
+    origin = f"{source.origin}: {told}"
+    return replace(source, splits=splits, origin=origin, nearest=None)
 
 
 def concatenate(splits: Sequence[Split]) -> Split:

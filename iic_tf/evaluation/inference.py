@@ -1,6 +1,6 @@
 """Runs a trained model over images: soft assignments, and the joints of pairs."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -163,6 +163,27 @@ def soft_assignments(predict: Callable, batches: tf.data.Dataset) -> np.ndarray:
     return np.concatenate([predict(views[0])["main"].numpy() for views in batches])
 
 
+def assignments_of(
+    predict: Callable, batches: tf.data.Dataset, *, heads: Mapping[str, int]
+) -> dict[str, np.ndarray]:
+    """Soft assignments of one sub-head of each bank for all images of a data set.
+
+    Args:
+        predict: From ``compile_predict``.
+        batches: Data set of tuples whose first entry is a batch of images.
+        heads: Number of the sub-head by the name of its bank.
+
+    Returns:
+        By bank, float32, each ``(n, clusters)``, in the order of the data set.
+    """
+    found: dict[str, list[np.ndarray]] = {bank: [] for bank in heads}
+    for views in batches:
+        soft = predict(views[0])
+        for bank, head in heads.items():
+            found[bank].append(soft[bank][:, head].numpy())
+    return {bank: np.concatenate(parts) for bank, parts in found.items()}
+
+
 def evaluate_pairs(
     predict: Callable, pairs: tf.data.Dataset
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -220,14 +241,21 @@ def overclusters(
     return found[0], found[1], found[2] if len(found) == 3 else None
 
 
-def features_of(model: ClusterIIC, images: np.ndarray, views: Views) -> np.ndarray:
-    """Features of all images, float32, shape ``(n, d)``.
+def features_of(
+    model: ClusterIIC,
+    images: np.ndarray,
+    views: Views,
+    *,
+    numbers: np.ndarray | None = None,
+) -> np.ndarray:
+    """Features of images, float32, shape ``(n, d)``.
 
     Args:
         model: The network.
         images: uint8.
         views: ``evaluate`` is used.
+        numbers: Which images, shape ``(n,)``; all if None.
     """
-    batches = evaluation_batches(images, views, batch=1000)
+    batches = evaluation_batches(images, views, numbers=numbers, batch=1000)
     name = _compile_naming(model)
     return np.concatenate([name(shown)[0].numpy() for [shown] in batches])

@@ -3,6 +3,8 @@
 All functions are NumPy; each score says its range and which direction is better.
 """
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.special import entr
@@ -70,6 +72,37 @@ def accuracy(table: np.ndarray, mapping: np.ndarray) -> float:
     used = mapping >= 0
     hits = table[np.flatnonzero(used), mapping[used]].sum()
     return float(hits / max(table.sum(), 1))
+
+
+def running_accuracy(
+    batches: Iterable[tuple[np.ndarray, np.ndarray]],
+    *,
+    num_clusters: int,
+    num_classes: int,
+) -> Iterator[tuple[float, float]]:
+    """Many-to-one accuracy as images come in, by the counts of those seen so far.
+
+    Each batch is counted first and then scored, as in the YAML-configured PyTorch code
+    base, which makes the score optimistic; unlike there, an image counts as often as it
+    comes.
+
+    Args:
+        batches: Pairs of clusters and labels, see ``contingency``.
+        num_clusters: Number of clusters k.
+        num_classes: Number of classes.
+
+    Yields:
+        For each batch the share of its images, and of all images so far when they came,
+        whose cluster was mapped to their class; 0 to 1, higher better.
+    """
+    table = np.zeros((num_clusters, num_classes), np.int64)
+    hits = number = 0
+    for clusters, labels in batches:
+        sizes = {"num_clusters": num_clusters, "num_classes": num_classes}
+        table += contingency(clusters, labels, **sizes)
+        right = int((match_many_to_one(table)[clusters] == labels).sum())
+        hits, number = hits + right, number + len(labels)
+        yield right / max(len(labels), 1), hits / max(number, 1)
 
 
 MATCHES = {"one-to-one": match_one_to_one, "many-to-one": match_many_to_one}

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from iic_tf.evaluation.health import Health
+from iic_tf.evaluation.health import Health, is_degenerate
 from iic_tf.evaluation.metrics import (
     MAPPINGS,
     class_iou,
@@ -109,6 +109,10 @@ class Results:
     soft: np.ndarray | None = None
     errors_batch_statistics: np.ndarray | None = None
     mended: str | None = None
+
+    def degenerate(self, *, steps: int) -> bool:
+        """Whether there is nothing worth keeping after so many steps."""
+        return is_degenerate(self.health, steps=steps)
 
     @property
     def chosen(self) -> int:

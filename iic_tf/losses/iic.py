@@ -277,36 +277,78 @@ def marginal(joint: tf.Tensor, *, of: str = "rows") -> tf.Tensor:
     return tf.reduce_sum(joint, axis=-1 if of == "rows" else -2)
 
 
+def conditional_distribution(joint: tf.Tensor, *, given: str = "columns") -> tf.Tensor:
+    """Distribution of one variable for each value of the other.
+
+    Args:
+        joint: Table, shape ``(..., rows, columns)``, summing to one.
+        given: The known variable: ``"columns"`` gives P(X|Y), whose columns sum to one,
+            ``"rows"`` P(Y|X), whose rows do.
+
+    Returns:
+        Table of the same shape; zeros for a value that does not occur.
+
+    Raises:
+        ValueError: For any other ``given``.
+    """
+    known = marginal(joint, of=given)
+    axis = -2 if given == "columns" else -1
+    return tf.math.divide_no_nan(joint, tf.expand_dims(known, axis))
+
+
 def conditional_entropy(
-    joint: tf.Tensor, *, given: str = "columns", base: float = math.e
+    joint: tf.Tensor,
+    *,
+    given: str = "columns",
+    at: int | None = None,
+    base: float = math.e,
 ) -> tf.Tensor:
     """Entropy left in one variable once the other is known.
 
     Args:
         joint: Table, shape ``(..., rows, columns)``, summing to one.
         given: The known variable: ``"columns"`` gives H(X|Y), ``"rows"`` H(Y|X).
+        at: The value that the known variable has, for H(X|Y = at); the mean over all
+            values if None.
         base: Base of the logarithm.
 
     Returns:
         Conditional entropy, shape ``(...)``.
     """
-    known = entropy(marginal(joint, of=given), base=base)
-    return joint_entropy(joint, base=base) - known
+    if at is not None:
+        known = conditional_distribution(joint, given=given)
+        axis = -1 if given == "columns" else -2
+        return entropy(tf.gather(known, at, axis=axis), base=base)
+    of_known = entropy(marginal(joint, of=given), base=base)
+    return joint_entropy(joint, base=base) - of_known
 
 
-def mutual_information(joint: tf.Tensor, *, base: float = math.e) -> tf.Tensor:
-    """Mutual information I(X; Y) = H(X) + H(Y) - H(X, Y), of shape ``(...)``.
+def mutual_information(
+    joint: tf.Tensor, *, base: float = math.e, form: str = "entropies"
+) -> tf.Tensor:
+    """Mutual information I(X; Y), of shape ``(...)``.
 
     Args:
         joint: Table, shape ``(..., rows, columns)``, summing to one; it is not
             symmetrised here.
         base: Base of the logarithm; 2 gives bits.
+        form: ``"entropies"`` for H(X) + H(Y) - H(X, Y), ``"divergence"`` for the
+            divergence of P(X, Y) from P(X) P(Y). Both are the same number.
+
+    Raises:
+        ValueError: For any other ``form``.
     """
-    return (
-        entropy(marginal(joint, of="rows"), base=base)
-        + entropy(marginal(joint, of="columns"), base=base)
-        - joint_entropy(joint, base=base)
-    )
+    rows, columns = (marginal(joint, of=of) for of in ("rows", "columns"))
+    if form == "entropies":
+        apart = entropy(rows, base=base) + entropy(columns, base=base)
+        return apart - joint_entropy(joint, base=base)
+    if form != "divergence":
+        raise ValueError(
+            f'form must be "entropies" or "divergence". Received: form={form!r}'
+        )
+    independent = _log(rows)[..., None] + _log(columns)[..., None, :]
+    surprise = tf.where(joint > 0, _log(joint) - independent, 0.0)
+    return tf.reduce_sum(joint * surprise, axis=(-2, -1)) / math.log(base)
 
 
 def cross_entropy(assignments: tf.Tensor, groups: tf.Tensor) -> tf.Tensor:

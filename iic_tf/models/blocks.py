@@ -13,6 +13,9 @@ import tensorflow as tf
 
 from iic_tf.distribute import num_replicas
 
+Start = str | dict[str, Any] | None
+"""An initialiser by name, or as Keras describes one; None for the usual."""
+
 
 def he_normal(mode: str = "fan_in") -> keras.initializers.Initializer:
     """Untruncated normal of variance 2 / fan; Keras's ``he_normal`` truncates.
@@ -144,6 +147,7 @@ def conv_bn_relu(
     tracked: bool = True,
     dilation: int = 1,
     padding: str = "same",
+    initializer: Start = None,
 ) -> keras.KerasTensor:
     """Convolution without bias, batch normalisation, ReLU.
 
@@ -155,6 +159,7 @@ def conv_bn_relu(
         tracked: See ``BatchNorm``.
         dilation: Pixels between the taps of the kernel.
         padding: ``"same"`` or ``"valid"``.
+        initializer: Of the weights; He-normal if None.
 
     Returns:
         Shape ``(n, height, width, filters)``.
@@ -165,7 +170,7 @@ def conv_bn_relu(
         padding=padding,
         dilation_rate=dilation,
         use_bias=False,
-        kernel_initializer=he_normal(),
+        kernel_initializer=initializer or he_normal(),
         name=f"{name}_conv",
     )(x)
     x = BatchNorm(tracked=tracked, name=f"{name}_bn")(x)
@@ -173,7 +178,13 @@ def conv_bn_relu(
 
 
 def pad_conv(
-    x: keras.KerasTensor, filters: int, *, kernel: int, stride: int = 1, name: str
+    x: keras.KerasTensor,
+    filters: int,
+    *,
+    kernel: int,
+    stride: int = 1,
+    name: str,
+    initializer: Start = None,
 ) -> keras.KerasTensor:
     """Convolution without bias in residual networks: He-normal by fan-out.
 
@@ -186,6 +197,7 @@ def pad_conv(
         kernel: Side of the square kernel in pixels, odd.
         stride: Step between output pixels.
         name: Name of the layer.
+        initializer: Of the weights, in place of He-normal.
     """
     if kernel > 1 and stride > 1:
         x = keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
@@ -195,7 +207,7 @@ def pad_conv(
         strides=stride,
         padding="same" if stride == 1 else "valid",
         use_bias=False,
-        kernel_initializer=he_normal("fan_out"),
+        kernel_initializer=initializer or he_normal("fan_out"),
         name=name,
     )(x)
 
@@ -207,6 +219,7 @@ def basic_block(
     stride: int = 1,
     name: str,
     tracked: bool = True,
+    initializer: Start = None,
 ) -> keras.KerasTensor:
     """Residual block of two 3×3 convolutions (ResNet-18 and -34, arXiv 1512.03385).
 
@@ -219,24 +232,30 @@ def basic_block(
         stride: Of the first convolution and the shortcut.
         name: Prefix of the layers' names.
         tracked: See ``BatchNorm``.
+        initializer: See ``pad_conv``.
     """
+    how: dict[str, Any] = {"initializer": initializer}
     shortcut = x
     if stride != 1 or x.shape[-1] != filters:
         shortcut = pad_conv(
-            x, filters, kernel=1, stride=stride, name=f"{name}_short_conv"
+            x, filters, kernel=1, stride=stride, name=f"{name}_short_conv", **how
         )
         shortcut = BatchNorm(tracked=tracked, name=f"{name}_short_bn")(shortcut)
-    x = pad_conv(x, filters, kernel=3, stride=stride, name=f"{name}_conv1")
+    x = pad_conv(x, filters, kernel=3, stride=stride, name=f"{name}_conv1", **how)
     x = BatchNorm(tracked=tracked, name=f"{name}_bn1")(x)
     x = keras.layers.ReLU(name=f"{name}_relu1")(x)
-    x = pad_conv(x, filters, kernel=3, name=f"{name}_conv2")
+    x = pad_conv(x, filters, kernel=3, name=f"{name}_conv2", **how)
     x = BatchNorm(tracked=tracked, name=f"{name}_bn2")(x)
     x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
     return keras.layers.ReLU(name=f"{name}_relu2")(x)
 
 
 def basic_stages(
-    x: keras.KerasTensor, depths: tuple[int, ...], *, tracked: bool = True
+    x: keras.KerasTensor,
+    depths: tuple[int, ...],
+    *,
+    tracked: bool = True,
+    initializer: Start = None,
 ) -> keras.KerasTensor:
     """Stages of basic blocks with 64, 128, 256, … channels, halving from the second on.
 
@@ -244,6 +263,7 @@ def basic_stages(
         x: Shape ``(n, height, width, c)``.
         depths: Blocks per stage.
         tracked: See ``BatchNorm``.
+        initializer: See ``pad_conv``.
     """
     for stage, depth in enumerate(depths):
         for block in range(depth):
@@ -253,6 +273,7 @@ def basic_stages(
                 stride=2 if stage and not block else 1,
                 name=f"stage{stage + 1}_{block + 1}",
                 tracked=tracked,
+                initializer=initializer,
             )
     return x
 

@@ -1,4 +1,4 @@
-"""A bank of sub-heads as one Keras layer.
+"""Heads: a bank of sub-heads as one Keras layer, and the logits of a classifier.
 
 Sub-heads are independent linear classifiers on one backbone (paper, section 4.1: h = 5
 of them, to lower the chance of a bad start). One dense layer of width ``h * k`` holds
@@ -12,11 +12,50 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from iic_tf.errors import require, require_known
+from iic_tf.keras_classes import classes_of, make_object, refused
+from iic_tf.options import HeadOptions
+
 RIDGE = 0.01
 """Ridge of ``SubHeads.refit``, as a share of the features' mean variance."""
 
 LOGIT_SCALE = 10.0
 """What ``SubHeads.refit`` multiplies regressed one-hot targets by to get logits."""
+
+
+def check_initializer(options: HeadOptions) -> None:
+    """Raises UserError if sub-heads cannot start as the options say.
+
+    Args:
+        options: ``initializer`` and ``initializer_args`` are read.
+    """
+    if options.initializer is None:
+        return
+    initializers = keras.initializers
+    known = classes_of(initializers, initializers.Initializer)
+    expected = "heads.initializer must be a class of keras.initializers"
+    require_known(
+        (name for name in known if name[0].isupper() and "STFT" not in name),
+        expected,
+        initializer=options.initializer,
+    )
+    option = "heads.initializer_args"
+    made = make_object(
+        known[options.initializer],
+        options.initializer_args,
+        option=option,
+        ours={},
+        hidden=("seed",),
+    )
+    try:
+        drawn = made((4, 2), dtype="float32")
+    except Exception as error:  # of whatever kind: the values are the user's
+        raise refused(option, options.initializer, error) from None
+    require(
+        bool(np.isfinite(drawn).all()),
+        f"{option} must give start weights that are finite",
+        initializer_args=options.initializer_args,
+    )
 
 
 @keras.saving.register_keras_serializable(package="iic_tf")
@@ -26,7 +65,8 @@ class SubHeads(keras.layers.Layer):
     Args:
         num_clusters: Number of clusters k of each sub-head, at least 2.
         num_heads: Number of sub-heads h, at least 1.
-        kernel_initializer: Keras initialiser of the weights; biases start at zero.
+        kernel_initializer: Keras initialiser of the weights, which draws each sub-head
+            by itself; biases start at zero.
         use_bias: Whether there are biases; the authors' segmentation heads have none.
         **kwargs: Passed to ``keras.layers.Layer``; the layer computes in float32 under
             any precision policy.
@@ -64,7 +104,7 @@ class SubHeads(keras.layers.Layer):
         self.kernel = self.add_weight(
             name="kernel",
             shape=(input_shape[-1], width),
-            initializer=self.kernel_initializer,
+            initializer=self._draw,
         )
         self.bias = None
         if self.use_bias:
@@ -73,6 +113,23 @@ class SubHeads(keras.layers.Layer):
             )
         self.output_tail = shape
         self.built = True
+
+    def _draw(self, shape: tuple[int, int], dtype: Any = None) -> tf.Tensor:
+        """Start weights of all sub-heads, ``(features, h * k)``.
+
+        Where they do not depend on the number of clusters they are drawn at once.
+        """
+        whole = self.kernel_initializer
+        config = whole.get_config()
+        scaled = isinstance(whole, keras.initializers.VarianceScaling)
+        if (scaled and whole.mode == "fan_in") or config.get("seed") is not None:
+            return whole(shape, dtype=dtype)
+        each = (shape[0], self.num_clusters)
+        parts = [
+            type(whole).from_config(config)(each, dtype=dtype)  # with a seed of its own
+            for _ in range(self.num_heads)
+        ]
+        return keras.ops.concatenate(parts, axis=-1)
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
         """Soft assignments.
@@ -146,3 +203,24 @@ class SubHeads(keras.layers.Layer):
             "kernel_initializer": initializer,
             "use_bias": self.use_bias,
         }
+
+
+@keras.saving.register_keras_serializable(package="iic_tf")
+class Logits(keras.layers.Dense):
+    """Logits of classes, float32 under any precision policy, that know their names.
+
+    Args:
+        units: Number of classes.
+        class_names: Their names, or None.
+        **kwargs: Passed to ``keras.layers.Dense``.
+    """
+
+    def __init__(
+        self, units: int, *, class_names: Sequence[str] | None = None, **kwargs: Any
+    ):
+        super().__init__(units, **{"dtype": "float32", **kwargs})
+        self.class_names = None if class_names is None else tuple(class_names)
+
+    def get_config(self) -> dict:
+        """The arguments needed to build the layer again."""
+        return {**super().get_config(), "class_names": self.class_names}

@@ -13,6 +13,12 @@ from iic_tf.models.heads import SubHeads
 Network = TypeVar("Network", bound="_BackboneWithBanks")
 
 
+def image_batches(backbone: keras.Model) -> list[keras.InputSpec]:
+    """What a network on a backbone takes: batches of any number of images."""
+    shape = (None, *backbone.input_shape[1:])
+    return [keras.InputSpec(shape=shape, dtype="float32", name="images")]
+
+
 class _BackboneWithBanks(keras.Model):
     """What both networks share: their parts, by name.
 
@@ -64,6 +70,7 @@ class _BackboneWithBanks(keras.Model):
         num_main: int = 5,
         num_aux: int = 5,
         bias: bool = True,
+        initializer: str | dict[str, Any] = "he_normal",
     ) -> Network:
         """Puts new sub-heads on a backbone.
 
@@ -74,9 +81,12 @@ class _BackboneWithBanks(keras.Model):
             num_main: Number of main sub-heads.
             num_aux: Number of auxiliary sub-heads; 0 for a network of one bank.
             bias: Whether sub-heads have biases.
+            initializer: Of their weights, by name or as Keras describes one; each bank
+                makes its own.
         """
-        main = SubHeads(k, num_main, use_bias=bias, name="main")
-        aux = SubHeads(k_aux, num_aux, use_bias=bias, name="aux") if num_aux else None
+        how: dict[str, Any] = {"use_bias": bias, "kernel_initializer": initializer}
+        main = SubHeads(k, num_main, **how, name="main")
+        aux = SubHeads(k_aux, num_aux, **how, name="aux") if num_aux else None
         return cls(backbone, main, aux)
 
     @property
@@ -94,9 +104,8 @@ class _BackboneWithBanks(keras.Model):
             **how: Passed on; without ``input_signature`` images are float32 of the
                 shape that the backbone takes.
         """
-        shape = (None, *self.backbone.input_shape[1:])
-        images = keras.InputSpec(shape=shape, dtype="float32", name="images")
-        super().export(filepath, *args, **{"input_signature": [images], **how})
+        signature = image_batches(self.backbone)
+        super().export(filepath, *args, **{"input_signature": signature, **how})
 
     def fit(self, *args: Any, **how: Any) -> Any:
         """Raises UserError: there is more to a run than ``keras.Model.fit`` does."""

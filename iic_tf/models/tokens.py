@@ -4,8 +4,11 @@ A number is a block with so many output channels, of the kind named for the whol
 ``"M"`` halves the map by a 2×2 maximum, ``"U"`` doubles it by bilinear interpolation,
 ``"C:n"`` is a 3×3 convolution without bias to n channels and the nonlinearity. Encoders
 and decoders are written alike, in Python or in YAML; shapes follow from the input.
+Who likes to write down the input channels, too, can: ``"C:3:64"`` is ``"C:64"`` and
+``"B:64:128"`` is 128, both checked against the map before them.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +16,7 @@ from typing import Any
 import keras
 
 from iic_tf.errors import UserError, require
-from iic_tf.models.blocks import BatchNorm, he_normal
+from iic_tf.models.blocks import BatchNorm, Start, he_normal
 
 Token = int | str
 
@@ -67,11 +70,17 @@ class _Place:
         name: Prefix of its layers' names.
         depth: Blocks and convolutions before it.
         activation: Keras name of the nonlinearity.
+        initializer: Of all kernels; None for that of the kind of block.
     """
 
     name: str
     depth: int
     activation: str
+    initializer: Start = None
+
+    def start(self, usual: Any) -> Any:
+        """The initialiser of a kernel: the one asked for, else the usual one."""
+        return self.initializer or usual
 
     def nonlinear(self, x: keras.KerasTensor, part: str) -> keras.KerasTensor:
         return keras.layers.Activation(self.activation, name=f"{self.name}_{part}")(x)
@@ -98,7 +107,7 @@ class _Place:
             kernel,
             strides=stride,
             use_bias=use_bias,
-            kernel_initializer=initializer or he_normal("fan_out"),
+            kernel_initializer=self.start(initializer or he_normal("fan_out")),
             name=f"{self.name}_{part}",
         )(x)
 
@@ -128,7 +137,7 @@ def _fc(x: keras.KerasTensor, units: int, place: _Place) -> keras.KerasTensor:
     if len(x.shape) > 2:
         x = keras.layers.Flatten(name=f"{place.name}_flatten")(x)
     x = keras.layers.Dense(
-        units, kernel_initializer=he_normal(), name=f"{place.name}_dense"
+        units, kernel_initializer=place.start(he_normal()), name=f"{place.name}_dense"
     )(x)
     return place.nonlinear(place.norm(x, "bn"), "act")
 
@@ -228,6 +237,7 @@ def build_layers(
     *,
     kind: str = "vgg",
     activation: str = "relu",
+    initializer: Start = None,
     prefix: str = "block",
 ) -> keras.KerasTensor:
     """Puts the layers that tokens stand for on a Keras tensor.
@@ -236,20 +246,25 @@ def build_layers(
         x: Shape ``(n, height, width, c)``, or ``(n, d)`` for kind ``fc``.
         tokens: See the module.
         kind: One of ``KINDS``.
-        activation: Keras name of the nonlinearity.
+        activation: Keras name of the nonlinearity, such as ``"gelu"``.
+        initializer: Of all kernels, such as ``"glorot_uniform"``, which is Keras's own;
+            None for He-normal ones, and for those of Fixup in its blocks.
         prefix: Start of the layers' names.
 
     Returns:
         What the last layer gives.
 
     Raises:
-        UserError: For an unknown kind or token, or a token that does not fit the map
-            before it, naming it.
+        UserError: For an unknown kind, activation, initialiser or token, or a token
+            that does not fit the map before it, naming it.
     """
     require(kind in KINDS, f"kind must be one of {', '.join(KINDS)}", kind=kind)
+    _require_known(keras.activations, activation=activation)
+    if initializer is not None:
+        _require_known(keras.initializers, initializer=initializer)
     require(bool(tokens), "there must be at least one token", tokens=list(tokens))
     for i, token in enumerate(tokens):
-        place = _Place(f"{prefix}{i + 1}", i, activation)
+        place = _Place(f"{prefix}{i + 1}", i, activation, initializer)
         try:
             x = _apply(x, token, kind, place)
         except UserError as error:
@@ -261,21 +276,54 @@ def build_layers(
     return x
 
 
+def _require_known(of_keras: Any, **named: Any) -> None:
+    """Raises UserError unless Keras has an activation, or initialiser, of that name."""
+    [(what, name)] = named.items()
+    try:
+        of_keras.get(name)
+    except (ValueError, TypeError, KeyError):
+        raise UserError(
+            f"{what} must be a name that {of_keras.__name__} knows. "
+            f"Received: {what}={name!r}"
+        ) from None
+
+
+NUMBERS = {"M": (0,), "U": (0,), "C": (1, 2), "B": (1, 2)}
+"""How many numbers can follow a letter."""
+
+
 def _apply(
     x: keras.KerasTensor, token: Token, kind: str, place: _Place
 ) -> keras.KerasTensor:
     name = place.name
-    if isinstance(token, int) or str(token).isdigit():
-        require(int(token) >= 1, "a block must have at least 1 channel", channels=token)
-        return KINDS[kind](x, int(token), place)
-    letter, _, number = str(token).partition(":")
-    if letter not in ("M", "U", "C") or (letter == "C") != number.isdigit():
-        raise UserError('a token must be a number, "M", "U" or "C:n"')
+    letter, *numbers = str(token).split(":")
+    if letter.isdigit() and not numbers:
+        letter, numbers = "B", [letter]
+    if len(numbers) not in NUMBERS.get(letter, ()) or not all(
+        number.isdigit() for number in numbers
+    ):
+        raise UserError(
+            'a token must be a number, "M", "U", "C:n", "C:in:out" or "B:in:out"'
+        )
+    before = math.prod(x.shape[1:]) if kind == "fc" else x.shape[-1]
+    channels = [int(number) for number in numbers]
+    require(
+        all(number >= 1 for number in channels),
+        "a block must have at least 1 channel",
+        channels=token,
+    )
+    require(
+        len(channels) < 2 or channels[0] == before,
+        f"the first number must be the {before} channels before it",
+        channels=token,
+    )
+    if letter == "B":
+        return KINDS[kind](x, channels[-1], place)
     require(len(x.shape) == 4, f"{letter} needs a feature map", shape=x.shape[1:])
     if letter == "U":
         return keras.layers.UpSampling2D(interpolation="bilinear", name=f"{name}_up")(x)
     if letter == "C":
-        return place.nonlinear(place.conv(x, int(number), "conv"), "act")
+        return place.nonlinear(place.conv(x, channels[-1], "conv"), "act")
     require(
         min(x.shape[1:3]) >= 2,
         "the feature map is too small to halve",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from iic_tf.evaluation.metrics import agreement
+from iic_tf.evaluation.metrics import BY_CLASS, agreement
 from iic_tf.evaluation.results import Results
 from iic_tf.names import readable_names
 from iic_tf.neighbours.spectral import typical
@@ -68,6 +68,8 @@ def draw_clusters(
     if classes is not None and table is not None:
         known = readable_names(name_classes(table.shape[1], names))
         of_clusters = ["none" if c < 0 else known[c] for c in classes]
+    elif results.match == BY_CLASS and names is not None:
+        of_clusters = readable_names(names)
     draw(
         "clusters.png",
         "the most confident images of each cluster",

@@ -85,13 +85,20 @@ def _mark(axes: Axes, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def _draw_loss(figure: Figure, rows: Sequence[dict[str, Any]], *, title: str) -> None:
-    """Draws the loss, and where there are labels the error, of a single head."""
+    """Draws the loss of a network without sub-heads, and what it is scored by."""
     scored = [row for row in rows if row.get("errors")]
     panels = figure.subplots(2 if scored else 1, 1, sharex=True, squeeze=False)[:, 0]
     steps = [row["step"] for row in rows]
     panels[0].plot(steps, [row["loss"] for row in rows], color=MAIN, linewidth=1.8)
+    if "reconstruction_error" in rows[-1]:
+        panels[0].lines[0].set_label("originals and augmented views, in training")
+        given_back = [row["reconstruction_error"] for row in rows]
+        label = rows[-1]["scored_on"]
+        panels[0].plot(steps, given_back, color=ERROR, linewidth=1.8, label=label)
+        panels[0].legend(frameon=False, fontsize=9)
     panels[0].set_ylim(bottom=0)
-    panels[0].set_ylabel("loss (nats)")
+    of_pixels = "reconstruction_error" in rows[-1]
+    panels[0].set_ylabel("mean squared error" if of_pixels else "loss (nats)")
     panels[0].set_title(drawable(title), loc="left", fontsize=11)
     if scored:
         errors = [max(row["errors"][0], _ERROR_TICKS[0]) for row in scored]

@@ -105,6 +105,7 @@ def cluster_grid(
     probabilities: np.ndarray,
     *,
     names: Sequence[str] | None = None,
+    order: Sequence[int] | None = None,
     title: str,
     columns: int = 20,
 ) -> None:
@@ -115,6 +116,7 @@ def cluster_grid(
         images: Images, or other examples, see ``sketches.looks``.
         probabilities: Soft assignments of one sub-head, shape ``(n, k)``.
         names: A name per cluster, where classes are known.
+        order: Which clusters are drawn, in their order; all if None.
         title: Heading.
         columns: Images per row.
     """
@@ -122,7 +124,11 @@ def cluster_grid(
     confidence, look = probabilities.max(1), looks(images)
     rows = []
     k = probabilities.shape[1]
-    drawn, title = _largest(np.bincount(clusters, minlength=k), title)
+    drawn, remark = _largest(np.bincount(clusters, minlength=k), title)
+    if order is not None:
+        drawn = [cluster for cluster in order if cluster in drawn]
+    if len(drawn) < (k if order is None else len(order)):
+        title = remark
     for cluster in drawn:
         members = np.flatnonzero(clusters == cluster)
         # Many are equally sure, and folders are sorted by what they show.
@@ -310,7 +316,13 @@ def label_histograms(
     save_figure(figure, path)
 
 
-def pair_grid(path: Path, views: Sequence[np.ndarray], *, title: str) -> None:
+def pair_grid(
+    path: Path,
+    views: Sequence[np.ndarray],
+    *,
+    names: Sequence[str] | None = None,
+    title: str,
+) -> None:
     """Originals in the first row, their augmented views below.
 
     Args:
@@ -318,12 +330,87 @@ def pair_grid(path: Path, views: Sequence[np.ndarray], *, title: str) -> None:
         views: Originals, then r views, each float ``(n, height, width, channels)`` in
             [0, 1] (clipped where an augmentation leaves that range), or other examples,
             see ``sketches.looks``.
+        names: Names of the rows; those of an original and of views if None.
         title: Heading.
     """
-    names = ["original", *(f"view {i}" for i in range(1, len(views)))]
+    names = names or ["original", *(f"view {i}" for i in range(1, len(views)))]
     views = [as_tiles(view, like=views[0]) for view in views]
     rows = [(name, "", list(view)) for name, view in zip(names, views, strict=True)]
     _captioned_rows(path, rows, title=title, columns=len(views[0]))
+
+
+def _tiles(latent: np.ndarray, side: int, number: int) -> np.ndarray:
+    """Channels of latents as square tiles in [0, 1], white around.
+
+    Args:
+        latent: Shape ``(n, height, width, channels)``, or ``(n, d)``, whose d numbers
+            are laid out row by row in one tile.
+        side: Of a tile in pixels, at least.
+        number: Channels at most, evenly spaced.
+
+    Returns:
+        Shape ``(n, channels, side, side)``; each channel is scaled to its range.
+    """
+    if latent.ndim == 2:
+        n, d = latent.shape
+        edge = int(np.ceil(np.sqrt(d)))
+        low, high = latent.min(), latent.max()
+        shown = np.ones((n, edge * edge))
+        shown[:, :d] = (latent - low) / max(high - low, 1e-12)
+        maps = shown.reshape(n, 1, edge, edge)
+    else:
+        channels = latent.shape[-1]
+        some = np.linspace(0, channels - 1, min(number, channels)).astype(int)
+        maps = np.moveaxis(latent[..., some], -1, 1)
+        low = maps.min(axis=(0, 2, 3), keepdims=True)
+        spread = maps.max(axis=(0, 2, 3), keepdims=True) - low
+        maps = (maps - low) / np.maximum(spread, 1e-12)
+    factor = max(side // max(maps.shape[2:]), 1)
+    maps = maps.repeat(factor, axis=2).repeat(factor, axis=3)
+    side = max(side, *maps.shape[2:])
+    tiles = np.ones((*maps.shape[:2], side, side))
+    top, left = ((side - length) // 2 for length in maps.shape[2:])
+    tiles[:, :, top : top + maps.shape[2], left : left + maps.shape[3]] = maps
+    return tiles
+
+
+def latent_grid(
+    path: Path,
+    images: np.ndarray,
+    latent: np.ndarray,
+    *,
+    title: str,
+    rows: int = 8,
+    columns: int = 16,
+) -> None:
+    """Images beside channels of their latent; above it if that is a vector.
+
+    Args:
+        path: PNG file to write.
+        images: Float in [0, 1], shape ``(n, height, width, channels)``.
+        latent: Of each image, shape ``(n, h, w, d)`` or ``(n, d)``.
+        title: Heading, to which is added what is shown.
+        rows: Images shown beside their latent at most.
+        columns: Channels shown at most.
+    """
+    tiles = _tiles(latent, max(images.shape[1:3]), columns)
+    side = tiles.shape[-1]
+    whole = np.ones((len(images), side, side, 3))
+    whole[:, : images.shape[1], : images.shape[2]] = np.clip(as_rgb(images), 0, 1)
+    shown: list[tuple[str, str, Sequence[np.ndarray]]]
+    if latent.ndim == 2:
+        what = f"{latent.shape[1]} numbers, row by row"
+        grey = [as_rgb(tile) for tile in tiles[:, 0, ..., None]]
+        shown, width = [("image", "", list(whole)), ("latent", "", grey)], len(whole)
+    else:
+        size = "×".join(str(n) for n in latent.shape[1:])
+        what = f"{size}, {tiles.shape[1]} of {latent.shape[-1]} channels"
+        shown = [
+            ("image, latent", "", [image, *(as_rgb(tile) for tile in of_one)])
+            for image, of_one in zip(whole[:rows], tiles[..., None], strict=False)
+        ]
+        width = 1 + tiles.shape[1]
+    _captioned_rows(path, shown, title=f"{title} ({what})", columns=width)
 
 
 def map_colours(number: int) -> np.ndarray:

@@ -5,9 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from iic_tf.evaluation.results import BY_GRAPH
+from iic_tf.names import escaped
 
 MAPPED_TOLD = 30
 """Classes of so many clusters are printed at most; summary.json has all."""
+
+CLASSES_TOLD = 30
+"""Of more classes only those with the lowest recall are printed."""
 
 HEADS_PER_LINE = 10
 """Errors of so many sub-heads stand in one line of a report."""
@@ -110,4 +114,36 @@ def error_words(errors: Sequence[float], *, chosen: int, scored_on: str) -> list
         heads = f"{start} to {start + len(some) - 1}" if len(some) > 1 else f"{start}"
         listed = " ".join(f"{error:.4f}" for error in some)
         lines.append(f"Errors of sub-heads {heads}: {listed}")
+    return lines
+
+
+def class_table(
+    names: Sequence[str], images: np.ndarray, recall: np.ndarray | None
+) -> list[str]:
+    """One line per class: how many images it has, and where they are known its recall.
+
+    Args:
+        names: Names of the classes.
+        images: Images of each class, or put into it where classes are not known.
+        recall: Share of each class's images that were put into it, 0 to 1, or None.
+
+    Returns:
+        A heading, then a line for each class; of more than ``CLASSES_TOLD`` for those
+        with the lowest recall, or the most images, and one about the others.
+    """
+    shown = [escaped(name) for name in names]
+    order = np.argsort(-images if recall is None else recall, kind="stable")
+    chosen = np.sort(order[:CLASSES_TOLD])
+    width = max(5, *(len(shown[i]) for i in chosen)) + 2
+    lines = [f"{'class':{width}}{'images':>9}" + "   recall" * (recall is not None)]
+    for i in chosen:
+        line = f"{shown[i]:{width}}{images[i]:9,}"
+        if recall is not None:
+            line += "        -" if np.isnan(recall[i]) else f"{recall[i]:9.4f}"
+        lines.append(line)
+    if more := len(names) - len(chosen):
+        rest = "a higher recall (summary.json)"
+        if recall is None:
+            rest = "fewer images (assignments.csv)"
+        lines.append(f"Not shown: {more:,} with {rest}")
     return lines

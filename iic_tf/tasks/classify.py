@@ -19,13 +19,15 @@ from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.distribute import num_replicas, sum_over_replicas
 from iic_tf.errors import require
 from iic_tf.evaluation.health import measure
-from iic_tf.evaluation.metrics import BY_CLASS, accuracy, contingency
+from iic_tf.evaluation.metrics import BY_CLASS, accuracy, class_recall, contingency
 from iic_tf.evaluation.results import Choice, Results
+from iic_tf.models.heads import Logits
 from iic_tf.report.cluster_plots import draw_clusters
 from iic_tf.report.console import console
 from iic_tf.report.files import write_assignments
 from iic_tf.report.plots import pair_grid
 from iic_tf.report.results import name_classes, summarise
+from iic_tf.report.sentences import class_table
 from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import ASSIGNMENTS_FILE
 from iic_tf.training.estimate import memory_of_run, network_size
@@ -70,7 +72,8 @@ class ClassifyTask:
     """Images whose classes are learned.
 
     Attributes:
-        protocol: Training and evaluation images, both labelled.
+        protocol: Training and evaluation images, both labelled unless a trained network
+            is only applied to them.
         views: What is done to them.
         origin: Where they came from, as text.
         class_names: Names of the classes, or None.
@@ -81,24 +84,15 @@ class ClassifyTask:
     origin: str
     class_names: tuple[str, ...] | None = None
 
-    def __post_init__(self) -> None:
-        """Raises UserError if there are images without a class."""
-        for split in (self.protocol.train, self.protocol.evaluate):
-            require(
-                split.labels is not None,
-                "the task classify needs labelled images in a train and a test split",
-                labels=None,
-            )
-
     @cached_property
     def data(self) -> TaskData:
         """What is trained on and evaluated."""
         evaluated = len(self.protocol.evaluate.images)
-        images, labels = self.protocol.train.images, self._labels[0]
+        images, labels = self.protocol.train.images, self.protocol.train.labels
         return TaskData(
             origin=self.origin,
             examples=images,
-            material=[images, labels],
+            material=[images] if labels is None else [images, labels],
             shape=self.seen_shape,
             scored_on=self.protocol.words,
             evaluated=evaluated,
@@ -114,7 +108,7 @@ class ClassifyTask:
         """Classes of the training and of the evaluation images."""
         train, test = self.protocol.train.labels, self.protocol.evaluate.labels
         if train is None or test is None:
-            raise ValueError("checked when the task is made")
+            raise ValueError("checked when the run is planned")
         return train, test
 
     @property
@@ -125,7 +119,13 @@ class ClassifyTask:
     # ---------------------------------------------------------------- before training
 
     def plan(self, options: RunOptions) -> Plan:
-        """Passes and memory of a run."""
+        """Passes and memory of a run; raises UserError if images have no classes."""
+        for split in (self.protocol.train, self.protocol.evaluate):
+            require(
+                split.labels is not None,
+                "the task classify needs labelled images in a train and a test split",
+                labels=None,
+            )
         number = len(self.protocol.train.images)
         batch = options.data.batch
         return Plan.of(options, [number], self._memory, batch=batch)
@@ -147,8 +147,11 @@ class ClassifyTask:
         )
 
     def build(self, backbone: keras.Model, options: RunOptions) -> keras.Model:
-        """The backbone with a layer of logits, which are float32."""
-        logits = keras.layers.Dense(self.num_classes, dtype="float32", name="logits")
+        """The backbone with a layer of logits."""
+        k, names = self.num_classes, self.class_names
+        known = names[:k] if names and len(names) >= k else None
+        start = options.heads.start or "glorot_uniform"
+        logits = Logits(k, class_names=known, kernel_initializer=start, name="logits")
         return keras.Model(backbone.input, logits(backbone.output), name="classifier")
 
     def prepare(self, options: RunOptions) -> "ClassifyTask":
@@ -205,7 +208,12 @@ class ClassifyTask:
             found = self._logits(predict, numbers=some).argmax(-1)
             row["errors"] = [float((found != self._labels[1][some]).mean())]
             row["scored_on"], row["match"] = words, BY_CLASS
-            row["words"].append(f"Error {row['errors'][0]:.4f} ({words}).")
+            scored = [x["errors"][0] for x in (*run.history.rows, row)]
+            row["words"].append(
+                f"Error {scored[-1]:.4f}; best so far {min(scored):.4f}, average of "
+                f"{len(scored)} {'report' if len(scored) == 1 else 'reports'} "
+                f"{np.mean(scored):.4f} ({words})."
+            )
 
         def report(sums: dict[str, np.ndarray], step: int) -> Row:
             loss, right = (float(sums[x] / sums["steps"]) for x in ("loss", "accuracy"))
@@ -249,27 +257,60 @@ class ClassifyTask:
             lowest: See ``choice``.
             trained: See ``choice``.
         """
-        takes, gives = tuple(model.input_shape[1:]), model.output_shape[-1]
         require(
-            takes == self.seen_shape and gives == self.num_classes,
-            f"the model expects views of shape {takes} and {gives} classes; the images "
-            "must match",
+            tuple(model.input_shape[1:]) == self.seen_shape,
+            f"the model expects views of shape {tuple(model.input_shape[1:])}; the "
+            "images must match",
             shape=self.seen_shape,
-            classes=self.num_classes,
         )
-        logits, k = self._logits(compile_classes(model)), self.num_classes
+        labels = self._labels_of(model)
+        logits, k = self._logits(compile_classes(model)), model.output_shape[-1]
         soft = tf.nn.softmax(logits).numpy()
-        table = contingency(
-            soft.argmax(-1), self._labels[1], num_clusters=k, num_classes=k
-        )
+        found = soft.argmax(-1)
+        table = None
+        if labels is not None:
+            table = contingency(found, labels, num_clusters=k, num_classes=k)
+        counts = np.bincount(found, minlength=k)
         return Results(
-            measure(table[None]),
+            measure((np.diag(counts) if table is None else table)[None]),
             len(soft),
             match=BY_CLASS,
             choice=Choice(0, BY_TRAINING),
-            counts=table[None],
+            counts=None if table is None else table[None],
             soft=soft[:, None],
         )
+
+    def _labels_of(self, model: keras.Model) -> np.ndarray | None:
+        """Class of each evaluation image as a network numbers classes, or None.
+
+        Raises:
+            UserError: If an image is of a class that the network does not know.
+        """
+        labels, mine = self.protocol.evaluate.labels, self.class_names
+        known, k = _class_names_in(model), model.output_shape[-1]
+        if labels is None:
+            return None
+        if mine and known:
+            occurring = [mine[i] for i in np.unique(labels)]
+            require(
+                set(occurring) <= set(known),
+                f"the images must be of the classes that the network knows, "
+                f"{', '.join(known[:20])}{', …' * (len(known) > 20)}",
+                classes=occurring[:20],
+            )
+            numbers = {name: number for number, name in enumerate(known)}
+            labels = np.array([numbers.get(name, -1) for name in mine])[labels]
+        require(
+            int(labels.max()) < k,
+            f"the images must be of the {k} classes that the network knows",
+            highest=int(labels.max()),
+        )
+        return labels
+
+    def _names(self, model: keras.Model) -> list[str]:
+        """A name for each class of a network."""
+        k = model.output_shape[-1]
+        return name_classes(k, _class_names_in(model) or self.class_names)[:k]
 
     # ------------------------------------------------------------------------ results
 
@@ -304,34 +345,46 @@ class ClassifyTask:
             evaluation: What they are of.
         """
         split, table = self.protocol.evaluate, results.table
-        if results.soft is None or table is None:
-            raise ValueError("whole labelled images have both")
-        names = name_classes(self.num_classes, self.class_names)
+        if results.soft is None:
+            raise ValueError("whole images have soft assignments")
+        names = self._names(evaluation.model)
+        labels = self._labels_of(evaluation.model)
         write_assignments(
             folder / ASSIGNMENTS_FILE,
             results.soft[:, 0],
-            labels=[names[label] for label in self._labels[1]],
+            labels=None if labels is None else [names[label] for label in labels],
             paths=split.paths,
             classes=names,
         )
         written = draw_clusters(
-            folder,
-            results,
-            split.images,
-            split.labels,
-            names=self.class_names,
-            title=evaluation.title,
+            folder, results, split.images, labels, names=names, title=evaluation.title
         )
         written.append("assignments.csv     class and confidence of every image")
-        error = 1 - accuracy(table, np.arange(len(table)))
+        recall = None if table is None else class_recall(table, np.arange(len(table)))
+        images = np.bincount(results.soft[:, 0].argmax(-1), minlength=len(names))
+        scored_on = evaluation.scored_on
 
         def tell() -> None:
-            console.print(
-                f"Error on all {results.number:,} images of {evaluation.scored_on}:"
+            of_all = f"all {results.number:,} images of {scored_on}:"
+            if table is None:
+                console.print(f"Classes of {of_all}")
+            else:
+                error = 1 - accuracy(table, np.arange(len(table)))
+                console.print(f"Error on {of_all}")
+                console.print(f"error = {error:.4f}  accuracy = {1 - error:.4f}")
+            heading, *lines = class_table(
+                names, images if table is None else table.sum(axis=0), recall
             )
-            console.print(f"error = {error:.4f}  accuracy = {1 - error:.4f}")
+            console.print(heading, style="bold")
+            for line in lines:
+                console.print(line)
 
-        scored_on = evaluation.scored_on
-        return Outcome(
-            summarise(results, names=names, scored_on=scored_on), written, tell
-        )
+        summary = summarise(results, names=names, scored_on=scored_on)
+        shares = None if recall is None else recall.tolist()
+        told = shares and [None if np.isnan(share) else share for share in shares]
+        return Outcome(summary | {"recall": told, "class_names": names}, written, tell)
+
+
+def _class_names_in(model: keras.Model) -> tuple[str, ...] | None:
+    """Names of the classes that a network was told when it was made, or None."""
+    return getattr(model.get_layer("logits"), "class_names", None)

@@ -1,6 +1,6 @@
 """Clustering of whole images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from iic_tf.errors import require
 from iic_tf.evaluation.health import clusters_in_use, measure
 from iic_tf.evaluation.inference import (
     adapt,
+    assignments_of,
     compile_predict,
     evaluate_pairs,
     features_of,
@@ -473,6 +474,22 @@ class ClusterTask:
             soft=soft,
             errors_batch_statistics=doubled,
         )
+
+    def assignments(
+        self, model: ClusterIIC, options: RunOptions, *, heads: Mapping[str, int]
+    ) -> dict[str, np.ndarray]:
+        """Soft assignments of the evaluation images, ``(n, clusters)`` by bank.
+
+        Args:
+            model: The network; it is adapted to the images where that is asked.
+            options: ``report.adapt`` and ``seed`` are read.
+            heads: Number of the sub-head by the name of its bank.
+        """
+        self._check_takes(model)
+        if options.report.adapt:
+            adapt(model, self._evaluation_views(options))
+        batches = self._shown(self.protocol.evaluate.images)
+        return assignments_of(compile_predict(model), batches, heads=heads)
 
     def of_graph(self, options: RunOptions) -> Results:
         """The groups of the neighbour graph, which no network has made.

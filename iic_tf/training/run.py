@@ -19,9 +19,10 @@ from iic_tf.distribute import device_names
 from iic_tf.errors import RunError, failure_words, require
 from iic_tf.evaluation.inference import check_can_adapt
 from iic_tf.names import plain, storable
-from iic_tf.options import as_plain, with_absolute_paths
+from iic_tf.options import UNUSED, as_plain, with_absolute_paths
 from iic_tf.report.console import Stopwatch, Training, at_work, attempted, console
 from iic_tf.report.curves import LearningCurve
+from iic_tf.report.events import FOLDER, EventFiles
 from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import (
     CHECKPOINTS,
@@ -49,7 +50,9 @@ def run_prefix(options: RunOptions) -> str:
     """What a run is named after: the user's own images, else the recipe."""
     data = options.data
     own = data.folder or data.array or data.images or data.features or data.series
-    name = Path(own).expanduser().resolve().stem if own else options.data.recipe
+    name = data.tfds or data.recipe
+    if own:
+        name = Path(own).expanduser().resolve().stem
     return plain(name or "run")
 
 
@@ -175,7 +178,7 @@ def _build_trainer(
             if goal.rates is None
             else OptimizerOfParts(make, goal.rates(model))
         )
-        return Trainer(model, optimizer, strategy, goal)
+        return Trainer(model, optimizer, strategy, goal, l2=options.train.l2)
 
 
 def facts_of(task: Task, strategy: tf.distribute.Strategy) -> dict[str, Any]:
@@ -266,7 +269,8 @@ def _state(step: int, *, run: Run) -> str:
     else:  # a report has just taken the sums
         loss = np.min(run.history.rows[-1][shown])
     rate = float(run.trainer.optimizer.learning_rate)
-    return f"loss {loss:.2f}, lr {rate:.1e}, pass {run.passes.done(step):.1f}"
+    shown = f"{loss:.2f}" if abs(loss) >= 0.1 else f"{loss:.5f}"
+    return f"loss {shown}, lr {rate:.1e}, pass {run.passes.done(step):.1f}"
 
 
 def _what_is_kept(folder: Path, checkpoints: Checkpoints) -> str:
@@ -303,11 +307,13 @@ def _events(
     """
     options, history = run.options, run.history
     callbacks = task.callbacks(run)
+    k = "" if "k" in UNUSED[options.task] else f", k = {options.k}"
     curve = LearningCurve(
         run.folder / CURVE_FILE,
-        title=f"{run.folder.name}: {options.graph.name}, k = {options.k}",
+        title=f"{run.folder.name}: {options.graph.name}{k}",
         window=options.report.window == "auto",
     )
+    events = EventFiles(run.folder) if options.report.tensorboard else None
     closed: list[int] = []  # when nobody read any more what is printed
 
     def report(step: int) -> None:
@@ -323,6 +329,11 @@ def _events(
         history.write(run.folder / HISTORY_FILE)
         with attempted(curve.path.name):
             curve.update(history.rows)
+        if events is not None:
+            rate = float(run.trainer.optimizer.learning_rate)
+            with attempted(FOLDER):
+                plots = {curve.path.stem: curve.path}
+                events.write({**row, "learning_rate": rate}, plots, step=step)
 
     def say(step: int) -> None:
         training.report(step, history.rows[-1]["words"])

@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from iic_tf.errors import UserError, first_line, naming, require
-from iic_tf.evaluation.health import is_degenerate
 from iic_tf.evaluation.inference import unlikeness
 from iic_tf.evaluation.results import Choice
-from iic_tf.report.console import clock, console
+from iic_tf.report.console import attempted, clock, console
 from iic_tf.report.curves import draw_comparison
+from iic_tf.report.events import FOLDER, EventFiles
 from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import (
     CURVE_FILE,
@@ -68,11 +68,12 @@ def load_model(folder: Path) -> keras.Model:
         model = keras.models.load_model(path)
     except Exception as error:  # damage surfaces as any of a dozen kinds
         raise UserError(f"{path} cannot be read: {first_line(error)}") from None
-    summary, main = read_summary(folder), getattr(model, "main", None)
+    chosen = (read_summary(folder) or {}).get("chosen", 0)
+    main = getattr(model, "main", None)
     require(
-        summary is None or main is None or summary["chosen"] < main.num_heads,
+        main is None or chosen < main.num_heads,
         f"{folder / SUMMARY_FILE} belongs to another network than {path.name}",
-        chosen=summary and summary["chosen"],
+        chosen=chosen,
     )
     return model
 
@@ -89,9 +90,29 @@ def require_network(model: keras.Model, kind: type[keras.Model]) -> None:
 def kept_choice(folder: Path) -> Choice | None:
     """The sub-head that a run has chosen and why; None if it has chosen none yet."""
     before = read_summary(folder)
-    if before is None:
+    if before is None or "chosen" not in before:
         return None
     return Choice(before["chosen"], f"by the run: {before['chosen_by']}")
+
+
+def chosen_heads(folder: Path, model: keras.Model) -> dict[str, int]:
+    """The sub-head that a run has chosen, and the auxiliary one with the lowest loss.
+
+    Args:
+        folder: The run, finished.
+        model: Its network.
+
+    Returns:
+        Number of the sub-head by the name of its bank.
+
+    Raises:
+        UserError: If the run has no reports.
+    """
+    last, summary = read_history(folder)[-1], read_summary(folder)
+    heads = {"main": last["chosen"] if summary is None else summary["chosen"]}
+    if model.aux is not None and (told := last.get("aux_information")):
+        heads["aux"] = int(np.argmax(told[: model.aux.num_heads]))
+    return heads
 
 
 def tell_if_unlike(
@@ -162,6 +183,11 @@ def finish(trained: Trained, options: RunOptions) -> bool:
             "seconds": {name: round(t, 1) for name, t in trained.watch.seconds.items()},
         },
     )
+    if options.report.tensorboard:
+        with attempted(FOLDER):
+            plots = {path.stem: path for path in sorted(folder.glob("*.png"))}
+            plots.pop(Path(CURVE_FILE).stem, None)  # the last report has written it
+            EventFiles(folder).write({}, plots, step=trained.step)
     console.print(f"\nTime:     {trained.watch}.")
     took = f"Trained for {clock(trained.seconds)}. " if trained.step else ""
     console.print(f"{took}Results in {folder}:")
@@ -172,7 +198,7 @@ def finish(trained: Trained, options: RunOptions) -> bool:
     ):
         console.print(f"  {line}")
     outcome.tell()
-    return is_degenerate(results.health, steps=trained.step)
+    return results.degenerate(steps=trained.step)
 
 
 def evaluate(
@@ -182,6 +208,7 @@ def evaluate(
     *,
     described: str | None = None,
     keep_choice: bool = True,
+    into: Path | None = None,
 ) -> Path:
     """Applies the model of a finished run to images, its own or others.
 
@@ -192,9 +219,10 @@ def evaluate(
         described: Which images these are; if None as the task says.
         keep_choice: Whether the sub-head is the one that the run has chosen, so that
             its clusters keep their numbers.
+        into: Where the files of the results go; a new folder inside the run's if None.
 
     Returns:
-        Folder with the files of the results, inside the run's.
+        Folder with the files of the results.
 
     Raises:
         UserError: If there is no model or the images are not what it takes.
@@ -202,7 +230,7 @@ def evaluate(
     model = load_model(folder)
     choice = kept_choice(folder) if keep_choice else None
     results = task.evaluate(model, options, choice=choice)
-    place = make_run_folder(folder, name=None, prefix="evaluation")
+    place = into or make_run_folder(folder, name=None, prefix="evaluation")
     scored_on = _scored_on(described or task.data.scored_on, options)
     outcome = task.write(
         place,
@@ -237,13 +265,17 @@ def compare(folders: Sequence[Path], *, plot: Path) -> None:
         graph = (stored.get("graph") or {}).get("name") or "-"
         row = courses[str(folder)][-1]
         done = read_summary(folder) or row
-        chosen = done["chosen"]
-        nats = (done.get("information") or row.get("main_information", [0.0]))[chosen]
+        chosen = done.get("chosen", 0)
+        nats = done.get("information") or row.get("main_information")
         line = (
             f"{folder!s:{width}}{graph:12}{stored.get('k', '-'):4}"
-            f"{row['step']:9,}{row['seconds'] / 60:9.1f}{nats:7.3f}"
+            f"{row['step']:9,}{row['seconds'] / 60:9.1f}"
+            f"{f'{nats[chosen]:.3f}' if nats else '-':>7}"
         )
-        if done.get("errors"):
+        if "reconstruction_error" in done:
+            given_back = f"reconstruction error {done['reconstruction_error']:.5f}"
+            line += f"  {given_back:33}  {done['scored_on']}"
+        elif done.get("errors"):
             errors = np.array(done["errors"])
             line += (
                 f"{errors[chosen]:9.4f}{errors.mean():8.4f}{errors.min():8.4f}"

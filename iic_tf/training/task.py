@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from iic_tf.augment.pairs import Passes, plan_passes
-from iic_tf.evaluation.results import Choice, Results
+from iic_tf.evaluation.results import Choice
 from iic_tf.report.console import Stopwatch
 from iic_tf.resolved import RunOptions
 from iic_tf.training.checkpoints import History
@@ -253,7 +253,7 @@ class Task(Protocol):
         choice: Choice | None = None,
         lowest: int | None = None,
         trained: bool = False,
-    ) -> Results:
+    ) -> Any:
         """Evaluates a network; raises UserError if it does not take these examples.
 
         Args:
@@ -262,12 +262,16 @@ class Task(Protocol):
             choice: The chosen sub-head, if it is chosen already.
             lowest: The sub-head with the lowest loss in training, if it is known.
             trained: Whether the run has just ended, so that the network may be mended.
+
+        Returns:
+            ``Results``, or what else ``write`` takes and has, as these do, ``mended``
+            and ``degenerate``.
         """
 
     def write(
         self,
         folder: Path,
-        results: Results,
+        results: Any,
         options: RunOptions,
         *,
         evaluation: Evaluation,

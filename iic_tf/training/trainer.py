@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from iic_tf.distribute import num_replicas, sum_over_replicas
 from iic_tf.options import TrainOptions
+from iic_tf.training.optimizers import make_optimizer_by_name, make_schedule
 
 Loss = Callable[[Any, Any, Mapping[str, tf.Tensor]], tuple[tf.Tensor, dict[str, Any]]]
 """Takes the model, a batch and the scheduled scalars of the step; gives the loss, a
@@ -49,16 +50,28 @@ class Objective:
 
 
 def make_optimizer(options: TrainOptions, *, steps: int) -> keras.optimizers.Optimizer:
-    """Adam with the authors' β and ε (1e-8), and the learning rate's course.
+    """The optimiser with its learning rate's course; Adam with the authors' β and ε.
 
     Args:
-        options: Learning rate, warm-up, decay and drops are read.
+        options: Optimiser, weight decay, learning rate, warm-up, decay, drops and
+            schedule are read.
         steps: Steps of the run, over which a cosine falls to zero.
+
+    Raises:
+        UserError: If the optimiser or the schedule is none of Keras's, or does not take
+            its arguments.
     """
     # Always a schedule: a plain number would be a variable, and a checkpoint's number
     # would go over the one that a resumed run asks for.
     rate: keras.optimizers.schedules.LearningRateSchedule
-    if options.lr_drops:
+    if options.schedule is not None:
+        rate = make_schedule(
+            options.schedule,
+            options.schedule_args,
+            learning_rate=options.learning_rate,
+            steps=steps,
+        )
+    elif options.lr_drops:
         values = [
             options.learning_rate * options.lr_drop_factor**i
             for i in range(len(options.lr_drops) + 1)
@@ -75,7 +88,7 @@ def make_optimizer(options: TrainOptions, *, steps: int) -> keras.optimizers.Opt
             warmup_target=options.learning_rate if warmup else None,
             warmup_steps=warmup,
         )
-    return keras.optimizers.Adam(rate, epsilon=1e-8)
+    return make_optimizer_by_name(options, rate)
 
 
 class OptimizerOfParts(tf.Module):
@@ -148,6 +161,7 @@ class Trainer:
             ``MirroredStrategy`` fails if the first step does it.
         strategy: Where the steps run.
         objective: What is minimised.
+        l2: What is added to the gradient of each weight, times that weight.
 
     Attributes:
         step: Number of steps done, an int64 variable.
@@ -162,8 +176,11 @@ class Trainer:
         optimizer: keras.optimizers.Optimizer | OptimizerOfParts,
         strategy: tf.distribute.Strategy,
         objective: Objective,
+        *,
+        l2: float = 0.0,
     ):
         self.model = model
+        self._l2 = l2
         self.optimizer = optimizer
         self.strategy = strategy
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name="step")
@@ -206,6 +223,10 @@ class Trainer:
                 tape.gradient(value, variables), variables, strict=True
             )
         ]
+        if self._l2:
+            share = self._l2 / num_replicas()  # replicas add up their gradients
+            pairs = zip(gradients, variables, strict=True)
+            gradients = [gradient + share * weight for gradient, weight in pairs]
         self.optimizer.apply(gradients, variables)
         # the norms of all replicas' parts: one that is not finite shows in the sum
         norm = sum_over_replicas(tf.linalg.global_norm(gradients))

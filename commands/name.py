@@ -1,0 +1,114 @@
+"""``name``: gives the clusters of a run names, from labels of a few of its images."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from commands import program, typed
+from commands.evaluate import PLACES
+from commands.loading import load, task_of
+from commands.parsing import Parser, parse_words
+from commands.starting import check_backend, quiet_start
+from iic_tf.errors import require
+from iic_tf.options import Options
+from iic_tf.run_folder import (
+    OPTIONS_FILE,
+    find_run,
+    read_manifest,
+    read_options,
+)
+
+DESCRIPTION = """Names the clusters of a finished run from labels of a few of its
+images, and proposes which images to label next. The results go to the folder named
+inside the run: named.csv (the class of every image), named.keras (gives probabilities
+of classes), named_clusters.png, clusters.csv, label_next.csv and label_next.png. If the
+images have moved, say where they are with --data.folder, --data.dir or --data.array."""
+
+
+def name(words: Sequence[str]) -> int:
+    """``name RUN [--labels FILE ...]``: names the clusters of a run.
+
+    Args:
+        words: The run, files of labels, and where the images are if they have moved.
+
+    Raises:
+        UserError: For a mistake in the options, the labels or the data.
+    """
+    parser = Parser(prog=f"{program()} name", description=DESCRIPTION)
+    parser.add_argument("run", metavar="RUN", help="folder of a run, or latest")
+    parser.add_argument(
+        "--labels",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="CSV files with a header: the first column is the path of an image or its "
+        "number, as in assignments.csv, the second its class. Without labels only "
+        "images to label are proposed",
+    )
+    parser.add_argument(
+        "--overclusters",
+        action=argparse.BooleanOptionalAction,
+        help="whether to name the overclusters of the best auxiliary sub-head, any "
+        "number of them after the same class, instead of the clusters. Default: where "
+        "labels are plenty and more images can be expected to be named correctly",
+    )
+    arguments, others = parser.parse_known_args(list(words))
+    known = {f"--data.{place}" for place in PLACES}
+    options_given = [word for word in others if word.startswith("-")]
+    unknown = [w for w in options_given if w.partition("=")[0] not in known]
+    require(
+        not unknown and others[:1] == options_given[:1],
+        "name takes one run, --labels, --overclusters and where the images are",
+        words=unknown or others,
+    )
+    folder = find_run(arguments.run, out=Path(Options().out), what="name")
+    from iic_tf.datasets.label_table import read_label_table
+
+    tables = [read_label_table(path) for path in arguments.labels]
+    stored = read_options(folder / OPTIONS_FILE)
+    stored["data"] = (stored.get("data") or {}) | {"labels": None}
+    if others:
+        stored["data"] |= dict.fromkeys(PLACES)
+    options = parse_words(others, over=stored)
+    for place in PLACES:
+        value = getattr(options.data, place)
+        require(
+            value is None or place == "tfds" or Path(value).expanduser().exists(),
+            f"the images of the run are not there; say with --data.{place} where they "
+            "are now",
+            **{place: value},
+        )
+    check_backend()
+    with quiet_start():
+        from iic_tf.report.console import console
+        from iic_tf.training.checkpoints import fingerprint
+        from iic_tf.training.naming import name_run
+
+        kind = task_of(options)
+    require(kind == "cluster", "name needs a run that clusters whole images", task=kind)
+    loaded = load(options, train=False)
+    material = loaded.task.data.material
+    if fingerprint(material) != read_manifest(folder)["data_fingerprint"]:
+        console.print("          not the images that the run was trained on")
+    table = name_run(
+        folder,
+        loaded.task,
+        loaded.options,
+        tables,
+        overclusters=arguments.overclusters,
+    )
+    console.print(f"\nResults in {table.parent}. {_next_step(arguments, table)}")
+    return 0
+
+
+def _next_step(arguments: argparse.Namespace, table: Path) -> str:
+    """How to go on with the proposals, as sentences with a command."""
+    files = [str(path) for path in arguments.labels if path != table]
+    command = shlex.join(["name", arguments.run, "--labels", *files, str(table)])
+    return (
+        f"Fill in the classes in {table.name} (label_next.png shows the images; leave "
+        f"out what you cannot tell), then: {typed()} {command}"
+    )

@@ -1,0 +1,226 @@
+import json
+import re
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import iic_tf
+from iic_tf import ImageClusterer
+from iic_tf.report.console import console
+
+
+def tiny(shape):
+    x = keras.Input(shape)
+    features = keras.layers.Dense(8, "relu")(keras.layers.Flatten()(x))
+    return keras.Model(x, features)
+
+
+QUICK = {"backbone": tiny, "steps": 3, "n_neighbors": 0, "batch_size": 20}
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    """Three clouds of ten features, far from one another."""
+    rng = np.random.default_rng(0)
+    which = np.arange(300) % 3
+    centres = 5 * rng.normal(size=(3, 10))
+    return (centres[which] + rng.normal(size=(300, 10))).astype(np.float32), which
+
+
+@pytest.fixture(scope="module")
+def fitted(vectors):
+    clusterer = ImageClusterer(3, steps=60, batch_size=100, random_state=4)
+    return clusterer.fit(vectors[0])
+
+
+def test_clouds_are_told_apart(fitted, vectors):
+    x, which = vectors
+    table = np.zeros((3, 3))
+    np.add.at(table, (fitted.labels_, which), 1)
+    assert table.max(axis=1).sum() >= 297
+    np.testing.assert_array_equal(fitted.predict(x), fitted.labels_)
+    proba = fitted.predict_proba(x[:20])
+    np.testing.assert_allclose(proba.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(proba.max(axis=1), fitted.confidence_[:20], atol=1e-5)
+    features = fitted.transform(x[:20])
+    assert features.shape == (20, 256) and features.dtype == np.float32
+    assert 0.9 < fitted.score(x) <= 1
+    assert 0.9 * np.log(3) < fitted.information_ <= np.log(3)
+    assert fitted.n_iter_ == 60 and fitted.n_features_in_ == 10
+    assert fitted.history_[-1]["step"] == 60
+
+
+def test_the_same_seed_gives_the_same_clusters(vectors):
+    first, second = (
+        ImageClusterer(3, random_state=1, **QUICK).fit(vectors[0]) for _ in range(2)
+    )
+    np.testing.assert_array_equal(
+        first.predict_proba(vectors[0]), second.predict_proba(vectors[0])
+    )
+    other = ImageClusterer(3, random_state=2, **QUICK).fit(vectors[0])
+    assert (other.predict_proba(vectors[0]) != first.predict_proba(vectors[0])).any()
+
+
+def test_saved_without_pickle_and_loaded_in_another_process(fitted, vectors, tmp_path):
+    fitted.save(tmp_path / "mine")
+    assert {path.name for path in (tmp_path / "mine").iterdir()} == {
+        "estimator.json",
+        "model.keras",
+    }
+    np.save(tmp_path / "x.npy", vectors[0])
+    code = (
+        "import sys, numpy as np; from iic_tf import ImageClusterer\n"
+        "clusterer = ImageClusterer.load(sys.argv[1])\n"
+        "print(clusterer.get_params()['n_clusters'], clusterer.information_)\n"
+        "np.save(sys.argv[3], clusterer.predict_proba(np.load(sys.argv[2])))\n"
+    )
+    places = [str(tmp_path / name) for name in ("mine", "x.npy", "found.npy")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *places], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["3", str(fitted.information_)]
+    found = np.load(tmp_path / "found.npy")
+    np.testing.assert_allclose(found, fitted.predict_proba(vectors[0]), atol=1e-3)
+    with pytest.raises(ValueError, match="must be a folder that save has written"):
+        ImageClusterer.load(tmp_path)
+
+
+def test_images_of_any_numbers_and_functions_as_augmentation():
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 4096, (60, 12, 12, 3), dtype=np.uint16)
+    seen = []
+
+    def augment(batch, draws):
+        seen.append((batch.shape, batch.dtype, float(batch.max())))
+        return np.clip(batch + draws.normal(0, 0.1, batch.shape), 0, 1)
+
+    clusterer = ImageClusterer(4, augment=augment, value_range=(0, 4095), **QUICK).fit(
+        images
+    )
+    assert clusterer.labels_.shape == (60,)
+    shapes, types, largest = zip(*seen, strict=True)
+    assert shapes[0][1:] == (12, 12, 3) and set(types) == {np.dtype(np.float32)}
+    assert 0.9 < max(largest) <= 1
+    np.testing.assert_array_equal(clusterer.predict(images[:7]), clusterer.labels_[:7])
+    with pytest.raises(ValueError, match=r"shape \(12, 12, 3\), as in fit"):
+        clusterer.predict(images[:, :10, :10])
+
+
+def test_ready_pairs_take_the_place_of_augmentation():
+    """Black and white images: a view tells its partner, or one drawn at random."""
+    which = np.arange(80) % 2
+    first = (255 * which[:, None, None] * np.ones((1, 8, 8))).astype(np.uint8)
+    how = {"backbone": tiny, "n_neighbors": 0, "batch_size": 80, "steps": 90}
+    how["learning_rate"] = 0.03
+    together = ImageClusterer(2, **how).fit((first, first))
+    assert together.information_ > 0.5
+    assert set(together.predict(first[:2])) == {0, 1}
+    mixed = first[np.random.default_rng(0).permutation(80)]
+    assert ImageClusterer(2, **how).fit((first, mixed)).information_ < 0.1
+    with pytest.raises(ValueError, match="both arrays of a pair"):
+        ImageClusterer(2, **how).fit((first, first[1:]))
+
+
+def test_a_folder_and_a_dataset(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (30, 16, 16, 3), dtype=np.uint8)
+    for i, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{i:02}.png")
+    clusterer = ImageClusterer(2, side=16, **QUICK).fit(tmp_path)
+    assert clusterer.paths_[3] == "03.png" and len(clusterer.labels_) == 30
+    np.testing.assert_array_equal(clusterer.predict(images), clusterer.labels_)
+    dataset = tf.data.Dataset.from_tensor_slices(images)
+    again = ImageClusterer(2, **QUICK).fit(dataset)
+    np.testing.assert_array_equal(again.labels_, clusterer.labels_)
+
+
+def test_series_and_what_is_ambiguous():
+    series = np.random.default_rng(0).normal(size=(40, 12, 2))
+    with pytest.raises(ValueError, match="may be grey images or series: set kind"):
+        ImageClusterer(2, **QUICK).fit(series)
+    clusterer = ImageClusterer(2, kind="series", **QUICK).fit(series)
+    assert clusterer.transform(series).shape == (40, 8)
+    series[3, 0, 1] = np.nan
+    with pytest.raises(ValueError, match="series must be finite"):
+        clusterer.predict(series)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "says"),
+    [
+        ({"n_clusters": 1}, "k must be at least 2"),
+        ({"n_clusters": 999}, "at least n_clusters=999 samples"),
+        ({"kind": "sounds"}, "kind must be auto, images, vectors or series"),
+        (
+            {"augment": "nothing"},
+            "augment must be auto, a function, or for vectors one",
+        ),
+        ({"augment": "colour"}, "for vectors one of vectors. Received"),
+        ({"backbone": "nothing"}, "graph.name must be one of"),
+        ({"steps": 0}, "train.steps must be at least 1"),
+    ],
+)
+def test_mistakes_are_one_sentence(parameters, says, vectors):
+    with pytest.raises(ValueError, match=says):
+        ImageClusterer(**{**QUICK, "backbone": None, **parameters}).fit(vectors[0])
+
+
+def test_pipelines_clones_and_silence(vectors, capsys, tmp_path):
+    quiet = console.quiet
+    pipeline = make_pipeline(StandardScaler(), ImageClusterer(3, **QUICK))
+    assert clone(pipeline).fit_predict(vectors[0]).shape == (300,)
+    assert capsys.readouterr().out == ""
+    loud = ImageClusterer(3, verbose=True, out=str(tmp_path / "runs"), **QUICK)
+    loud.fit(vectors[0])
+    assert "step 3 of 3" in capsys.readouterr().out
+    assert console.quiet == quiet
+    [run] = (tmp_path / "runs").iterdir()
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["chosen"] == loud.chosen_
+    assert (run / "clusters.png").is_file()
+
+
+def test_the_lines_of_the_readme(monkeypatch):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    code = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)[0]
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), dtype=np.uint8)
+    told = {"images": images}
+    monkeypatch.setattr(iic_tf, "ImageClusterer", partial(ImageClusterer, **QUICK),
+                        raising=False)  # fmt: skip
+    exec(compile(code, "README.md", "exec"), told)
+    assert told["clusters"].shape == (40,) and told["clusters"].max() < 12
+
+
+ONE_CLUSTER = "it asks for one cluster, of which there is nothing to learn"
+ROUNDING = "a network that is compiled again rounds differently, by 1e-3 in bfloat16"
+EXCEPTIONS = {
+    "check_fit2d_1sample": "one example has no clusters",
+    "check_dont_overwrite_parameters": ONE_CLUSTER,
+    "check_methods_subset_invariance": ONE_CLUSTER,
+    "check_fit2d_1feature": ONE_CLUSTER,
+    "check_fit2d_predict1d": ONE_CLUSTER,
+    "check_estimators_pickle": ROUNDING,
+    "check_clustering": "after two steps not every cluster is in use",
+}
+"""Checks that fail, and why."""
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    [ImageClusterer(2, steps=2, n_neighbors=0)],
+    expected_failed_checks=lambda estimator: EXCEPTIONS,
+)
+def test_conventions_of_scikit_learn(estimator, check):
+    check(estimator)
