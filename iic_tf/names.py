@@ -96,7 +96,7 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
     line ends, commas or quotes are quoted.
 
     Args:
-        rows: SimilarPatches; what is no text is written as ``str`` says.
+        rows: Rows of cells; what is no text is written as ``str`` says.
     """
     return "".join(",".join(map(_cell, row)) + "\n" for row in rows)
 
