@@ -4,6 +4,9 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# two workers share two cores: more threads of NumPy and scikit-learn only wait
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from pathlib import Path
 
@@ -17,6 +20,9 @@ from iic_tf.augment.pairs import Views
 from iic_tf.augment.transforms import affine, compose, crop_resize, shift_tone
 from iic_tf.distribute import split_cpu
 from iic_tf.neighbours import patches
+from iic_tf.report import cluster_plots
+from iic_tf.report.curves import LearningCurve
+from iic_tf.tasks import classify, cluster
 
 split_cpu(2)
 
@@ -48,6 +54,16 @@ def fewer_kinds():
         patch.setattr(patches, "KINDS", 30)
         patch.setattr(patches, "NUM_WINDOWS", 2_000)
         yield
+
+
+@pytest.fixture
+def few_plots(request, monkeypatch):
+    """Runs draw plots only where a test looks at them: those that are marked so."""
+    if "plots" not in request.keywords:
+        monkeypatch.setattr(LearningCurve, "update", lambda *_: None)
+        for task in (cluster, classify):
+            monkeypatch.setattr(task, "draw_clusters", lambda *_, **__: [])
+        monkeypatch.setattr(cluster_plots, "draw_first_groups", lambda *_: None)
 
 
 @pytest.fixture(autouse=True)

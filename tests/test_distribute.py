@@ -66,6 +66,7 @@ def check_two_against_one(two_devices, *arguments, **keywords):
     assert np.abs(weights[0] - start[0]).max() > 8e-4
 
 
+@pytest.mark.slow  # the gradient of two replicas is compared above
 def test_two_replicas_end_with_the_weights_of_one(
     two_devices, tiny_model, digits, views
 ):

@@ -19,6 +19,8 @@ import iic_tf
 from iic_tf import ImageClusterer
 from iic_tf.report.console import console
 
+pytestmark = pytest.mark.usefixtures("few_plots")
+
 
 def tiny(shape):
     x = keras.Input(shape)
@@ -177,6 +179,7 @@ def test_mistakes_are_one_sentence(parameters, says, vectors):
         ImageClusterer(**{**QUICK, "backbone": None, **parameters}).fit(vectors[0])
 
 
+@pytest.mark.plots
 def test_pipelines_clones_and_silence(vectors, capsys, tmp_path):
     quiet = console.quiet
     pipeline = make_pipeline(StandardScaler(), ImageClusterer(3, **QUICK))

@@ -19,6 +19,8 @@ from iic_tf.options import DataOptions, Options, TuneOptions
 from iic_tf.resolved import resolve
 from iic_tf.tasks.finetune import FinetuneTask, up_to, weights_of
 
+pytestmark = pytest.mark.usefixtures("few_plots")
+
 SHORT = {
     "task": "finetune",
     "tune.labels": 20,

@@ -28,7 +28,6 @@ from iic_tf.errors import UserError
 from iic_tf.evaluation import health
 from iic_tf.options import Options
 from iic_tf.report import cluster_plots
-from iic_tf.report.curves import LearningCurve
 from iic_tf.tasks import cluster
 from iic_tf.training import stored
 from iic_tf.training.checkpoints import History
@@ -36,18 +35,12 @@ from iic_tf.training.checkpoints import History
 ROOT = Path(__file__).parents[1]
 
 
+pytestmark = pytest.mark.usefixtures("few_plots")
+
+
 @pytest.fixture
 def out(tmp_path):
     return tmp_path / "runs"
-
-
-@pytest.fixture(autouse=True)
-def few_plots(request, monkeypatch):
-    """Runs draw plots only where a test looks at them."""
-    if "plots" not in request.keywords:
-        monkeypatch.setattr(LearningCurve, "update", lambda *_: None)
-        monkeypatch.setattr(cluster, "draw_clusters", lambda *_, **__: [])
-        monkeypatch.setattr(cluster_plots, "draw_first_groups", lambda *_: None)
 
 
 # --------------------------------------------------------------------- from end to end

@@ -53,7 +53,7 @@ def test_a_wheel_brings_the_whole_command_line(wheel, photographs, tmp_path):
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
     run(*pip, "--target", str(target), str(wheel))
     how = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(target)}}
-    where = "import iic_tf; print(iic_tf.__file__)"
+    where = "import sys; sys.argv = ['iic']; import iic_tf; print(iic_tf.__file__)"
     assert run(sys.executable, "-c", where, **how).startswith(str(target))
     start = [sys.executable, "-m", "iic_tf"]
     out = run(*start, f"--data.folder={photographs}", *SHORT, "--name=a", **how)

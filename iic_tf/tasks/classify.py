@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -148,11 +149,18 @@ class ClassifyTask:
 
     def build(self, backbone: keras.Model, options: RunOptions) -> keras.Model:
         """The backbone with a layer of logits."""
+        logits = self.logits(options.heads.start or "glorot_uniform")
+        return keras.Model(backbone.input, logits(backbone.output), name="classifier")
+
+    def logits(self, start: Any) -> Logits:
+        """A layer of logits that knows the names of the classes.
+
+        Args:
+            start: Initialiser of its kernel.
+        """
         k, names = self.num_classes, self.class_names
         known = names[:k] if names and len(names) >= k else None
-        start = options.heads.start or "glorot_uniform"
-        logits = Logits(k, class_names=known, kernel_initializer=start, name="logits")
-        return keras.Model(backbone.input, logits(backbone.output), name="classifier")
+        return Logits(k, class_names=known, kernel_initializer=start, name="logits")
 
     def prepare(self, options: RunOptions) -> "ClassifyTask":
         """The same: nothing is found out before training."""

@@ -114,13 +114,8 @@ class FinetuneTask(ClassifyTask):
             x = keras.layers.Flatten(name="flatten")(x)
         if options.tune.hidden:
             x = dense_bn_relu(x, options.tune.hidden, name="head")
-        logits = keras.layers.Dense(
-            self.num_classes,
-            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
-            dtype="float32",
-            name="logits",
-        )
-        return keras.Model(backbone.input, logits(x), name="classifier")
+        start = keras.initializers.RandomNormal(stddev=0.01)
+        return keras.Model(backbone.input, self.logits(start)(x), name="classifier")
 
     def objective(self, options: RunOptions, passes: Passes) -> Objective:
         """Mean cross-entropy, with a learning rate of its own for the backbone."""
