@@ -251,7 +251,7 @@ def training_crop_batches(
             middle of the crops counts.
 
     Returns:
-        Data set of ``(originals, copies, matrices, mask)``: float32 crops ``(batch,
+        Data set of ``(originals, views, matrices, mask)``: float32 crops ``(batch,
         side, side, channels)``; r batches of augmented views of that shape; for each
         the matrices that ``warp.warp`` takes to the originals, ``(batch, 2, 3)``; and 1
         where a pixel of the originals counts, else 0, ``(batch, side, side)``.

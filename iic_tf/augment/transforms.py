@@ -1,6 +1,6 @@
 """Batched image augmentations for tf.data.
 
-Each function here is a factory: numbers in, a augmentation out. A augmentation maps
+Each function here is a factory: numbers in, an augmentation out. An augmentation maps
 ``(images, seed)`` to images: float ``(n, height, width, channels)`` in [0, 1] and an
 integer seed of shape ``(2,)``. Every image gets draws of its own (the TensorFlow 1 port
 drew one crop offset for a whole batch), the seed decides all of them, and nothing
@@ -22,12 +22,12 @@ Geometry = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """Moves images and tells how: also returns matrices for ``warp.warp``."""
 
 
-def compose(*perturbations: Transform) -> Transform:
+def compose(*augmentations: Transform) -> Transform:
     """Applies augmentations one after the other, each with a seed of its own."""
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        for i, perturbation in enumerate(perturbations):
-            images = perturbation(images, tf.random.fold_in(seed, i))
+        for i, augment in enumerate(augmentations):
+            images = augment(images, tf.random.fold_in(seed, i))
         return images
 
     return apply
@@ -489,11 +489,11 @@ def published_jitter(
     return apply
 
 
-def of_colours(perturbation: Transform) -> Transform:
+def of_colours(augment: Transform) -> Transform:
     """Applies to the first three channels alone; infrared, the fourth, stays."""
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        colours = perturbation(images[..., :3], seed)
+        colours = augment(images[..., :3], seed)
         return tf.concat((colours, images[..., 3:]), axis=-1)
 
     return apply

@@ -191,7 +191,7 @@ def evaluate_pairs(
 
     Args:
         predict: From ``compile_predict``.
-        pairs: Data set of ``(originals, copies)``.
+        pairs: Data set of ``(originals, views)``.
 
     Returns:
         Assignments of the originals, float32, shape ``(n, h, k)``, and unnormalised
@@ -226,7 +226,7 @@ def overclusters(
 
     Args:
         model: The network.
-        batches: Data set of tuples ``(images,)`` or of pairs ``(images, copies)``.
+        batches: Data set of tuples ``(images,)`` or of pairs ``(images, views)``.
 
     Returns:
         Features of the images, float32, shape ``(n, d)``; their overclusters, shape

@@ -108,7 +108,7 @@ def memory_of_run(
     and results take only the larger one counts.
 
     Args:
-        options: Sub-heads, copies and precision are read.
+        options: Sub-heads, repeats and precision are read.
         network: See ``network_size``.
         shape: Height, width and channels of what the network sees.
         features: Features of an image, or of one place of a label map.
