@@ -49,8 +49,8 @@ MNIST: a later end of the start leaves too little for the polish."""
 
 BY_HEART = 5
 """After so many passes images that are shown as they are have been learned by heart,
-with the mistakes of their groups; a start of more passes shows augmented views alone. Hands (25
-passes), MNIST (1)."""
+with the mistakes of their groups; a start of more passes shows augmented views alone.
+Hands (25 passes), MNIST (1)."""
 
 REGROUP_TO = 0.65
 """Share of a run after which there are no regroupings. MNIST, CIFAR-10."""
