@@ -61,8 +61,8 @@ def check_two_against_one(two_devices, *arguments, **keywords):
             rtol, atol = (0, 5e-5) if exact else (2e-4, 1e-5)
             np.testing.assert_allclose(a[name], b[name], rtol=rtol, atol=atol)
     for a, b in zip(weights, weights2, strict=True):
-        # a fortieth of what weights move; test_..._by_rounding_alone has 64 bits
-        np.testing.assert_allclose(a, b, rtol=0, atol=2e-5)
+        # rounding, as test_two_replicas_part_from_one_by_rounding_alone shows
+        np.testing.assert_allclose(a, b, rtol=0, atol=5e-5)
     # what was compared are trained weights
     assert np.abs(weights[0] - start[0]).max() > 8e-4
 
