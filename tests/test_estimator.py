@@ -63,6 +63,7 @@ def test_clouds_are_told_apart(fitted, vectors):
     assert fitted.history_[-1]["step"] == 60
 
 
+@pytest.mark.slow  # what runs do by their seed is in test_models_iic
 def test_the_same_seed_gives_the_same_clusters(vectors):
     first, second = (
         ImageClusterer(3, random_state=1, **QUICK).fit(vectors[0]) for _ in range(2)
@@ -120,6 +121,7 @@ def test_images_of_any_numbers_and_functions_as_augmentation():
         clusterer.predict(images[:, :10, :10])
 
 
+@pytest.mark.slow
 def test_ready_pairs_take_the_place_of_augmentation():
     """Black and white images: a view tells its partner, or one drawn at random."""
     which = np.arange(80) % 2
@@ -135,6 +137,7 @@ def test_ready_pairs_take_the_place_of_augmentation():
         ImageClusterer(2, **how).fit((first, first[1:]))
 
 
+@pytest.mark.slow
 def test_a_folder_and_a_dataset(tmp_path):
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (30, 16, 16, 3), dtype=np.uint8)

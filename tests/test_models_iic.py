@@ -359,6 +359,7 @@ def test_a_folder_of_anyones_images(photographs, out, capsys):
     assert 20 <= stored["size"] <= 34
 
 
+@pytest.mark.slow  # how deep images are read is in test_image_folder
 def test_deep_images_and_a_run_among_them(out, tmp_path, capsys):
     """What 16 bits show, in a folder in which the runs lie, is stored with the run."""
     folder = tmp_path / "tiles"
@@ -1169,6 +1170,7 @@ def test_a_disk_that_is_full_for_the_results(labelled_run, out, monkeypatch, cap
     assert (folder / "summary.json").exists()
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_no_run(digits_npz, out):
     arguments = words(digits_npz, out, name="unread", **{"report.every": 4})
     process = subprocess.Popen(

@@ -66,8 +66,9 @@ RUN_IN_SHORT = {
     "test_models_iic.py::test_a_stored_run_is_evaluated_again_and_on_other_images": [
         "python models_iic.py evaluate RUN --report.adapt true",
     ],
-    "test_models_iic.py::test_deep_images_and_a_run_among_them": [
+    "test_classify.py::test_a_run_learns_classes_and_can_be_evaluated": [
         "python models_iic.py predict runs/PHOTOS-1 NEW_PHOTOS",
+        "python models_iic.py --task classify --data.dir FOLDER",
     ],
     "test_name_command.py::test_with_many_labels_half_is_held_back_for_a_score": [
         "python models_iic.py name runs/PHOTOS-1 --labels labels.csv",
@@ -139,9 +140,6 @@ RUN_IN_SHORT = {
     "test_from_pytorch.py::test_a_checkpoint_becomes_a_run_that_is_evaluated": [
         "python models_iic.py import-pytorch best_net.pytorch "
         "--config configs/mnist_685.yaml --name published",
-    ],
-    "test_classify.py::test_a_run_learns_classes_and_can_be_evaluated": [
-        "python models_iic.py --task classify --data.dir FOLDER",
     ],
     "test_classify.py::test_a_folder_with_two_splits_is_enough": [
         "python models_iic.py --task classify --data.folder PHOTOS "
