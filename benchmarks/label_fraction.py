@@ -34,7 +34,7 @@ import utils
 from iic_tf.datasets.splits import Protocol, Split, concatenate
 from iic_tf.errors import UserError, require
 from iic_tf.evaluation.metrics import accuracy, contingency, match_many_to_one
-from iic_tf.evaluation.naming import name_by_labels, stratified
+from iic_tf.evaluation.naming import name_by_labels, share_of_each
 from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.training.stored import chosen_heads
 
@@ -86,7 +86,7 @@ def split_up(splits: dict[str, Split]) -> tuple[Split, Split, str]:
         return train, test, "the test split"
     whole = concatenate([x for name, x in splits.items() if name != "unlabelled"])
     require(whole.labels is not None, "the run needs labelled images", labels=0)
-    mine = stratified(whole.labels, 0.5, seed=0)
+    mine = share_of_each(whole.labels, 0.5, seed=0)
     return whole.take(mine), whole.take(~mine), "one half of each class (seed 0)"
 
 
@@ -232,8 +232,8 @@ def weak(known: Known, draws: int) -> None:
     share = min(0.01 * len(known.train_labels) / len(labels), 1.0)
     honest, leaky, number, half = [], [], 0, 0
     for seed in range(draws):
-        some = np.flatnonzero(stratified(labels, share, seed=seed))
-        mine = stratified(labels[some], 0.5, seed=seed)
+        some = np.flatnonzero(share_of_each(labels, share, seed=seed))
+        mine = share_of_each(labels[some], 0.5, seed=seed)
         mapped, scored, whole = (
             contingency(clusters[x], labels[x], **sizes)
             for x in (some[mine], some[~mine], some)

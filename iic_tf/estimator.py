@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from sklearn.base import BaseEstimator, ClusterMixin, TransformerMixin
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 
 from iic_tf.augment.pairs import Views, evaluation_batches
@@ -51,7 +53,7 @@ from iic_tf.options import (
 from iic_tf.report.console import console
 from iic_tf.resolved import RunOptions, resolve
 from iic_tf.root_files import root_module
-from iic_tf.run_folder import read_history
+from iic_tf.run_folder import finished_together, read_history
 from iic_tf.tasks.cluster import ClusterTask
 from iic_tf.training.run import train
 from iic_tf.training.stored import finish
@@ -63,6 +65,12 @@ PARAMETERS_FILE, NETWORK_FILE = "estimator.json", "model.keras"
 
 BATCH = 1000
 """Examples predicted at a time."""
+
+
+@cache
+def _strategy() -> tf.distribute.Strategy:
+    """All GPUs, else the CPU; one for the process, where fits may be many."""
+    return choose_strategy()
 
 
 @contextmanager
@@ -130,7 +138,8 @@ class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
         side: Side in pixels that files in a folder are resized to; None to choose it.
         learning_rate: Of Adam.
         out: Folder in which the run folder, with all plots, stays; None for none.
-        random_state: Seed; None for 0, so that results can be repeated.
+        random_state: Seed, or a ``numpy.random.RandomState``; None for 0, so that
+            results can be repeated.
         verbose: Whether progress is printed.
 
     Attributes:
@@ -160,7 +169,7 @@ class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
         side: int | None = None,
         learning_rate: float = 2e-3,
         out: str | None = None,
-        random_state: int | None = None,
+        random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
     ):
         self.n_clusters = n_clusters
@@ -237,7 +246,7 @@ class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
         asked = Options(
             k=self.n_clusters,
             out=str(place),
-            seed=0 if self.random_state is None else int(self.random_state),
+            seed=self._seed(),
             data=DataOptions(
                 recipe=self._recipe_,
                 batch=self.batch_size,
@@ -248,9 +257,16 @@ class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
             train=TrainOptions(steps=self.steps, learning_rate=self.learning_rate),
             report=ReportOptions(window="auto" if self.verbose else "never"),
         )
-        strategy = choose_strategy(asked.devices)
+        strategy = _strategy()
         usual = recipe.usual_for(number)
         return resolve(asked, replace(usual, precision=choose_precision(strategy)))
+
+    def _seed(self) -> int:
+        """Seed of the run: that of ``random_state``, or one that it draws."""
+        given = self.random_state
+        if given is None or isinstance(given, int | np.integer):
+            return int(given or 0)
+        return int(check_random_state(given).randint(2**31 - 1))
 
     def _train(self, task: ClusterTask, options: RunOptions) -> None:
         """Trains and keeps what came out."""
@@ -259,13 +275,13 @@ class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
             options,
             task,
             build_backbone=lambda: self._build(shape),
-            strategy=choose_strategy(options.devices),
+            strategy=_strategy(),
         )
         results = task.evaluate(
             trained.model, options, lowest=trained.lowest, trained=True
         )
         if self.out is not None:
-            finish(trained, options)
+            finish(trained, options, results=results)
         if results.soft is None:
             raise ValueError("clusters of whole examples have soft assignments")
         soft = results.soft[:, results.chosen]
@@ -349,8 +365,8 @@ class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
         ndim = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
         require(
             ndim != 3 or getattr(X, "dtype", None) == np.uint8,
-            "X of three axes that are no bytes may be grey images or series: set kind "
-            "to images or to series",
+            "X has three axes and is not uint8, so it may be grey images or series; "
+            "kind must be images or series",
             kind="auto",
         )
         return KINDS.get(ndim, "vectors")  # which then says what is wrong
@@ -486,9 +502,6 @@ class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
             ValueError: If it is not fitted.
         """
         check_is_fitted(self, "model_")
-        place = Path(folder)
-        place.mkdir(parents=True, exist_ok=True)
-        self.model_.save(place / NETWORK_FILE)
         parameters = {
             name: None if callable(value) else value
             for name, value in self.get_params().items()
@@ -508,8 +521,14 @@ class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
             "labels": self.labels_.tolist(),
             "confidence": self.confidence_.tolist(),
         }
+        if not isinstance(parameters["random_state"], int | None):
+            parameters["random_state"] = None
         text = json.dumps({"parameters": parameters, "fitted": fitted})
-        (place / PARAMETERS_FILE).write_text(text, encoding="utf-8")
+        place = Path(folder).absolute()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with finished_together(place) as unfinished:
+            self.model_.save(unfinished / NETWORK_FILE)
+            (unfinished / PARAMETERS_FILE).write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, folder: str | Path) -> "ImageClusterer":

@@ -75,6 +75,14 @@ def test_the_same_seed_gives_the_same_clusters(vectors):
     assert (other.predict_proba(vectors[0]) != first.predict_proba(vectors[0])).any()
 
 
+def test_a_seed_is_a_number_or_a_source_of_numbers(vectors):
+    drawn = [
+        ImageClusterer(random_state=np.random.RandomState(5))._seed() for _ in "ab"
+    ]
+    assert drawn[0] == drawn[1] != ImageClusterer()._seed() == 0
+    assert ImageClusterer(random_state=np.int64(7))._seed() == 7
+
+
 def test_saved_without_pickle_and_loaded_in_another_process(fitted, vectors, tmp_path):
     fitted.save(tmp_path / "mine")
     assert {path.name for path in (tmp_path / "mine").iterdir()} == {
@@ -153,7 +161,7 @@ def test_a_folder_and_a_dataset(tmp_path):
 
 def test_series_and_what_is_ambiguous():
     series = np.random.default_rng(0).normal(size=(40, 12, 2))
-    with pytest.raises(ValueError, match="may be grey images or series: set kind"):
+    with pytest.raises(ValueError, match="it may be grey images or series"):
         ImageClusterer(2, **QUICK).fit(series)
     clusterer = ImageClusterer(2, kind="series", **QUICK).fit(series)
     assert clusterer.transform(series).shape == (40, 8)

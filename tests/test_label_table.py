@@ -121,7 +121,7 @@ def test_numbers_that_no_image_has(cell):
         (b"PK\x03\x04\x00\x00", "not a workbook"),
         (b"\x89PNG\x00\x00", "must be a text file"),
         (b"path,class\na/1.png,\xe9\n", "line 2 of .* class in UTF-8"),
-        ("path,cluster,confidence\na/1.png,3,0.9\n", "name the column of the classes"),
+        ("path,cluster,confidence\na/1.png,3,0.9\n", "call the column of classes"),
         ("path,class,confidence,cluster\na/1.png,c,1,3\n", "given by a person"),
     ],
 )

@@ -17,7 +17,7 @@ from iic_tf.evaluation.naming import (
     name_by_labels,
     name_clusters,
     no_names,
-    stratified,
+    share_of_each,
     sureness,
     take_turns,
     typical,
@@ -179,10 +179,10 @@ def test_labels_of_two_of_many_classes_name_two_clusters():
 
 def test_a_share_of_each_class_is_drawn():
     classes = np.repeat([0, 1, 2], [10, 20, 3])
-    drawn = stratified(classes, 0.5, seed=1)
+    drawn = share_of_each(classes, 0.5, seed=1)
     assert np.bincount(classes[drawn]).tolist() == [5, 10, 2]
-    np.testing.assert_array_equal(drawn, stratified(classes, 0.5, seed=1))
-    assert (drawn != stratified(classes, 0.5, seed=2)).any()
+    np.testing.assert_array_equal(drawn, share_of_each(classes, 0.5, seed=1))
+    assert (drawn != share_of_each(classes, 0.5, seed=2)).any()
 
 
 def test_the_score_is_of_labels_that_gave_no_name():

@@ -176,7 +176,7 @@ def test_images_without_splits_are_cut_in_two(labelled):
         assert shown == [list(range(10)), list(range(10, 16))]
     assert cut.origin.startswith("here: 10 of 20 images for train, 6 for test")
     assert apply_protocol(cut, "holdout").words.startswith("test, not used")
-    with pytest.raises(UserError, match=r"at most their number, 20, in sum.*\(15, 6\)"):
+    with pytest.raises(UserError, match=r"add up to at most .* 20, where .*\(15, 6\)"):
         limited(source, (15, 6), seed=3)
 
 

@@ -31,7 +31,7 @@ def as_features(array: np.ndarray, *, ndim: int, what: str) -> np.ndarray:
     )
     features = np.asarray(array, np.float32)
     wrong = int(features.size - np.isfinite(features).sum())
-    require(wrong == 0, f"{what} must hold finite numbers alone", not_finite=wrong)
+    require(wrong == 0, f"{what} must hold only finite numbers", not_finite=wrong)
     return features
 
 

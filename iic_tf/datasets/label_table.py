@@ -121,7 +121,7 @@ def _class_column(header: Sequence[str], path: Path) -> int:
             return lowered.index(name, 1)
     require(
         lowered[1] not in NO_CLASSES,
-        f"the header of {path} must name the column of the classes class",
+        f"the header of {path} must call the column of classes class or label",
         header=",".join(header),
     )
     return 1

@@ -308,8 +308,8 @@ def _in_two(split: Split, sizes: Sequence[int], *, seed: int) -> dict[str, np.nd
     there = len(split.images)
     require(
         sum(sizes) <= there,
-        "data.limit of images without a train and a test split must be at most their "
-        f"number, {there:,}, in sum",
+        "the two numbers of data.limit must add up to at most the number of images, "
+        f"{there:,}, where there is no train and no test split",
         limit=tuple(sizes),
     )
     train = _draw(split.labels, sizes[0], seed=seed)

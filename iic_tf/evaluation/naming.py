@@ -262,7 +262,7 @@ def name_by_labels(
     return chosen
 
 
-def stratified(classes: np.ndarray, share: float, *, seed: int) -> np.ndarray:
+def share_of_each(classes: np.ndarray, share: float, *, seed: int) -> np.ndarray:
     """A random share of the images of each class.
 
     Args:
@@ -305,7 +305,7 @@ def held_back_score(
     """
     if np.bincount(classes, minlength=num_classes).min() < ENOUGH:
         return None
-    mine = stratified(classes, 0.5, seed=seed)
+    mine = share_of_each(classes, 0.5, seed=seed)
     naming = name_by_labels(
         banks,
         numbers[mine],

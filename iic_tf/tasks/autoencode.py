@@ -21,6 +21,7 @@ from iic_tf.errors import require
 from iic_tf.evaluation.results import Choice
 from iic_tf.report.console import attempted, console
 from iic_tf.report.plots import latent_grid, pair_grid
+from iic_tf.report.views import draw_views
 from iic_tf.resolved import RunOptions
 from iic_tf.training.estimate import memory_of_run, network_size
 from iic_tf.training.task import (
@@ -276,17 +277,7 @@ class AutoencodeTask:
 
     def draw_pairs(self, path: Path, options: RunOptions) -> None:
         """Draws twenty training images above their augmented views."""
-        [views] = training_batches(
-            self.protocol.train.images,
-            self.views,
-            repeats=options.data.repeats,
-            batch=min(20, len(self.protocol.train.images)),
-            seed=options.seed,
-            start=0,
-            steps=1,
-        )
-        title = f"{options.data.recipe}: originals and their augmented views"
-        pair_grid(path, [view.numpy() for view in views], title=title)
+        draw_views(path, self.protocol.train.images, self.views, options)
 
     def write(
         self,

@@ -26,9 +26,9 @@ from iic_tf.models.heads import Logits
 from iic_tf.report.cluster_plots import draw_clusters
 from iic_tf.report.console import console
 from iic_tf.report.files import write_assignments
-from iic_tf.report.plots import pair_grid
 from iic_tf.report.results import name_classes, summarise
 from iic_tf.report.sentences import class_table
+from iic_tf.report.views import draw_views
 from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import ASSIGNMENTS_FILE
 from iic_tf.training.estimate import memory_of_run, network_size
@@ -324,17 +324,7 @@ class ClassifyTask:
 
     def draw_pairs(self, path: Path, options: RunOptions) -> None:
         """Draws twenty training images above their augmented views."""
-        [views] = training_batches(
-            self.protocol.train.images,
-            self.views,
-            repeats=options.data.repeats,
-            batch=min(20, len(self.protocol.train.images)),
-            seed=options.seed,
-            start=0,
-            steps=1,
-        )
-        title = f"{options.data.recipe}: originals and their augmented views"
-        pair_grid(path, [view.numpy() for view in views], title=title)
+        draw_views(path, self.protocol.train.images, self.views, options)
 
     def write(
         self,

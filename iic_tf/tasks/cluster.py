@@ -38,9 +38,10 @@ from iic_tf.report import progression
 from iic_tf.report.cluster_plots import draw_clusters
 from iic_tf.report.console import attempted, console
 from iic_tf.report.files import write_assignments
-from iic_tf.report.plots import cluster_pairs, pair_grid
+from iic_tf.report.plots import cluster_pairs
 from iic_tf.report.results import class_of_clusters, name_classes, summarise, tell
 from iic_tf.report.sketches import as_tiles
+from iic_tf.report.views import draw_views
 from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import ASSIGNMENTS_FILE
 from iic_tf.tasks import iic
@@ -520,24 +521,14 @@ class ClusterTask:
             path: PNG file to write.
             options: ``data`` and ``seed`` are read.
         """
-        number, neighbours = options.data.neighbours, None
-        title = f"{options.data.recipe}: originals and their augmented views"
+        number, more = options.data.neighbours, ""
+        how: dict[str, Any] = {}
         if number and len(self.images) > 1:
-            neighbours = self.neighbours(number, seed=options.seed)
+            how["neighbours"] = self.neighbours(number, seed=options.seed)
+            how["neighbour_share"] = self.neighbour_share
             share = "all" if self.neighbour_share == 1 else "half"
-            title += f", {share} of them showing a near neighbour"
-        [views] = training_batches(
-            self.images,
-            self.views,
-            repeats=options.data.repeats,
-            batch=min(20, len(self.images)),
-            seed=options.seed,
-            start=0,
-            steps=1,
-            neighbours=neighbours,
-            neighbour_share=self.neighbour_share,
-        )
-        pair_grid(path, [view.numpy() for view in views], title=title)
+            more = f", {share} of them showing a near neighbour"
+        draw_views(path, self.images, self.views, options, more=more, **how)
 
     # ------------------------------------------------------------------------ results
 

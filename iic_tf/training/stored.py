@@ -155,12 +155,13 @@ def _scored_on(described: str, options: RunOptions) -> str:
     return described + adapted
 
 
-def finish(trained: Trained, options: RunOptions) -> bool:
+def finish(trained: Trained, options: RunOptions, *, results: Any = None) -> bool:
     """Saves and evaluates the network of a run, writes and prints what came out.
 
     Args:
         trained: The run.
         options: Of the run.
+        results: Of its network, where it is evaluated already.
 
     Returns:
         Whether there is nothing worth keeping.
@@ -168,7 +169,8 @@ def finish(trained: Trained, options: RunOptions) -> bool:
     task, model, folder = trained.task, trained.model, trained.folder
     with trained.watch.time("results"):
         save_model(model, folder)
-        results = task.evaluate(model, options, lowest=trained.lowest, trained=True)
+        if results is None:
+            results = task.evaluate(model, options, lowest=trained.lowest, trained=True)
         if results.mended:
             save_model(model, folder)
         scored_on = _scored_on(task.data.scored_on, options)
