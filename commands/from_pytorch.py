@@ -189,17 +189,11 @@ def import_pytorch(words: Sequence[str]) -> int:
         "best_net.pytorch --config configs/mnist_685.yaml",
         words=list(words),
     )
+    path = Path(words[0])
+    require(path.is_file(), "import-pytorch needs a file", file=str(path))
     asked = parse_words(words[1:])
-    kind, graph = task_of(asked), asked.graph
-    require(
-        graph.name in GRAPHS and kind in ("cluster", "segment"),
-        f"graph.name must be one of {', '.join(GRAPHS)}, and task cluster or segment",
-        name=graph.name,
-        task=kind,
-    )
     check_backend()
     check_writable(Path(asked.out))
-    weights = read(Path(words[0]))
     with quiet_start():
         import tensorflow as tf
 
@@ -208,6 +202,14 @@ def import_pytorch(words: Sequence[str]) -> int:
         from iic_tf.training import run, stored
         from iic_tf.training.task import Trained
 
+    kind, graph = task_of(asked), asked.graph
+    require(
+        graph.name in GRAPHS and kind in ("cluster", "segment"),
+        f"graph.name must be one of {', '.join(GRAPHS)}, and task cluster or segment",
+        name=graph.name,
+        task=kind,
+    )
+    weights = read(path)
     builder = graphs.find(str(graph.name), task=kind)
     loaded = load(asked, train=False)
     options, task = loaded.options, loaded.task

@@ -372,6 +372,11 @@ def _load_autoencode(options: Options, train: bool) -> Loaded:
 
     name, recipe, source = data.find(options.data, k=None, split_if_any=train)
     require(
+        len(source.image_shape) == 3,
+        "the task autoencode needs images, not vectors or series",
+        recipe=name,
+    )
+    require(
         not recipe.sobel,
         "the task autoencode needs a recipe whose networks see images, not edges",
         recipe=name,

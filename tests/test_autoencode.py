@@ -122,6 +122,13 @@ def test_what_it_does_not_use_is_refused(words, message, monkeypatch, digits):
         load(models_iic.parse(["--task=autoencode", *words]))
 
 
+def test_vectors_are_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.eye(9))
+    given = ["--task=autoencode", f"--data.features={tmp_path / 'x.npy'}"]
+    with pytest.raises(UserError, match="needs images, not vectors or series"):
+        load(models_iic.parse(given))
+
+
 def network(shape=(12, 12, 1), **lists):
     lists = {"encoder": (4, "M", 4, "M", "C:2"), "decoder": (4, "U", "U"), **lists}
     model = graphs.autoencoder(shape, **lists)

@@ -56,6 +56,12 @@ def test_what_is_no_vector_is_told(array, says):
 
 
 def test_missing_files_are_named_by_their_option(tmp_path, saved):
+    wrong = saved("wrong.npy", np.zeros((3, 4)))
+    with pytest.raises(UserError, match=r"^data\.series .*npy must hold numeric"):
+        from_features(wrong, labels=None, ndim=3)
+    np.savez(tmp_path / "wrong.npz", x_train=np.zeros((3, 4, 5)))
+    with pytest.raises(UserError, match=r"^x_train of data\.features .*npz must"):
+        from_features(tmp_path / "wrong.npz", labels=None, ndim=2)
     with pytest.raises(UserError, match=r"data\.series must be a file"):
         from_features(tmp_path / "no.npy", labels=None, ndim=3)
     with pytest.raises(UserError, match=r"data\.labels must be a file"):

@@ -8,6 +8,9 @@ from iic_tf.datasets.arrays import Archive, as_labels, load_npy
 from iic_tf.datasets.splits import Source, Split, renumbered
 from iic_tf.errors import require
 
+ARRAYS = {"train": "x_train", "test": "x_test"}
+"""Where an archive holds the examples of its splits."""
+
 SHAPES = {2: "vectors of shape (n, d)", 3: "series of shape (n, t, channels)"}
 
 
@@ -65,7 +68,7 @@ def from_features(path: Path, *, labels: Path | None, ndim: int) -> Source:
         )
         raw, classes = _of_archive(Archive(path), path)
     features = {
-        name: as_features(array, ndim=ndim, what=f"{name} of {path}")
+        name: as_features(array, ndim=ndim, what=_what(name, path, option=option))
         for name, array in raw.items()
     }
     splits, names = dict.fromkeys(features), None
@@ -81,6 +84,12 @@ def from_features(path: Path, *, labels: Path | None, ndim: int) -> Source:
         class_names=names,
     )
     return renumbered(source, names)
+
+
+def _what(split: str, path: Path, *, option: str) -> str:
+    """Which array of a file a sentence is about."""
+    name = ARRAYS.get(split)
+    return f"{option} {path}" if name is None else f"{name} of {option} {path}"
 
 
 def _of_archive(
