@@ -71,27 +71,32 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", help="names; all if not given")
     arguments = parser.parse_args()
     table = Table(box=None)
-    for heading in ("data set", "n, shape, k", "iic_tf", "k-means", "seconds each"):
+    headings = ["data set", "n, shape, k", "iic_tf"]
+    headings += ["k-means", "k-means, standardised", "seconds each"]
+    for heading in headings:
         table.add_column(heading)
     for name, (x, classes) in data_sets(arguments.series).items():
         if arguments.only and not re.fullmatch("|".join(arguments.only), name):
             continue
-        k, ours, theirs = int(classes.max()) + 1, [], []
-        flat = StandardScaler().fit_transform(x.reshape(len(x), -1))
+        k, ours = int(classes.max()) + 1, []
+        flat = x.reshape(len(x), -1)
         began = time.perf_counter()
         for seed in arguments.seeds:
             kind = "vectors" if x.ndim == 2 else "series"
             mine = ImageClusterer(k, kind=kind, random_state=seed).fit(x)
             ours.append(error(mine.labels_, classes))
         seconds = (time.perf_counter() - began) / len(arguments.seeds)
-        for seed in arguments.seeds:
-            means = KMeans(k, n_init=10, random_state=seed).fit_predict(flat)
-            theirs.append(error(means, classes))
+        theirs = [
+            [
+                error(KMeans(k, n_init=10, random_state=s).fit_predict(z), classes)
+                for s in arguments.seeds
+            ]
+            for z in (flat, StandardScaler().fit_transform(flat))
+        ]
         table.add_row(
             name,
             f"{len(x):,}, {'×'.join(map(str, x.shape[1:]))}, {k}",
-            ", ".join(f"{e:.3f}" for e in ours),
-            ", ".join(f"{e:.3f}" for e in theirs),
+            *(", ".join(f"{e:.3f}" for e in errors) for errors in (ours, *theirs)),
             f"{seconds:.0f}",
         )
         Console(width=120).print(table)

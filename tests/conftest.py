@@ -30,15 +30,21 @@ SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_addoption(parser):
-    parser.addoption("--runslow", action="store_true", help="also run tests of minutes")
+    for name, what in OPTIONAL.items():
+        parser.addoption(f"--run{name}", action="store_true", help=f"also: {what}")
+
+
+OPTIONAL = {"long": "tests of many seconds", "slow": "these and tests of minutes"}
 
 
 def pytest_collection_modifyitems(config, items):
-    if config.getoption("--runslow"):
-        return
+    slow = config.getoption("--runslow")
+    left_out = {"long": not (slow or config.getoption("--runlong")), "slow": not slow}
     for item in items:
-        if "slow" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="takes minutes: --runslow"))
+        for name, what in OPTIONAL.items():
+            if left_out[name] and name in item.keywords:
+                reason = f"{what}: --run{name}"
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")

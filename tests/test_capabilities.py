@@ -24,7 +24,7 @@ CODE = [span for row in ROWS for span in re.findall(r"`([^`]+)`", row)]
 
 def known_options():
     """Every option by its full name, as in train.steps."""
-    names = {"config", "help", "print_config", "print-only", "runslow"}
+    names = {"config", "help", "print_config", "print-only", "runlong", "runslow"}
     names |= {"show-pairs", "time-limit"}
     for field in dataclasses.fields(Options):
         names.add(field.name)

@@ -200,6 +200,7 @@ def test_gradient_of_two_replicas_is_that_of_one(
     check_gradient(two_devices, tiny_model, batches, pair_losses)
 
 
+@pytest.mark.long
 def test_gradient_of_segmentation_on_two_replicas_is_that_on_one(two_devices):
     """Also where one of them has few pixels that train."""
     batches = segment_batches(masked=True, repeats=1, steps=1)

@@ -83,6 +83,7 @@ def test_a_seed_is_a_number_or_a_source_of_numbers(vectors):
     assert ImageClusterer(random_state=np.int64(7))._seed() == 7
 
 
+@pytest.mark.long
 def test_saved_without_pickle_and_loaded_in_another_process(fitted, vectors, tmp_path):
     fitted.save(tmp_path / "mine")
     assert {path.name for path in (tmp_path / "mine").iterdir()} == {
@@ -190,6 +191,7 @@ def test_mistakes_are_one_sentence(parameters, says, vectors):
         ImageClusterer(**{**QUICK, "backbone": None, **parameters}).fit(vectors[0])
 
 
+@pytest.mark.long
 @pytest.mark.plots
 def test_pipelines_clones_and_silence(vectors, capsys, tmp_path):
     quiet = console.quiet

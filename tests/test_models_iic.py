@@ -182,6 +182,7 @@ def test_pairs_are_drawn_without_training(digits_npz, out, capsys):
     assert "pairs_mnist.png" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_what_a_network_has_lost_the_graph_still_has(digits_npz, out, capsys):
     # nothing is learned, so all images are in one cluster or two
     changes = {"train.learning_rate": 1e-12, "name": "lost", "data.neighbours": 5}
@@ -226,6 +227,7 @@ def test_a_time_limit_is_minutes(tmp_path):
             models_iic.parse(["--time-limit", wrong])
 
 
+@pytest.mark.long
 def test_a_degenerate_run_says_so_and_exits_3(digits_npz, out, capsys, monkeypatch):
     monkeypatch.setattr(health, "MIN_STEPS_TO_JUDGE", 8)
     # uniform outputs for ever: a rate of almost nothing, and no neighbours, else the
@@ -337,6 +339,7 @@ def photographs(tmp_path):
     return folder
 
 
+@pytest.mark.long
 def test_a_folder_of_anyones_images(photographs, out, capsys):
     assert models_iic.main(own_words(out, **{"data.folder": photographs})) == 0
     text = capsys.readouterr().out
@@ -400,6 +403,7 @@ def test_deep_images_and_a_run_among_them(out, tmp_path, capsys):
     assert len(groups) == 2 and len({str(found) for found in groups.values()}) == 1
 
 
+@pytest.mark.long
 @pytest.mark.plots
 def test_classes_by_folder_names_and_every_image(photographs, out, capsys):
     changes = {"data.folder": photographs, "data.labels": "folder", "name": "named"}
@@ -428,6 +432,7 @@ def test_classes_by_folder_names_and_every_image(photographs, out, capsys):
     assert len(summary["errors_batch_statistics"]) == 2
 
 
+@pytest.mark.long
 @pytest.mark.plots
 @pytest.mark.filterwarnings("error::UserWarning:matplotlib")
 def test_no_name_costs_a_run(digits, out, tmp_path, monkeypatch, capfd):
@@ -494,6 +499,7 @@ def test_an_empty_file_of_options_is_told(tmp_path, capsys):
         assert "must be YAML that sets options" in told and "mine.yaml" in told
 
 
+@pytest.mark.long
 def test_an_array_with_labels_of_its_own(digits, out, tmp_path):
     np.save(tmp_path / "x.npy", digits[0][:60, ..., 0])
     np.save(tmp_path / "y.npy", digits[1][:60] % 3)
@@ -505,6 +511,7 @@ def test_an_array_with_labels_of_its_own(digits, out, tmp_path):
     assert "using labels" in summary["chosen_by"]
 
 
+@pytest.mark.long
 @pytest.mark.plots
 def test_vectors_and_series_are_clustered(out, tmp_path):
     rng = np.random.default_rng(0)
@@ -534,6 +541,7 @@ def test_more_clusters_than_images_in_a_folder(photographs, out, capsys):
     assert not out.exists()
 
 
+@pytest.mark.long
 def test_one_bank_of_more_clusters_than_classes(digits_npz, out, capsys):
     """The published overclustering protocol: one head, mapped on train, many to one."""
     changes = {"k": 25, "heads.aux": 0, "train.order": "[main]", "name": "over"}
@@ -655,6 +663,7 @@ def without_times(folder):
     return rows
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     # fewer than the 300 steps after which a run may be called degenerate
     ("kills", "steps"),
@@ -724,6 +733,7 @@ def _text(path):
         return ""
 
 
+@pytest.mark.long
 def test_stopped_by_a_signal_then_resumed_from_the_latest(
     labelled_run, digits_npz, out, capsys, monkeypatch
 ):
@@ -1151,6 +1161,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(digits_npz, out, monkeypatch, cap
     )
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_for_the_results(labelled_run, out, monkeypatch, capsys):
     def full(path, *_, **__):
         raise OSError(28, "No space left on device", str(path))

@@ -127,6 +127,7 @@ def test_a_mistake_in_labels_writes_nothing(run, tmp_path, capsys):
     assert sorted(run.iterdir()) == before
 
 
+@pytest.mark.long
 def test_a_failure_while_writing_leaves_what_was_there(
     run, truth, tmp_path, monkeypatch
 ):
@@ -145,6 +146,7 @@ def test_a_failure_while_writing_leaves_what_was_there(
     assert not list(run.glob(".unfinished*"))
 
 
+@pytest.mark.long
 def test_images_in_folders_of_a_run_that_was_moved(run, digits, tmp_path, capsys):
     """The folder is given anew, since neither run nor images are where they were."""
     photos, moved = tmp_path / "photos", tmp_path / "moved"

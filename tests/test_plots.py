@@ -287,6 +287,7 @@ def test_a_table_of_hundreds_of_classes_is_summed_up():
     assert whole.shape == (5, 40) and names == list("a" * 40)
 
 
+@pytest.mark.long
 def test_pictures_of_a_thousand_clusters_stay_small(tmp_path):
     number = 1000
     images = np.full((number + 5, 4, 4, 1), 128, np.uint8)

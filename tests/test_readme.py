@@ -343,7 +343,7 @@ def test_every_command_is_understood(command, monkeypatch, capsys):
     _, script, *words = shlex.split(command)
     if script == "-m":
         assert words[0] == "pytest"
-        assert {word for word in words if word[0] == "-"} <= {"--runslow"}
+        assert {word for word in words if word[0] == "-"} <= {"--runlong", "--runslow"}
         assert all(Path(word).exists() for word in words[1:] if word[0] != "-")
     elif script != "models_iic.py":
         assert Path(script).is_file()

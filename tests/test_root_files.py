@@ -48,6 +48,7 @@ def photographs(tmp_path):
     return folder
 
 
+@pytest.mark.long
 def test_a_wheel_brings_the_whole_command_line(wheel, photographs, tmp_path):
     target = tmp_path / "installed"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]

@@ -152,6 +152,7 @@ def test_a_name_for_every_class(folders, out, capsys):
     assert "a name for every class" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_label_maps_never_touch_training(finished, out, capsys):
     folder, _, folders = finished
     changes = {"data.masks": None, "data.neighbours": 2, "name": "without"}

@@ -67,6 +67,7 @@ def test_results_are_sums_over_the_steps(tiny_model, batches):
     np.testing.assert_allclose(results["main_joint"].sum((1, 2)), 3 * 40 * 2, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_a_bank_that_has_not_trained_yet_does_not_move(tiny_model, batches):
     trainer = build(tiny_model, order=["main", "aux"])
     before = trainer.model.aux.kernel.numpy()
