@@ -1036,7 +1036,7 @@ _STL10 = (
 )
 
 _WHOLE = Usual(graph="small", neighbours=5)
-_PIXELS = Usual(task="segment", graph="small_maps", batch=16, images=200)
+_PIXELS = Usual(task="segment", graph="small_segment", batch=16, images=200)
 # of letters and digits, which are not mirrored
 _AS_DRAWN = {"flipped": 0.0, "rotation": 25.0, "crop": (0.6, 1.0), "shear": 0.2}
 
@@ -1128,7 +1128,7 @@ _IMAGES = Recipe(
         regroup_every=100,
         regroup_to=0.8,
     ),
-    # small_maps sees 16 pixels around a pixel, and of crops the middle counts
+    # small_segment sees 16 pixels around a pixel, and of crops the middle counts
     parameters={
         **{"side": 64, "margin": 16, "rotation": 15.0},
         **{"scale": (0.8, 1.2), "hue": 0.1},

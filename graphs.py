@@ -149,7 +149,7 @@ def network_10a(
     return keras.Model(images, x, name="network_10a")
 
 
-def small_maps(
+def small_segment(
     image_shape: tuple[int | None, int | None, int],
     *,
     fan_out_init: int = 32,
@@ -170,7 +170,7 @@ def small_maps(
             x = layers.MaxPooling2D(name=f"pool{stage + 1}")(x)
     x = conv_bn_relu(x, 4 * fan_out_init, kernel=3, dilation=2, name="stage4",
                      initializer=initializer)  # fmt: skip
-    return keras.Model(images, x, name="small_maps")
+    return keras.Model(images, x, name="small_segment")
 
 
 def _resnet(
@@ -562,7 +562,7 @@ def on_views(
 
 
 SEGMENT_GRAPHS: dict[str, Callable[..., keras.Model]] = {
-    "small_maps": small_maps,
+    "small_segment": small_segment,
     "network_10a": network_10a,
 }
 """Backbones that return feature maps, for segmentation."""

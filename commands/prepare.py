@@ -112,7 +112,7 @@ def mosaic(words: Sequence[str]) -> int:
         default=1,
         help="pixels along the sides of each tile that are replaced by the next ones "
         "inward: 1 (default) for network_10a, which predicts nothing there; 0 for "
-        "small_maps",
+        "small_segment",
     )
     arguments = parser.parse_args(list(words))
     require(

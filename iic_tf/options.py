@@ -367,8 +367,8 @@ class GraphOptions:
     """The backbone."""
 
     name: str | None = None
-    """Name of a backbone in graphs.py. Default: small, small_maps for segmentation, mlp
-    for data.features, series for data.series."""
+    """Name of a backbone in graphs.py. Default: small, small_segment for segmentation,
+    mlp for data.features, series for data.series."""
 
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the backbone, as in fan_out_init: 32."""
@@ -959,6 +959,12 @@ RENAMED = {
 }
 """Old names of options, and their new ones."""
 
+RENAMED_VALUES = {
+    ("data.recipe", "pictures"): "images",
+    ("graph.name", "small_maps"): "small_segment",
+}
+"""Options with values that were called otherwise, and the new ones."""
+
 
 def with_new_names(tree: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Options as YAML has them, under the names of today.
@@ -988,9 +994,9 @@ def with_new_names(tree: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
                 old.append(before)
                 name = after + name[len(before) :]
                 break
-        if (name, value) == ("data.recipe", "pictures"):
-            old.append("data.recipe: pictures")
-            value = "images"
+        if isinstance(value, str) and (name, value) in RENAMED_VALUES:
+            old.append(f"{name}: {value}")
+            value = RENAMED_VALUES[name, value]
         *groups, last = name.split(".")
         part = new
         for group in groups:

@@ -8,7 +8,28 @@ the steps, starts, augmentations and networks of the recipes (``data.py``) and f
 parts of descriptions (``neighbours.PARTS``).
 """
 
-# ------------------------------------------------------------------- neighbours, graph
+# --------------------------------------------------------------------- all tasks of IIC
+
+START = 0.25
+"""Share of a run that learns the groups of the graph, where nothing is said.
+MNIST: a later end of the start leaves too little for the polish."""
+
+REGROUP_TO = 0.65
+"""Share of a run after which there are no regroupings. MNIST, CIFAR-10."""
+
+KEPT_SHARE = 0.005
+"""A grouping whose information lies this share of ln k below the best is left out.
+MNIST, Fashion-MNIST."""
+
+LAGGING_SHARE = 0.003
+"""A sub-head whose information lies this share of ln k below the best lags behind.
+
+For k = 10 it is 0.0069 nats. After the last regrouping sub-heads on MNIST differed by
+at most 0.0057 nats over a hundred steps, those in two optima on Fashion-MNIST by 0.0099
+or more, and sub-heads that confuse two digits by 0.03 or more.
+"""
+
+# ------------------------------------------------------------------------------ cluster
 
 COMPONENTS = 192
 """Components that each description of an image is brought to. MNIST, CIFAR-10."""
@@ -32,44 +53,14 @@ TRUSTED = 0.9
 the features at regroupings. MNIST has 0.96, and its polish is better with both graphs;
 steel has 0.68, where the graph keeps what features have left behind."""
 
-COLOUR_WEIGHT = 0.5
-"""Weight of colours beside edges and patches of places in images. Satellite tiles."""
-
-SCENE_COLOUR_WEIGHT = 0.25
-"""The same in images of upright scenes, whose light changes. CamVid."""
-
-ROW_WEIGHT = 0.35
-"""Weight of the row beside all that, in images of upright scenes. CamVid."""
-
-# --------------------------------------------------------------------- course of a run
-
-START = 0.25
-"""Share of a run that learns the groups of the graph, where nothing is said.
-MNIST: a later end of the start leaves too little for the polish."""
-
 BY_HEART = 5
 """After so many passes images that are shown as they are have been learned by heart,
 with the mistakes of their groups; a start of more passes shows augmented views alone.
 Hands (25 passes), MNIST (1)."""
 
-REGROUP_TO = 0.65
-"""Share of a run after which there are no regroupings. MNIST, CIFAR-10."""
-
-KEPT_SHARE = 0.005
-"""A grouping whose information lies this share of ln k below the best is left out.
-MNIST, Fashion-MNIST."""
-
 AGREEING_SHARE = 0.97
 """A grouping of a neighbour graph that is another one of more images is left out: two
 ways of grouping that know as much would leave sub-heads far apart. All folders."""
-
-LAGGING_SHARE = 0.003
-"""A sub-head whose information lies this share of ln k below the best lags behind.
-
-For k = 10 it is 0.0069 nats. After the last regrouping sub-heads on MNIST differed by
-at most 0.0057 nats over a hundred steps, those in two optima on Fashion-MNIST by 0.0099
-or more, and sub-heads that confuse two digits by 0.03 or more.
-"""
 
 WORSE_SHARE = 0.5
 """A network that knows less than this share of what the groups of the neighbour graph
@@ -78,3 +69,14 @@ sets, those with the most to gain the least; collapsed ones 0.1 to 0.3."""
 
 IN_USE_SHARE = 0.8
 """The same of a network with fewer clusters in use than this share of k."""
+
+# ------------------------------------------------------------------------------ segment
+
+COLOUR_WEIGHT = 0.5
+"""Weight of colours beside edges and patches of places in images. Satellite tiles."""
+
+SCENE_COLOUR_WEIGHT = 0.25
+"""The same in images of upright scenes, whose light changes. CamVid."""
+
+ROW_WEIGHT = 0.35
+"""Weight of the row beside all that, in images of upright scenes. CamVid."""

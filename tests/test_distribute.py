@@ -79,7 +79,7 @@ def test_two_replicas_end_with_the_weights_of_one(
 
 def segment_model():
     keras.utils.set_random_seed(0)
-    backbone = graphs.small_maps((None, None, 3), fan_out_init=8)
+    backbone = graphs.small_segment((None, None, 3), fan_out_init=8)
     return SegmentIIC.create(backbone, k=3, k_aux=6, num_main=2, num_aux=1)
 
 

@@ -107,7 +107,7 @@ def test_a_model_of_banks_says_how_it_is_trained(tiny_model):
     model.compile("adam", loss="mse")
     with pytest.raises(UserError, match=r"or after compile\(loss=IICLoss\(\)\) by fit"):
         model.fit(images, images)
-    maps = SegmentIIC.create(graphs.small_maps((16, 16, 1)), k=2, k_aux=4)
+    maps = SegmentIIC.create(graphs.small_segment((16, 16, 1)), k=2, k_aux=4)
     with pytest.raises(UserError, match=r"is trained by iic_tf\.training\.run\.train"):
         maps.fit(images, images)
 

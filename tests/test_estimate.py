@@ -35,12 +35,12 @@ def test_a_network_is_measured_without_being_made():
 def test_what_stands_behind_a_sobel_layer_is_measured_at_the_size_of_windows():
     def build():
         return graphs.on_views(
-            graphs.small_maps, (None, None, 4), sobel=True, fan_out_init=4
+            graphs.small_segment, (None, None, 4), sobel=True, fan_out_init=4
         )
 
     network, features = network_size(build, (32, 32, 4))
     alone, same = network_size(
-        lambda: graphs.small_maps((32, 32, 5), fan_out_init=4), (32, 32, 5)
+        lambda: graphs.small_segment((32, 32, 5), fan_out_init=4), (32, 32, 5)
     )
     assert network == alone and features == same and network.places == 64
     assert network.weights == build().count_params()

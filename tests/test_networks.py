@@ -27,9 +27,9 @@ def test_shapes_of_both_banks(tiny_model):
 
 @pytest.mark.parametrize("sides", [(128, 128), (50, 70)])
 def test_a_backbone_of_one_size_groups_pixels_of_pictures_of_any(sides, tmp_path):
-    backbone = graphs.small_maps((*sides, 3), fan_out_init=4)
+    backbone = graphs.small_segment((*sides, 3), fan_out_init=4)
     model = SegmentIIC.create(backbone, k=3, k_aux=6, num_main=2, num_aux=1)
-    free = graphs.small_maps((None, None, 3), fan_out_init=4)
+    free = graphs.small_segment((None, None, 3), fan_out_init=4)
     same = SegmentIIC.create(free, k=3, k_aux=6, num_main=2, num_aux=1)
     assert (model.stride, model.least) == (same.stride, same.least)
     same.set_weights(model.get_weights())  # as many weights, of the same shapes
@@ -104,7 +104,7 @@ def test_an_adapted_network_sees_through_another_light():
     squares = rng.uniform(size=(16, 8, 8, 3)).astype(np.float32)
     images = tf.image.resize(squares, (64, 64))
     dark = 0.3 * images + (0.02, 0.05, 0.1)
-    backbone = graphs.small_maps((None, None, 3), fan_out_init=8)
+    backbone = graphs.small_segment((None, None, 3), fan_out_init=8)
     model = SegmentIIC.create(backbone, k=4, k_aux=4, num_main=1, num_aux=0)
     predict = compile_segments(model)
 
@@ -183,7 +183,7 @@ def test_predictions_follow_later_weights(tiny_model):
 # ---------------------------------------------------------------------- segmentation
 
 
-def segmenter(builder=graphs.small_maps, channels=3, **arguments):
+def segmenter(builder=graphs.small_segment, channels=3, **arguments):
     keras.utils.set_random_seed(0)
     return SegmentIIC.create(
         builder((None, None, channels)),

@@ -71,7 +71,7 @@ def map_batch(side=16, number=2, repeats=2):
 
 def small_segmenter():
     keras.utils.set_random_seed(0)
-    backbone = graphs.small_maps((None, None, 3), fan_out_init=4)
+    backbone = graphs.small_segment((None, None, 3), fan_out_init=4)
     return SegmentIIC.create(backbone, k=3, k_aux=5, num_main=2, num_aux=1)
 
 

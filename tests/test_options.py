@@ -14,6 +14,7 @@ from iic_tf.options import (
     TrainOptions,
     check_arguments,
     with_absolute_paths,
+    with_new_names,
 )
 
 
@@ -135,6 +136,14 @@ def test_figures_out_of_range_are_one_sentence(make, message):
 def test_what_is_no_finite_number_is_refused_by_name(make, name, value):
     with pytest.raises(UserError, match=f"^{name} must be a finite number. Received"):
         make(value)
+
+
+def test_values_have_the_names_of_today():
+    tree = {"graph": {"name": "small_maps"}, "data": {"recipe": "pictures"}}
+    new, old = with_new_names(tree)
+    assert new == {"graph": {"name": "small_segment"}, "data": {"recipe": "images"}}
+    assert old == ["graph.name: small_maps", "data.recipe: pictures"]
+    assert with_new_names(new) == (new, [])
 
 
 def test_paths_are_stored_for_any_working_directory(tmp_path, monkeypatch):

@@ -65,7 +65,7 @@ def test_every_yaml_is_parsed_and_keeps_its_promises(path):
         views = recipe.views((8, 8, channels), options.data.augment)
         shape = views.finish(tf.zeros((1, 8, 8, channels)), (0, 0)).shape
         kernel = first_kernel(
-            graphs.find(options.graph.name or "small_maps", task="segment"),
+            graphs.find(options.graph.name or "small_segment", task="segment"),
             (None, None, shape[-1]),
             sobel=views.edges,
             infrared=views.infrared,

@@ -143,7 +143,7 @@ def map_task():
 
 
 def a_model_of_maps():
-    backbone = graphs.small_maps((None, None, 3), fan_out_init=4)
+    backbone = graphs.small_segment((None, None, 3), fan_out_init=4)
     return SegmentIIC.create(backbone, k=3, k_aux=6, num_main=3, num_aux=1)
 
 

@@ -132,7 +132,12 @@ def test_a_run_with_label_maps(finished):
     assert set(summary["IoU"]) == {"sky", "wall", "road"}
     assert {"one-to-one", "many-to-one", "mean IoU", "NMI"} < set(summary["scores"])
     assert sorted(summary["classes"]) == ["road", "sky", "wall"]
-    for name in ("maps.png", "confusion.png", "learning_curve.png", "model.keras"):
+    for name in (
+        "segmentation.png",
+        "confusion.png",
+        "learning_curve.png",
+        "model.keras",
+    ):
         assert (folder / name).stat().st_size > 0
     assert len(list((folder / "display").glob("*.png"))) >= 2
     for i in range(8):
@@ -160,7 +165,7 @@ def test_label_maps_never_touch_training(finished, out, capsys):
     assert "rror" not in capsys.readouterr().out
     summary = json.loads((out / "without" / "summary.json").read_text())
     assert summary["errors"] is None and summary["IoU"] == {}
-    assert (out / "without" / "maps.png").is_file()
+    assert (out / "without" / "segmentation.png").is_file()
     one, other = (
         keras.models.load_model(run / "model.keras").get_weights()
         for run in (folder, out / "without")
@@ -357,7 +362,7 @@ def test_the_borders_of_windows_say_nothing_of_health(folders, margin, counted):
     protocol = task.protocol
     few = replace(protocol.train, images=images)
     task = replace(task, protocol=replace(protocol, train=few))
-    model = task.build(graphs.small_maps((None, None, 3)), options)
+    model = task.build(graphs.small_segment((None, None, 3)), options)
     seen = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segment, "measure", lambda joint: seen.append(joint))
@@ -371,7 +376,7 @@ def test_edges_and_infrared_reach_the_network():
     seen = views.finish(tf.random.uniform((1, 16, 16, 4)), (0, 0))
     assert seen.shape[-1] == 5 and views.edges and views.infrared
     backbone = graphs.on_views(
-        graphs.small_maps, (None, None, 5), sobel=True, infrared=True
+        graphs.small_segment, (None, None, 5), sobel=True, infrared=True
     )
     assert backbone(seen).shape[:3] == (1, 4, 4)
 
@@ -435,7 +440,7 @@ def test_pairs_are_shown(folders, out, capsys):
         ({"data.images": None}, "data.masks needs data.images"),
         ({"data.recipe": "coco_stuff_3", "data.images": None, "data.masks": None},
          "needs --data.dir FOLDER"),
-        ({"graph.name": "small"}, "small_maps, network_10a for the task segment"),
+        ({"graph.name": "small"}, "small_segment, network_10a for the task segment"),
         ({"segment.displacement": -1}, "segment.displacement must be at least 0"),
         ({"segment.masked": True, "data.masks": None}, "segment.masked needs images"),
         ({"data.augment.side": 4}, "data.augment.side must be at least 8"),

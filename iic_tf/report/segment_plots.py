@@ -80,9 +80,9 @@ def draw_segments(
             )
             says = "confusion matrix: the clusters of each class's pixels"
             lines.append(f"confusion.png       {says}")
-    with attempted("maps.png"):
+    with attempted("segmentation.png"):
         label_map_rows(
-            folder / "maps.png",
+            folder / "segmentation.png",
             [images.images[i] for i, _ in shown],
             [labels for _, labels in shown],
             num_clusters=k,
@@ -91,7 +91,7 @@ def draw_segments(
             names=readable,
             title=f"{title}: segmentation",
         )
-        lines.append("maps.png            some images and their segmentation")
+        lines.append("segmentation.png    some images and their segmentation")
     lines.append("labels/             the segmentation of every image")
     return lines
 
