@@ -210,6 +210,7 @@ python benchmarks/convergence.py --data FOLDER
 python models_iic.py --data.recipe mnist_5000
 python benchmarks/finetune.py --data FOLDER --run RUN --labels 100 600 6000
 python benchmarks/folders.py FOLDERS --seeds 0
+python benchmarks/signals.py --series FOLDER
 python benchmarks/baselines.py --folder FOLDER --k 10 --seeds 0
 python benchmarks/convergence.py --data FOLDER --seeds 0 --out runs/fashion_mnist \
 --more=--data.recipe=fashion_mnist
