@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -150,6 +151,11 @@ def export_run(
             with naming(into / FORMATS["onnx"]):
                 _save_onnx(plain, about, place / FORMATS["onnx"])
         write_atomically(place / CLASSES_FILE, about)
+    if "onnx" in formats and _is_mixed(network):
+        console.print(
+            "ONNX:     computes in float32, where the run computed in bfloat16, so "
+            "probabilities differ a little."
+        )
     if not keeps_statistics(network):
         console.print(
             "Batches:  the network keeps no running statistics, so what it says of an "
@@ -165,7 +171,14 @@ def export_run(
 
 
 def _backbone_of(network: keras.Model) -> keras.Model:
+    """The part that sees images."""
     return getattr(network, "backbone", network)
+
+
+def _is_mixed(network: keras.Model) -> bool:
+    """Whether a network computes in lower precision than float32."""
+    layers = _backbone_of(network)._flatten_layers()
+    return any(layer.compute_dtype in ("bfloat16", "float16") for layer in layers)
 
 
 def _listed(names: Sequence[str], most: int = 20) -> str:
@@ -216,7 +229,11 @@ def _save_onnx(model: keras.Model, about: str, place: Path) -> None:
             shape=model.input_shape, dtype=model.input.dtype, name=model.input.name
         )
     ]
-    model.export(str(place), format="onnx", input_signature=signature, verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of the converter
+        model.export(
+            str(place), format="onnx", input_signature=signature, verbose=False
+        )
     written = onnx.load(str(place))
     onnx.helper.set_model_props(written, {"classes": about})
     onnx.save(written, str(place))
