@@ -260,8 +260,8 @@ def own_images(
     """The user's own images, or None if there are none.
 
     Args:
-        options: ``folder``, ``array``, ``tfds``, ``labels``, ``size``, ``channels``,
-            ``range``, ``limit`` and ``protocol`` are read.
+        options: ``folder``, ``only``, ``array``, ``tfds``, ``labels``, ``size``,
+            ``channels``, ``range``, ``limit`` and ``protocol`` are read.
         shape: Height, width and channels that the chosen recipe needs, or None.
         split_if_any: Whether folders train and test are splits whatever ``protocol``
             is, if there are both.
@@ -278,6 +278,7 @@ def own_images(
                 labels=options.labels == "folder",
                 split=None if split_if_any else options.protocol == "holdout",
                 shown=options.range,
+                only=options.only,
                 progress=progress,
             )
     if options.tfds is not None:
@@ -411,6 +412,11 @@ def find(
     """
     name = recipe_of(options)
     recipe = RECIPES[name]
+    require(
+        options.only is None or bool(options.folder or options.images),
+        "data.only is for data.folder and data.images",
+        only=options.only,
+    )
     if recipe.usual.task == "segment":
         return name, recipe, _find_maps(options, name, recipe)
     shape = recipe.source_shape if options.recipe else None
@@ -482,6 +488,7 @@ def _find_maps(
                 split=options.protocol == "holdout",
                 names=options.names,
                 shown=options.range,
+                only=options.only,
                 bgr="bgr" in options.repeat_mistakes,
                 progress=progress,
             )

@@ -22,7 +22,9 @@ from commands import (
 from commands.clean import clean
 from commands.compare import compare
 from commands.evaluate import evaluate, predict
+from commands.export import export
 from commands.from_pytorch import import_pytorch
+from commands.merge import merge
 from commands.name import name
 from commands.parsing import parse
 from commands.prepare import curate, mosaic, prepare_potsdam
@@ -48,6 +50,8 @@ COMMANDS = {
     "predict": predict,
     "compare": compare,
     "name": name,
+    "merge": merge,
+    "export": export,
     "clean": clean,
     "prepare-potsdam": prepare_potsdam,
     "curate": curate,

@@ -1,8 +1,11 @@
 """``evaluate`` and ``predict``: a run's model on its images, or on others."""
 
+import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +22,43 @@ from iic_tf.run_folder import (
     find_run,
     read_manifest,
     read_options,
+    require_new,
 )
 
 EVALUATE_USAGE = """usage: {program} evaluate RUN [--print-only] [options]
-       {program} predict RUN FOLDER [--print-only] [options]
+       {program} predict RUN IMAGES ... [--print-only] [options]
+       {program} predict RUN IMAGES ... --into FOLDER [--copy] [options]
 
-Applies the model of a finished run to its own images or to others (predict RUN FOLDER,
---data.folder NEW or --data.images NEW). The options of the run apply unless overridden.
-For many images of another place, light or camera, add --report.adapt true. The results
-go to a new folder inside the run folder: plots, summary.json, and assignments.csv or,
-for segmentation, label maps and overlays. With --print-only they are printed and
-nothing is saved."""
+Applies the model of a finished run to its own images or to others (predict RUN IMAGES
+with files and folders, --data.folder NEW or --data.images NEW). The options of the run
+apply unless overridden. For many images of another place, light or camera, add
+--report.adapt true. The results go to a new folder inside the run folder: plots,
+summary.json, and assignments.csv or, for segmentation, label maps and overlays. With
+--print-only they are printed and nothing is saved. With --into the image files are
+linked, or with --copy copied, into a new FOLDER that has a folder for each cluster,
+called by its number or the name that it was given."""
 
-PRINT_ONLY = "--print-only"
+PRINT_ONLY, INTO, COPY = "--print-only", "--into", "--copy"
 
 
 PLACES = ("dir", "folder", "array", "images", "features", "series", "tfds")
+
+
+_OF_IMAGES = ("only", "labels", "masks", "limit")
+"""Options that hold for some images alone."""
+
+
+@dataclass(frozen=True)
+class Sorting:
+    """Where image files go.
+
+    Attributes:
+        into: A folder that is new or empty.
+        copy: Whether they are copied, not linked.
+    """
+
+    into: Path
+    copy: bool
 
 
 def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> None:
@@ -46,7 +70,7 @@ def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> No
         facts: The run's manifest.
     """
     data = options.setdefault("data", {})
-    data |= dict.fromkeys((*PLACES, "labels", "masks", "limit")) | {"protocol": "all"}
+    data |= dict.fromkeys((*PLACES, *_OF_IMAGES)) | {"protocol": "all"}
     if place in ("images", "features", "series"):
         return
     _, height, width, channels = facts["data_shape"]
@@ -105,6 +129,7 @@ def _apply(
     *,
     keep_choice: bool,
     print_only: bool,
+    sorting: Sorting | None = None,
 ) -> int:
     """Applies a run's model to the images that options name.
 
@@ -114,6 +139,7 @@ def _apply(
         facts: The run's manifest.
         keep_choice: Whether the sub-head is the one that the run has chosen.
         print_only: Whether nothing is saved.
+        sorting: Where image files go, if they go anywhere.
     """
     check_backend()
     with quiet_start():
@@ -148,14 +174,86 @@ def _apply(
     special = {"segment": ", labels, overlays", "autoencode": ""}
     results = special.get(options.task or "", ", assignments.csv")
     console.print(f"\nPlots{results} and summary.json in {place}")
+    if sorting is not None:
+        from iic_tf.training.sorting import sort_images
+
+        sort_images(folder, task, options, place, sorting.into, copy=sorting.copy)
     return 0
 
 
-def predict(words: Sequence[str]) -> int:
-    """``predict RUN FOLDER``: applies a run's model to a folder of new images.
+def _taken_out(words: Sequence[str], option: str) -> tuple[list[str], list[str]]:
+    """What an option is given, and all other words.
 
     Args:
-        words: The run, the folder, and options as for ``evaluate``.
+        words: Of the command line.
+        option: Its name, with two dashes.
+
+    Raises:
+        UserError: If it is given nothing.
+    """
+    values, others = [], []
+    following = iter(words)
+    for word in following:
+        if word == option:
+            values.append(next(following, ""))
+        elif word.startswith(f"{option}="):
+            values.append(word.partition("=")[2])
+        else:
+            others.append(word)
+    require(all(values), f"{option} needs a value", words=list(words))
+    return values, others
+
+
+def _sorting(words: Sequence[str]) -> tuple[Sorting | None, list[str]]:
+    """Where image files go, if they go anywhere, and all other words.
+
+    Raises:
+        UserError: If there is something in the folder.
+    """
+    values, others = _taken_out(words, INTO)
+    copy = COPY in others
+    others = [word for word in others if word != COPY]
+    require(bool(values) or not copy, f"{COPY} is for {INTO} FOLDER", words=list(words))
+    if not values:
+        return None, others
+    require(
+        PRINT_ONLY not in others,
+        f"{PRINT_ONLY} is used without {INTO}",
+        into=values[-1],
+    )
+    into = Path(values[-1]).expanduser()
+    require_new(into, INTO)
+    return Sorting(into, copy), others
+
+
+def _together(places: Sequence[str]) -> tuple[str, list[str] | None]:
+    """A folder that holds files and folders, and which of what is in it these are.
+
+    Args:
+        places: Paths, at least one.
+
+    Returns:
+        The folder, and paths in it or None for all.
+
+    Raises:
+        UserError: If one of them is not there.
+    """
+    if len(places) == 1 and not Path(places[0]).expanduser().is_file():
+        return places[0], None
+    found = [Path(place).expanduser().absolute() for place in places]
+    for path, place in zip(found, places, strict=True):
+        require(path.exists(), "predict needs files or folders of images", images=place)
+    above = [str(path if path.is_dir() else path.parent) for path in found]
+    common = Path(os.path.commonpath(above))
+    return str(common), [path.relative_to(common).as_posix() for path in found]
+
+
+def predict(words: Sequence[str]) -> int:
+    """``predict RUN IMAGES ...``: applies a run's model to new images.
+
+    Args:
+        words: The run, files and folders of images, where these are to be sorted into,
+            and options as for ``evaluate``.
 
     Raises:
         UserError: For a mistake in the options or the data.
@@ -163,22 +261,36 @@ def predict(words: Sequence[str]) -> int:
     if words and words[0] in ("-h", "--help"):
         print(EVALUATE_USAGE.format(program=program()))
         return 0
+    sorting, others = _sorting(words)
+    places = list(takewhile(lambda word: not word.startswith("-"), others))
     require(
-        len(words) >= 2
-        and not words[0].startswith("-")
-        and not words[1].startswith("-"),
-        f"predict needs a run and a folder, as in: {typed()} predict runs/PHOTOS-1 "
+        len(places) >= 2,
+        f"predict needs a run and images, as in: {typed()} predict runs/PHOTOS-1 "
         "NEW_PHOTOS",
         words=list(words),
     )
-    run, place, *others = words
-    folder = find_run(run, out=Path(Options().out), what="predict")
+    others = others[len(places) :]
+    folder = find_run(places[0], out=Path(Options().out), what="predict")
     facts, stored = read_manifest(folder), read_options(folder / OPTIONS_FILE)
     kind = task_of(parse_words([], over=stored))
+    require(
+        sorting is None or kind not in ("segment", "autoencode"),
+        f"{INTO} needs a run that tells a cluster or a class of each image",
+        task=kind,
+    )
     where = "images" if kind == "segment" else "folder"
+    place, only = _together(places[1:])
     _elsewhere(stored, where, facts)
     stored["data"][where] = storable(place)
     given = [word for word in others if word != PRINT_ONLY]
     options = parse_words(given, over=stored)
-    print_only = PRINT_ONLY in others
-    return _apply(folder, options, facts, keep_choice=True, print_only=print_only)
+    if only is not None:
+        options = replace(options, data=replace(options.data, only=only))
+    return _apply(
+        folder,
+        options,
+        facts,
+        keep_choice=True,
+        print_only=PRINT_ONLY in others,
+        sorting=sorting,
+    )

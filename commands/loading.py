@@ -1,6 +1,6 @@
 """From options to a task: finds the recipe, reads the images, knows what is usual."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -101,6 +101,22 @@ def task_of(options: Options) -> TaskName:
         recipe=options.data.recipe,
     )
     return name
+
+
+def views_of(options: Options, shape: Sequence[int]) -> Any:
+    """What a run does to its images, which are not read.
+
+    Args:
+        options: Of the run.
+        shape: Of an image, as it is read.
+
+    Raises:
+        UserError: If there is no such recipe, or it has changed.
+    """
+    import data
+
+    recipe = data.RECIPES[data.recipe_of(options.data)]
+    return recipe.views(tuple(shape), options.data.augment)
 
 
 def load(

@@ -64,4 +64,4 @@ def _is_command_line() -> bool:
 
 
 if not _is_command_line():
-    importlib.import_module("iic_tf.models.named")
+    importlib.import_module("iic_tf.models.deployed")

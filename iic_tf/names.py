@@ -247,6 +247,51 @@ def written_stems(names: Sequence[str]) -> list[str]:
     return written
 
 
+def as_folders(names: Sequence[str]) -> list[str]:
+    """A folder's name for each name of a cluster or class.
+
+    Args:
+        names: Any, no two alike.
+
+    Returns:
+        Each without what a file system or a shell takes for more than a name, not long,
+        and no two alike, whether or not upper and lower case differ.
+    """
+    taken: set[str] = set()
+    return [_free(_as_part(name), taken) for name in names]
+
+
+def _as_part(name: str) -> str:
+    """A name that is a single, visible part of a path on any system."""
+    part = "".join("_" if sign in '/\\:*?"<>|' else sign for sign in plain(name))
+    part = part.strip().rstrip(".")  # Windows drops what is at the end
+    return f"_{part}" if not part or part[0] in ".-" else part
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, with a number before its ending if it is taken; it is taken then."""
+    stem, number = _without_ending(name), 1
+    found = name
+    while found.casefold() in taken:
+        number += 1
+        found = f"{stem}-{number}{name[len(stem) :]}"
+    taken.add(found.casefold())
+    return found
+
+
+def as_files(paths: Sequence[str]) -> list[str]:
+    """File names of paths, for a single folder.
+
+    Args:
+        paths: With "/" between their parts.
+
+    Returns:
+        The last part of each, with a number before its ending where another has it.
+    """
+    taken: set[str] = set()
+    return [_free(path.rpartition("/")[2], taken) for path in paths]
+
+
 def _without_ending(name: str) -> str:
     place, slash, last = name.rpartition("/")
     stem, dot, _ = last.rpartition(".")

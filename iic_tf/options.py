@@ -151,6 +151,10 @@ class DataOptions:
     """Folder of your own images (JPEG, PNG, BMP, GIF, TIFF, WebP), with or without
     sub-folders."""
 
+    only: list[str] | None = None
+    """Files and folders in data.folder or data.images, by their paths inside it, which
+    are read alone. Default: all."""
+
     array: str | None = None
     """Your own images as a numeric .npy file (n, height, width[, channels]), or as an
     .npz file with images, or x_train and x_test. How values are interpreted is printed;

@@ -81,6 +81,47 @@ def finished_together(folder: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def require_new(folder: Path, what: str) -> None:
+    """Raises UserError if there is something at a place that is to be written.
+
+    Args:
+        folder: The place.
+        what: What it is, as text.
+    """
+    empty = folder.is_dir() and not any(folder.iterdir())
+    require(
+        empty or not os.path.lexists(folder),
+        f"{what} must be a new or an empty folder, since nothing is overwritten",
+        folder=str(folder),
+    )
+
+
+@contextmanager
+def made_at_once(folder: Path) -> Iterator[Path]:
+    """Within it a new folder is filled elsewhere; in the end it takes its place.
+
+    After an error nothing is left.
+
+    Args:
+        folder: New or empty, see ``require_new``; its parents are made if need be.
+
+    Yields:
+        A folder beside it, to write to.
+    """
+    with naming(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(
+            tempfile.mkdtemp(dir=folder.parent, prefix=f".unfinished.{folder.name}.")
+        )
+    try:
+        unfinished.chmod(0o755)
+        yield unfinished
+        with naming(folder):
+            os.replace(unfinished, folder)  # fails if something has come there
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
 def _cannot_write(folder: Path, error: OSError) -> UserError:
     return UserError(
         f"out must be a writable folder: {error.strerror}. "
@@ -136,6 +177,19 @@ def make_run_folder(out: Path, *, name: str | None, prefix: str) -> Path:
                 ) from None
         except OSError as error:
             raise _cannot_write(out, error) from None
+
+
+def free_folder(out: Path, *, prefix: str) -> Path:
+    """The next free ``<prefix>-<n>`` in a folder, which is not made.
+
+    Args:
+        out: The folder.
+        prefix: Start of the name.
+    """
+    number = 1
+    while os.path.lexists(place := out / f"{prefix}-{number}"):
+        number += 1
+    return place
 
 
 def _begun(folder: Path) -> tuple[float, str]:

@@ -80,7 +80,12 @@ def test_a_run_learns_classes_and_can_be_evaluated(digits_npz, tmp_path, capsys)
     for i, image in enumerate(shown):
         Image.fromarray(image).save(tmp_path / "new" / f"{i:02}.png")
     capsys.readouterr()
-    assert models_iic.main(["predict", str(folder), str(tmp_path / "new")]) == 0
+    given = [str(tmp_path / "new"), "--into", str(tmp_path / "sorted")]
+    assert models_iic.main(["predict", str(folder), *given]) == 0
+    sorted_by = {x.name: x.parent.name for x in (tmp_path / "sorted").glob("*/*")}
+    assert sorted_by == {
+        row["path"]: row["predicted"] for row in assigned(folder / "evaluation-2")
+    }
     rows, told = assigned(folder / "evaluation-2"), capsys.readouterr().out
     found = [row["predicted"] for row in rows]
     assert found == [row["predicted"] for row in csv_rows] and "label" not in rows[0]

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from iic_tf.datasets.file_tree import find_files
+from iic_tf.errors import UserError
 
 
 def touch(*paths):
@@ -84,3 +85,14 @@ def test_a_run_that_is_asked_for_itself_is_read(tmp_path):
     assert names(find_files(tmp_path), tmp_path) == [
         "a.png", "manifest.json", "options.yaml",
     ]  # fmt: skip
+
+
+def test_some_files_and_folders_alone(tmp_path):
+    touch(*(tmp_path / name for name in ("a/1", "a/2", "b/3", "c/d/4", "5")))
+    tree = find_files(tmp_path, ["a/2", "c", "a/2", "c/d/4"])
+    assert names(tree, tmp_path) == ["a/2", "c/d/4"]
+    assert names(find_files(tmp_path, ["."]), tmp_path) == names(
+        find_files(tmp_path), tmp_path
+    )
+    with pytest.raises(UserError, match=r"data\.only must name"):
+        find_files(tmp_path, ["a/9"])

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from test_capabilities import FREE, known_options
 import data
 import graphs
 import models_iic
+from commands.evaluate import _sorting
 from commands.loading import task_of, usual_graph
 from iic_tf.datasets.masks import find_items
 from iic_tf.errors import UserError
@@ -72,6 +74,22 @@ RUN_IN_SHORT = {
     ],
     "test_name_command.py::test_with_many_labels_half_is_held_back_for_a_score": [
         "python models_iic.py name runs/PHOTOS-1 --labels labels.csv",
+    ],
+    "test_merge_command.py::test_joined_clusters_are_written_and_modelled": [
+        "python models_iic.py merge runs/PHOTOS-1 3+7 2+5 --rename 3=cats",
+        "python models_iic.py name runs/PHOTOS-1 --names names.json",
+    ],
+    "test_sorting.py::test_a_folder_is_sorted_by_clusters_and_by_their_names": [
+        "python models_iic.py predict runs/PHOTOS-1 NEW_PHOTOS --into SORTED",
+        "python models_iic.py predict runs/PHOTOS-1 a.jpg b.jpg MORE --into SORTED "
+        "--copy",
+    ],
+    "test_export.py::test_a_model_in_a_fresh_process_without_this_package": [
+        "python models_iic.py export runs/PHOTOS-1",
+    ],
+    "test_export.py::test_onnx_gives_the_same": [
+        "python models_iic.py export runs/PHOTOS-1 --to DEPLOYED --format savedmodel "
+        "onnx",
     ],
     "test_models_iic.py::test_runs_are_compared": [
         "python models_iic.py compare runs/PHOTOS-1 runs/PHOTOS-2",
@@ -353,10 +371,13 @@ def test_every_command_is_understood(command, monkeypatch, capsys):
         found = options_of(runpy.run_path, script, run_name="__main__")
         understand_run(getattr(found, "more", "").split())
     elif words and words[0] in ("evaluate", "predict", "import-pytorch"):
-        given = 2 if words[0] == "predict" else 1
-        words = [word for word in words if word != "--print-only"]
-        assert not any(word.startswith("-") for word in words[1 : 1 + given])
-        understand_run(words[1 + given :])
+        command, *words = [word for word in words if word != "--print-only"]
+        least = 2 if command == "predict" else 1
+        if command == "predict":
+            _, words = _sorting(words)
+        given = len(list(takewhile(lambda word: not word.startswith("-"), words)))
+        assert given == least or (command == "predict" and given > least)
+        understand_run(words[given:])
     elif words and words[0] in models_iic.COMMANDS:
         options_of(models_iic.COMMANDS[words[0]], words[1:])
     else:

@@ -298,6 +298,10 @@ def test_new_pictures_are_labelled_by_a_stored_run(finished, out, tmp_path, caps
             image.convert("L").save(grey / path.name)
     assert models_iic.main(["predict", str(run), str(grey)]) == 0
     assert len(list((run / "evaluation-3" / "labels").iterdir())) == 8
+    one = ["predict", str(run), str(grey / "3.png")]  # a file alone
+    assert models_iic.main(one) == 0
+    [labels] = (run / "evaluation-4" / "labels").iterdir()
+    assert labels.name == "3.png"
     capsys.readouterr()
     assert models_iic.main(["evaluate", str(run), f"--data.folder={folders[0]}"]) == 2
     assert (

@@ -159,16 +159,21 @@ def crop_resize(sides: Sequence[int], *, size: int, where: str = "random") -> Tr
     random_share = {"random": 1.0, "centre": 0.0, "centre_half": 0.5}[where]
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        choice = _uniform(images, seed, 0, 0, len(sides))
-        side = tf.gather(
-            tf.constant(sides, tf.float32), tf.cast(choice, tf.int32), axis=0
-        )
-        at_random = _uniform(images, seed, 1, 0, 1) < random_share
+        side = tf.fill(tf.shape(images)[:1], float(sides[0]))
+        if len(sides) > 1:
+            choice = _uniform(images, seed, 0, 0, len(sides))
+            known = tf.constant(sides, tf.float32)
+            side = tf.gather(known, tf.cast(choice, tf.int32), axis=0)
+        at_random = None  # what is drawn cannot be converted to other formats
+        if random_share:
+            at_random = _uniform(images, seed, 1, 0, 1) < random_share
         matrices = []
         for axis in (1, 2):
             room = images.shape[axis] - side
-            drawn = tf.floor(_uniform(images, seed, axis + 1, 0, 1) * (room + 1))
-            offset = tf.where(at_random, drawn, tf.floor(room / 2 + 0.5))
+            offset = tf.floor(room / 2 + 0.5)
+            if at_random is not None:
+                drawn = tf.floor(_uniform(images, seed, axis + 1, 0, 1) * (room + 1))
+                offset = tf.where(at_random, drawn, offset)
             matrices.append(_resize_matrix(offset, side, images.shape[axis], size))
         rows, columns = matrices
         images = tf.einsum("nyh,nhwc->nywc", rows, images)

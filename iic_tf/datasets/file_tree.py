@@ -3,10 +3,11 @@
 import os
 import stat
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from iic_tf.errors import first_line
+from iic_tf.errors import first_line, require
 
 RUN_FILES = ("options.yaml", "manifest.json")
 """A folder that holds both is that of a run."""
@@ -41,8 +42,8 @@ def _is_drawn(path: Path) -> bool:
     )
 
 
-def find_files(folder: Path) -> FileTree:
-    """Finds all files below a folder.
+def find_files(folder: Path, only: Sequence[str] | None = None) -> FileTree:
+    """Finds all files below a folder, or some of them.
 
     Symbolic links are followed, and every real folder is entered once: at its own place
     where that lies below ``folder``, otherwise by the first link in alphabetical order.
@@ -51,6 +52,10 @@ def find_files(folder: Path) -> FileTree:
 
     Args:
         folder: Any tree of folders and files.
+        only: Paths in it of the files and folders that are looked at; all if None.
+
+    Raises:
+        UserError: If one of them is not there.
     """
     tree = FileTree()
     entered: set[tuple[int, int]] = set()
@@ -102,7 +107,16 @@ def find_files(folder: Path) -> FileTree:
                 for name in names:
                     places += look_at(place / name)
 
-    enter(folder)
+    if only is None:
+        enter(folder)
+    for name in only or ():
+        require(
+            (folder / name).exists(),
+            f"data.only must name files and folders in {folder}",
+            only=name,
+        )
+        for place in look_at(folder / name):
+            enter(place)
     while linked:  # after all that lies here
         link = linked.popleft()
         identity = _identity(link)
@@ -113,7 +127,7 @@ def find_files(folder: Path) -> FileTree:
         else:
             enter(link)
             tree.linked += identity in entered
-    tree.files.sort()
+    tree.files = sorted(set(tree.files))  # some may be given twice
     tree.left_out.sort()
     return tree
 

@@ -211,6 +211,7 @@ def read_folder(
     side: int | None = None,
     channels: int | None = None,
     shown: Range | None = None,
+    only: Sequence[str] | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> ImageFolder:
     """Reads all images below a folder.
@@ -221,13 +222,14 @@ def read_folder(
         channels: 1 or 3; 1 if None and all images are grey.
         shown: Values that are black and white in images of more than 8 bits; suits them
             if None.
+        only: See ``find_files``.
         progress: Called now and then with the files done and their number.
 
     Raises:
         UserError: If there is no image, or no room.
     """
     require_images(folder, "data.folder")
-    tree = find_files(folder)
+    tree = find_files(folder, only)
     unreadable = list(tree.left_out)
     headers: dict[Path, Header] = {}
 

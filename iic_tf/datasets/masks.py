@@ -503,7 +503,9 @@ def find_items(images: Path, masks: Path | None) -> list[Item]:
     return find_images(images, masks).items
 
 
-def find_images(images: Path, masks: Path | None) -> Found:
+def find_images(
+    images: Path, masks: Path | None, only: Sequence[str] | None = None
+) -> Found:
     """The images below a folder, with the label maps of the same names.
 
     Args:
@@ -511,13 +513,14 @@ def find_images(images: Path, masks: Path | None) -> Found:
         masks: Folder of label maps, laid out alike; only the ending may differ, and not
             every image needs one. It may be, or lie in, ``images``: label maps are
             no images.
+        only: See ``find_files``.
 
     Raises:
         UserError: If a folder is none or has no file, or no image has a label map, or
             it cannot be told which of two files is the label map.
     """
     require_images(images, "data.images")
-    tree = find_files(images)
+    tree = find_files(images, only)
     files = tree.files
     maps: dict[str, Path] = {}
     of_masks: list[Path] = []

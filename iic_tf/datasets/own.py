@@ -45,6 +45,7 @@ def from_folder(
     labels: bool | None = False,
     split: bool | None = False,
     shown: Range | None = None,
+    only: Sequence[str] | None = None,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Source:
     """Anyone's folder of images, see ``image_folder.read_folder``.
@@ -60,13 +61,19 @@ def from_folder(
             all images lie in these two.
         shown: Values that are black and white in images of more than 8 bits; suits them
             if None.
+        only: See ``file_tree.find_files``.
         progress: Called now and then with the files done and their number.
 
     Raises:
         UserError: If there is no image, or no room, or images lie in no class or split.
     """
     read = read_folder(
-        folder, side=side, channels=channels, shown=shown, progress=progress
+        folder,
+        side=side,
+        channels=channels,
+        shown=shown,
+        only=only,
+        progress=progress,
     )
     top = [path.split("/", 1)[0] if "/" in path else "." for path in read.paths]
     within = read.paths
@@ -252,6 +259,7 @@ def from_images_and_masks(
     split: bool = False,
     names: Sequence[str] | None = None,
     shown: Range | None = None,
+    only: Sequence[str] | None = None,
     bgr: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
 ) -> Source[SegmentImages]:
@@ -271,13 +279,14 @@ def from_images_and_masks(
         names: Names of the classes.
         shown: Values that are black and white in images of more than 8 bits; suits them
             if None.
+        only: See ``file_tree.find_files``.
         bgr: Whether red and blue change places, for a run that was trained so.
         progress: Called now and then with the images done and their number.
 
     Raises:
         UserError: If there is nothing that can be read, or no such folders.
     """
-    found = find_images(images, masks)
+    found = find_images(images, masks, only)
     items, advice = found.items, []
     reading = _Reading(np.arange(256, dtype=np.uint8), names)
     if masks is not None or merge is not None:

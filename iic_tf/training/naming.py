@@ -1,9 +1,10 @@
 """Names the clusters of a stored run: from labels to files, all of them or none."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from iic_tf.datasets.label_table import (
     merge_tables,
     read_label_table,
 )
-from iic_tf.errors import UserError, require
+from iic_tf.errors import UserError, first_line, require
 from iic_tf.evaluation.inference import features_of
 from iic_tf.evaluation.naming import (
     MOST_NEXT,
@@ -52,7 +53,7 @@ from iic_tf.report.naming import (
 from iic_tf.report.plots import cluster_grid
 from iic_tf.report.sketches import looks
 from iic_tf.resolved import RunOptions
-from iic_tf.run_folder import finished_together
+from iic_tf.run_folder import SUMMARY_FILE, finished_together
 from iic_tf.training.stored import (
     chosen_heads,
     load_model,
@@ -62,6 +63,9 @@ from iic_tf.training.stored import (
 
 NAMED = "named"
 """Folder of the results inside a run's."""
+
+NO_NAME = "no name"
+"""What images are told of whose clusters have none."""
 
 SEED = 0
 """Of the halves that labels are split into, and of the choice among many images."""
@@ -96,6 +100,55 @@ class _Named:
     def sizes(self) -> np.ndarray:
         """Images in each cluster."""
         return cluster_sizes(self.soft)
+
+
+class StoredNaming(NamedTuple):
+    """Names that clusters of a run have.
+
+    Attributes:
+        naming: The names.
+        names: Names of the classes.
+        head: Number of the sub-head in its bank.
+    """
+
+    naming: Naming
+    names: tuple[str, ...]
+    head: int
+
+    def of_images(self, soft: np.ndarray) -> list[str]:
+        """The name of the class of each image, or ``NO_NAME``.
+
+        Args:
+            soft: Soft assignments of the sub-head, shape ``(n, k)``.
+        """
+        classes, _ = self.naming.apply(soft)
+        return [self.names[c] if c >= 0 else NO_NAME for c in classes.tolist()]
+
+
+def read_naming(folder: Path) -> StoredNaming | None:
+    """The names of a run's clusters; None if they have none.
+
+    Args:
+        folder: The run.
+
+    Raises:
+        UserError: If the file that has them is damaged.
+    """
+    path = folder / NAMED / SUMMARY_FILE
+    if not path.exists():
+        return None
+    banks = {words: bank for bank, words in BANKS.items()}
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        names = tuple(map(str, told["class_names"]))
+        numbers = {name: number for number, name in enumerate(names)} | {None: -1}
+        classes = np.array([numbers[name] for name in told["classes"]])
+        sure = np.array(told["sure"], np.float64)
+        votes = np.zeros((len(classes), len(names)), np.int64)
+        naming = Naming(banks[told["named"]], classes, votes, sure)
+        return StoredNaming(naming, names, int(told["sub_head"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: {first_line(error)}") from None
 
 
 def find_labels(
@@ -181,7 +234,9 @@ def name_run(
         write_proposals(place / table.name, proposals, split.paths)
         _draw_proposals(place, named, split, folder.name)
         if tables:
-            _write_names(place, named, split, model, folder.name)
+            stored = StoredNaming(naming, labels.names, named.head)
+            how: dict[str, Any] = {"score": score, "title": folder.name}
+            write_names(place, stored, mine, split, model, **how)
     _tell(named, split.paths, asked=overclusters is not None)
     return table
 
@@ -251,31 +306,47 @@ def _draw_proposals(place: Path, named: _Named, split: Any, title: str) -> None:
         )
 
 
-def _write_names(
-    place: Path, named: _Named, split: Any, model: ClusterIIC, title: str
+def write_names(
+    place: Path,
+    stored: StoredNaming,
+    soft: np.ndarray,
+    split: Any,
+    model: ClusterIIC,
+    *,
+    score: tuple[int, int] | None,
+    title: str,
 ) -> None:
-    """Writes all that has names."""
-    naming, names = named.naming, named.names
-    write_named(place / "named.csv", naming, names, named.soft, paths=split.paths)
-    write_clusters(place / "clusters.csv", naming, names, named.sizes)
+    """Writes all that has names.
+
+    Args:
+        place: Folder for the files.
+        stored: The names.
+        soft: Soft assignments of all images by the sub-head, shape ``(n, k)``.
+        split: The images.
+        model: The network.
+        score: See ``held_back_score``.
+        title: First words of the heading of the plot.
+    """
+    naming, names, head = stored
+    sizes = cluster_sizes(soft)
+    write_named(place / "named.csv", naming, names, soft, paths=split.paths)
+    write_clusters(place / "clusters.csv", naming, names, sizes)
     NamedClusters.of(
         model,
         bank=naming.bank,
-        head=named.head,
+        head=head,
         classes=naming.classes.tolist(),
         class_names=names,
     ).save(place / "named.keras")
-    write_summary(
-        place, naming_summary(naming, names, head=named.head, score=named.score)
-    )
-    order = np.lexsort((-named.sizes, naming.classes, naming.classes < 0))
+    write_summary(place, naming_summary(naming, names, head=head, score=score))
+    order = np.lexsort((-sizes, naming.classes, naming.classes < 0))
     with attempted("named_clusters.png"):
         cluster_grid(
             place / "named_clusters.png",
             split.images,
-            named.soft,
+            soft,
             names=cluster_captions(naming, names),
-            order=[c for c in order.tolist() if named.sizes[c]],
+            order=[c for c in order.tolist() if sizes[c]],
             title=f"{title}: {BANKS[naming.bank]} and their names",
         )
 
