@@ -26,6 +26,7 @@ from commands.from_pytorch import import_pytorch
 from commands.name import name
 from commands.parsing import parse
 from commands.prepare import curate, mosaic, prepare_potsdam
+from commands.report import report
 from commands.train import run
 from iic_tf.errors import RunError, UserError, failure_words, shortened
 from iic_tf.names import escaped
@@ -48,6 +49,7 @@ COMMANDS = {
     "predict": predict,
     "compare": compare,
     "name": name,
+    "report": report,
     "clean": clean,
     "prepare-potsdam": prepare_potsdam,
     "curate": curate,

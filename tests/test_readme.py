@@ -73,6 +73,9 @@ RUN_IN_SHORT = {
     "test_name_command.py::test_with_many_labels_half_is_held_back_for_a_score": [
         "python models_iic.py name runs/PHOTOS-1 --labels labels.csv",
     ],
+    "test_report_command.py::test_a_run_is_reported_on": [
+        "python models_iic.py report runs/PHOTOS-1",
+    ],
     "test_models_iic.py::test_runs_are_compared": [
         "python models_iic.py compare runs/PHOTOS-1 runs/PHOTOS-2",
     ],
