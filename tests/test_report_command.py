@@ -71,6 +71,7 @@ def folder_of_images(folder):
     return names
 
 
+@pytest.mark.slow
 def test_hostile_names_and_copies_of_images(tmp_path, capsys):
     names = folder_of_images(tmp_path / "images")
     options = {**TINY, "data.folder": tmp_path / "images", "out": tmp_path, "k": 3}
@@ -110,6 +111,7 @@ def test_vectors_are_sketched(tmp_path):
     assert "60 examples in 3 clusters" in text and "data:image/png" in text
 
 
+@pytest.mark.slow
 def test_a_segmentation_has_overlays_and_shares(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "images").mkdir()

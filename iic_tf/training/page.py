@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,12 @@ def report_run(folder: Path, task: Any, options: RunOptions, told: Told) -> Path
         page, files = _Whole(folder, task, options, told, model, results).page()
     else:
         page, files = _segments(folder, task, options, told, results, model), {}
+    listed = [
+        (name, holds)
+        for name, holds in _FILES.items()
+        if name in files or (folder / name).exists()
+    ]
+    page = replace(page, files=listed)
     with at_work("writing the page"), finished_together(folder) as place:
         text = render(page)
         (place / PAGE_FILE).write_text(text, encoding="utf-8")
@@ -244,9 +250,7 @@ def _common(
             ("Data fingerprint", manifest["data_fingerprint"]),
         ],
         "options": stored,
-        "files": [
-            (name, holds) for name, holds in _FILES.items() if (folder / name).exists()
-        ],
+        "files": (),
         "repeat": told.repeat,
         "key": f"{folder.resolve().name}-{manifest['data_fingerprint']}",
         "labels_note": labels_note,
