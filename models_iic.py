@@ -28,6 +28,7 @@ from commands.merge import merge
 from commands.name import name
 from commands.parsing import parse
 from commands.prepare import curate, mosaic, prepare_potsdam
+from commands.report import report
 from commands.train import run
 from iic_tf.errors import RunError, UserError, failure_words, shortened
 from iic_tf.names import escaped
@@ -52,6 +53,7 @@ COMMANDS = {
     "name": name,
     "merge": merge,
     "export": export,
+    "report": report,
     "clean": clean,
     "prepare-potsdam": prepare_potsdam,
     "curate": curate,

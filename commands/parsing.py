@@ -103,8 +103,8 @@ def _parser() -> Any:
         prog=program(),
         description="Clusters images without labels by Invariant Information "
         "Clustering, or segments them (--data.images). Other commands, each with its "
-        "own --help: evaluate RUN, predict RUN IMAGES, name RUN, merge RUN 3+7, export "
-        "RUN, compare RUN RUN ..., clean RUNS; for published data sets "
+        "own --help: evaluate RUN, predict RUN IMAGES, report RUN, name RUN, merge RUN "
+        "3+7, export RUN, compare RUN RUN ..., clean RUNS; for published data sets "
         "prepare-potsdam, curate and mosaic, for checkpoints of the authors' code "
         "import-pytorch FILE.",
         exit_on_error=False,

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from iic_tf.neighbours.grouping import group_overclusters, move_gains
+from iic_tf.neighbours.grouping import (
+    group_overclusters,
+    grouped_information,
+    merge_tree,
+    move_gains,
+)
 
 
 def information(joint, groups, k):
@@ -99,3 +104,15 @@ def test_as_many_clusters_as_overclusters():
 def test_k_out_of_range(k):
     with pytest.raises(ValueError, match=f"between 2 and 5. Received: k={k}"):
         group_overclusters(np.eye(5), k)
+
+
+def test_a_tree_joins_what_is_alike_first_and_knows_what_is_left():
+    joint = np.kron(np.eye(2), np.full((2, 2), 0.1)) + 0.01 + 0.2 * np.eye(4)
+    whole, merges = merge_tree(joint)
+    assert whole == pytest.approx(grouped_information(joint, np.arange(4), 4))
+    assert {(m.kept, m.merged) for m in merges[:2]} == {(0, 1), (2, 3)}
+    assert merges[1].information == pytest.approx(
+        grouped_information(joint, np.array([0, 0, 1, 1]), 2)
+    )
+    left = [whole, *(merge.information for merge in merges)]
+    assert left == sorted(left, reverse=True) and left[-1] == pytest.approx(0)

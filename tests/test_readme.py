@@ -91,6 +91,9 @@ RUN_IN_SHORT = {
         "python models_iic.py export runs/PHOTOS-1 --to DEPLOYED --format savedmodel "
         "onnx",
     ],
+    "test_report_command.py::test_a_run_is_reported_on": [
+        "python models_iic.py report runs/PHOTOS-1",
+    ],
     "test_models_iic.py::test_runs_are_compared": [
         "python models_iic.py compare runs/PHOTOS-1 runs/PHOTOS-2",
     ],

@@ -56,6 +56,8 @@ def test_a_wheel_brings_the_whole_command_line(wheel, photographs, tmp_path):
     how = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(target)}}
     where = "import sys; sys.argv = ['iic']; import iic_tf; print(iic_tf.__file__)"
     assert run(sys.executable, "-c", where, **how).startswith(str(target))
+    for name in ("page.html", "page.css", "page.js"):  # of reports
+        assert (target / "iic_tf" / "report" / name).is_file()
     start = [sys.executable, "-m", "iic_tf"]
     out = run(*start, f"--data.folder={photographs}", *SHORT, "--name=a", **how)
     assert "Sub-head 0" in out

@@ -26,6 +26,41 @@ class Grouping(NamedTuple):
     information: float
 
 
+class Merge(NamedTuple):
+    """A step of an agglomeration.
+
+    Attributes:
+        kept: Branch that the other one is merged into, a number in ``[0, K)``.
+        merged: Branch that is no more.
+        information: Mutual information that is left afterwards, in nats.
+    """
+
+    kept: int
+    merged: int
+    information: float
+
+
+def merge_tree(joint: np.ndarray) -> tuple[float, list[Merge]]:
+    """How K overclusters join, each time the two whose merger loses least information.
+
+    Args:
+        joint: As in ``group_overclusters``; each overcluster has some share of it.
+
+    Returns:
+        Mutual information of the joint in nats, and K - 1 mergers, the last of which
+        leaves none.
+    """
+    table = np.asarray(joint, np.float64)
+    table = (table + table.T) / (2 * table.sum())
+    whole, merges = _information(table), []
+    for kept, merged in _merge_order(table):
+        for along in (table, table.T):
+            along[kept] += along[merged]
+            along[merged] = 0
+        merges.append(Merge(kept, merged, max(_information(table), 0.0)))
+    return whole, merges
+
+
 def group_overclusters(joint: np.ndarray, k: int) -> Grouping:
     """Merges K overclusters into k clusters with the most mutual information.
 

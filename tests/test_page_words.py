@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from iic_tf.evaluation.health import measure
+from iic_tf.evaluation.results import BY_LOSS, Choice, Results
+from iic_tf.report.page_words import (
+    Facts,
+    advice,
+    alike,
+    count,
+    overlap,
+    percent,
+    sentences,
+)
+
+
+def facts(soft, joint=None, *, agreement=None, duplicates=0, outliers=0, **how):
+    k = soft.shape[1]
+    joint = np.eye(k)[None] if joint is None else joint
+    results = Results(
+        measure(joint), len(soft), soft=soft[:, None], choice=Choice(0, BY_LOSS), **how
+    )
+    return Facts(results, 500, agreement, duplicates, outliers, len(soft))
+
+
+def even(n=40, k=4, sure=0.94):
+    soft = np.full((n, k), (1 - sure) / (k - 1))
+    soft[np.arange(n), np.arange(n) % k] = sure
+    return soft
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0, "0 %"),
+        (0.0001, "under 0.1 %"),
+        (0.004, "0.4 %"),
+        (0.93, "93 %"),
+        (0.998, "99.8 %"),
+        (1, "100 %"),
+    ],
+)
+def test_shares_are_as_exact_as_they_need_to_be(share, text):
+    assert percent(share) == text
+
+
+def test_numbers_go_with_their_nouns():
+    assert count(1, "image") == "1 image" and count(2000, "pair") == "2,000 pairs"
+
+
+def test_a_good_run_is_told_so():
+    told = " ".join(sentences(facts(even(), agreement=(0.99, 0.98))))
+    assert "40 images in 4 clusters, all of them in use" in told
+    assert "1.39 nats, 100 % of the most" in told and "That is high" in told
+    assert "0.94 on average. It is below 0.5 for no image" in told
+    assert "do not hang on one of them" in told and "labels" not in told
+    assert len(advice(facts(even()))) == 1
+
+
+def test_labels_are_told_where_there_are_some():
+    counts = np.array([[[9, 1], [0, 10]]])
+    told = " ".join(sentences(facts(even(20, 2), counts=counts)))
+    assert "By the labels 5.0 % of the images are in the wrong cluster" in told
+
+
+def test_what_went_wrong_leads_to_advice():
+    soft = np.tile([0.36, 0.34, 0.3, 0.0], (40, 1))
+    bad = facts(
+        soft, np.ones((1, 4, 4)), agreement=(0.5, 0.3), duplicates=2, outliers=1
+    )
+    told = advice(bad)
+    assert "almost no information" in told[0]
+    assert "Try k = 1" not in told[1] and "3 clusters of 4 have" in told[1]
+    assert any("disagree" in line for line in told)
+    assert any("Clusters 0 and 1 overlap most: 24 %" in line for line in told)
+    assert any("2 pairs of near-duplicates" in line for line in told)
+    assert any("1 image far from all others" in line for line in told)
+    assert "That is low" in " ".join(sentences(bad))
+
+
+def test_overlap_is_what_soft_assignments_share():
+    soft = np.array([[0.5, 0.5, 0], [0, 0, 1]])
+    np.testing.assert_allclose(overlap(soft), [[0, 0.25, 0], [0.25, 0, 0], [0, 0, 0]])
+    assert alike(soft) == [(1, 0.5), (0, 0.5), None]
