@@ -373,9 +373,21 @@ class GraphOptions:
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the backbone, as in fan_out_init: 32."""
 
+    frozen: bool = False
+    """Whether the backbone stays as it is: images become its features once, and what
+    trains is a small network on these. Needs graph.args.weights: a file of weights
+    (.h5) for graph.name, a network of Keras (.keras, such as model.keras of a run),
+    which then takes the place of graph.name, or imagenet."""
+
     def __post_init__(self) -> None:
-        """Raises UserError for numbers out of range."""
+        """Raises UserError for numbers out of range, or weights that are missing."""
         check_numbers("graph", self)
+        require(
+            not self.frozen or isinstance(self.args.get("weights"), str),
+            "graph.frozen needs graph.args.weights, a file (or imagenet): a backbone "
+            "with random weights would have nothing to say",
+            args=self.args,
+        )
 
 
 @dataclass(frozen=True)
@@ -898,7 +910,9 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "segment", "tune"),
     ),
-    "segment": ("data.unlabelled", "data.limit", "train.start", "tune"),
+    "segment": (
+        *("data.unlabelled", "data.limit", "train.start", "tune", "graph.frozen"),
+    ),
     "classify": (
         *("k", "method", "segment", "data.neighbours", "data.protocol"),
         *("heads.main", "heads.aux", "heads.k_aux", "heads.bias"),
@@ -907,7 +921,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
         *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
         *("report.match", "report.choose", "report.double", "report.adapt"),
-        *("report.display", "report.progression", "tune"),
+        *("report.display", "report.progression", "tune", "graph.frozen"),
     ),
     "autoencode": (
         *("k", "method", "heads", "segment", "data.neighbours", "data.protocol"),
@@ -916,7 +930,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
         *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
         *("report.match", "report.choose", "report.double", "report.adapt"),
-        *("report.display", "report.progression", "tune"),
+        *("report.display", "report.progression", "tune", "graph.frozen"),
     ),
 }
 UNUSED["finetune"] = tuple(name for name in UNUSED["classify"] if name != "tune")
@@ -1015,7 +1029,11 @@ def with_absolute_paths(options: Options) -> Options:
         for name, path in found.items()
         if path is not None and (name, path) != ("labels", "folder")
     }
-    return replace(options, data=replace(data, **absolute))
+    args = dict(options.graph.args)
+    if options.graph.frozen and Path(args["weights"]).expanduser().is_file():
+        args["weights"] = str(Path(args["weights"]).expanduser().absolute())
+    graph = replace(options.graph, args=args)
+    return replace(options, data=replace(data, **absolute), graph=graph)
 
 
 def as_plain(options: Options) -> dict[str, Any]:
