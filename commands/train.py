@@ -60,8 +60,13 @@ def run(asked: Options) -> int:
     asked = take_over(asked)
     changed = ", ".join(changed_options(asked)) or "all at their defaults"
     kind = task_of(asked)
-    on_features = kind == "cluster" and asked.graph.frozen
-    if on_features:  # what trains is a network of vectors
+    if asked.graph.frozen:  # what trains is a network of vectors
+        require(
+            kind == "cluster",
+            f"graph.frozen is for clusters of whole images; the task {kind} does not "
+            "use it",
+            task=kind,
+        )
         builder = graphs.find(usual_graph_of_vectors())
     else:
         builder = graphs.find(asked.graph.name or usual_graph(asked), task=kind)

@@ -910,9 +910,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "segment", "tune"),
     ),
-    "segment": (
-        *("data.unlabelled", "data.limit", "train.start", "tune", "graph.frozen"),
-    ),
+    "segment": ("data.unlabelled", "data.limit", "train.start", "tune"),
     "classify": (
         *("k", "method", "segment", "data.neighbours", "data.protocol"),
         *("heads.main", "heads.aux", "heads.k_aux", "heads.bias"),
@@ -921,7 +919,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
         *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
         *("report.match", "report.choose", "report.double", "report.adapt"),
-        *("report.display", "report.progression", "tune", "graph.frozen"),
+        *("report.display", "report.progression", "tune"),
     ),
     "autoencode": (
         *("k", "method", "heads", "segment", "data.neighbours", "data.protocol"),
@@ -930,7 +928,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
         *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
         *("report.match", "report.choose", "report.double", "report.adapt"),
-        *("report.display", "report.progression", "tune", "graph.frozen"),
+        *("report.display", "report.progression", "tune"),
     ),
 }
 UNUSED["finetune"] = tuple(name for name in UNUSED["classify"] if name != "tune")

@@ -27,7 +27,7 @@ def as_trunk(backbone: keras.Model, *, size: int, channels: int) -> keras.Model:
     Raises:
         UserError: If it is not a network of such images.
     """
-    shape = getattr(backbone, "input_shape", ())
+    shape: tuple[int | None, ...] = getattr(backbone, "input_shape", ())
     require(
         len(shape) == 4
         and (shape[-1] in (None, channels) or channels == 1)
