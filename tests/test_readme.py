@@ -330,7 +330,10 @@ def understand_run(words):
     if options.graph.name != "tiny":  # that is the reader's
         name = options.graph.name or usual_graph(options)
         builder = graphs.find(name, task=task_of(options))
-        check_arguments(builder, options.graph.args, option="graph.args")
+        given = dict(options.graph.args)
+        if options.graph.frozen:  # for any backbone
+            assert given.pop("weights")
+        check_arguments(builder, given, option="graph.args")
 
 
 PYTHON = sorted(
