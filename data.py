@@ -630,6 +630,28 @@ def vectors(
     return Views(original=_as_it_is, augment=augment, evaluate=_as_it_is)
 
 
+def embeddings(
+    shape: tuple[int, ...],
+    *,
+    size: int = 128,
+    noise: float = 0.2,
+    dropped: float = 0.2,
+    scaling: float = 0.1,
+) -> Views:
+    """The views of ``vectors``, for features that a frozen backbone has of images.
+
+    Args:
+        shape: Height, width and channels of the images.
+        size: Side in pixels that images are resized to for the backbone.
+        noise: See ``vectors``, as all below.
+        dropped: Share of features that are replaced by their mean.
+        scaling: Range of the factor of the distance from the mean, about 1.
+    """
+    require(len(shape) == 3, "graph.frozen is for images", shape=shape)
+    _seen(size)
+    return vectors((1,), noise=noise, dropped=dropped, scaling=scaling)
+
+
 def series(
     shape: tuple[int, ...],
     *,

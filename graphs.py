@@ -10,9 +10,11 @@ as in ``--graph.args.fan_out_init 32``. A backbone for segmentation returns feat
 layer named ``latent``, and is listed in ``AUTOENCODERS``.
 """
 
+import inspect
 import math
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -30,6 +32,7 @@ from iic_tf.models.blocks import (
     pad_conv,
 )
 from iic_tf.models.tokens import build_layers
+from iic_tf.options import check_arguments
 
 
 def small(
@@ -606,6 +609,55 @@ def find(name: str, *, task: str = "cluster") -> Callable[..., keras.Model]:
         name=name,
     )
     return _application(name)
+
+
+def pretrained(
+    name: str, image_shape: tuple[int, int, int], *, weights: str, **arguments: Any
+) -> keras.Model:
+    """A backbone with the weights of a file.
+
+    Args:
+        name: See ``find``; of no use if the file holds a whole network.
+        image_shape: Height, width and channels.
+        weights: A file of weights (.h5), a network of Keras (.keras), of which a
+            network with sub-heads gives its backbone, or imagenet.
+        **arguments: Keyword arguments of the builder.
+
+    Raises:
+        UserError: If there is no such file, or it holds something else.
+    """
+    place = Path(weights).expanduser()
+    require(
+        weights == "imagenet" or place.is_file(),
+        "graph.args.weights must be a file, or imagenet",
+        weights=weights,
+    )
+    if place.suffix == ".keras":
+        try:
+            network = keras.models.load_model(place)
+        except Exception as error:  # damage surfaces as any of a dozen kinds
+            raise UserError(f"{place} cannot be read: {first_line(error)}") from None
+        return getattr(network, "backbone", network)
+    builder = find(name)
+    if "weights" in inspect.signature(builder).parameters:
+        check_arguments(builder, arguments, option="graph.args")
+        return builder(image_shape, weights=weights, **arguments)
+    require(
+        weights != "imagenet",
+        "graph.args.weights imagenet is for networks of keras.applications, such as "
+        "MobileNetV2",
+        name=name,
+    )
+    check_arguments(builder, arguments, option="graph.args")
+    backbone = builder(image_shape, **arguments)
+    try:
+        backbone.load_weights(place)
+    except Exception as error:
+        raise UserError(
+            f"graph.args.weights {weights} does not fit graph.name {name} for images "
+            f"of {image_shape}: {first_line(error)}"
+        ) from None
+    return backbone
 
 
 def _application(name: str) -> Callable[..., keras.Model]:

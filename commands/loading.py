@@ -1,5 +1,6 @@
 """From options to a task: finds the recipe, reads the images, knows what is usual."""
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -14,6 +15,7 @@ from iic_tf.options import (
     Options,
     TaskName,
     TrainOptions,
+    check_arguments,
     refuse_unused,
     with_new_names,
 )
@@ -36,6 +38,8 @@ class Loaded:
         infrared: Whether infrared is the last channel that it sees.
         advice: Remarks on the images, or None.
         unreadable: Name and reason of each file that was skipped.
+        trunk: The frozen part of the backbone, whose features the task has in place of
+            images; None if there is none, or nothing is trained.
     """
 
     asked: Options
@@ -45,6 +49,7 @@ class Loaded:
     infrared: bool
     advice: str | None
     unreadable: tuple[tuple[str, str], ...]
+    trunk: Any = None
 
     @cached_property
     def options(self) -> RunOptions:
@@ -80,6 +85,13 @@ def usual_graph(asked: Options) -> str:
 
     task = task_of(asked)
     return graphs.usual(task) if task == "autoencode" else usual_of(asked.data).graph
+
+
+def usual_graph_of_vectors() -> str:
+    """Name of the backbone of runs on vectors, or on features of a frozen one."""
+    import data
+
+    return data.RECIPES["vectors"].usual.graph
 
 
 def task_of(options: Options) -> TaskName:
@@ -180,6 +192,8 @@ def _load_cluster(options: Options, train: bool) -> Loaded:
     from iic_tf.datasets.splits import apply_protocol
     from iic_tf.tasks.cluster import ClusterTask
 
+    if options.graph.frozen:
+        return _load_frozen(options, train)
     name, recipe, source = data.find(options.data, k=options.k, seed=options.seed)
     views = recipe.views(source.image_shape, options.data.augment)
     protocol = apply_protocol(
@@ -206,6 +220,60 @@ def _load_cluster(options: Options, train: bool) -> Loaded:
         False,
         source.advice,
         source.unreadable,
+    )
+
+
+def _load_frozen(options: Options, train: bool) -> Loaded:
+    """Images to be clustered by the features that a frozen backbone has of them."""
+    import data
+    import graphs
+    from iic_tf.datasets.splits import apply_protocol
+    from iic_tf.models.frozen import as_trunk
+    from iic_tf.tasks.cluster import ClusterTask
+    from iic_tf.training.embedding import cache_of
+
+    chosen, graph = options.data, options.graph
+    check_arguments(data.embeddings, chosen.augment, option="data.augment")
+    usual_size = inspect.signature(data.embeddings).parameters["size"].default
+    size = chosen.augment.get("size", usual_size)
+    if (chosen.folder or chosen.tfds) and chosen.size is None:
+        chosen = replace(chosen, size=size)
+    name, recipe, source = data.find(chosen, k=None, seed=options.seed)
+    views = data.embeddings(source.image_shape, **chosen.augment)
+    require(
+        not recipe.sobel,
+        "graph.frozen needs a recipe whose networks see images, not edges",
+        recipe=name,
+    )
+    protocol = apply_protocol(source, chosen.protocol, unlabelled=chosen.unlabelled)
+    shape = protocol.train.images.shape
+    _tell(shape[0], source, train=train)
+    of_vectors = data.RECIPES["vectors"]
+    task = ClusterTask(
+        protocol,
+        views,
+        source.origin,
+        class_names=source.class_names or recipe.class_names,
+        kind=of_vectors.kind,
+        mirrored=False,
+        neighbour_share=of_vectors.neighbour_share,
+    )
+    trunk, graph_name = None, graph.name or usual_graph(options)
+    if train:  # a stored run has its own
+        backbone = graphs.pretrained(graph_name, (size, size, shape[-1]), **graph.args)
+        graph_name = graph.name or backbone.name
+        trunk = as_trunk(backbone, size=size, channels=shape[-1])
+        task = task.embedded(trunk, cache_of(options.out), keep=True)
+    usual = _usual_of_whole(chosen, name, of_vectors, shape=shape, shown=source.shown)
+    return Loaded(
+        options,
+        replace(usual, graph=graph_name),
+        task,
+        False,
+        False,
+        source.advice,
+        source.unreadable,
+        trunk,
     )
 
 

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from commands import EXIT_DEGENERATE, EXIT_INTERRUPTED, typed
-from commands.loading import Loaded, load, take_over, task_of, usual_graph
+from commands.loading import (
+    Loaded,
+    load,
+    take_over,
+    task_of,
+    usual_graph,
+    usual_graph_of_vectors,
+)
 from commands.parsing import changed_options
 from commands.starting import check_backend, quiet_start
 from iic_tf.errors import RunError, UserError, failure_words, first_line, require
@@ -53,9 +60,17 @@ def run(asked: Options) -> int:
     asked = take_over(asked)
     changed = ", ".join(changed_options(asked)) or "all at their defaults"
     kind = task_of(asked)
-    name = asked.graph.name or usual_graph(asked)
-    builder = graphs.find(name, task=kind)
-    check_arguments(builder, asked.graph.args, option="graph.args")
+    if asked.graph.frozen:  # what trains is a network of vectors
+        require(
+            kind == "cluster",
+            f"graph.frozen is for clusters of whole images; the task {kind} does not "
+            "use it",
+            task=kind,
+        )
+        builder = graphs.find(usual_graph_of_vectors())
+    else:
+        builder = graphs.find(asked.graph.name or usual_graph(asked), task=kind)
+        check_arguments(builder, asked.graph.args, option="graph.args")
     check_optimizer(asked.train, steps=asked.train.steps or 1)
     check_initializer(asked.heads)
     precision = "float32" if kind == "segment" else choose_precision(strategy)
@@ -93,7 +108,7 @@ def run(asked: Options) -> int:
         return EXIT_INTERRUPTED
     try:
         with at_work("writing results"):
-            degenerate = finish(trained, options)
+            degenerate = finish(trained, options, trunk=loaded.trunk)
     except Exception as error:
         if (words := failure_words(error)) is None:
             raise
@@ -124,13 +139,14 @@ def build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:
     import graphs
 
     graph, shape = loaded.options.graph, loaded.task.data.shape
+    arguments = graph.args if loaded.trunk is None else {}
     try:
         return graphs.on_views(
             builder,
             shape,
             sobel=loaded.sobel,
             infrared=loaded.infrared,
-            **graph.args,
+            **arguments,
         )
     except ValueError as error:
         seen = "×".join(map(str, shape))
@@ -189,7 +205,7 @@ class _Telling:
         if found is None:
             return
         groups = found.groups.clusters
-        plot = draw_first_groups(folder, found.graph, groups, task.images)
+        plot = draw_first_groups(folder, found.graph, groups, task.data.examples)
         if found.joined > max(options.data.neighbours, GRAPH_NEIGHBOURS):
             console.print(
                 f"Graph:    {found.joined} neighbours of each image, since with "
@@ -221,9 +237,11 @@ class _Telling:
         seen = "×".join(str(n) for n in shape if n is not None)
         if None in shape:
             seen = f"images of any size, {seen} channels"
+        name, trunk = options.graph.name, self.loaded.trunk
+        if trunk is not None:
+            name, seen = f"{name}, frozen, and {backbone.name}", f"{seen} features"
         console.print(
-            f"Network:  {options.graph.name} on {seen}, "
-            f"{model.count_params():,} parameters"
+            f"Network:  {name} on {seen}, {model.count_params():,} parameters"
         )
         begin = f"resumed at step {step:,}" if step else "started from scratch"
         if options.task == "finetune" and not (step or options.tune.from_scratch):

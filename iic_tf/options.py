@@ -377,9 +377,21 @@ class GraphOptions:
     args: dict[str, Any] = field(default_factory=dict)
     """Keyword arguments of the backbone, as in fan_out_init: 32."""
 
+    frozen: bool = False
+    """Whether the backbone stays as it is: images become its features once, and what
+    trains is a small network on these. Needs graph.args.weights: a file of weights
+    (.h5) for graph.name, a network of Keras (.keras, such as model.keras of a run),
+    which then takes the place of graph.name, or imagenet."""
+
     def __post_init__(self) -> None:
-        """Raises UserError for numbers out of range."""
+        """Raises UserError for numbers out of range, or weights that are missing."""
         check_numbers("graph", self)
+        require(
+            not self.frozen or isinstance(self.args.get("weights"), str),
+            "graph.frozen needs graph.args.weights, a file (or imagenet): a backbone "
+            "with random weights would have nothing to say",
+            args=self.args,
+        )
 
 
 @dataclass(frozen=True)
@@ -1025,7 +1037,11 @@ def with_absolute_paths(options: Options) -> Options:
         for name, path in found.items()
         if path is not None and (name, path) != ("labels", "folder")
     }
-    return replace(options, data=replace(data, **absolute))
+    args = dict(options.graph.args)
+    if options.graph.frozen and Path(args["weights"]).expanduser().is_file():
+        args["weights"] = str(Path(args["weights"]).expanduser().absolute())
+    graph = replace(options.graph, args=args)
+    return replace(options, data=replace(data, **absolute), graph=graph)
 
 
 def as_plain(options: Options) -> dict[str, Any]:

@@ -65,6 +65,10 @@ RUN_IN_SHORT = {
         "python models_iic.py --data.features vectors.npy --k 10",
         "python models_iic.py --data.series series.npy --data.labels classes.npy --k 6",
     ],
+    "test_frozen.py::test_a_quick_look_and_a_network_of_ones_own": [
+        "python models_iic.py --data.folder PHOTOS --k 8 --graph.frozen true "
+        "--graph.args.weights network.keras",
+    ],
     "test_models_iic.py::test_a_stored_run_is_evaluated_again_and_on_other_images": [
         "python models_iic.py evaluate RUN --report.adapt true",
     ],
@@ -229,6 +233,10 @@ python benchmarks/segmentation_loss.py --plot docs/segmentation_loss.png
 python benchmarks/folder.py
 python benchmarks/convergence.py --data FOLDER
 python models_iic.py --data.recipe mnist_5000
+python models_iic.py --data.folder PHOTOS --k 12 --graph.frozen true --graph.name \
+MobileNetV2 --graph.args.weights imagenet
+python benchmarks/embeddings.py --network lite0.keras
+python benchmarks/embeddings.py --data FOLDER --features vectors.npy
 python benchmarks/finetune.py --data FOLDER --run RUN --labels 100 600 6000
 python benchmarks/folders.py FOLDERS --seeds 0
 python benchmarks/signals.py --series FOLDER
@@ -344,7 +352,10 @@ def understand_run(words):
     if options.graph.name != "tiny":  # that is the reader's
         name = options.graph.name or usual_graph(options)
         builder = graphs.find(name, task=task_of(options))
-        check_arguments(builder, options.graph.args, option="graph.args")
+        given = dict(options.graph.args)
+        if options.graph.frozen:  # for any backbone
+            assert given.pop("weights")
+        check_arguments(builder, given, option="graph.args")
 
 
 PYTHON = sorted(

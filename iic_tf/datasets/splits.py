@@ -45,11 +45,13 @@ class Split:
             float32, vectors ``(n, d)`` or series ``(n, t, channels)``.
         labels: Integer classes from 0, shape ``(n,)``, or None. Only scores use them.
         paths: Name of each image's file, or None.
+        pictures: Images that vectors were computed from, or None.
     """
 
     images: np.ndarray
     labels: np.ndarray | None = None
     paths: tuple[str, ...] | None = None
+    pictures: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Raises UserError if images and labels do not fit together."""
@@ -72,13 +74,19 @@ class Split:
             lowest = int(self.labels.min())
             require(lowest >= 0, "labels must be classes from 0", lowest=lowest)
 
+    @property
+    def drawn(self) -> np.ndarray:
+        """What plots show of the examples."""
+        return self.images if self.pictures is None else self.pictures
+
     def take(self, numbers: np.ndarray | slice) -> "Split":
         """Some of the images, by their numbers; nothing is copied by a slice."""
-        labels, paths = self.labels, self.paths
+        labels, paths, pictures = self.labels, self.paths, self.pictures
         return Split(
             self.images[numbers],
             None if labels is None else labels[numbers],
             None if paths is None else tuple(np.array(paths, object)[numbers]),
+            None if pictures is None else pictures[numbers],
         )
 
     def only(self, numbers: np.ndarray) -> "Split":

@@ -31,6 +31,7 @@ from iic_tf.evaluation.inference import (
 )
 from iic_tf.evaluation.metrics import class_recall, contingencies
 from iic_tf.evaluation.results import BY_GRAPH, Choice, Results, Scorer
+from iic_tf.models.frozen import require_channels, split_at_trunk
 from iic_tf.models.networks import ClusterIIC
 from iic_tf.neighbours.nearest import Kind, find_neighbours, memory_of_search
 from iic_tf.neighbours.spectral import SpectralGroups, graph_joint, join, told, typical
@@ -47,6 +48,7 @@ from iic_tf.run_folder import ASSIGNMENTS_FILE
 from iic_tf.tasks import iic
 from iic_tf.tasks.objectives import grouped_pair_losses, pair_losses
 from iic_tf.tasks.regroup import Regrouped, regroup
+from iic_tf.training.embedding import cache_of, embed
 from iic_tf.training.estimate import memory_of_run, network_size
 from iic_tf.training.loop import Event
 from iic_tf.training.stored import require_network, tell_if_unlike
@@ -122,8 +124,8 @@ class ClusterTask:
         """What is trained on and evaluated."""
         return TaskData(
             origin=self.origin,
-            examples=self.images,
-            material=self.images,
+            examples=self.protocol.train.drawn,
+            material=self.protocol.train.drawn,
             shape=self.seen_shape,
             scored_on=self.protocol.words,
             evaluated=len(self.protocol.evaluate.images),
@@ -140,6 +142,47 @@ class ClusterTask:
     def seen_shape(self) -> tuple[int, ...]:
         """Height, width and channels that the network sees."""
         return self.views.seen_shape(self.protocol.evaluate.images.shape[1:])
+
+    # ---------------------------------------------------------------- frozen backbones
+
+    def embedded(self, trunk: keras.Model, cache: Path, *, keep: bool) -> "ClusterTask":
+        """The same with the features of a frozen trunk in place of images.
+
+        Args:
+            trunk: See ``models.frozen``.
+            cache: Folder where features are looked for.
+            keep: Whether features that were not there are stored in it.
+        """
+        protocol = self.protocol
+        known: dict[int, Split] = {}  # splits may be one and the same
+        for split in (protocol.train, protocol.evaluate, protocol.mapping):
+            if split is not None and id(split) not in known:
+                features = embed(trunk, split.images, cache=cache, keep=keep)
+                known[id(split)] = replace(
+                    split, images=features, pictures=split.images
+                )
+        mapping = protocol.mapping and known[id(protocol.mapping)]
+        train, evaluate = (known[id(x)] for x in (protocol.train, protocol.evaluate))
+        return replace(
+            self,
+            protocol=replace(protocol, train=train, evaluate=evaluate, mapping=mapping),
+        )
+
+    def on_features(
+        self, model: Any, options: RunOptions
+    ) -> tuple["ClusterTask", ClusterIIC]:
+        """Task and network as they were trained, if behind a frozen trunk.
+
+        Args:
+            model: The network of a stored run.
+            options: ``out`` is read, where features of the images may be stored.
+        """
+        parts = split_at_trunk(model) if isinstance(model, ClusterIIC) else None
+        if parts is None:
+            return self, model
+        trunk, network = parts
+        require_channels(trunk, self.protocol.evaluate.images)
+        return self.embedded(trunk, cache_of(options.out), keep=False), network
 
     # ---------------------------------------------------------------- before training
 
@@ -439,6 +482,10 @@ class ClusterTask:
             trained: Whether the run has just ended: if the groups of the neighbour
                 graph are clearly better, the main sub-heads are fitted to them.
         """
+        task, network = self.on_features(model, options)
+        if task is not self:
+            how: dict[str, Any] = {"choice": choice, "lowest": lowest}
+            return task.evaluate(network, options, **how, trained=trained)
         self._check_takes(model)
         if not trained or options.data.protocol == "holdout":
             views = partial(self._evaluation_views, options)
@@ -486,6 +533,9 @@ class ClusterTask:
             options: ``report.adapt`` and ``seed`` are read.
             heads: Number of the sub-head by the name of its bank.
         """
+        task, network = self.on_features(model, options)
+        if task is not self:
+            return task.assignments(network, options, heads=heads)
         self._check_takes(model)
         if options.report.adapt:
             adapt(model, self._evaluation_views(options))
@@ -586,7 +636,7 @@ class ClusterTask:
         written = draw_clusters(
             folder,
             results,
-            split.images,
+            split.drawn,
             split.labels,
             names=self.class_names,
             title=evaluation.title,
@@ -597,7 +647,7 @@ class ClusterTask:
                 if progression.draw(
                     folder / "progression",
                     folder / "progression.gif",
-                    _tiles(followed.images),
+                    _tiles(followed.drawn),
                     labels=followed.labels,
                 ):
                     says = "how images move to their clusters"

@@ -17,6 +17,7 @@ import numpy as np
 from iic_tf.augment.pairs import Passes
 from iic_tf.errors import require
 from iic_tf.models.blocks import dense_bn_relu
+from iic_tf.models.frozen import split_at_trunk
 from iic_tf.models.networks import ClusterIIC
 from iic_tf.resolved import RunOptions
 from iic_tf.tasks.classify import ClassifyTask
@@ -42,6 +43,11 @@ def weights_of(model: Any, *, run: str) -> list[np.ndarray]:
     require(
         isinstance(model, ClusterIIC),
         "tune.run must be a run that clusters whole images",
+        run=run,
+    )
+    require(
+        split_at_trunk(model) is None,
+        "tune.run must be a run that has trained its backbone, not a frozen one",
         run=run,
     )
     return model.backbone.get_weights()

@@ -214,7 +214,8 @@ def name_run(
         "overclusters can only be named if the run has auxiliary sub-heads",
         aux=0,
     )
-    soft = task.assignments(model, options, heads=heads)
+    on_features, network = task.on_features(model, options)
+    soft = on_features.assignments(network, options, heads=heads)
     score = None
     if tables:
         known = (soft, labels.numbers, labels.classes)
@@ -227,7 +228,7 @@ def name_run(
         bank = "aux" if overclusters else "main"
         naming = no_names(bank, soft[bank].shape[1])
     mine = soft[naming.bank]
-    proposals = _propose(model, task, naming, labels, mine)
+    proposals = _propose(network, on_features, naming, labels, mine)
     named = _Named(naming, heads[naming.bank], labels, score, mine, proposals)
     table = _free_table(folder / NAMED)
     with finished_together(folder / NAMED) as place:

@@ -13,6 +13,7 @@ import tensorflow as tf
 from iic_tf.errors import UserError, first_line, naming, require
 from iic_tf.evaluation.inference import unlikeness
 from iic_tf.evaluation.results import Choice
+from iic_tf.models.frozen import behind_trunk
 from iic_tf.report.console import attempted, clock, console
 from iic_tf.report.curves import draw_comparison
 from iic_tf.report.events import FOLDER, EventFiles
@@ -155,24 +156,33 @@ def _scored_on(described: str, options: RunOptions) -> str:
     return described + adapted
 
 
-def finish(trained: Trained, options: RunOptions, *, results: Any = None) -> bool:
+def finish(
+    trained: Trained,
+    options: RunOptions,
+    *,
+    results: Any = None,
+    trunk: keras.Model | None = None,
+) -> bool:
     """Saves and evaluates the network of a run, writes and prints what came out.
 
     Args:
         trained: The run.
         options: Of the run.
         results: Of its network, where it is evaluated already.
+        trunk: What the network is saved behind: the frozen part of a backbone whose
+            features it was trained on; None if it was trained on images.
 
     Returns:
         Whether there is nothing worth keeping.
     """
     task, model, folder = trained.task, trained.model, trained.folder
     with trained.watch.time("results"):
-        save_model(model, folder)
+        whole = model if trunk is None else behind_trunk(trunk, model)
+        save_model(whole, folder)
         if results is None:
             results = task.evaluate(model, options, lowest=trained.lowest, trained=True)
         if results.mended:
-            save_model(model, folder)
+            save_model(whole, folder)
         scored_on = _scored_on(task.data.scored_on, options)
         evaluation = Evaluation(model, folder.name, scored_on)
         outcome = task.write(folder, results, options, evaluation=evaluation)
