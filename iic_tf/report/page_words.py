@@ -117,18 +117,19 @@ def sentences(facts: Facts) -> list[str]:
     if facts.agreement is not None:
         mean, least = facts.agreement
         number = results.clusters.shape[1]
-        also = "the clusters do not hang on one of them"
+        also = "the clusters do not depend on which one is taken"
         if mean < AGREED:
             also = "other clusters would be nearly as good by the loss"
         found.append(
-            f"The {number} sub-heads, which start from different weights, agree on "
+            f"The {number} sub-heads agree on "
             f"{percent(mean)} of the images on average, the two that differ most on "
             f"{percent(least)}: {also}."
         )
     found.append(
         f"Confidence, the probability of an image's cluster, is "
         f"{confidence.mean():.2f} on average. It is below {DOUBTFUL:g} for "
-        f"{of_images}."
+        f"{of_images}. It says how clear-cut the clusters are, not how often they are "
+        "what you would call right."
     )
     found += score_sentences(results)
     return found
