@@ -104,8 +104,8 @@ def _parser() -> Any:
         description="Clusters images without labels by Invariant Information "
         "Clustering, or segments them (--data.images). Other commands, each with its "
         "own --help: evaluate RUN, predict RUN FOLDER, name RUN, compare RUN RUN ..., "
-        "clean RUNS; for published data sets prepare-potsdam, curate and mosaic, for "
-        "checkpoints of the authors' code import-pytorch FILE.",
+        "choose-k [RUN], clean RUNS; for published data sets prepare-potsdam, curate "
+        "and mosaic, for checkpoints of the authors' code import-pytorch FILE.",
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file with options")

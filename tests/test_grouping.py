@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from iic_tf.neighbours.grouping import group_overclusters, move_gains
+from iic_tf.neighbours.grouping import cut_tree, group_overclusters, move_gains
 
 
 def information(joint, groups, k):
@@ -99,3 +99,15 @@ def test_as_many_clusters_as_overclusters():
 def test_k_out_of_range(k):
     with pytest.raises(ValueError, match=f"between 2 and 5. Received: k={k}"):
         group_overclusters(np.eye(5), k)
+
+
+def test_a_tree_is_cut_at_every_number():
+    joint, truth = blocks([4, 5, 3, 6], noise=0.02)
+    found = cut_tree(joint, least=2, most=8)
+    assert [len(np.unique(one.groups)) for one in found] == [2, 3, 4, 5, 6, 7, 8]
+    assert (np.diff([one.information for one in found]) > 0).all()
+    assert len(np.unique(found[2].groups * 10 + truth)) == 4
+    alone = group_overclusters(joint, 8)
+    assert (alone.groups == found[-1].groups).all()
+    with pytest.raises(ValueError, match="least=5, most=3"):
+        cut_tree(joint, least=5, most=3)

@@ -439,7 +439,7 @@ class ClusterTask:
             trained: Whether the run has just ended: if the groups of the neighbour
                 graph are clearly better, the main sub-heads are fitted to them.
         """
-        self._check_takes(model)
+        self.check_takes(model)
         if not trained or options.data.protocol == "holdout":
             views = partial(self._evaluation_views, options)
             tell_if_unlike(model, views, self.data, options)
@@ -486,7 +486,7 @@ class ClusterTask:
             options: ``report.adapt`` and ``seed`` are read.
             heads: Number of the sub-head by the name of its bank.
         """
-        self._check_takes(model)
+        self.check_takes(model)
         if options.report.adapt:
             adapt(model, self._evaluation_views(options))
         batches = self._shown(self.protocol.evaluate.images)
@@ -543,7 +543,7 @@ class ClusterTask:
         summary = summarise(results, names=self.class_names, scored_on=scored_on)
         return summary | {"recall": recall, "class_names": names}
 
-    def _check_takes(self, model: Any) -> None:
+    def check_takes(self, model: Any) -> None:
         """Raises UserError if a model does not take these images."""
         require_network(model, ClusterIIC)
         takes = tuple(model.backbone.input_shape[1:])
