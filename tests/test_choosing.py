@@ -3,6 +3,7 @@ import csv
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from runs import words
 
 import models_iic
 from iic_tf.errors import UserError
@@ -26,6 +27,7 @@ from iic_tf.report.choosing import (
     write_choice,
 )
 from iic_tf.resolved import resolve
+from iic_tf.run_folder import read_options
 from iic_tf.tasks.choose import from_graph, most_from_graph
 
 
@@ -56,13 +58,13 @@ def test_peaks_are_inside_and_above_all_near():
 def test_the_largest_stable_peak_is_recommended():
     found = advise(evidence([0.8, 0.9, 0.7, 0.8, 0.6, 0.7, 0.5], [0.9] * 5 + [0.5] * 2))
     assert found == Advice(5, True, (3,))
-    words = advice_words(
+    told = advice_words(
         evidence([0.8, 0.9, 0.7, 0.8, 0.6, 0.7, 0.5], [0.9] * 5 + [0.5] * 2),
         found,
         OF_GRAPH,
     )
-    assert words.startswith("5 clusters: the largest k at which")
-    assert "3 would also be defensible" in words
+    assert told.startswith("5 clusters: the largest k at which")
+    assert "3 would also be defensible" in told
 
 
 def test_without_a_stable_peak_nothing_stands_out():
@@ -70,9 +72,9 @@ def test_without_a_stable_peak_nothing_stands_out():
     of_stability = evidence(falling, [0.5, 0.6, 0.7, 0.6, 0.5, 0.4])
     found = advise(of_stability)
     assert found == Advice(4, False, ())
-    words = advice_words(of_stability, found, OF_GRAPH)
-    assert words.startswith("No number stands out")
-    assert "more stable (ARI 0.70)" in words
+    told = advice_words(of_stability, found, OF_GRAPH)
+    assert told.startswith("No number stands out")
+    assert "within 2 of them (ARI 0.70)" in told
     neither = evidence(falling, falling)
     found = advise(neither)
     assert found == Advice(2, False, ())
@@ -150,8 +152,8 @@ def test_few_images_allow_few_clusters():
 
 
 def test_the_quick_way_from_the_command_line(digits_npz, tmp_path, capsys):
-    words = ["choose-k", "--method=spectral", f"--data.dir={digits_npz}"]
-    assert models_iic.main([*words, "--to=8", f"--out={tmp_path}"]) == 0
+    given = ["choose-k", "--method=spectral", f"--data.dir={digits_npz}"]
+    assert models_iic.main([*given, "--to=8", f"--out={tmp_path}"]) == 0
     told = capsys.readouterr().out
     assert "share of ln k" in told and "<- recommended" in told
     assert "clusters" in told.splitlines()[-3]
@@ -159,8 +161,26 @@ def test_the_quick_way_from_the_command_line(digits_npz, tmp_path, capsys):
     names = {path.name for path in folder.iterdir()}
     assert names == {"choose_k.csv", "choose_k.png"}
     assert len((folder / "choose_k.csv").read_text().splitlines()) == 8
-    assert models_iic.main([*words, "--to=80", f"--out={tmp_path}"]) == 2
+    assert models_iic.main([*given, "--to=80", f"--out={tmp_path}"]) == 2
     assert "up to 18 clusters, with 240 images" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("few_plots")
+def test_a_network_is_trained_with_the_number_of_the_graph(
+    digits_npz, tmp_path, capsys
+):
+    given = words(digits_npz, tmp_path, **{"heads.aux": 2})
+    assert models_iic.main(["choose-k", *given, "--to=6"]) == 0
+    [folder] = tmp_path.iterdir()
+    told = capsys.readouterr().out
+    [chosen] = [line for line in told.splitlines() if line.startswith("Clusters: ")]
+    stored = read_options(folder / "options.yaml")
+    assert 2 <= stored["k"] <= 6 and f"{stored['k']} clusters" in chosen
+    assert stored["heads"]["k_aux"] == max(5 * stored["k"], 12)
+    assert "views" in told and (folder / "choose_k.png").is_file()
+    before = (folder / "choose_k.csv").read_text()
+    assert models_iic.main(["choose-k", str(folder), "--to=6"]) == 0
+    assert (folder / "choose_k.csv").read_text() == before
 
 
 def test_a_run_needs_two_auxiliary_sub_heads(labelled_run, capsys):
@@ -169,7 +189,7 @@ def test_a_run_needs_two_auxiliary_sub_heads(labelled_run, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("given", "says"),
     [
         (["--from=1"], "--from must be at least 2"),
         (["--from=5", "--to=6"], "--to must be at least --from + 2"),
@@ -178,8 +198,8 @@ def test_a_run_needs_two_auxiliary_sub_heads(labelled_run, capsys):
         (["nowhere"], "needs the folder of a run"),
     ],
 )
-def test_mistakes_are_one_sentence(words, says, capsys):
-    assert models_iic.main(["choose-k", *words]) == 2
+def test_mistakes_are_one_sentence(given, says, capsys):
+    assert models_iic.main(["choose-k", *given]) == 2
     told = capsys.readouterr().err
     assert says in told and told.count("\n") == 1
 

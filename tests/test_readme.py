@@ -182,6 +182,18 @@ RUN_IN_SHORT = {
     "test_clean.py::test_they_are_listed_and_nothing_is_deleted": [
         "python models_iic.py clean runs --steps 100",
     ],
+    "test_choosing.py::test_the_quick_way_from_the_command_line": [
+        "python models_iic.py choose-k --data.folder PHOTOS --method spectral",
+        "python models_iic.py choose-k --data.recipe mnist_5000 --method spectral",
+    ],
+    "test_choosing.py::test_a_network_is_trained_with_the_number_of_the_graph": [
+        "python models_iic.py choose-k --data.folder PHOTOS",
+        "python models_iic.py choose-k runs/PHOTOS-1 --from 2 --to 40",
+        "python models_iic.py --data.folder PHOTOS --k auto",
+    ],
+    "test_seeds.py::test_two_seeds_from_the_command_line": [
+        "python models_iic.py --data.folder PHOTOS --k 12 --seeds 5",
+    ],
     "test_graphs.py::test_networks_of_keras_applications_by_name": [
         "python models_iic.py --graph.name MobileNetV2 --data.augment.size 32",
     ],
