@@ -29,6 +29,16 @@ and how well cuts that should be the same agree. choose_k.csv and choose_k.png a
 written into the folder of the run."""
 
 
+def choice_parser() -> Parser:
+    """The parser of the command's own options; others are those of the main job."""
+    parser = Parser(
+        prog=f"{program()} choose-k", description=DESCRIPTION, allow_abbrev=False
+    )
+    parser.add_argument("--from", dest="least", type=int, default=LEAST)
+    parser.add_argument("--to", dest="most", type=int)
+    return parser
+
+
 def choose_k(words: Sequence[str]) -> int:
     """``choose-k [RUN] [--from 2] [--to 30] [options]``: recommends a number.
 
@@ -38,12 +48,7 @@ def choose_k(words: Sequence[str]) -> int:
     Raises:
         UserError: For a mistake in the options or the data.
     """
-    parser = Parser(
-        prog=f"{program()} choose-k", description=DESCRIPTION, allow_abbrev=False
-    )
-    parser.add_argument("--from", dest="least", type=int, default=LEAST)
-    parser.add_argument("--to", dest="most", type=int)
-    arguments, others = parser.parse_known_args(list(words))
+    arguments, others = choice_parser().parse_known_args(list(words))
     least, most = arguments.least, arguments.most
     require(least >= 2, "--from must be at least 2", **{"from": least})
     require(

@@ -17,6 +17,7 @@ from test_capabilities import FREE, known_options
 import data
 import graphs
 import models_iic
+from commands.choose import choice_parser
 from commands.loading import task_of, usual_graph
 from iic_tf.datasets.masks import find_items
 from iic_tf.errors import UserError
@@ -368,6 +369,9 @@ def test_every_command_is_understood(command, monkeypatch, capsys):
         words = [word for word in words if word != "--print-only"]
         assert not any(word.startswith("-") for word in words[1 : 1 + given])
         understand_run(words[1 + given :])
+    elif words and words[0] == "choose-k":  # its other words are those of a run
+        found, others = choice_parser().parse_known_args(words[1:])
+        understand_run(others[others[:1] == ["runs/PHOTOS-1"] :])
     elif words and words[0] in models_iic.COMMANDS:
         options_of(models_iic.COMMANDS[words[0]], words[1:])
     else:

@@ -86,8 +86,8 @@ def advice_words(evidence: Evidence, advice: Advice, terms: Terms) -> str:
     )
     if at[k] in peaks(evidence.stability, around=AROUND):
         words += (
-            f"{k} clusters if one must be named: the most stable of the numbers that are "
-            f"more stable than those within {AROUND} of them (ARI {stability(k)})."
+            f"{k} clusters if one must be named: the most stable of those that are "
+            f"more stable than all within {AROUND} of them (ARI {stability(k)})."
         )
     else:
         words += (
