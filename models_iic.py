@@ -19,6 +19,7 @@ from commands import (
     EXIT_USAGE,
     program,
 )
+from commands.choose import choose_k
 from commands.clean import clean
 from commands.compare import compare
 from commands.evaluate import evaluate, predict
@@ -54,6 +55,7 @@ COMMANDS = {
     "merge": merge,
     "export": export,
     "report": report,
+    "choose-k": choose_k,
     "clean": clean,
     "prepare-potsdam": prepare_potsdam,
     "curate": curate,

@@ -8,7 +8,7 @@ from commands.parsing import Parser
 from commands.starting import quiet_start
 from iic_tf.errors import require
 from iic_tf.options import Options
-from iic_tf.run_folder import find_run
+from iic_tf.run_folder import SUMMARY_FILE, find_run
 
 
 def compare(words: Sequence[str]) -> int:
@@ -35,7 +35,14 @@ def compare(words: Sequence[str]) -> int:
         find_run(run, out=Path(Options().out), what="compare") for run in arguments.runs
     ]
     with quiet_start():
+        from iic_tf.report.console import console
         from iic_tf.training import stored
+        from iic_tf.training.seeds import seed_lines, seed_results
 
     stored.compare(folders, plot=arguments.plot or folders[0].parent / "comparison.png")
+    finished = [folder for folder in folders if (folder / SUMMARY_FILE).is_file()]
+    if len(finished) > 1:
+        results = seed_results(finished)
+        if any(result.ari is not None for result in results):
+            console.print("\n" + "\n".join(seed_lines(results)))
     return 0

@@ -10,6 +10,7 @@ from typing import Any
 from iic_tf.errors import require
 from iic_tf.names import escaped, restored
 from iic_tf.options import (
+    USUAL_K,
     DataOptions,
     GraphOptions,
     Options,
@@ -186,6 +187,11 @@ def _usual_of_whole(
     return replace(recipe.usual_for(number), recipe=name, time_limit=limit, **own)
 
 
+def _k(options: Options) -> int:
+    """Clusters by which a recipe is chosen: those of the default if k is open, too."""
+    return USUAL_K if options.k == "auto" else options.k
+
+
 def _load_cluster(options: Options, train: bool) -> Loaded:
     """Whole images to be clustered."""
     import data
@@ -194,7 +200,7 @@ def _load_cluster(options: Options, train: bool) -> Loaded:
 
     if options.graph.frozen:
         return _load_frozen(options, train)
-    name, recipe, source = data.find(options.data, k=options.k, seed=options.seed)
+    name, recipe, source = data.find(options.data, k=_k(options), seed=options.seed)
     views = recipe.views(source.image_shape, options.data.augment)
     protocol = apply_protocol(
         source, options.data.protocol, unlabelled=options.data.unlabelled
@@ -284,6 +290,11 @@ def _load_segment(options: Options, train: bool) -> Loaded:
     from iic_tf.tasks.segment import SegmentTask
 
     require(
+        options.k != "auto",
+        "k auto is for whole images; for segmentation k must be a number",
+        k=options.k,
+    )
+    require(
         options.method == "iic",
         "method spectral is for whole images, not for segmentation",
         method=options.method,
@@ -361,7 +372,7 @@ def _load_classify(
     from iic_tf.tasks.classify import ClassifyTask
 
     name, recipe, source = data.find(
-        options.data, k=options.k, seed=options.seed, split_if_any=train
+        options.data, k=_k(options), seed=options.seed, split_if_any=train
     )
     if train:  # a network is applied to images of any kind
         labelled = [x for x, split in source.splits.items() if split.labels is not None]

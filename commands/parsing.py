@@ -104,9 +104,9 @@ def _parser() -> Any:
         description="Clusters images without labels by Invariant Information "
         "Clustering, or segments them (--data.images). Other commands, each with its "
         "own --help: evaluate RUN, predict RUN IMAGES, report RUN, name RUN, merge RUN "
-        "3+7, export RUN, compare RUN RUN ..., clean RUNS; for published data sets "
-        "prepare-potsdam, curate and mosaic, for checkpoints of the authors' code "
-        "import-pytorch FILE.",
+        "3+7, export RUN, choose-k [RUN], compare RUN RUN ..., clean RUNS; for "
+        "published data sets prepare-potsdam, curate and mosaic, for checkpoints of "
+        "the authors' code import-pytorch FILE.",
         exit_on_error=False,
     )
     parser.add_argument("--config", action="config", help="YAML file with options")

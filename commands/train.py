@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,22 @@ from iic_tf.run_folder import (
 )
 
 
-def run(asked: Options) -> int:
+def run(
+    asked: Options,
+    *,
+    began: Callable[[Path], None] = lambda _: None,
+    look: tuple[int, int | None] | None = None,
+    least_k_aux: int = 0,
+    strategy: Any = None,
+) -> int:
     """Trains, evaluates and plots.
 
     Args:
         asked: Options as given.
+        began: Called with the run folder when it is there.
+        look: Fewest and most clusters that k auto chooses from, if not the usual ones.
+        least_k_aux: Clusters that each auxiliary sub-head has at least.
+        strategy: Where the steps run; chosen by ``devices`` if None.
 
     Returns:
         Exit status.
@@ -42,6 +54,15 @@ def run(asked: Options) -> int:
         UserError: For a mistake in the options or the data.
         NonFiniteLoss: If a loss or the gradient became NaN or infinite.
     """
+    if asked.seeds is not None:
+        from commands.seeds import run_seeds
+
+        return run_seeds(asked)
+    require(
+        asked.k != "auto" or asked.resume is None,
+        "k auto is for new runs; a resumed one has its k",
+        k=asked.k,
+    )
     check_backend()
     check_writable(Path(asked.out))
     with quiet_start():
@@ -54,7 +75,7 @@ def run(asked: Options) -> int:
         from iic_tf.training.run import run_prefix, train
         from iic_tf.training.stored import finish
 
-        strategy = choose_strategy(asked.devices)
+        strategy = strategy or choose_strategy(asked.devices)
 
     # Names become functions here and in data.py, and nowhere else.
     asked = take_over(asked)
@@ -75,6 +96,12 @@ def run(asked: Options) -> int:
     check_initializer(asked.heads)
     precision = "float32" if kind == "segment" else choose_precision(strategy)
     loaded = load(asked, precision=precision)
+    usual = replace(
+        loaded.usual, least_k_aux=max(least_k_aux, loaded.usual.least_k_aux)
+    )
+    loaded = replace(loaded, usual=usual)
+    if asked.k == "auto":
+        loaded = _with_number(loaded, look)
     options, task = loaded.options, loaded.task
     if options.show_pairs:
         path = Path(options.out) / f"pairs_{run_prefix(options)}.png"
@@ -90,7 +117,7 @@ def run(asked: Options) -> int:
         if options.time_limit:
             loaded = _in_time(loaded, build, strategy, minutes=options.time_limit)
             options = loaded.options
-        says = _Telling(loaded, changed, strategy)
+        says = _Telling(loaded, changed, strategy, began)
         trained = train(
             options,
             task,
@@ -124,6 +151,23 @@ def run(asked: Options) -> int:
         )
         return EXIT_DEGENERATE
     return 0
+
+
+def _with_number(loaded: Loaded, look: tuple[int, int | None] | None) -> Loaded:
+    """The same with a number of clusters from the neighbour graph; says which and why.
+
+    Args:
+        loaded: The run, whose k is open.
+        look: Fewest and most clusters, or None for the usual ones.
+    """
+    from commands.choose import LEAST, quick_advice
+    from iic_tf.report.choosing import OF_GRAPH, advice_words
+    from iic_tf.report.console import console
+
+    least, most = look or (LEAST, None)
+    evidence, advice = quick_advice(loaded, least=least, most=most)
+    console.print(f"Clusters: {advice_words(evidence, advice, OF_GRAPH)}")
+    return replace(loaded, asked=replace(loaded.asked, k=advice.k))
 
 
 def build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:
@@ -187,9 +231,17 @@ class _Telling:
         loaded: Options, and the task as it was read.
         changed: Options that differ from the defaults, as text.
         strategy: Where the steps run.
+        began: Called with the run folder.
     """
 
-    def __init__(self, loaded: Loaded, changed: str, strategy: Any):
+    def __init__(
+        self,
+        loaded: Loaded,
+        changed: str,
+        strategy: Any,
+        began: Callable[[Path], None],
+    ):
+        self.began = began
         self.loaded = loaded
         self.changed = changed
         self.strategy = strategy
@@ -224,6 +276,7 @@ class _Telling:
         from iic_tf.report.console import console
         from iic_tf.report.files import write_network, write_unreadable
 
+        self.began(folder)
         options, task = self.loaded.options, self.loaded.task
         backbone = getattr(model, "backbone", model)
         write_network(folder / NETWORK_FILE, backbone)

@@ -130,6 +130,12 @@ MAX_SUB_HEADS = 100
 MAX_SIDE = 4096
 """Pixels along a side of an image, view or crop."""
 
+USUAL_K = 10
+"""Clusters where nothing is said."""
+
+MAX_SEEDS = 100
+"""Runs that one command trains."""
+
 MAX_NEIGHBOURS = 1000
 """Neighbours of an image."""
 
@@ -839,8 +845,13 @@ class Options:
     (tune.run), autoencode learns to reconstruct images. Default: cluster or segment,
     depending on recipe and data."""
 
-    k: int = 10
-    """Number of clusters."""
+    k: int | Literal["auto"] = USUAL_K
+    """Number of clusters. auto: what choose-k recommends from the neighbour graph; for
+    whole images."""
+
+    seeds: int | list[int] | None = None
+    """Runs to train one after another, with seeds from seed on, or a list of seeds. A
+    table of all follows. Default: one run."""
 
     name: str | None = None
     """Name of the run. Default: the recipe's name, or that of your data, and a
@@ -882,7 +893,24 @@ class Options:
     def __post_init__(self) -> None:
         """Raises UserError for values out of range."""
         check_numbers("", {"k": self.k, "time_limit": self.time_limit})
-        require(self.k >= 2, "k must be at least 2", k=self.k)
+        require(self.k == "auto" or self.k >= 2, "k must be at least 2", k=self.k)
+        seeds = self.seeds_of_runs()
+        require(
+            self.seeds is None
+            or (
+                1 <= len(set(seeds)) == len(seeds) <= MAX_SEEDS
+                and all(0 <= seed < 2**31 for seed in seeds)
+            ),
+            f"seeds must be a number of runs from 1 to {MAX_SEEDS}, or as many "
+            "different seeds in [0, 2**31)",
+            seeds=self.seeds,
+        )
+        require(
+            self.seeds is None or self.resume is None,
+            "seeds begins new runs, and resume continues one: give only one of them",
+            seeds=self.seeds,
+            resume=self.resume,
+        )
         if self.name is not None:
             check_run_name(self.name)
         require(0 <= self.seed < 2**31, "seed must lie in [0, 2**31)", seed=self.seed)
@@ -892,7 +920,7 @@ class Options:
             time_limit=self.time_limit,
         )
         require(
-            self.heads.k_aux is None or self.heads.k_aux >= self.k,
+            self.heads.k_aux is None or self.k == "auto" or self.heads.k_aux >= self.k,
             "heads.k_aux must be at least k",
             k_aux=self.heads.k_aux,
             k=self.k,
@@ -907,6 +935,13 @@ class Options:
             "task finetune needs tune.run, the folder of a finished run",
             run=self.tune.run,
         )
+
+    def seeds_of_runs(self) -> list[int]:
+        """The seeds of all runs that are asked for."""
+        if isinstance(self.seeds, list):
+            return self.seeds
+        number = 1 if self.seeds is None else min(self.seeds, MAX_SEEDS + 1)
+        return list(range(self.seed, self.seed + number))
 
 
 UNUSED: dict[str, tuple[str, ...]] = {

@@ -10,6 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from iic_tf.errors import UserError
 from iic_tf.options import (
     DataOptions,
     GraphOptions,
@@ -140,6 +141,7 @@ class RunOptions(Options):
     """
 
     task: TaskName = field()
+    k: int = field()
     data: RunData = field()
     graph: RunGraph = field()
     heads: RunHeads = field()
@@ -180,12 +182,16 @@ def resolve(options: Options, usual: Usual | None = None) -> RunOptions:
     Raises:
         UserError: If what was given clashes with what was not.
     """
+    k = options.k
+    if k == "auto":
+        raise UserError("k must be a number here. Received: k='auto'")
     usual = usual or Usual()
     train = options.train
     steps = train.steps or usual.steps
     limit = options.time_limit or usual.time_limit
     parts: dict[str, Any] = {
         "task": options.task or usual.task,
+        "k": k,
         # an explicit length needs no plan
         "time_limit": None if train.steps or train.epochs else limit,
         "data": _filled(
@@ -200,9 +206,7 @@ def resolve(options: Options, usual: Usual | None = None) -> RunOptions:
             neighbours=usual.neighbours,
         ),
         "graph": _filled(RunGraph, options.graph, name=usual.graph),
-        "heads": _filled(
-            RunHeads, options.heads, k_aux=max(usual.least_k_aux, 5 * options.k)
-        ),
+        "heads": _filled(RunHeads, options.heads, k_aux=max(usual.least_k_aux, 5 * k)),
         "train": _filled(
             RunTrain,
             train,

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from iic_tf.neighbours.grouping import (
+    cut_tree,
     group_overclusters,
     grouped_information,
     merge_tree,
@@ -116,3 +117,15 @@ def test_a_tree_joins_what_is_alike_first_and_knows_what_is_left():
     )
     left = [whole, *(merge.information for merge in merges)]
     assert left == sorted(left, reverse=True) and left[-1] == pytest.approx(0)
+
+
+def test_a_tree_is_cut_at_every_number():
+    joint, truth = blocks([4, 5, 3, 6], noise=0.02)
+    found = cut_tree(joint, least=2, most=8)
+    assert [len(np.unique(one.groups)) for one in found] == [2, 3, 4, 5, 6, 7, 8]
+    assert (np.diff([one.information for one in found]) > 0).all()
+    assert len(np.unique(found[2].groups * 10 + truth)) == 4
+    alone = group_overclusters(joint, 8)
+    assert (alone.groups == found[-1].groups).all()
+    with pytest.raises(ValueError, match="least=5, most=3"):
+        cut_tree(joint, least=5, most=3)

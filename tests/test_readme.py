@@ -18,6 +18,7 @@ from test_capabilities import FREE, known_options
 import data
 import graphs
 import models_iic
+from commands.choose import choice_parser
 from commands.evaluate import _sorting
 from commands.loading import task_of, usual_graph
 from iic_tf.datasets.masks import find_items
@@ -207,6 +208,18 @@ RUN_IN_SHORT = {
     "test_clean.py::test_they_are_listed_and_nothing_is_deleted": [
         "python models_iic.py clean runs --steps 100",
     ],
+    "test_choosing.py::test_the_quick_way_from_the_command_line": [
+        "python models_iic.py choose-k --data.folder PHOTOS --method spectral",
+        "python models_iic.py choose-k --data.recipe mnist_5000 --method spectral",
+    ],
+    "test_choosing.py::test_a_network_is_trained_with_the_number_of_the_graph": [
+        "python models_iic.py choose-k --data.folder PHOTOS",
+        "python models_iic.py choose-k runs/PHOTOS-1 --from 2 --to 40",
+        "python models_iic.py --data.folder PHOTOS --k auto",
+    ],
+    "test_seeds.py::test_two_seeds_from_the_command_line": [
+        "python models_iic.py --data.folder PHOTOS --k 12 --seeds 5",
+    ],
     "test_graphs.py::test_networks_of_keras_applications_by_name": [
         "python models_iic.py --graph.name MobileNetV2 --data.augment.size 32",
     ],
@@ -392,6 +405,13 @@ def test_every_command_is_understood(command, monkeypatch, capsys):
         given = len(list(takewhile(lambda word: not word.startswith("-"), words)))
         assert given == least or (command == "predict" and given > least)
         understand_run(words[given:])
+        given = 2 if words[0] == "predict" else 1
+        words = [word for word in words if word != "--print-only"]
+        assert not any(word.startswith("-") for word in words[1 : 1 + given])
+        understand_run(words[1 + given :])
+    elif words and words[0] == "choose-k":  # its other words are those of a run
+        found, others = choice_parser().parse_known_args(words[1:])
+        understand_run(others[others[:1] == ["runs/PHOTOS-1"] :])
     elif words and words[0] in models_iic.COMMANDS:
         options_of(models_iic.COMMANDS[words[0]], words[1:])
     else:

@@ -120,7 +120,7 @@ def test_what_is_none_in_the_end_is_not_used():
     shapes = ("size", "channels", "range", "classes", "curated", "names")
     assert open_places(as_plain(resolve(Options()))) == {
         *(f"data.{name}" for name in (*places, *shapes)),
-        *("name", "time_limit", "resume", "devices", "train.epochs"),
+        *("name", "seeds", "time_limit", "resume", "devices", "train.epochs"),
         *("heads.initializer", "train.schedule", "train.weight_decay"),
         *(f"tune.{name}" for name in ("run", "labels", "layer", "trunk_rate")),
         *("report.display", "report.progression", "report.window"),

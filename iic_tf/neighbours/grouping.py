@@ -83,6 +83,32 @@ def group_overclusters(joint: np.ndarray, k: int) -> Grouping:
     number = len(joint)
     if not 2 <= k <= number:
         raise ValueError(f"k must lie between 2 and {number}. Received: k={k}")
+    return cut_tree(joint, least=k, most=k)[0]
+
+
+def cut_tree(joint: np.ndarray, *, least: int, most: int) -> list[Grouping]:
+    """Groupings into every number of clusters of a range, from one tree.
+
+    The finest is that of ``group_overclusters``. Each coarser one begins with the two
+    clusters joined that cost least, and then parts of clusters move as there.
+
+    Args:
+        joint: As in ``group_overclusters``.
+        least: Fewest clusters, at least 2.
+        most: Most clusters, from ``least`` to K.
+
+    Returns:
+        Groupings into ``least``, ``least + 1``, …, ``most`` clusters.
+
+    Raises:
+        ValueError: If the range is empty or out of bounds.
+    """
+    number = len(joint)
+    if not 2 <= least <= most <= number:
+        raise ValueError(
+            f"2 <= least <= most <= {number} must hold. "
+            f"Received: least={least}, most={most}"
+        )
     joint = np.asarray(joint, np.float64)
     joint = (joint + joint.T) / (2 * joint.sum())
 
@@ -92,11 +118,28 @@ def group_overclusters(joint: np.ndarray, k: int) -> Grouping:
     for i, (a, b) in enumerate(_merge_order(joint)):
         current[a] |= current[b]
         branches.append(current[a].copy())
-        if i < number - k:
+        if i < number - most:
             groups[groups == b] = a
-    groups = np.unique(groups, return_inverse=True)[1]
     tree = np.stack(branches)
 
+    found = [_improved(joint, _renumbered(groups), tree, most)]
+    for k in range(most - 1, least - 1, -1):
+        groups = found[-1].groups
+        a, b = _merge_order(_table(joint, groups, k + 1))[0]
+        joined = _renumbered(np.where(groups == b, a, groups))
+        found.append(_improved(joint, joined, tree, k))
+    return found[::-1]
+
+
+def _renumbered(groups: np.ndarray) -> np.ndarray:
+    """The same groups numbered from 0 without gaps."""
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def _improved(
+    joint: np.ndarray, groups: np.ndarray, tree: np.ndarray, k: int
+) -> Grouping:
+    """A grouping after every move of a branch of the tree that gains information."""
     while True:
         parts = _parts(tree, groups, k)
         if not len(parts):

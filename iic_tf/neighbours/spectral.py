@@ -118,6 +118,26 @@ def embed(
     return vectors / np.maximum(lengths, 1e-9), values[order]
 
 
+def fine_parts(
+    vectors: np.ndarray, number: int, *, starts: int = 1, seed: int
+) -> np.ndarray:
+    """Parts of embedded images by k-means, to be merged.
+
+    Args:
+        vectors: Of each image, shape ``(n, d)``.
+        number: Parts, at most n.
+        starts: Starts of k-means.
+        seed: Where it starts.
+
+    Returns:
+        Part of each image, integers in ``[0, number)``, shape ``(n,)``.
+    """
+    means = KMeans(number, n_init=starts, random_state=seed)
+    with warnings.catch_warnings():  # of parts that are alike to the last digit
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return means.fit_predict(vectors)
+
+
 def spectral_groups(
     graph: sparse.csr_array, *, k: int, k_aux: int, seed: int
 ) -> SpectralGroups:
@@ -134,10 +154,7 @@ def spectral_groups(
     found = []
     # More eigenvectors tell more and are noisier; which are better the objective tells.
     for number in (k, 2 * k):
-        means = KMeans(k_aux, n_init=STARTS, random_state=seed)
-        with warnings.catch_warnings():  # of parts that are alike to the last digit
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            parts = means.fit_predict(vectors[:, :number])
+        parts = fine_parts(vectors[:, :number], k_aux, starts=STARTS, seed=seed)
         grouping = group_overclusters(graph_joint(graph, parts, k_aux), k)
         clusters = grouping.groups[parts]
         found.append(

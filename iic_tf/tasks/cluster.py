@@ -486,7 +486,7 @@ class ClusterTask:
         if task is not self:
             how: dict[str, Any] = {"choice": choice, "lowest": lowest}
             return task.evaluate(network, options, **how, trained=trained)
-        self._check_takes(model)
+        self.check_takes(model)
         if not trained or options.data.protocol == "holdout":
             views = partial(self._evaluation_views, options)
             tell_if_unlike(model, views, self.data, options)
@@ -536,7 +536,7 @@ class ClusterTask:
         task, network = self.on_features(model, options)
         if task is not self:
             return task.assignments(network, options, heads=heads)
-        self._check_takes(model)
+        self.check_takes(model)
         if options.report.adapt:
             adapt(model, self._evaluation_views(options))
         batches = self._shown(self.protocol.evaluate.images)
@@ -593,7 +593,7 @@ class ClusterTask:
         summary = summarise(results, names=self.class_names, scored_on=scored_on)
         return summary | {"recall": recall, "class_names": names}
 
-    def _check_takes(self, model: Any) -> None:
+    def check_takes(self, model: Any) -> None:
         """Raises UserError if a model does not take these images."""
         require_network(model, ClusterIIC)
         takes = tuple(model.backbone.input_shape[1:])
