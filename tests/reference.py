@@ -97,3 +97,16 @@ def warp(maps, matrix):
                             weight = (1 - abs(u - p)) * (1 - abs(v - q))
                             result[i, row, column] += weight * maps[i, q, p]
     return result
+
+
+def blobs(number, each, *, seed=0, spread=0.3):
+    """Neighbours of points around centres on a circle, as a function of how many."""
+    rng = np.random.default_rng(seed)
+    angles = 2 * np.pi * np.arange(number) / number
+    centres = 4 * np.stack((np.cos(angles), np.sin(angles)), axis=1)
+    points = np.repeat(centres, each, axis=0)
+    points = points + spread * rng.normal(size=points.shape)
+    apart = np.linalg.norm(points[:, None] - points, axis=2)
+    np.fill_diagonal(apart, np.inf)
+    order = apart.argsort(axis=1)
+    return lambda number: order[:, :number]

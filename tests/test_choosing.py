@@ -15,8 +15,6 @@ from iic_tf.evaluation.choosing import (
     mean_agreement,
     peaks,
 )
-from iic_tf.neighbours.cuts import cut_graph, subset_graph
-from iic_tf.neighbours.spectral import neighbour_graph
 from iic_tf.options import Options
 from iic_tf.report.choosing import (
     OF_GRAPH,
@@ -28,20 +26,6 @@ from iic_tf.report.choosing import (
 )
 from iic_tf.resolved import resolve
 from iic_tf.run_folder import read_options
-from iic_tf.tasks.choose import from_graph, most_from_graph
-
-
-def blobs(number, each, *, seed=0, spread=0.3):
-    """Neighbours of points around centres on a circle, as a function of how many."""
-    rng = np.random.default_rng(seed)
-    angles = 2 * np.pi * np.arange(number) / number
-    centres = 4 * np.stack((np.cos(angles), np.sin(angles)), axis=1)
-    points = np.repeat(centres, each, axis=0)
-    points = points + spread * rng.normal(size=points.shape)
-    apart = np.linalg.norm(points[:, None] - points, axis=2)
-    np.fill_diagonal(apart, np.inf)
-    order = apart.argsort(axis=1)
-    return lambda number: order[:, :number]
 
 
 def evidence(shares, stability, **others):
@@ -95,34 +79,6 @@ def test_agreement_does_not_depend_on_the_numbers_of_clusters():
     np.testing.assert_allclose(mean, [1, (1 + 2 * chance) / 3])
 
 
-def test_a_subset_has_the_nearest_neighbours_that_are_left():
-    nearest = np.array([[1, 2, 3], [2, 0, 3], [3, 1, 0], [2, 1, 0], [0, 0, 0]])
-    graph = subset_graph(nearest, np.array([0, 2, 3])).toarray()
-    assert (graph == [[0, 2, 2], [2, 0, 2], [2, 2, 0]]).all()
-    alone = subset_graph(np.array([[1], [0], [1]]), np.array([0, 2])).toarray()
-    assert (alone == np.diag([2, 2])).all()
-
-
-def test_the_graph_is_cut_into_every_number():
-    graph = neighbour_graph(blobs(4, 40)(8))
-    cuts = cut_graph(graph, least=2, most=7, seed=0)
-    assert cuts.clusters.shape == (6, 160)
-    assert [len(np.unique(row)) for row in cuts.clusters] == [2, 3, 4, 5, 6, 7]
-    assert (np.diff(cuts.information) > 0).all()
-    of_four = cuts.clusters[2].reshape(4, 40)
-    assert (of_four == of_four[:, :1]).all()
-
-
-@pytest.mark.parametrize("number", [4, 6])
-def test_separate_blobs_are_counted(number):
-    find = blobs(number, 60)
-    found = from_graph(find, least=2, most=9, seed=0)
-    assert (advise(found).k, advise(found).clear) == (number, True)
-    place = number - 2
-    assert found.stability[place] > 0.99
-    assert found.gaps.argmax() == place
-
-
 def test_what_is_written_and_drawn(tmp_path):
     made = evidence(
         [0.8, 0.7, 0.9, 0.6],
@@ -144,11 +100,6 @@ def test_what_is_written_and_drawn(tmp_path):
     }
     draw_choice(tmp_path / "a.png", made, found, OF_NETWORK, title="a")
     assert plt.imread(tmp_path / "a.png").std() > 0.05
-
-
-def test_few_images_allow_few_clusters():
-    assert most_from_graph(400) == 30
-    assert most_from_graph(100_000) == 375
 
 
 def test_the_quick_way_from_the_command_line(digits_npz, tmp_path, capsys):

@@ -14,7 +14,6 @@ import models_iic
 from iic_tf.errors import UserError
 from iic_tf.models.frozen import as_trunk, behind_trunk, split_at_trunk
 from iic_tf.models.networks import ClusterIIC
-from iic_tf.training.embedding import embed
 
 SIZE = 16
 SHORT = {name: v for name, v in TINY.items() if not name.startswith("graph.args")}
@@ -100,25 +99,6 @@ def test_grey_images_are_repeated_and_maps_averaged():
     np.testing.assert_allclose(trunk(grey), [[0.5, 1.0, 1.5]] * 2, rtol=1e-5)
     with pytest.raises(UserError, match="must take images of 3 channels"):
         as_trunk(graphs.mlp((8,)), size=8, channels=3)
-
-
-# ------------------------------------------------------------------------ the features
-
-
-def test_features_are_kept_for_the_same_images_and_weights_alone(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (130, 20, 20, 3), np.uint8)
-    trunk = as_trunk(small(), size=SIZE, channels=3)
-    first = embed(trunk, images, cache=tmp_path, keep=True)
-    expected = trunk(images / np.float32(255), training=False)
-    np.testing.assert_allclose(first, expected, atol=1e-5)
-    [path] = tmp_path.iterdir()
-    np.save(path, first + 1)  # whoever reads it can be told
-    known = embed(trunk, images, cache=tmp_path, keep=False)
-    np.testing.assert_array_equal(known, first + 1)
-    other = as_trunk(small(1), size=SIZE, channels=3)
-    assert np.abs(embed(other, images, cache=tmp_path, keep=False) - known).max() > 0.1
-    embed(trunk, 255 - images, cache=tmp_path, keep=False)
-    assert list(tmp_path.iterdir()) == [path]  # not asked to keep these
 
 
 # ---------------------------------------------------------------------------- the runs

@@ -405,10 +405,6 @@ def test_every_command_is_understood(command, monkeypatch, capsys):
         given = len(list(takewhile(lambda word: not word.startswith("-"), words)))
         assert given == least or (command == "predict" and given > least)
         understand_run(words[given:])
-        given = 2 if words[0] == "predict" else 1
-        words = [word for word in words if word != "--print-only"]
-        assert not any(word.startswith("-") for word in words[1 : 1 + given])
-        understand_run(words[1 + given :])
     elif words and words[0] == "choose-k":  # its other words are those of a run
         found, others = choice_parser().parse_known_args(words[1:])
         understand_run(others[others[:1] == ["runs/PHOTOS-1"] :])
