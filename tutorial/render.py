@@ -35,6 +35,11 @@ def write_notebook(part: Path) -> None:
     part.with_suffix(".ipynb").write_text(text)
 
 
+def tidy(text: str) -> str:
+    """The same without gaps of several lines."""
+    return re.sub(r"(```python\n|\n\n)\n+", r"\1", text).strip()
+
+
 def write_page(part: Path) -> None:
     """Runs a part, and writes a page with its results and its plots."""
     book = jupytext.read(part)
@@ -48,8 +53,7 @@ def write_page(part: Path) -> None:
         path = HERE / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(content)
-    text = re.sub(r"\n{3,}", "\n\n", text.replace("![png]", "![plot]")).strip()
-    part.with_suffix(".md").write_text(text + "\n")
+    part.with_suffix(".md").write_text(tidy(text.replace("![png]", "![plot]")) + "\n")
 
 
 def main() -> None:
