@@ -37,6 +37,7 @@ def files_in(folder):
     return sorted(str(path) for path in folder.rglob("*"))
 
 
+@pytest.mark.long
 def test_a_run_gives_images_back_and_can_be_evaluated(digits_npz, tmp_path, capsys):
     options = {**TINY, "data.dir": digits_npz, "out": tmp_path, "name": "first"}
     assert models_iic.main(as_words(options)) == 0

@@ -116,6 +116,7 @@ def test_the_quick_way_from_the_command_line(digits_npz, tmp_path, capsys):
     assert "up to 18 clusters, with 240 images" in capsys.readouterr().err
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few_plots")
 def test_a_network_is_trained_with_the_number_of_the_graph(
     digits_npz, tmp_path, capsys

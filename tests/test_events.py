@@ -67,6 +67,7 @@ def test_numbers_and_plots_are_written(tmp_path):
     assert about[image].plugin_data.content == b""
 
 
+@pytest.mark.long
 def test_a_run_writes_its_reports(digits_npz, tmp_path, monkeypatch, capsys):
     """With an optimiser, a schedule, start weights and a limit of one's own."""
     monkeypatch.setattr("iic_tf.tasks.cluster.draw_clusters", lambda *_, **__: [])

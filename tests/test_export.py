@@ -50,6 +50,7 @@ def run(labelled_run, tmp_path):
     return labelled_run.copy_to(tmp_path)
 
 
+@pytest.mark.long
 def test_a_model_in_a_fresh_process_without_this_package(run, tmp_path, capsys):
     images, soft = by_predict(run)
     forget_images(run)

@@ -109,6 +109,7 @@ def rows_of(place):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_a_run_its_network_and_what_is_done_with_it(command, tmp_path, capsys):
     runs = tmp_path / "runs"
     neighbours = {"data.neighbours": 3, "train.steps": 30, "name": "first"}
@@ -162,6 +163,7 @@ def test_a_quick_look_and_a_network_of_ones_own(command, folder, tmp_path, capsy
     assert "one-to-one" in capsys.readouterr().out
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few_plots")
 def test_a_stopped_run_goes_on_from_its_features(command, tmp_path, capsys):
     assert models_iic.main(command(name="first")) == 0

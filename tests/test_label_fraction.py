@@ -74,6 +74,7 @@ def test_images_without_a_test_split_are_halved(script):
         script["split_up"]({"the folder": Split(images)})
 
 
+@pytest.mark.long
 def test_a_stored_run(labelled_run, tmp_path, monkeypatch, capsys):
     plot = tmp_path / "curve.png"
     call = [SCRIPT, str(labelled_run.folder), "--draws", "2", "--plot", str(plot)]

@@ -116,7 +116,7 @@ def open_places(tree, prefix=""):
 
 def test_what_is_none_in_the_end_is_not_used():
     places = ("dir", "folder", "array", "labels", "images", "masks", "ignore", "merge")
-    places += ("features", "series", "tfds", "limit")
+    places += ("features", "series", "tfds", "limit", "only")
     shapes = ("size", "channels", "range", "classes", "curated", "names")
     assert open_places(as_plain(resolve(Options()))) == {
         *(f"data.{name}" for name in (*places, *shapes)),

@@ -147,6 +147,7 @@ def a_model_of_maps():
     return SegmentIIC.create(backbone, k=3, k_aux=6, num_main=3, num_aux=1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("lowest", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_label_maps_are_of_the_sub_head_that_was_chosen(tmp_path, map_task, lowest):
     model = a_model_of_maps()

@@ -75,6 +75,7 @@ def test_a_table_of_runs(labelled_run, tmp_path):
     assert [result.ari for result in seed_results([first, second])] == [None, None]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("few_plots")
 def test_two_seeds_from_the_command_line(digits_npz, tmp_path, capsys):
     assert models_iic.main([*words(digits_npz, tmp_path), "--seeds", "2"]) == 0

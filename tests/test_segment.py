@@ -272,6 +272,7 @@ def test_other_ways_to_compare_maps(folders, out, changes):
     assert np.isfinite(so).all() and not np.allclose(so, usual, rtol=1e-4)
 
 
+@pytest.mark.long
 def test_new_pictures_are_labelled_by_a_stored_run(finished, out, tmp_path, capsys):
     folder, _, folders = finished
     run = Path(shutil.copytree(folder, out / "first"))
