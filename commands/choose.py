@@ -98,6 +98,11 @@ def _checked_most(most: int | None, *, least: int, limit: int, by: str) -> int:
         by: What sets the limit, as text.
     """
     require(
+        limit >= LEAST + FEWEST - 1,
+        f"choose-k needs more to go by: {by} it can compare up to {limit} clusters",
+        fewest=LEAST + FEWEST - 1,
+    )
+    require(
         (most or least + FEWEST - 1) <= limit,
         f"choose-k can look at up to {limit} clusters, {by}; --to must not be more, "
         f"and --from at least {FEWEST - 1} less",

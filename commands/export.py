@@ -64,17 +64,17 @@ def export(words: Sequence[str]) -> int:
     require_new(into, "--to")
     facts = read_manifest(folder)
     options = parse_words([], over=read_options(folder / OPTIONS_FILE))
-    kind = task_of(options)
+    check_backend()
+    with quiet_start():
+        from iic_tf.training.export import export_run
+
+        kind = task_of(options)
     require(
         kind not in ("segment", "autoencode"),
         "export needs a run that tells a cluster or a class of each image: a network "
         "that segments is applied in tiles by predict, and an autoencoder tells none",
         task=kind,
     )
-    check_backend()
-    with quiet_start():
-        from iic_tf.training.export import export_run
-
     shape = facts["data_shape"][1:]
     export_run(
         folder,

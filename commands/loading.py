@@ -7,6 +7,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from commands.starting import check_backend, quiet_start
 from iic_tf.errors import require
 from iic_tf.names import escaped, restored
 from iic_tf.options import (
@@ -71,7 +72,9 @@ def usual_of(asked: DataOptions) -> Usual:
     Raises:
         UserError: If there is no such recipe.
     """
-    import data
+    check_backend()
+    with quiet_start():
+        import data
 
     return data.RECIPES[data.recipe_of(asked)].usual
 

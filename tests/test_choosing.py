@@ -156,6 +156,14 @@ def test_mistakes_are_one_sentence(given, says, capsys):
     assert says in told and told.count("\n") == 1
 
 
+def test_too_few_images_are_one_sentence(digits, tmp_path, capsys):
+    np.save(tmp_path / "x.npy", digits[0][:20])
+    given = ["choose-k", "--method=spectral", f"--data.array={tmp_path / 'x.npy'}"]
+    assert models_iic.main(given) == 2
+    told = capsys.readouterr().err
+    assert "needs more to go by: with 20 images" in told and told.count("\n") == 1
+
+
 def test_k_auto_is_a_number_only_when_images_are_there():
     with pytest.raises(UserError, match="k must be a number here"):
         resolve(Options(k="auto"))

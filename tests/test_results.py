@@ -16,7 +16,9 @@ from iic_tf.datasets.masks import SegmentImages
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
 from iic_tf.evaluation.inference import compile_predict, soft_assignments
-from iic_tf.evaluation.metrics import contingency, match_one_to_one
+from iic_tf.evaluation.health import measure
+from iic_tf.evaluation.metrics import BY_CLASS, contingency, match_one_to_one
+from iic_tf.evaluation.results import Results
 from iic_tf.models.networks import SegmentIIC
 from iic_tf.options import (
     DataOptions,
@@ -211,3 +213,9 @@ def test_classes_have_their_names_or_their_numbers():
     assert name_classes(3, ("cat", "dog", "cow")) == ["cat", "dog", "cow"]
     assert name_classes(3, ("cat", "dog")) == ["0", "1", "2"]
     assert name_classes(3, None) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(("match", "degenerate"), [("one-to-one", 1), (BY_CLASS, 0)])
+def test_classes_that_were_taught_are_never_called_degenerate(match, degenerate):
+    results = Results(measure(np.ones((1, 10, 10))), 100, match=match)
+    assert results.degenerate(steps=10_000) == degenerate

@@ -48,7 +48,8 @@ def test_a_folder_is_sorted_by_clusters_and_by_their_names(
     by_name = {path.split("/")[1]: cluster for path, cluster in clusters.items()}
     assert in_folders(into) == by_name
     number = len(set(by_name.values()))
-    assert f"Sorted:   12 links in {number} folders of {into}" in told
+    folders = "folder" if number == 1 else "folders"
+    assert f"Sorted:   12 links in {number} {folders} of {into}" in told
 
     # what is there stays
     before = sorted(into.rglob("*"))

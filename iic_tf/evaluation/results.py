@@ -13,6 +13,7 @@ import numpy as np
 
 from iic_tf.evaluation.health import Health, is_degenerate
 from iic_tf.evaluation.metrics import (
+    BY_CLASS,
     MAPPINGS,
     class_iou,
     clustering_scores,
@@ -111,8 +112,11 @@ class Results:
     mended: str | None = None
 
     def degenerate(self, *, steps: int) -> bool:
-        """Whether there is nothing worth keeping after so many steps."""
-        return is_degenerate(self.health, steps=steps)
+        """Whether there are no clusters worth keeping after so many steps.
+
+        Never of classes that were taught: their error says it all.
+        """
+        return self.match != BY_CLASS and is_degenerate(self.health, steps=steps)
 
     @property
     def chosen(self) -> int:

@@ -70,14 +70,15 @@ def draw_clusters(
         of_clusters = ["none" if c < 0 else known[c] for c in classes]
     elif results.match == BY_CLASS and names is not None:
         of_clusters = readable_names(names)
+    unit = "class" if results.match == BY_CLASS else "cluster"
     draw(
         "clusters.png",
-        "the most confident images of each cluster",
+        f"the most confident images of each {unit}",
         cluster_grid,
         images,
         results.soft[:, chosen],
         names=of_clusters,
-        title=f"{title}: the most confident images of each cluster",
+        title=f"{title}: the most confident images of each {unit}",
     )
     if labels is not None and classes is not None and table is not None:
         draw(
@@ -90,7 +91,8 @@ def draw_clusters(
             names=known,
             title=f"{title}: the most frequent mistakes",
         )
-        _draw_tables(draw, table, classes, known, title=title)
+        found = "predicted class" if unit == "class" else "cluster"
+        _draw_tables(draw, table, classes, known, title=title, found=found)
     heads = [str(head) for head in range(results.clusters.shape[1])]
     if len(heads) > 1:
         draw(
@@ -113,29 +115,40 @@ def _draw_tables(
     names: Sequence[str],
     *,
     title: str,
+    found: str,
 ) -> None:
-    """Draws in which clusters classes are, and which classes clusters have."""
+    """Draws in which clusters classes are, and which classes clusters have.
+
+    Args:
+        draw: Draws.
+        table: Images per cluster and class.
+        classes: Class of each cluster, -1 for none.
+        names: Of the classes.
+        title: First words of every heading.
+        found: What a row of the table is called: cluster, or predicted class.
+    """
+    several = f"{found}es" if found.endswith("s") else f"{found}s"
     k = len(table)
     counts, shown = summed_up(table, names)
     order = np.argsort(np.where(classes < 0, k, classes))
     by_class, columns = summed_up(counts[order].T, [f"{i}" for i in order])
     draw(
         "confusion.png",
-        "confusion matrix: the clusters of each class",
+        f"confusion matrix: the {several} of each class",
         number_table,
         by_class / np.maximum(by_class.sum(axis=1, keepdims=True), 1),
         rows=shown,
         columns=columns,
-        across="cluster",
-        title=f"{title}: clusters of the images of each class (%)",
+        across=found,
+        title=f"{title}: {several} of the images of each class (%)",
     )
     draw(
         "histograms.png",
-        "the classes within each cluster",
+        f"the classes within each {found}",
         label_histograms,
         counts,
         names=shown,
-        title=f"{title}: classes within each cluster",
+        title=f"{title}: classes within each {found}",
     )
 
 

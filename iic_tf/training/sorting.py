@@ -68,4 +68,5 @@ def sort_images(
     root = Path(place).expanduser()
     number = sort_files(into, root, paths, groups, copy=copy)
     kind = "copies" if copy else "links"
-    console.print(f"Sorted:   {len(groups):,} {kind} in {number} folders of {into}")
+    folders = "folder" if number == 1 else "folders"
+    console.print(f"Sorted:   {len(groups):,} {kind} in {number} {folders} of {into}")
