@@ -15,8 +15,8 @@ from iic_tf.augment.pairs import evaluation_batches
 from iic_tf.datasets.masks import SegmentImages
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
-from iic_tf.evaluation.inference import compile_predict, soft_assignments
 from iic_tf.evaluation.health import measure
+from iic_tf.evaluation.inference import compile_predict, soft_assignments
 from iic_tf.evaluation.metrics import BY_CLASS, contingency, match_one_to_one
 from iic_tf.evaluation.results import Results
 from iic_tf.models.networks import SegmentIIC
