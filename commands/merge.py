@@ -51,12 +51,14 @@ def merge(words: Sequence[str]) -> int:
     )
     groups = []
     for group in arguments.groups:
+        numbers = re.findall("[0-9]+", group)
         require(
-            re.fullmatch(r"[0-9]+(\+[0-9]+)+", group) is not None,
-            "merge takes clusters joined by +, as in 3+7",
+            re.fullmatch(r"[0-9]+(\+[0-9]+)+", group) is not None
+            and len(set(map(int, numbers))) == len(numbers),
+            "merge takes different clusters joined by +, as in 3+7",
             clusters=group,
         )
-        groups.append([int(number) for number in group.split("+")])
+        groups.append([int(number) for number in numbers])
     renamed: dict[int, str] = {}
     for change in arguments.rename:
         number, _, name = change.partition("=")

@@ -76,7 +76,8 @@ def test_joined_clusters_are_written_and_modelled(labelled_run, tmp_path, capsys
     [
         (["merge"], "required: RUN"),
         (["merge", "{run}"], "merge needs clusters to be joined"),
-        (["merge", "{run}", "3"], "merge takes clusters joined by +"),
+        (["merge", "{run}", "3"], "merge takes different clusters joined by +"),
+        (["merge", "{run}", "3+3"], "merge takes different clusters joined by +"),
         (["merge", "{run}", "--rename", "3"], "--rename takes a cluster and its name"),
         (["merge", "{run}", "--rename", "3=a", "3=b"], "give cluster 3 one name"),
         (["merge", "{run}", "3+7", "--k", "3"], "merge takes one run, clusters"),
