@@ -10,15 +10,15 @@ from iic_tf.neighbours.grouping import (
 )
 
 
-def information(joint, groups, k):
-    """Mutual information of a grouped joint, cell by cell."""
+def information(joint, groups, k, lamb=1.0):
+    """Mutual information of a grouped joint, cell by cell; lamb as in the loss."""
     table = np.zeros((k, k))
     for i, a in enumerate(groups):
         for j, b in enumerate(groups):
             table[a, b] += joint[i, j]
     p = table.sum(1)
     return sum(
-        table[a, b] * np.log(table[a, b] / (p[a] * p[b]))
+        table[a, b] * (np.log(table[a, b]) - lamb * np.log(p[a] * p[b]))
         for a in range(k)
         for b in range(k)
         if table[a, b] > 0
@@ -38,18 +38,18 @@ def blocks(sizes, *, noise, seed=0):
     return joint + noise * rng.uniform(0, 1, joint.shape), truth
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_gains_are_differences_of_information(seed):
+@pytest.mark.parametrize(("seed", "lamb"), [(0, 1.0), (1, 1.0), (2, 0.65)])
+def test_gains_are_differences_of_information(seed, lamb):
     rng = np.random.default_rng(seed)
     joint, k = random_joint(rng, 9), 3
     groups = rng.permutation(np.arange(9) % k)
     parts = np.stack([(groups == i % k) & (rng.random(9) < 0.7) for i in range(20)])
     parts = parts[parts.any(1)]
-    gains = move_gains(joint, groups, parts, k)
-    before = information(joint, groups, k)
+    gains = move_gains(joint, groups, parts, k, lamb=lamb)
+    before = information(joint, groups, k, lamb)
     for i, part in enumerate(parts):
         for target in range(k):
-            after = information(joint, np.where(part, target, groups), k)
+            after = information(joint, np.where(part, target, groups), k, lamb)
             np.testing.assert_allclose(gains[i, target], after - before, atol=1e-12)
 
 
@@ -62,6 +62,20 @@ def test_blocks_are_found(seed):
     symmetric = (joint + joint.T) / (2 * joint.sum())
     expected = information(symmetric, found.groups, 4)
     np.testing.assert_allclose(found.information, expected, atol=1e-12)
+
+
+def test_small_groups_need_less_weight_on_equal_sizes():
+    """One large group of two halves that are easy to tell apart, and two small ones."""
+    share = np.array([0.47, 0.47, 0.03, 0.03])
+    stays = np.array([0.85, 0.85, 1.0, 1.0])  # halves are taken for each other
+    joint = np.diag(share * stays)
+    joint[0, 1] = joint[1, 0] = 0.47 * 0.15
+    even, uneven = (group_overclusters(joint, 3, lamb=lamb) for lamb in (1.0, 0.65))
+    assert even.groups[0] != even.groups[1] and even.groups[2] == even.groups[3]
+    assert uneven.groups[0] == uneven.groups[1] and uneven.groups[2] != uneven.groups[3]
+    assert uneven.information == pytest.approx(
+        information(joint / joint.sum(), uneven.groups, 3, 0.65)
+    )
 
 
 def test_no_single_move_gains_and_no_cluster_is_empty():

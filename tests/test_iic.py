@@ -118,3 +118,9 @@ def test_a_refused_regrouping_is_told():
     assert "restarted" in iic.remark_words(done)
     assert "(1.30 nats)" in iic.remark_words(done)
     assert "which are kept" in iic.remark_words({**done, "refused": True})
+
+
+def test_groups_are_found_by_the_last_lambda_or_by_information():
+    assert iic.grouping_lamb(0.65) == 0.65
+    assert iic.grouping_lamb(1.5) == 1
+    assert iic.grouping_lamb([[0.0, 1.5], [0.5, 0.7]]) == 0.7

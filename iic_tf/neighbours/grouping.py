@@ -3,6 +3,9 @@
 An overclustering sub-head knows more than it says: its K clusters, merged into k in the
 right way, make a better clustering than most main sub-heads find by gradient ascent,
 and the right way is found by search instead of by luck. NumPy only; no label is read.
+
+``lamb`` weights the marginal entropies as in the loss, ``2 lamb H(z) - H(z, z')``. At 1
+that is mutual information; below 1 clusters of equal size count for less.
 """
 
 from typing import NamedTuple
@@ -19,7 +22,8 @@ class Grouping(NamedTuple):
 
     Attributes:
         groups: Cluster of each overcluster, integers in ``[0, k)``, shape ``(K,)``.
-        information: Mutual information of the grouped joint in nats.
+        information: Mutual information of the grouped joint in nats, with marginal
+            entropies weighted by ``lamb``.
     """
 
     groups: np.ndarray
@@ -61,7 +65,7 @@ def merge_tree(joint: np.ndarray) -> tuple[float, list[Merge]]:
     return whole, merges
 
 
-def group_overclusters(joint: np.ndarray, k: int) -> Grouping:
+def group_overclusters(joint: np.ndarray, k: int, *, lamb: float = 1.0) -> Grouping:
     """Merges K overclusters into k clusters with the most mutual information.
 
     Agglomeration gives a tree of overclusters and a first grouping. Then parts of
@@ -73,6 +77,7 @@ def group_overclusters(joint: np.ndarray, k: int) -> Grouping:
         joint: How often a pair falls into each two overclusters, shape ``(K, K)``, at
             least 0, any sum above 0; it is symmetrised.
         k: Number of clusters, from 2 to K.
+        lamb: Weight of the marginal entropies, above 0.5.
 
     Returns:
         See ``Grouping``. Every cluster has at least one overcluster.
@@ -83,10 +88,12 @@ def group_overclusters(joint: np.ndarray, k: int) -> Grouping:
     number = len(joint)
     if not 2 <= k <= number:
         raise ValueError(f"k must lie between 2 and {number}. Received: k={k}")
-    return cut_tree(joint, least=k, most=k)[0]
+    return cut_tree(joint, least=k, most=k, lamb=lamb)[0]
 
 
-def cut_tree(joint: np.ndarray, *, least: int, most: int) -> list[Grouping]:
+def cut_tree(
+    joint: np.ndarray, *, least: int, most: int, lamb: float = 1.0
+) -> list[Grouping]:
     """Groupings into every number of clusters of a range, from one tree.
 
     The finest is that of ``group_overclusters``. Each coarser one begins with the two
@@ -96,6 +103,7 @@ def cut_tree(joint: np.ndarray, *, least: int, most: int) -> list[Grouping]:
         joint: As in ``group_overclusters``.
         least: Fewest clusters, at least 2.
         most: Most clusters, from ``least`` to K.
+        lamb: As in ``group_overclusters``.
 
     Returns:
         Groupings into ``least``, ``least + 1``, …, ``most`` clusters.
@@ -115,19 +123,19 @@ def cut_tree(joint: np.ndarray, *, least: int, most: int) -> list[Grouping]:
     branches = list(np.eye(number, dtype=bool))
     current = np.eye(number, dtype=bool)
     groups = np.arange(number)
-    for i, (a, b) in enumerate(_merge_order(joint)):
+    for i, (a, b) in enumerate(_merge_order(joint, lamb)):
         current[a] |= current[b]
         branches.append(current[a].copy())
         if i < number - most:
             groups[groups == b] = a
     tree = np.stack(branches)
 
-    found = [_improved(joint, _renumbered(groups), tree, most)]
+    found = [_improved(joint, _renumbered(groups), tree, most, lamb)]
     for k in range(most - 1, least - 1, -1):
         groups = found[-1].groups
-        a, b = _merge_order(_table(joint, groups, k + 1))[0]
+        a, b = _merge_order(_table(joint, groups, k + 1), lamb)[0]
         joined = _renumbered(np.where(groups == b, a, groups))
-        found.append(_improved(joint, joined, tree, k))
+        found.append(_improved(joint, joined, tree, k, lamb))
     return found[::-1]
 
 
@@ -137,32 +145,35 @@ def _renumbered(groups: np.ndarray) -> np.ndarray:
 
 
 def _improved(
-    joint: np.ndarray, groups: np.ndarray, tree: np.ndarray, k: int
+    joint: np.ndarray, groups: np.ndarray, tree: np.ndarray, k: int, lamb: float
 ) -> Grouping:
     """A grouping after every move of a branch of the tree that gains information."""
     while True:
         parts = _parts(tree, groups, k)
         if not len(parts):
             break
-        gains = move_gains(joint, groups, parts, k)
+        gains = move_gains(joint, groups, parts, k, lamb=lamb)
         part, target = np.unravel_index(gains.argmax(), gains.shape)
         if gains[part, target] < MIN_GAIN:
             break
         groups = np.where(parts[part], target, groups)
-    return Grouping(groups, _information(_table(joint, groups, k)))
+    return Grouping(groups, _information(_table(joint, groups, k), lamb))
 
 
-def grouped_information(joint: np.ndarray, groups: np.ndarray, k: int) -> float:
+def grouped_information(
+    joint: np.ndarray, groups: np.ndarray, k: int, *, lamb: float = 1.0
+) -> float:
     """Mutual information of a joint whose overclusters are grouped, in nats.
 
     Args:
         joint: As in ``group_overclusters``.
         groups: Cluster of each overcluster, integers in ``[0, k)``, shape ``(K,)``.
         k: Number of clusters.
+        lamb: Weight of the marginal entropies.
     """
     joint = np.asarray(joint, np.float64)
     joint = (joint + joint.T) / (2 * joint.sum())
-    return _information(_table(joint, groups, k))
+    return _information(_table(joint, groups, k), lamb)
 
 
 def _xlogx(x: np.ndarray) -> np.ndarray:
@@ -174,11 +185,11 @@ def _table(joint: np.ndarray, groups: np.ndarray, k: int) -> np.ndarray:
     return member.T @ joint @ member
 
 
-def _information(table: np.ndarray) -> float:
-    return float(_xlogx(table).sum() - 2 * _xlogx(table.sum(axis=1)).sum())
+def _information(table: np.ndarray, lamb: float = 1.0) -> float:
+    return float(_xlogx(table).sum() - 2 * lamb * _xlogx(table.sum(axis=1)).sum())
 
 
-def _merge_order(joint: np.ndarray) -> list[tuple[int, int]]:
+def _merge_order(joint: np.ndarray, lamb: float = 1.0) -> list[tuple[int, int]]:
     """Pairs ``(a, b)``: b is merged into a, each time at the least loss of information.
 
     The agglomerative information bottleneck (Slonim and Tishby, NIPS 1999), on rows.
@@ -187,7 +198,8 @@ def _merge_order(joint: np.ndarray) -> list[tuple[int, int]]:
     alive = np.ones(len(rows), bool)
 
     def spread(p: np.ndarray) -> np.ndarray:
-        return _xlogx(p).sum(axis=-1) - _xlogx(p.sum(axis=-1))
+        # 2 lamb H(z) - H(z, z') is (2 lamb - 1) H(z) - H(z'|z), and columns stay apart
+        return _xlogx(p).sum(axis=-1) - (2 * lamb - 1) * _xlogx(p.sum(axis=-1))
 
     def losses(row: int) -> np.ndarray:
         loss = spread(rows[row]) + spread(rows) - spread(rows[row] + rows)
@@ -215,7 +227,12 @@ def _parts(tree: np.ndarray, groups: np.ndarray, k: int) -> np.ndarray:
 
 
 def move_gains(
-    joint: np.ndarray, groups: np.ndarray, parts: np.ndarray, k: int
+    joint: np.ndarray,
+    groups: np.ndarray,
+    parts: np.ndarray,
+    k: int,
+    *,
+    lamb: float = 1.0,
 ) -> np.ndarray:
     """Information gained by moving each part of a cluster to each other cluster.
 
@@ -224,6 +241,7 @@ def move_gains(
         groups: Cluster of each overcluster, shape ``(K,)``.
         parts: Sets of overclusters, each within one cluster, bool, shape ``(s, K)``.
         k: Number of clusters.
+        lamb: Weight of the marginal entropies.
 
     Returns:
         Gains in nats, shape ``(s, k)``; 0 where a part is at home.
@@ -260,5 +278,7 @@ def move_gains(
             - _xlogx(share[home])
             - _xlogx(share[target])
         )
-        gains[:, target] = np.where(home == target, 0, joint_gain - 2 * share_gain)
+        gains[:, target] = np.where(
+            home == target, 0, joint_gain - 2 * lamb * share_gain
+        )
     return gains

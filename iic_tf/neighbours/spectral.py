@@ -43,7 +43,8 @@ class SpectralGroups(NamedTuple):
     Attributes:
         clusters: Group of each image, integers in ``[0, k)``, shape ``(n,)``.
         overclusters: The finer partition, integers in ``[0, k_aux)``, shape ``(n,)``.
-        information: What the group of an image tells about that of a neighbour, nats.
+        information: What the group of an image tells about that of a neighbour, nats,
+            with marginal entropies weighted by ``lamb``.
         apart: Eigenvalue number 2 k: near 1 if the graph has so many separate parts.
     """
 
@@ -139,7 +140,7 @@ def fine_parts(
 
 
 def spectral_groups(
-    graph: sparse.csr_array, *, k: int, k_aux: int, seed: int
+    graph: sparse.csr_array, *, k: int, k_aux: int, seed: int, lamb: float = 1.0
 ) -> SpectralGroups:
     """Partitions the images of a neighbour graph.
 
@@ -148,6 +149,7 @@ def spectral_groups(
         k: Groups.
         k_aux: Groups of the finer partition, at least k; as many as images at most.
         seed: Where eigenvectors and k-means start.
+        lamb: Weight of the marginal entropies, see ``grouping``.
     """
     k_aux = min(k_aux, graph.shape[0])
     vectors, values = embed(graph, 2 * k, seed=seed)
@@ -155,7 +157,7 @@ def spectral_groups(
     # More eigenvectors tell more and are noisier; which are better the objective tells.
     for number in (k, 2 * k):
         parts = fine_parts(vectors[:, :number], k_aux, starts=STARTS, seed=seed)
-        grouping = group_overclusters(graph_joint(graph, parts, k_aux), k)
+        grouping = group_overclusters(graph_joint(graph, parts, k_aux), k, lamb=lamb)
         clusters = grouping.groups[parts]
         found.append(
             SpectralGroups(clusters, parts, grouping.information, float(values[-1]))
@@ -164,7 +166,13 @@ def spectral_groups(
 
 
 def join(
-    find: Callable[[int], np.ndarray], *, at_least: int, k: int, k_aux: int, seed: int
+    find: Callable[[int], np.ndarray],
+    *,
+    at_least: int,
+    k: int,
+    k_aux: int,
+    seed: int,
+    lamb: float = 1.0,
 ) -> Joined:
     """Joins images with so many neighbours that the graph does not fall apart.
 
@@ -174,12 +182,13 @@ def join(
         k: Groups.
         k_aux: Groups of the finer partition.
         seed: See ``spectral_groups``.
+        lamb: Likewise.
     """
     number = at_least
     while True:
         nearest = find(number)
         graph = neighbour_graph(nearest)
-        groups = spectral_groups(graph, k=k, k_aux=k_aux, seed=seed)
+        groups = spectral_groups(graph, k=k, k_aux=k_aux, seed=seed, lamb=lamb)
         more = 2 * number <= min(MOST_NEIGHBOURS, len(nearest) // (2 * k))
         if groups.apart <= FALLS_APART or not more:
             return Joined(nearest, graph, groups)
@@ -240,9 +249,12 @@ def choose_kind(images: np.ndarray, *, k: int, mirrored: bool, seed: int) -> Cho
     return Chosen(best, shares, found[best] if everyone else None)
 
 
-def told(graph: sparse.csr_array, clusters: np.ndarray, k: int) -> float:
+def told(
+    graph: sparse.csr_array, clusters: np.ndarray, k: int, *, lamb: float = 1.0
+) -> float:
     """What the cluster of an image tells about that of a neighbour, in nats."""
-    return grouped_information(graph_joint(graph, clusters, k), np.arange(k), k)
+    joint = graph_joint(graph, clusters, k)
+    return grouped_information(joint, np.arange(k), k, lamb=lamb)
 
 
 def typical(graph: sparse.csr_array, clusters: np.ndarray, k: int) -> np.ndarray:

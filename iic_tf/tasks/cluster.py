@@ -264,6 +264,7 @@ class ClusterTask:
             k=options.k,
             k_aux=options.heads.k_aux,
             seed=options.seed,
+            lamb=iic.grouping_lamb(options.train.lamb),
         )
         nearest, joined = found.nearest[:, :number], found.nearest.shape[1]
         return replace(self, found=Found(nearest, found.graph, found.groups, joined))
@@ -348,10 +349,10 @@ class ClusterTask:
 
     def regroup(self, model: ClusterIIC, options: RunOptions) -> Regrouped:
         """Lets main sub-heads restart from what the network has found."""
-        how: dict[str, Any] = {}
+        how: dict[str, Any] = {"lamb": iic.grouping_lamb(options.train.lamb)}
         if self.found is not None:
             tells = self.found.groups.information / np.log(options.k)
-            how = {"graph": self.found.graph, "joined": self.found.joined}
+            how |= {"graph": self.found.graph, "joined": self.found.joined}
             how["trusted"] = tells >= TRUSTED
         return regroup(model, self.images, self.views, **how, seed=options.seed)
 
@@ -673,7 +674,9 @@ class ClusterTask:
         ):
             return None
         k, mine = options.k, clusters[:, results.chosen]
-        knows, before = told(self.found.graph, mine, k), self.found.groups.information
+        lamb = iic.grouping_lamb(options.train.lamb)
+        knows = told(self.found.graph, mine, k, lamb=lamb)
+        before = self.found.groups.information
         used, before_used = (
             clusters_in_use(x, k) for x in (mine, self.found.groups.clusters)
         )

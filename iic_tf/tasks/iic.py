@@ -55,6 +55,19 @@ def course(lamb: Lambda, steps: int) -> np.ndarray:
     return np.interp(np.arange(steps) / steps, at, values).astype("f4")
 
 
+def grouping_lamb(lamb: Lambda) -> float:
+    """λ by which groups are found: the last one of the run, at most 1.
+
+    Below 1 clusters of equal size count for less, in the loss and in groups alike.
+    Above 1 it helps training on its way; groups are those with the most information.
+
+    Args:
+        lamb: ``train.lamb``.
+    """
+    last = lamb[-1][1] if isinstance(lamb, list) else lamb
+    return min(float(last), 1.0)
+
+
 def _loss_of_banks(pair_losses: PairLosses, trained: Sequence[str]) -> Loss:
     """The mean loss of the sub-heads of each bank that trains, added up.
 

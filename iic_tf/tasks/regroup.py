@@ -75,6 +75,7 @@ def regroup(
     graph: sparse.csr_array | None = None,
     joined: int = GRAPH_NEIGHBOURS,
     trusted: bool = False,
+    lamb: float = 1.0,
     seed: int,
 ) -> Regrouped:
     """Groups what the network has found and refits the main sub-heads to it.
@@ -97,6 +98,7 @@ def regroup(
         graph: Who looks like whom among all training images, or None.
         joined: Neighbours in the features that each image is joined with.
         trusted: Whether the graph is part of the other one.
+        lamb: Weight of the marginal entropies, see ``neighbours.grouping``.
         seed: Decides the augmented views, and where searches start.
     """
     chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_FITTED))
@@ -109,7 +111,7 @@ def regroup(
     k, number = model.main.num_clusters, aux.num_clusters
 
     def grouped(joints: list[np.ndarray]) -> list[_Candidate]:
-        groupings = [group_overclusters(joint, k) for joint in joints]
+        groupings = [group_overclusters(joint, k, lamb=lamb) for joint in joints]
         return [
             _Candidate(grouping.information, head, grouping.groups[own[:, head]])
             for head, grouping in enumerate(groupings)
@@ -128,12 +130,12 @@ def regroup(
     known = graph[chosen][:, chosen] + near
     near = known if trusted else near
     found = grouped([graph_joint(near, mine, number) for mine in own.T])
-    groups = spectral_groups(near, k=k, k_aux=number, seed=seed)
+    groups = spectral_groups(near, k=k, k_aux=number, seed=seed, lamb=lamb)
     found.append(_Candidate(groups.information, BY_GRAPH, groups.clusters))
     before = [weights.numpy() for weights in model.main.weights]
-    knew, used_before = _state(model, features, known)
+    knew, used_before = _state(model, features, known, lamb)
     sources = _start_from(model, found, features, agreeing=True)
-    knows, used = _state(model, features, known)
+    knows, used = _state(model, features, known, lamb)
     if refused := knows < knew or used < used_before:
         for weights, value in zip(model.main.weights, before, strict=True):
             weights.assign(value)
@@ -149,12 +151,13 @@ def _graph_of_features(
 
 
 def _state(
-    model: ClusterIIC, features: np.ndarray, graph: sparse.csr_array
+    model: ClusterIIC, features: np.ndarray, graph: sparse.csr_array, lamb: float
 ) -> tuple[float, int]:
     """The most that a main sub-head knows about neighbours, and its clusters in use."""
     k = model.main.num_clusters
     clusters = model.main(features).numpy().argmax(-1)
-    known = [told(graph, clusters[:, head], k) for head in range(clusters.shape[1])]
+    heads = range(clusters.shape[1])
+    known = [told(graph, clusters[:, head], k, lamb=lamb) for head in heads]
     best = int(np.argmax(known))
     return known[best], clusters_in_use(clusters[:, best], k)
 
@@ -223,7 +226,11 @@ def _compile_count(model: SegmentIIC, displacement: int) -> Callable:
 
 
 def regroup_pixels(
-    model: SegmentIIC, batches: tf.data.Dataset, *, displacement: int
+    model: SegmentIIC,
+    batches: tf.data.Dataset,
+    *,
+    displacement: int,
+    lamb: float = 1.0,
 ) -> Regrouped:
     """As ``regroup``, for segmentation: pairs are pixels of originals and of views.
 
@@ -231,6 +238,7 @@ def regroup_pixels(
         model: Its main sub-heads are replaced.
         batches: As in ``crops.training_crop_batches``.
         displacement: T, the largest one along each axis, in positions of features.
+        lamb: As in ``regroup``.
 
     Raises:
         UserError: If no pixel trains.
@@ -253,7 +261,7 @@ def regroup_pixels(
         pixels_with_a_class=len(features),
     )
     k = model.main.num_clusters
-    groupings = [group_overclusters(joint, k) for joint in joints]
+    groupings = [group_overclusters(joint, k, lamb=lamb) for joint in joints]
     found = [
         _Candidate(grouping.information, head, grouping.groups[named[:, head]])
         for head, grouping in enumerate(groupings)

@@ -351,7 +351,10 @@ class SegmentTask:
         if options.segment.at == "pixels":
             places = -(-places // model.stride)
         return regroup_pixels(
-            model, self._pairs(options, alike=True), displacement=places
+            model,
+            self._pairs(options, alike=True),
+            displacement=places,
+            lamb=iic.grouping_lamb(options.train.lamb),
         )
 
     # --------------------------------------------------------------------- evaluation
