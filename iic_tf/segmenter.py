@@ -174,7 +174,7 @@ class ImageSegmenter(ClusterMixin, Estimator):
         information_: Mutual information of augmented views by that sub-head, in nats.
         history_: Reports of the run, a dict each.
         n_iter_: Steps done.
-        paths_: Of a folder, the path of each image in it that could be read.
+        paths_: Path of each image that could be read in the folder looked at last.
     """
 
     _channels_: int

@@ -47,7 +47,7 @@ def images():
 
 @pytest.fixture(scope="module")
 def fitted(images):
-    how = {"backbone": small, "steps": 40, "batch_size": 16, "random_state": 5}
+    how = {"backbone": small, "steps": 30, "batch_size": 8, "random_state": 5}
     segmenter = ImageSegmenter(2, **{**QUICK, **how})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(LearningCurve, "update", lambda *_: None)
@@ -67,7 +67,7 @@ def test_two_textures_are_told_apart(fitted, images):
     others, which = of_two_textures(3, seed=1)
     right = (fitted.predict(others) == which).mean()
     assert max(right, 1 - right) > 0.8
-    assert fitted.n_iter_ == 40 and fitted.history_[-1]["step"] == 40
+    assert fitted.n_iter_ == 30 and fitted.history_[-1]["step"] == 30
 
 
 def test_its_score_needs_no_labels(fitted, images):
