@@ -18,6 +18,7 @@ _HOMES = {
     "CropViews": "augment.crops",
     "IICLoss": "losses.iic",
     "ImageClusterer": "estimator",
+    "ImageSegmenter": "segmenter",
     "Options": "options",
     "SegmentIIC": "models.networks",
     "SubHeads": "models.heads",

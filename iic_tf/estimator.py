@@ -1,4 +1,4 @@
-"""Clustering from Python, in scikit-learn's conventions.
+"""Clustering of whole examples from Python, in scikit-learn's conventions.
 
     from iic_tf import ImageClusterer
 
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -42,6 +42,7 @@ from iic_tf.evaluation.inference import (
     features_of,
     soft_assignments,
 )
+from iic_tf.evaluation.results import Results
 from iic_tf.options import (
     DataOptions,
     GraphOptions,
@@ -51,7 +52,7 @@ from iic_tf.options import (
     TrainOptions,
 )
 from iic_tf.report.console import console
-from iic_tf.resolved import RunOptions, resolve
+from iic_tf.resolved import RunOptions, Usual, resolve
 from iic_tf.root_files import root_module
 from iic_tf.run_folder import finished_together, read_history
 from iic_tf.tasks.cluster import ClusterTask
@@ -68,13 +69,13 @@ BATCH = 1000
 
 
 @cache
-def _strategy() -> tf.distribute.Strategy:
+def strategy() -> tf.distribute.Strategy:
     """All GPUs, else the CPU; one for the process, where fits may be many."""
     return choose_strategy()
 
 
 @contextmanager
-def _said(verbose: bool) -> Iterator[None]:
+def told(verbose: bool) -> Iterator[None]:
     """Within it the engine prints, or not."""
     before, console.quiet = console.quiet, console.quiet or not verbose
     try:
@@ -115,7 +116,194 @@ def _halves(views: Views) -> Views:
     )
 
 
-class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
+E = TypeVar("E", bound="Estimator")
+
+
+class Estimator(BaseEstimator):
+    """What estimators share: runs, seeds, backbones, saving and loading.
+
+    Subclasses have the parameters and attributes that are declared here.
+    """
+
+    n_clusters: int
+    backbone: str | Callable[..., keras.Model] | None
+    steps: int | None
+    batch_size: int | None
+    n_neighbors: int | None
+    value_range: tuple[float, float] | None
+    learning_rate: float
+    out: str | None
+    random_state: int | np.random.RandomState | None
+    verbose: bool
+
+    model_: keras.Model
+    chosen_: int
+    information_: float
+    history_: list[dict[str, Any]]
+    n_iter_: int
+    _recipe_: str
+
+    @contextmanager
+    def _place(self) -> Iterator[Path]:
+        """Folder for the run folder, which goes again unless it was asked for."""
+        if self.out is not None:
+            yield Path(self.out)
+            return
+        place = Path(tempfile.mkdtemp(prefix="iic_tf_"))
+        try:
+            yield place
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+    def _options(self, usual: Usual, *, place: str = "", seed: int = 0) -> RunOptions:
+        """All options of a run.
+
+        Args:
+            usual: What stands where parameters are None.
+            place: Where the run folder goes.
+            seed: Of the run.
+        """
+        asked = Options(
+            k=self.n_clusters,
+            out=place,
+            seed=seed,
+            data=DataOptions(
+                recipe=self._recipe_,
+                batch=self.batch_size,
+                neighbours=self.n_neighbors,
+            ),
+            graph=GraphOptions(self._backbone_name()),
+            heads=HeadOptions(),
+            train=TrainOptions(steps=self.steps, learning_rate=self.learning_rate),
+            report=ReportOptions(window="auto" if self.verbose else "never"),
+        )
+        return resolve(asked, replace(usual, precision=choose_precision(strategy())))
+
+    def _seed(self) -> int:
+        """Seed of the run: that of ``random_state``, or one that it draws."""
+        given = self.random_state
+        if given is None or isinstance(given, int | np.integer):
+            return int(given or 0)
+        return int(check_random_state(given).randint(2**31 - 1))
+
+    def _train(self, task: Any, options: RunOptions) -> Results:
+        """Trains and keeps what came out.
+
+        Args:
+            task: What is trained.
+            options: Of the run.
+        """
+        shape = task.seen_shape
+        trained = train(
+            options,
+            task,
+            build_backbone=lambda: self._build(shape),
+            strategy=strategy(),
+        )
+        results: Results = task.evaluate(
+            trained.model, options, lowest=trained.lowest, trained=True
+        )
+        if self.out is not None:
+            finish(trained, options, results=results)
+        self.model_, self.chosen_ = trained.model, results.chosen
+        self.information_ = float(results.health.information[results.chosen])
+        self.history_ = read_history(trained.folder)
+        self.n_iter_ = trained.step
+        return results
+
+    def _backbone_name(self) -> str | None:
+        return self.backbone if isinstance(self.backbone, str) else None
+
+    def _build(self, shape: tuple[int | None, ...]) -> keras.Model:
+        """The backbone."""
+        if callable(self.backbone):
+            return self.backbone(shape)
+        usual = root_module("data").RECIPES[self._recipe_].usual
+        graphs = root_module("graphs")
+        return graphs.find(self.backbone or usual.graph, task=usual.task)(shape)
+
+    # -------------------------------------------------------------------- save and load
+
+    def _write(self, place: Path) -> dict[str, Any]:
+        """Writes what JSON is not made for; returns the rest of what was fitted."""
+        raise NotImplementedError
+
+    def _read_back(self, place: Path, fitted: dict[str, Any]) -> None:
+        """Takes up what ``_write`` has written and returned."""
+        raise NotImplementedError
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the fitted estimator into a folder, without pickle.
+
+        Args:
+            folder: Made if it is not there.
+
+        Raises:
+            ValueError: If it is not fitted.
+        """
+        check_is_fitted(self, "model_")
+        usual = {
+            name: parameter.default
+            for name, parameter in inspect.signature(type(self)).parameters.items()
+        }
+        parameters = {
+            name: usual[name] if callable(value) else value
+            for name, value in self.get_params().items()
+        }
+        if not isinstance(parameters["random_state"], int | None):
+            parameters["random_state"] = None
+        fitted = {
+            "recipe": self._recipe_,
+            "chosen": self.chosen_,
+            "information": self.information_,
+            "n_iter": self.n_iter_,
+            "history": self.history_,
+        }
+        place = Path(folder).absolute()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with finished_together(place) as unfinished:
+            self.model_.save(unfinished / NETWORK_FILE)
+            fitted |= self._write(unfinished)
+            text = json.dumps({"parameters": parameters, "fitted": fitted})
+            (unfinished / PARAMETERS_FILE).write_text(text, encoding="utf-8")
+
+    @classmethod
+    def load(cls: type[E], folder: str | Path) -> E:
+        """A fitted estimator as ``save`` wrote it.
+
+        Functions given as parameters are not kept: to predict they are not needed.
+
+        Args:
+            folder: The folder.
+
+        Raises:
+            ValueError: If there is none, or one of another kind of estimator.
+        """
+        place = Path(folder)
+        require(
+            (place / PARAMETERS_FILE).is_file(),
+            f"{place} must be a folder that save has written",
+            folder=str(place),
+        )
+        stored = json.loads((place / PARAMETERS_FILE).read_text(encoding="utf-8"))
+        parameters, fitted = stored["parameters"], stored["fitted"]
+        require(
+            set(parameters) == set(inspect.signature(cls).parameters),
+            f"{place} must be a folder that {cls.__name__}.save has written",
+            parameters=sorted(parameters),
+        )
+        if parameters["value_range"] is not None:
+            parameters["value_range"] = tuple(parameters["value_range"])
+        mine = cls(**parameters)
+        mine._recipe_, mine.chosen_ = fitted["recipe"], fitted["chosen"]
+        mine.information_, mine.n_iter_ = fitted["information"], fitted["n_iter"]
+        mine.history_ = fitted["history"]
+        mine._read_back(place, fitted)
+        mine.model_ = keras.models.load_model(place / NETWORK_FILE)
+        return mine
+
+
+class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
     """Groups images, vectors or series by Invariant Information Clustering.
 
     Args:
@@ -225,82 +413,15 @@ class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
             mirrored=recipe.mirrored and not paired,
             neighbour_share=recipe.neighbour_share,
         )
-        with _said(self.verbose), self._place() as place:
-            self._train(task, self._options(recipe, len(examples), place))
-        return self
-
-    @contextmanager
-    def _place(self) -> Iterator[Path]:
-        """Folder for the run folder, which goes again unless it was asked for."""
-        if self.out is not None:
-            yield Path(self.out)
-            return
-        place = Path(tempfile.mkdtemp(prefix="iic_tf_"))
-        try:
-            yield place
-        finally:
-            shutil.rmtree(place, ignore_errors=True)
-
-    def _options(self, recipe: Any, number: int, place: Path) -> RunOptions:
-        """All options of the run."""
-        asked = Options(
-            k=self.n_clusters,
-            out=str(place),
-            seed=self._seed(),
-            data=DataOptions(
-                recipe=self._recipe_,
-                batch=self.batch_size,
-                neighbours=self.n_neighbors,
-            ),
-            graph=GraphOptions(self._backbone_name()),
-            heads=HeadOptions(),
-            train=TrainOptions(steps=self.steps, learning_rate=self.learning_rate),
-            report=ReportOptions(window="auto" if self.verbose else "never"),
-        )
-        strategy = _strategy()
-        usual = recipe.usual_for(number)
-        return resolve(asked, replace(usual, precision=choose_precision(strategy)))
-
-    def _seed(self) -> int:
-        """Seed of the run: that of ``random_state``, or one that it draws."""
-        given = self.random_state
-        if given is None or isinstance(given, int | np.integer):
-            return int(given or 0)
-        return int(check_random_state(given).randint(2**31 - 1))
-
-    def _train(self, task: ClusterTask, options: RunOptions) -> None:
-        """Trains and keeps what came out."""
-        shape = task.seen_shape
-        trained = train(
-            options,
-            task,
-            build_backbone=lambda: self._build(shape),
-            strategy=_strategy(),
-        )
-        results = task.evaluate(
-            trained.model, options, lowest=trained.lowest, trained=True
-        )
-        if self.out is not None:
-            finish(trained, options, results=results)
+        usual = recipe.usual_for(len(examples))
+        with told(self.verbose), self._place() as place:
+            options = self._options(usual, place=str(place), seed=self._seed())
+            results = self._train(task, options)
         if results.soft is None:
             raise ValueError("clusters of whole examples have soft assignments")
         soft = results.soft[:, results.chosen]
         self.labels_, self.confidence_ = soft.argmax(-1), soft.max(-1)
-        self.model_, self.chosen_ = trained.model, results.chosen
-        self.information_ = float(results.health.information[results.chosen])
-        self.history_ = read_history(trained.folder)
-        self.n_iter_ = trained.step
-
-    def _backbone_name(self) -> str | None:
-        return self.backbone if isinstance(self.backbone, str) else None
-
-    def _build(self, shape: tuple[int, ...]) -> keras.Model:
-        """The backbone."""
-        if callable(self.backbone):
-            return self.backbone(shape)
-        usual = root_module("data").RECIPES[self._recipe_].usual.graph
-        builder = root_module("graphs").find(self.backbone or usual)
-        return builder(shape)
+        return self
 
     # ------------------------------------------------------------------------ examples
 
@@ -492,76 +613,20 @@ class ImageClusterer(ClusterMixin, TransformerMixin, BaseEstimator):
 
     # -------------------------------------------------------------------- save and load
 
-    def save(self, folder: str | Path) -> None:
-        """Writes the fitted estimator into a folder, without pickle.
-
-        Args:
-            folder: Made if it is not there.
-
-        Raises:
-            ValueError: If it is not fitted.
-        """
-        check_is_fitted(self, "model_")
-        parameters = {
-            name: None if callable(value) else value
-            for name, value in self.get_params().items()
-        }
-        if callable(self.augment):
-            parameters["augment"] = "auto"
-        fitted = {
-            "recipe": self._recipe_,
+    def _write(self, place: Path) -> dict[str, Any]:
+        return {
             "kind": self._kind_,
             "shape": getattr(self, "_shape_", None),
             "shown": self._shown_,
             "n_features_in": self.n_features_in_,
-            "chosen": self.chosen_,
-            "information": self.information_,
-            "n_iter": self.n_iter_,
-            "history": self.history_,
             "labels": self.labels_.tolist(),
             "confidence": self.confidence_.tolist(),
         }
-        if not isinstance(parameters["random_state"], int | None):
-            parameters["random_state"] = None
-        text = json.dumps({"parameters": parameters, "fitted": fitted})
-        place = Path(folder).absolute()
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with finished_together(place) as unfinished:
-            self.model_.save(unfinished / NETWORK_FILE)
-            (unfinished / PARAMETERS_FILE).write_text(text, encoding="utf-8")
 
-    @classmethod
-    def load(cls, folder: str | Path) -> "ImageClusterer":
-        """A fitted estimator as ``save`` wrote it.
-
-        Functions given as ``augment`` or ``backbone`` are not kept: to predict they are
-        not needed.
-
-        Args:
-            folder: The folder.
-
-        Raises:
-            ValueError: If there is none.
-        """
-        place = Path(folder)
-        require(
-            (place / PARAMETERS_FILE).is_file(),
-            f"{place} must be a folder that save has written",
-            folder=str(place),
-        )
-        stored = json.loads((place / PARAMETERS_FILE).read_text(encoding="utf-8"))
-        parameters, fitted = stored["parameters"], stored["fitted"]
-        if parameters["value_range"] is not None:
-            parameters["value_range"] = tuple(parameters["value_range"])
-        mine = cls(**parameters)
-        mine._recipe_, mine._kind_ = fitted["recipe"], fitted["kind"]
+    def _read_back(self, place: Path, fitted: dict[str, Any]) -> None:
+        self._kind_, self.n_features_in_ = fitted["kind"], fitted["n_features_in"]
         if fitted["shape"] is not None:
-            mine._shape_ = tuple(fitted["shape"])
-        mine._shown_ = fitted["shown"] and tuple(fitted["shown"])
-        mine.n_features_in_, mine.chosen_ = fitted["n_features_in"], fitted["chosen"]
-        mine.information_, mine.n_iter_ = fitted["information"], fitted["n_iter"]
-        mine.history_ = fitted["history"]
-        mine.labels_ = np.array(fitted["labels"])
-        mine.confidence_ = np.array(fitted["confidence"], np.float32)
-        mine.model_ = keras.models.load_model(place / NETWORK_FILE)
-        return mine
+            self._shape_ = tuple(fitted["shape"])
+        self._shown_ = fitted["shown"] and tuple(fitted["shown"])
+        self.labels_ = np.array(fitted["labels"])
+        self.confidence_ = np.array(fitted["confidence"], np.float32)

@@ -8,7 +8,7 @@ from iic_tf.augment.transforms import compose
 from iic_tf.datasets.masks import IGNORE, SegmentImages
 from iic_tf.evaluation import segment_inference
 from iic_tf.evaluation.results import Scorer
-from iic_tf.evaluation.segment_inference import clusters_of, pixel_tables
+from iic_tf.evaluation.segment_inference import clusters_of, pixel_tables, soft_maps_of
 
 
 def of_values(images):
@@ -33,6 +33,18 @@ def test_tiles_give_what_the_whole_picture_gives(sides, monkeypatch):
     assert len(found) == 3 and max(max(size) for size in sizes) <= 16
     for clusters, image in zip(found, images, strict=True):
         np.testing.assert_array_equal(clusters[..., 0], image[..., 0] > 127.5)
+
+
+def test_soft_maps_of_tiles_are_probabilities(monkeypatch):
+    monkeypatch.setattr(segment_inference, "TILE", 16)
+    monkeypatch.setattr(segment_inference, "OVERLAP", 6)
+    image = np.random.default_rng(0).integers(0, 256, (33, 20, 1), dtype=np.uint8)
+    small = image[:9, :9]
+    for found, shown in zip(
+        soft_maps_of(of_values, [image, small], compose()), [image, small], strict=True
+    ):
+        expected = of_values(shown[None] / np.float32(255))[0]
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_where_tiles_disagree_the_nearer_one_counts_more(monkeypatch):

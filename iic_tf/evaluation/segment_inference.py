@@ -29,8 +29,19 @@ def _ramp(length: int) -> np.ndarray:
     return np.minimum(inward / OVERLAP, 1).astype(np.float32)
 
 
-def _clusters_of_large(predict: Callable, image: np.ndarray) -> np.ndarray:
-    """The cluster of each pixel of one image, from tiles blended into each other.
+def _most_likely(soft: tf.Tensor | np.ndarray) -> np.ndarray:
+    """Clusters, uint8, shape ``(..., h)``, of weights ``(..., h, k)``."""
+    return tf.argmax(soft, axis=-1).numpy().astype(np.uint8)
+
+
+def _probabilities(soft: tf.Tensor | np.ndarray) -> np.ndarray:
+    """Weights ``(..., h, k)`` brought to a sum of 1."""
+    weights = np.asarray(soft, np.float32)
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def _of_large(predict: Callable, image: np.ndarray, read: Callable) -> np.ndarray:
+    """What is read from the soft map of one image, of tiles blended into each other.
 
     Soft maps are kept for a strip of tiles, not for the whole image.
     """
@@ -51,8 +62,8 @@ def _clusters_of_large(predict: Callable, image: np.ndarray) -> np.ndarray:
             break
         if isinstance(left_over, np.ndarray):
             strip[: len(left_over)] += left_over
-        # the most likely cluster is the same whatever the weights add up to
-        result.append(strip[: following - row].argmax(axis=-1).astype(np.uint8))
+        # whatever is read is the same whatever the weights of a pixel add up to
+        result.append(read(strip[: following - row]))
         left_over = strip[following - row :]
     return np.concatenate(result)
 
@@ -121,6 +132,29 @@ def clusters_of(
     Yields:
         uint8, shape ``(height, width, h)``.
     """
+    return _of_images(predict, images, finish, _most_likely)
+
+
+def soft_maps_of(
+    predict: Callable, images: Sequence[np.ndarray], finish: Transform
+) -> Iterator[np.ndarray]:
+    """Probabilities of the clusters of each pixel of each image, in order.
+
+    Args:
+        predict: See ``clusters_of``, as all below.
+        images: Of any size.
+        finish: Brings them to the channels that the network sees.
+
+    Yields:
+        float32, shape ``(height, width, h, k)``, with sums of 1 along the last axis.
+    """
+    return _of_images(predict, images, finish, _probabilities)
+
+
+def _of_images(
+    predict: Callable, images: Sequence[np.ndarray], finish: Transform, read: Callable
+) -> Iterator[np.ndarray]:
+    """What is read from the soft map of each image, see ``clusters_of``."""
     first = 0
     while first < len(images):
         shape = images[first].shape
@@ -132,9 +166,9 @@ def clusters_of(
         batch = np.stack(images[first:last]).astype(np.float32) / 255.0
         batch = finish(tf.constant(batch), tf.constant((0, 0)))
         if large:
-            yield _clusters_of_large(predict, batch[0].numpy())
+            yield _of_large(predict, batch[0].numpy(), read)
         else:
-            yield from tf.argmax(predict(batch), axis=-1).numpy().astype(np.uint8)
+            yield from read(predict(batch))
         first = last
 
 
