@@ -249,9 +249,10 @@ class _Telling:
     def on_prepared(self, folder: Path, task: Any) -> None:
         """Plots the clusters of the neighbour graph, if there is one."""
         from iic_tf.evaluation.health import information_words
+        from iic_tf.neighbours.spectral import told, uneven_sizes
         from iic_tf.report.cluster_plots import draw_first_groups
         from iic_tf.report.console import console
-        from iic_tf.tuned import GRAPH_NEIGHBOURS
+        from iic_tf.tuned import GRAPH_NEIGHBOURS, UNEVEN_LAMB
 
         options, found = self.loaded.options, getattr(task, "found", None)
         if found is None:
@@ -266,9 +267,18 @@ class _Telling:
         console.print(
             "Groups:   clusters of the neighbour graph, before training: mutual "
             "information of neighbours "
-            f"{information_words(found.groups.information, options.k)}"
+            f"{information_words(told(found.graph, groups, options.k), options.k)}"
             f"{f'; see {plot}' if plot else ''}"
         )
+        if options.train.lamb != 1:
+            return
+        if (sizes := uneven_sizes(found.graph, found.groups, options.k)) is not None:
+            console.print(
+                "Sizes:    mutual information favours clusters of equal size; if it "
+                "counted for less, the graph would have clusters of "
+                f"{sizes[0]:,} to {sizes[-1]:,} images. If your classes differ as "
+                f"much, add --train.lamb {UNEVEN_LAMB}"
+            )
 
     def on_start(self, folder: Path, model: Any, step: int) -> None:
         """Says on what, with what and where the run trains."""

@@ -15,6 +15,7 @@ from iic_tf.neighbours.spectral import (
     neighbour_graph,
     spectral_groups,
     typical,
+    uneven_sizes,
 )
 
 
@@ -188,3 +189,19 @@ def test_typical_images_have_neighbours_of_their_own_group():
     np.testing.assert_array_equal(shares.argmax(axis=1), [0, 0, 0, 1, 1])
     assert shares[0, 0] == 1  # all its neighbours are like it
     assert shares[2, 0] == pytest.approx((1 + 4 / 6) / 2)
+
+
+@pytest.mark.parametrize(
+    ("counts", "uneven"), [((60,) * 4, 0), ((150, 150, 15, 15), 1)]
+)
+def test_groups_of_unequal_size_are_noticed(counts, uneven):
+    points, labels = blobs(each=150, spread=0.2)
+    kept = np.concatenate(
+        [np.flatnonzero(labels == kind)[:count] for kind, count in enumerate(counts)]
+    )
+    graph = graph_of(points[kept], number=8)
+    groups = spectral_groups(graph, k=4, k_aux=20, seed=0)
+    sizes = uneven_sizes(graph, groups, 4)
+    assert (sizes is not None) == uneven
+    if uneven:
+        np.testing.assert_allclose(sizes, sorted(counts, reverse=True), atol=5)

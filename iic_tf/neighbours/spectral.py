@@ -14,16 +14,20 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+from scipy.special import entr
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from iic_tf.neighbours.grouping import group_overclusters, grouped_information
 from iic_tf.neighbours.nearest import Kind, find_by_kinds
 from iic_tf.tuned import (
+    CLEAR,
     CLEARLY_MORE,
     FALLS_APART,
     GRAPH_NEIGHBOURS,
     MOST_NEIGHBOURS,
+    UNEVEN,
+    UNEVEN_LAMB,
 )
 
 DENSE = 500
@@ -203,6 +207,29 @@ def graph_joint(
     pairs = clusters[edges.row].astype(np.int64) * number + clusters[edges.col]
     counts = np.bincount(pairs, weights=edges.data, minlength=number**2)
     return counts.reshape(number, number) / counts.sum()
+
+
+def uneven_sizes(
+    graph: sparse.csr_array, groups: SpectralGroups, k: int
+) -> np.ndarray | None:
+    """Sizes that groups would have if equal sizes counted for less, where that matters.
+
+    Args:
+        graph: See ``neighbour_graph``.
+        groups: Its groups, by mutual information alone.
+        k: Groups.
+
+    Returns:
+        Images in each group, the largest first, shape ``(k,)``; None if these groups
+        tell too little to say, or are of much the same size.
+    """
+    number = int(groups.overclusters.max()) + 1
+    joint = graph_joint(graph, groups.overclusters, number)
+    others = group_overclusters(joint, k, lamb=UNEVEN_LAMB).groups
+    sizes = np.sort(np.bincount(others[groups.overclusters], minlength=k))[::-1]
+    entropy = entr(sizes / sizes.sum()).sum()
+    clear = grouped_information(joint, others, k) >= CLEAR * entropy
+    return sizes if clear and np.exp(entropy) < UNEVEN * k else None
 
 
 class Chosen(NamedTuple):
