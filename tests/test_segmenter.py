@@ -210,6 +210,7 @@ def test_images_have_the_channels_of_those_learned_from(fitted):
         fitted.predict(np.zeros((1, 48, 48, 3), np.uint8))
 
 
+@pytest.mark.long
 def test_the_lines_of_the_docs(images, tmp_path, monkeypatch):
     text = (Path(__file__).parents[1] / "docs" / "usage.md").read_text()
     [code] = re.findall(r"```python\n(from iic_tf import ImageSegmenter.*?)```", text,
