@@ -1,7 +1,8 @@
 """Where the files are that a user edits: recipes, backbones, the command line.
 
 In a clone ``models_iic.py``, ``data.py``, ``graphs.py`` and ``configs/`` lie beside
-the package; a wheel carries the same files inside it (``hatch_build.py``). There is one copy of each in a clone, and it is the one that runs.
+the package; a wheel carries the same files inside it (``hatch_build.py``). There is one
+copy of each in a clone, and it is the one that runs.
 """
 
 import importlib.util
