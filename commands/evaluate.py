@@ -15,7 +15,7 @@ from commands.parsing import parse_words
 from commands.starting import check_backend, quiet_start
 from iic_tf.errors import require
 from iic_tf.names import storable
-from iic_tf.options import Options
+from iic_tf.options import DataOptions, Options
 from iic_tf.run_folder import (
     OPTIONS_FILE,
     UNREADABLE_FILE,
@@ -42,6 +42,22 @@ PRINT_ONLY, INTO, COPY = "--print-only", "--into", "--copy"
 
 
 PLACES = ("dir", "folder", "array", "images", "features", "series", "tfds")
+
+
+def check_places(data: DataOptions) -> None:
+    """Raises UserError if the images of a stored run are no longer where they were.
+
+    Args:
+        data: Says where.
+    """
+    for place in PLACES:
+        value = getattr(data, place)
+        require(
+            value is None or place == "tfds" or Path(value).expanduser().exists(),
+            f"the images of the run are not there; say with --data.{place} where they "
+            "are now",
+            **{place: value},
+        )
 
 
 _OF_IMAGES = ("only", "labels", "masks", "limit")

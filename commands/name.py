@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from commands import program, typed
-from commands.evaluate import PLACES
+from commands.evaluate import PLACES, check_places
 from commands.loading import Loaded, load, task_of
 from commands.parsing import Parser, parse_words
 from commands.starting import check_backend, quiet_start
@@ -144,14 +144,7 @@ def images_of(folder: Path, others: Sequence[str], *, what: str) -> Loaded:
     if others:
         stored["data"] |= dict.fromkeys(PLACES)
     options = parse_words(others, over=stored)
-    for place in PLACES:
-        value = getattr(options.data, place)
-        require(
-            value is None or place == "tfds" or Path(value).expanduser().exists(),
-            f"the images of the run are not there; say with --data.{place} where they "
-            "are now",
-            **{place: value},
-        )
+    check_places(options.data)
     check_backend()
     with quiet_start():
         from iic_tf.report.console import console

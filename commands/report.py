@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from commands import program, typed
-from commands.evaluate import PLACES
+from commands.evaluate import PLACES, check_places
 from commands.loading import load, task_of
 from commands.parsing import Parser, parse_words
 from commands.starting import check_backend, quiet_start
@@ -51,14 +51,7 @@ def report(words: Sequence[str]) -> int:
     if any(word.partition("=")[0].removeprefix("--data.") in PLACES for word in given):
         stored["data"] = (stored.get("data") or {}) | dict.fromkeys(PLACES)
     options = parse_words(others, over=stored)
-    for place in PLACES:
-        value = getattr(options.data, place)
-        require(
-            value is None or place == "tfds" or Path(value).expanduser().exists(),
-            f"the images of the run are not there; say with --data.{place} where they "
-            "are now",
-            **{place: value},
-        )
+    check_places(options.data)
     kind = task_of(options)
     require(
         kind in ("cluster", "segment") and options.method == "iic",

@@ -14,6 +14,7 @@ import inspect
 import json
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -119,7 +120,7 @@ def _halves(views: Views) -> Views:
 E = TypeVar("E", bound="Estimator")
 
 
-class Estimator(BaseEstimator):
+class Estimator(BaseEstimator, ABC):
     """What estimators share: runs, seeds, backbones, saving and loading.
 
     Subclasses have the parameters and attributes that are declared here.
@@ -224,13 +225,13 @@ class Estimator(BaseEstimator):
 
     # -------------------------------------------------------------------- save and load
 
+    @abstractmethod
     def _write(self, place: Path) -> dict[str, Any]:
         """Writes what JSON is not made for; returns the rest of what was fitted."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _read_back(self, place: Path, fitted: dict[str, Any]) -> None:
         """Takes up what ``_write`` has written and returned."""
-        raise NotImplementedError
 
     def save(self, folder: str | Path) -> None:
         """Writes the fitted estimator into a folder, without pickle.

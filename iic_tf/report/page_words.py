@@ -42,6 +42,13 @@ class Facts:
     outliers: int
     looked_at: int
 
+    @property
+    def soft(self) -> np.ndarray:
+        """Soft assignments of the chosen sub-head, float32, shape ``(n, k)``."""
+        if self.results.soft is None:
+            raise ValueError("whole images have soft assignments")
+        return self.results.soft[:, self.results.chosen]
+
 
 def percent(share: float) -> str:
     """A share as text: "93 %", "0.4 %", "100 %"."""
@@ -97,11 +104,9 @@ def information_sentence(health: Health, head: int, by: str) -> str:
 def sentences(facts: Facts) -> list[str]:
     """What was found and how sure it is, for whole images."""
     results = facts.results
-    if results.soft is None or results.clusters is None:
-        raise ValueError("whole images have soft assignments")
     head, health = results.chosen, results.health
-    soft, k = results.soft[:, head], results.health.num_clusters
-    sizes = np.bincount(results.clusters[:, head], minlength=k)
+    soft, k = facts.soft, health.num_clusters
+    sizes = np.bincount(soft.argmax(-1), minlength=k)
     used = int((sizes >= DEAD_SHARE * len(soft) / k).sum())
     filled = np.sort(sizes[sizes > 0])
     confidence = soft.max(axis=1)
@@ -116,7 +121,7 @@ def sentences(facts: Facts) -> list[str]:
     ]
     if facts.agreement is not None:
         mean, least = facts.agreement
-        number = results.clusters.shape[1]
+        number = len(health.information)
         also = "the clusters do not depend on which one is taken"
         if mean < AGREED:
             also = "other clusters would be nearly as good by the loss"
@@ -158,11 +163,9 @@ def score_sentences(results: Results) -> list[str]:
 def advice(facts: Facts) -> list[str]:
     """What to do next, for whole images, the most important first."""
     results = facts.results
-    if results.soft is None or results.clusters is None:
-        raise ValueError("whole images have soft assignments")
-    head, health = results.chosen, results.health
-    soft, k = results.soft[:, head], health.num_clusters
-    sizes = np.bincount(results.clusters[:, head], minlength=k)
+    health = results.health
+    soft, k = facts.soft, health.num_clusters
+    sizes = np.bincount(soft.argmax(-1), minlength=k)
     few = int((sizes < DEAD_SHARE * len(soft) / k).sum())
     told = []
     if is_degenerate(health, steps=facts.steps):
