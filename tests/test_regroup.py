@@ -16,7 +16,8 @@ from iic_tf.tasks.regroup import (
     _start_from,
     clusters_in_use,
     regroup,
-    regroup_pixels,
+    sample_images,
+    sample_pixels,
 )
 from iic_tf.tuned import KEPT_SHARE
 
@@ -39,10 +40,14 @@ def graph_of(images):
     return neighbour_graph(find_neighbours(images, number=10, seed=0))
 
 
+def regroup_by(model, images, views, **how):
+    return regroup(model, sample_images(model, images, views, **how, seed=0), seed=0)
+
+
 def test_main_sub_heads_name_the_groups(tiny_model, digits, views):
     model, images = tiny_model(num_main=4), digits[0][:600]
     trunk = [w.numpy() for w in (*model.backbone.weights, *model.aux.weights)]
-    found = regroup(model, images, views, seed=0)
+    found = regroup_by(model, images, views)
     assert found.information.shape == (2,) and (found.information > 0).all()
     assert len(found.sources) == 4 and found.sources[0] == found.information.argmax()
     for before, after in zip(
@@ -74,7 +79,7 @@ def test_a_better_clustering_than_at_random(digits, views, tiny_model):
         )
 
     before = errors()
-    found = regroup(model, images, views, graph=graph_of(images), seed=0)
+    found = regroup_by(model, images, views, graph=graph_of(images))
     assert found.information.shape == (3,) and not found.refused
     # overclusters that have not trained tell less than the groups of the graph
     assert found.sources[0] == BY_GRAPH == -1
@@ -101,7 +106,7 @@ def test_overclusters_of_pixels_that_meet_are_grouped():
         np.ones(kinds.shape, np.float32),
     )
     batches = tf.data.Dataset.from_tensors(batch)
-    found = regroup_pixels(model, batches, displacement=0)
+    found = regroup(model, sample_pixels(model, batches, displacement=0), seed=0)
     assert found.information[0] == pytest.approx(np.log(2), abs=0.02)
     soft = model.main(one_hot[kinds]).numpy()
     for head in range(2):
@@ -114,8 +119,8 @@ def test_a_regrouping_that_knows_less_is_refused(
     tiny_model, digits, views, monkeypatch
 ):
     model, images = tiny_model(num_main=4), digits[0][:300]
-    arguments = {"graph": graph_of(images), "seed": 0}
-    regroup(model, images, views, **arguments)
+    graph = graph_of(images)
+    regroup_by(model, images, views, graph=graph)
     before = [weights.numpy() for weights in model.main.weights]
 
     def fit_nothing(features, clusters):
@@ -123,7 +128,7 @@ def test_a_regrouping_that_knows_less_is_refused(
         model.main.kernel.assign(np.zeros(model.main.kernel.shape, "f4"))
 
     monkeypatch.setattr(model.main, "refit", fit_nothing)
-    assert regroup(model, images, views, **arguments).refused
+    assert regroup_by(model, images, views, graph=graph).refused
     for old, weights in zip(before, model.main.weights, strict=True):
         np.testing.assert_array_equal(old, weights.numpy())
 
@@ -141,7 +146,7 @@ def test_the_graph_of_pixels_is_part_of_the_other_where_it_is_trusted(
 
     monkeypatch.setattr("iic_tf.tasks.regroup.spectral_groups", look)
     graph = graph_of(images)
-    regroup(model, images, views, graph=graph, joined=5, trusted=trusted, seed=0)
+    regroup_by(model, images, views, graph=graph, joined=5, trusted=trusted)
     of_pixels = graph.toarray()
     both = (grouped[0] >= of_pixels).all()
     assert both == trusted
@@ -160,7 +165,7 @@ def test_knowing_less_and_using_fewer_clusters_each_refuse(
     start = model.main.bias.numpy()
     states = iter([(1.0, 10), after])  # nats, clusters in use
     monkeypatch.setattr("iic_tf.tasks.regroup._state", lambda *_: next(states))
-    found = regroup(model, images, views, graph=graph_of(images), seed=0)
+    found = regroup_by(model, images, views, graph=graph_of(images))
     assert found.refused == refused
     assert np.array_equal(model.main.bias.numpy(), start) == refused
 

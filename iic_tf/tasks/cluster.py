@@ -47,7 +47,7 @@ from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import ASSIGNMENTS_FILE
 from iic_tf.tasks import iic
 from iic_tf.tasks.objectives import grouped_pair_losses, pair_losses
-from iic_tf.tasks.regroup import Regrouped, regroup
+from iic_tf.tasks.regroup import Regrouped, regroup, sample_images
 from iic_tf.training.embedding import cache_of, embed
 from iic_tf.training.estimate import memory_of_run, network_size
 from iic_tf.training.loop import Event
@@ -349,12 +349,14 @@ class ClusterTask:
 
     def regroup(self, model: ClusterIIC, options: RunOptions) -> Regrouped:
         """Lets main sub-heads restart from what the network has found."""
-        how: dict[str, Any] = {"lamb": iic.grouping_lamb(options.train.lamb)}
+        how: dict[str, Any] = {}
         if self.found is not None:
             tells = self.found.groups.information / np.log(options.k)
-            how |= {"graph": self.found.graph, "joined": self.found.joined}
+            how = {"graph": self.found.graph, "joined": self.found.joined}
             how["trusted"] = tells >= TRUSTED
-        return regroup(model, self.images, self.views, **how, seed=options.seed)
+        sample = sample_images(model, self.images, self.views, **how, seed=options.seed)
+        lamb = iic.grouping_lamb(options.train.lamb)
+        return regroup(model, sample, lamb=lamb, seed=options.seed)
 
     def _plots(self, run: Run) -> list[Event]:
         """Plots that are drawn on request while a run goes on."""

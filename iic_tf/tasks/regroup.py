@@ -7,7 +7,7 @@ used so are the spectral parts of the graph of the features, and the main sub-he
 fitted to these groupings. Nothing else of the network changes, and no label is read.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import cycle, islice
 from typing import Any, NamedTuple
@@ -35,9 +35,9 @@ from iic_tf.neighbours.spectral import (
 )
 from iic_tf.tuned import AGREEING_SHARE, GRAPH_NEIGHBOURS, KEPT_SHARE
 
-MAX_FITTED = 20_000
-"""Main sub-heads are fitted to about so many images, or places of label maps: more
-would not change them."""
+MAX_SAMPLED = 20_000
+"""Images, or places of label maps, that are sampled, about: more would not change what
+is found."""
 
 BY_GRAPH = -1
 """Stands for an auxiliary sub-head where a grouping is that of the graph."""
@@ -67,7 +67,27 @@ class _Candidate(NamedTuple):
     clusters: np.ndarray
 
 
-def regroup(
+class Sample(NamedTuple):
+    """What a network makes of some images, or of pixels of some.
+
+    Attributes:
+        features: Shape ``(m, d)``.
+        overclusters: Of each auxiliary sub-head, shape ``(m, h_aux)``.
+        joints: How often the two of a pair are of each two overclusters, for each
+            auxiliary sub-head ``(k_aux, k_aux)``.
+        near: Who is near whom in the features and, if it is trusted, in the graph of
+            the images, shape ``(m, m)``; None without a graph.
+        known: Who is near whom in either.
+    """
+
+    features: np.ndarray
+    overclusters: np.ndarray
+    joints: Sequence[np.ndarray]
+    near: sparse.csr_array | None = None
+    known: sparse.csr_array | None = None
+
+
+def sample_images(
     model: ClusterIIC,
     images: np.ndarray,
     views: Views,
@@ -75,89 +95,153 @@ def regroup(
     graph: sparse.csr_array | None = None,
     joined: int = GRAPH_NEIGHBOURS,
     trusted: bool = False,
-    lamb: float = 1.0,
     seed: int,
-) -> Regrouped:
-    """Groups what the network has found and refits the main sub-heads to it.
-
-    The overclusters of every auxiliary sub-head are grouped. Candidates that lag behind
-    the best, or that differ from it, are left out; the main sub-heads share the others
-    evenly. If they then know less than before, or use fewer clusters, they stay what
-    they were.
-
-    What counts is what pairs of an image and its augmented view tell. Where there is a
-    graph, images that are near in the features of the network are joined in another
-    one, whose spectral groups are one more candidate. What neighbours in it tell
-    decides which grouping is taken, and what those in both tell whether it is better
-    than what the main sub-heads have.
+) -> Sample:
+    """Samples images: pairs are of an image and its augmented view, or of neighbours.
 
     Args:
-        model: Its main sub-heads are replaced.
-        images: Training images, uint8; some evenly spaced ones are evaluated.
+        model: The network.
+        images: Training images, uint8; some evenly spaced ones are taken.
         views: ``evaluate`` and ``augment`` are used.
         graph: Who looks like whom among all training images, or None.
-        joined: Neighbours in the features that each image is joined with.
-        trusted: Whether the graph is part of the other one.
-        lamb: Weight of the marginal entropies, see ``neighbours.grouping``.
-        seed: Decides the augmented views, and where searches start.
+        joined: Where there is one, neighbours in the features that each image is joined
+            with.
+        trusted: Whether the neighbours of the graph are pairs, too.
+        seed: Decides the augmented views.
     """
-    chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_FITTED))
+    chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_SAMPLED))
     chosen = chosen.astype(np.int64)
     batches = evaluation_batches(
         images, views, numbers=chosen, pairs=graph is None, batch=1000, seed=seed
     )
     features, own, augmented = overclusters(model, batches)
-    aux = model.banks["aux"]
-    k, number = model.main.num_clusters, aux.num_clusters
-
-    def grouped(joints: list[np.ndarray]) -> list[_Candidate]:
-        groupings = [group_overclusters(joint, k, lamb=lamb) for joint in joints]
-        return [
-            _Candidate(grouping.information, head, grouping.groups[own[:, head]])
-            for head, grouping in enumerate(groupings)
-        ]
-
+    number = model.banks["aux"].num_clusters
     if graph is None:
         pairs = () if augmented is None else zip(own.T, augmented.T, strict=True)
         joints = [
             contingency(x, y, num_clusters=number, num_classes=number) for x, y in pairs
         ]
-        found = grouped(joints)
-        sources = _start_from(model, found, features)
-        return Regrouped(np.array([one.information for one in found]), sources)
-
-    near = _graph_of_features(features, joined, seed=seed)
+        return Sample(features, own, joints)
+    joined = min(joined, len(features) - 1)
+    near = neighbour_graph(feature_neighbours(features, number=joined, seed=seed))
     known = graph[chosen][:, chosen] + near
     near = known if trusted else near
-    found = grouped([graph_joint(near, mine, number) for mine in own.T])
-    groups = spectral_groups(near, k=k, k_aux=number, seed=seed, lamb=lamb)
-    found.append(_Candidate(groups.information, BY_GRAPH, groups.clusters))
+    joints = [graph_joint(near, mine, number) for mine in own.T]
+    return Sample(features, own, joints, near, known)
+
+
+@lru_cache(maxsize=1)
+def _compile_count(model: SegmentIIC, displacement: int) -> Callable:
+    """Compiles once what a regrouping does with a batch."""
+    aux = model.banks["aux"]
+
+    @tf.function(autograph=False)
+    def count(
+        originals: tf.Tensor, augmented: tuple, matrices: tuple, mask: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        def one_hot(images: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            features = model.features(images, training=False)
+            named = tf.argmax(aux(features), axis=-1)
+            return features, named, tf.one_hot(named, aux.num_clusters)
+
+        features, named, first = one_hot(originals)
+        joint = tf.zeros(())
+        shown = at_features(mask, features)
+        for copy, matrix in zip(augmented, matrices, strict=True):
+            second = warp(one_hot(copy)[2], matrix)
+            joint += segmentation_joint(
+                first, second, mask=shown, displacement=displacement, collapsed=True
+            )[:, 0]
+        return tf.cast(features, tf.float32), named, shown, joint
+
+    return count
+
+
+def sample_pixels(
+    model: SegmentIIC, batches: tf.data.Dataset, *, displacement: int
+) -> Sample:
+    """Samples pixels: pairs are those of originals and of augmented views that meet.
+
+    Args:
+        model: The network.
+        batches: As in ``crops.training_crop_batches``.
+        displacement: T, the largest one along each axis, in positions of features.
+
+    Raises:
+        UserError: If no pixel trains.
+    """
+    count = _compile_count(model, displacement)
+    joints: Any = 0.0
+    kept = []
+    share = MAX_SAMPLED // int(batches.cardinality())
+    for batch in batches:
+        features, named, shown, joint = (part.numpy() for part in count(*batch))
+        joints = joints + joint.astype(np.float64)
+        counts = np.flatnonzero(shown)
+        counts = counts[:: max(len(counts) // share, 1)]
+        places = features.reshape(-1, features.shape[-1]), named.reshape(-1, len(joint))
+        kept.append(tuple(part[counts] for part in places))
+    features, named = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    require(
+        len(features) > 0,
+        "at least one pixel must be used for training, see segment.masked",
+        pixels_with_a_class=len(features),
+    )
+    return Sample(features, named, joints)
+
+
+def regroup(
+    model: ClusterIIC | SegmentIIC, sample: Sample, *, lamb: float = 1.0, seed: int
+) -> Regrouped:
+    """Groups what the network has found and refits the main sub-heads to it.
+
+    The overclusters of every auxiliary sub-head are grouped, by what pairs tell; where
+    the sample has a graph, its spectral groups are one more candidate. Candidates that
+    lag behind the best, or with a graph differ from it, are left out; the main
+    sub-heads share the others evenly. If by the graph they then know less than before,
+    or use fewer clusters, they stay what they were.
+
+    Args:
+        model: Its main sub-heads are replaced.
+        sample: What it makes of training images.
+        lamb: Weight of the marginal entropies, see ``neighbours.grouping``.
+        seed: Decides where the search of the graph's groups starts.
+    """
+    features, near = sample.features, sample.near
+    k, k_aux = model.main.num_clusters, model.banks["aux"].num_clusters
+    groupings = [group_overclusters(joint, k, lamb=lamb) for joint in sample.joints]
+    found = [
+        _Candidate(grouping.information, head, grouping.groups[own])
+        for head, (grouping, own) in enumerate(
+            zip(groupings, sample.overclusters.T, strict=True)
+        )
+    ]
+    if near is not None:
+        groups = spectral_groups(near, k=k, k_aux=k_aux, seed=seed, lamb=lamb)
+        found.append(_Candidate(groups.information, BY_GRAPH, groups.clusters))
     before = [weights.numpy() for weights in model.main.weights]
-    knew, used_before = _state(model, features, known, lamb)
-    sources = _start_from(model, found, features, agreeing=True)
-    knows, used = _state(model, features, known, lamb)
-    if refused := knows < knew or used < used_before:
+    was = _state(model, sample, lamb)
+    sources = _start_from(model, found, features, agreeing=near is not None)
+    now = _state(model, sample, lamb)
+    if refused := any(x < y for x, y in zip(now, was, strict=True)):
         for weights, value in zip(model.main.weights, before, strict=True):
             weights.assign(value)
     return Regrouped(np.array([one.information for one in found]), sources, refused)
 
 
-def _graph_of_features(
-    features: np.ndarray, number: int, *, seed: int
-) -> sparse.csr_array:
-    """Who is near whom in the features ``(m, d)`` of a network, ``(m, m)``."""
-    number = min(number, len(features) - 1)
-    return neighbour_graph(feature_neighbours(features, number=number, seed=seed))
-
-
 def _state(
-    model: ClusterIIC, features: np.ndarray, graph: sparse.csr_array, lamb: float
-) -> tuple[float, int]:
-    """The most that a main sub-head knows about neighbours, and its clusters in use."""
+    model: ClusterIIC | SegmentIIC, sample: Sample, lamb: float
+) -> tuple[float, ...]:
+    """The most that a main sub-head knows about neighbours, and its clusters in use.
+
+    Without a graph there is nothing to know it by.
+    """
+    if sample.known is None:
+        return ()
     k = model.main.num_clusters
-    clusters = model.main(features).numpy().argmax(-1)
+    clusters = model.main(sample.features).numpy().argmax(-1)
     heads = range(clusters.shape[1])
-    known = [told(graph, clusters[:, head], k, lamb=lamb) for head in heads]
+    known = [told(sample.known, clusters[:, head], k, lamb=lamb) for head in heads]
     best = int(np.argmax(known))
     return known[best], clusters_in_use(clusters[:, best], k)
 
@@ -196,75 +280,3 @@ def _start_from(
     used = list(islice(cycle(kept), model.main.num_heads))
     model.main.refit(features, np.stack([one.clusters for one in used], axis=1))
     return np.array([candidate.source for candidate in used])
-
-
-@lru_cache(maxsize=1)
-def _compile_count(model: SegmentIIC, displacement: int) -> Callable:
-    """Compiles once what a regrouping does with a batch."""
-    aux = model.banks["aux"]
-
-    @tf.function(autograph=False)
-    def count(
-        originals: tf.Tensor, augmented: tuple, matrices: tuple, mask: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        def one_hot(images: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            features = model.features(images, training=False)
-            named = tf.argmax(aux(features), axis=-1)
-            return features, named, tf.one_hot(named, aux.num_clusters)
-
-        features, named, first = one_hot(originals)
-        joint = tf.zeros(())
-        shown = at_features(mask, features)
-        for copy, matrix in zip(augmented, matrices, strict=True):
-            second = warp(one_hot(copy)[2], matrix)
-            joint += segmentation_joint(
-                first, second, mask=shown, displacement=displacement, collapsed=True
-            )[:, 0]
-        return tf.cast(features, tf.float32), named, shown, joint
-
-    return count
-
-
-def regroup_pixels(
-    model: SegmentIIC,
-    batches: tf.data.Dataset,
-    *,
-    displacement: int,
-    lamb: float = 1.0,
-) -> Regrouped:
-    """As ``regroup``, for segmentation: pairs are pixels of originals and of views.
-
-    Args:
-        model: Its main sub-heads are replaced.
-        batches: As in ``crops.training_crop_batches``.
-        displacement: T, the largest one along each axis, in positions of features.
-        lamb: As in ``regroup``.
-
-    Raises:
-        UserError: If no pixel trains.
-    """
-    count = _compile_count(model, displacement)
-    joints: Any = 0.0
-    kept = []
-    share = MAX_FITTED // int(batches.cardinality())
-    for batch in batches:
-        features, named, shown, joint = (part.numpy() for part in count(*batch))
-        joints = joints + joint.astype(np.float64)
-        counts = np.flatnonzero(shown)
-        counts = counts[:: max(len(counts) // share, 1)]
-        places = features.reshape(-1, features.shape[-1]), named.reshape(-1, len(joint))
-        kept.append(tuple(part[counts] for part in places))
-    features, named = (np.concatenate(parts) for parts in zip(*kept, strict=True))
-    require(
-        len(features) > 0,
-        "at least one pixel must be used for training, see segment.masked",
-        pixels_with_a_class=len(features),
-    )
-    k = model.main.num_clusters
-    groupings = [group_overclusters(joint, k, lamb=lamb) for joint in joints]
-    found = [
-        _Candidate(grouping.information, head, grouping.groups[named[:, head]])
-        for head, grouping in enumerate(groupings)
-    ]
-    sources = _start_from(model, found, features)
-    return Regrouped(np.array([one.information for one in found]), sources)

@@ -39,7 +39,7 @@ from iic_tf.report.segment_plots import (
 from iic_tf.resolved import RunOptions
 from iic_tf.tasks import iic
 from iic_tf.tasks.objectives import segment_losses
-from iic_tf.tasks.regroup import Regrouped, regroup_pixels
+from iic_tf.tasks.regroup import Regrouped, regroup, sample_pixels
 from iic_tf.training.estimate import memory_of_run, network_size
 from iic_tf.training.loop import Event
 from iic_tf.training.stored import require_network, tell_if_unlike
@@ -350,12 +350,10 @@ class SegmentTask:
         places = options.segment.displacement
         if options.segment.at == "pixels":
             places = -(-places // model.stride)
-        return regroup_pixels(
-            model,
-            self._pairs(options, alike=True),
-            displacement=places,
-            lamb=iic.grouping_lamb(options.train.lamb),
-        )
+        pairs = self._pairs(options, alike=True)
+        sample = sample_pixels(model, pairs, displacement=places)
+        lamb = iic.grouping_lamb(options.train.lamb)
+        return regroup(model, sample, lamb=lamb, seed=options.seed)
 
     # --------------------------------------------------------------------- evaluation
 
