@@ -53,7 +53,7 @@ from iic_tf.datasets import catalogue, numpy_files, own, published
 from iic_tf.datasets.arrays import squared
 from iic_tf.datasets.coco_stuff import curated_list, is_10k
 from iic_tf.datasets.features import from_features
-from iic_tf.datasets.masks import SegmentImages, sample_image, shrink_image
+from iic_tf.datasets.masks import sample_image, shrink_image
 from iic_tf.datasets.splits import Source, Split, limited, renumbered
 from iic_tf.errors import UserError, require
 from iic_tf.neighbours.nearest import Kind
@@ -437,9 +437,7 @@ def find(
     return name, recipe, renumbered(source, source.class_names or recipe.class_names)
 
 
-def _find_maps(
-    options: DataOptions, name: str, recipe: Recipe
-) -> Source[SegmentImages]:
+def _find_maps(options: DataOptions, name: str, recipe: Recipe) -> Source:
     """Images to be segmented.
 
     Args:
@@ -1098,7 +1096,7 @@ _OWN = Recipe(
 
 
 def _coco_stuff(kind: str, *, every: bool = False) -> Recipe:
-    def find(options: DataOptions) -> Source[SegmentImages]:
+    def find(options: DataOptions) -> Source:
         folder = _published_folder(options, channels=3)
         classes = options.classes or kind
         authors = None if every or is_10k(folder) else curated_list(classes)
@@ -1120,7 +1118,7 @@ def _coco_stuff(kind: str, *, every: bool = False) -> Recipe:
 
 
 def _potsdam(number: int) -> Recipe:
-    def find(options: DataOptions) -> Source[SegmentImages]:
+    def find(options: DataOptions) -> Source:
         require(
             options.resize in (None, 1),
             "data.resize must be 1 for Potsdam's tiles",

@@ -20,8 +20,9 @@ import numpy as np
 from scipy import ndimage
 from sklearn.cluster import MiniBatchKMeans
 
-from iic_tf.datasets.masks import IGNORE, SegmentImages, all_of
+from iic_tf.datasets.masks import IGNORE
 from iic_tf.datasets.own import from_images_and_masks
+from iic_tf.datasets.splits import Split, concatenate
 from iic_tf.errors import UserError
 from iic_tf.evaluation.metrics import accuracy, class_iou, contingency, match_one_to_one
 
@@ -113,7 +114,7 @@ def scaled(describe: Describe, mean: np.ndarray, spread: np.ndarray) -> Describe
     return lambda image: (describe(image) - mean) / spread
 
 
-def sample(images: SegmentImages, describe: Describe) -> np.ndarray:
+def sample(images: Split, describe: Describe) -> np.ndarray:
     """Numbers of some ``PIXELS`` pixels, ``(pixels, d)``."""
     each = PIXELS // len(images.images)
     rng = np.random.default_rng(0)
@@ -127,7 +128,7 @@ def sample(images: SegmentImages, describe: Describe) -> np.ndarray:
 
 def count(
     models: Sequence[MiniBatchKMeans],
-    images: SegmentImages,
+    images: Split,
     describe: Describe,
     *,
     k: int,
@@ -173,7 +174,7 @@ def main() -> None:
     test = splits.pop("test", None)
     if test is None and arguments.adapt:
         parser.error("--adapt needs --holdout")
-    train = all_of(list(splits.values()))
+    train = concatenate(list(splits.values()))
     if train.labels is None or (test is not None and test.labels is None):
         parser.error("--masks must have label maps for every folder of --images")
     labels = [*(train.labels or ()), *(test.labels or () if test else ())]

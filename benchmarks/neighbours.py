@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
 
-from iic_tf.datasets.masks import IGNORE, SegmentImages
+from iic_tf.datasets.masks import IGNORE
 from iic_tf.datasets.own import from_images_and_masks
 from iic_tf.datasets.published import from_dir
 from iic_tf.datasets.splits import Split, apply_protocol
@@ -73,7 +73,7 @@ def shared(groups: np.ndarray, nearest: np.ndarray, number: int) -> tuple[float,
     return float(mutual_information(joint.astype(np.float64))), float(np.trace(joint))
 
 
-def of_places(images: SegmentImages, number: int) -> None:
+def of_places(images: Split, number: int) -> None:
     """Says what pairs of places share."""
     for scenes in (False, True):
         started = time.perf_counter()

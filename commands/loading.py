@@ -289,7 +289,7 @@ def _load_frozen(options: Options, train: bool) -> Loaded:
 def _load_segment(options: Options, train: bool) -> Loaded:
     """Images to be segmented."""
     import data
-    from iic_tf.datasets.masks import apply_segment_protocol
+    from iic_tf.datasets.splits import apply_protocol
     from iic_tf.tasks.segment import SegmentTask
 
     require(
@@ -308,7 +308,7 @@ def _load_segment(options: Options, train: bool) -> Loaded:
         time_limit=options.time_limit,
     )
     name, recipe, source = data.find(options.data)
-    protocol = apply_segment_protocol(source, options.data.protocol)
+    protocol = apply_protocol(source, options.data.protocol)
     views = recipe.views(source.image_shape, options.data.augment)
     views = replace(views, sparse=options.segment.sparse)
     _tell(len(protocol.train.images), source, train=train)

@@ -22,9 +22,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from iic_tf.augment.crops import CropViews
 from iic_tf.datasets.arrays import Range, choose_range, to_bytes
-from iic_tf.datasets.masks import SegmentImages
 from iic_tf.datasets.own import from_images_and_masks
-from iic_tf.datasets.splits import Protocol
+from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.datasets.value_range import sample_pixels
 from iic_tf.errors import require
 from iic_tf.estimator import Estimator, told
@@ -67,7 +66,7 @@ class _Read:
         origin: Where they came from, as text.
     """
 
-    images: SegmentImages
+    images: Split
     stacked: bool
     origin: str
 
@@ -299,7 +298,7 @@ class ImageSegmenter(ClusterMixin, Estimator):
         images = self._as_bytes(arrays, reset=reset)
         names = tuple(f"{i:0{len(str(len(images)))}}" for i in range(len(images)))
         sizes = tuple(image.shape[:2] for image in images)
-        part = SegmentImages(images, None, names, sizes)
+        part = Split(images, None, names, sizes=sizes)
         return _Read(part, _is_stacked(X), "arrays in memory")
 
     def _as_bytes(
@@ -352,7 +351,7 @@ class ImageSegmenter(ClusterMixin, Estimator):
         if reset:
             self._dtype_, self._shown_ = FOLDER, source.shown
         self._check_channels(part.images[0].shape[2], reset=reset)
-        self.paths_ = part.names
+        self.paths_ = part.paths
         return _Read(part, False, source.origin)
 
     # ----------------------------------------------------------------------- afterwards

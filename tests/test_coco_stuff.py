@@ -69,8 +69,11 @@ def test_164k(tmp_path):
         )
     table, _ = coco_stuff.class_table("few")
     found = read_images(coco_stuff.list_164k(tmp_path, "train2017"), classes=table)
-    assert found.names[0] == "train2017/000000000009.jpg" and len(found.names) == 2
-    np.testing.assert_array_equal(found.labels[1], [[0, 1], [2, IGNORE]])
+    assert (
+        found.split.paths[0] == "train2017/000000000009.jpg"
+        and len(found.split.paths) == 2
+    )
+    np.testing.assert_array_equal(found.split.labels[1], [[0, 1], [2, IGNORE]])
     curated = tmp_path / "curated" / "train2017"
     curated.mkdir(parents=True)
     (curated / "Coco164kFew_Stuff_6.txt").write_text("000000000025\n")
@@ -101,7 +104,7 @@ def test_10k(tmp_path):
         read_labels=coco_stuff.read_mat_labels,
         classes=table,
     )
-    np.testing.assert_array_equal(found.labels[0], [[0, 1], [2, IGNORE]])
+    np.testing.assert_array_equal(found.split.labels[0], [[0, 1], [2, IGNORE]])
 
 
 def test_the_curation_rule():

@@ -40,17 +40,21 @@ def folders(tmp_path):
 def test_sizes_are_kept_and_maps_found(folders):
     images, masks = folders
     found = read_images(find_items(images, masks))
-    assert found.names == ("a.png", "b.png", "deep/c.png")
-    assert [x.shape for x in found.images] == [(12, 20, 3), (30, 14, 3), (9, 9, 3)]
-    assert [x.shape for x in found.labels] == [(12, 20), (30, 14), (9, 9)]
-    np.testing.assert_array_equal(found.images[1], Image.open(images / "b.png"))
-    np.testing.assert_array_equal(found.labels[1], Image.open(masks / "b.png"))
+    assert found.split.paths == ("a.png", "b.png", "deep/c.png")
+    assert [x.shape for x in found.split.images] == [
+        (12, 20, 3),
+        (30, 14, 3),
+        (9, 9, 3),
+    ]
+    assert [x.shape for x in found.split.labels] == [(12, 20), (30, 14), (9, 9)]
+    np.testing.assert_array_equal(found.split.images[1], Image.open(images / "b.png"))
+    np.testing.assert_array_equal(found.split.labels[1], Image.open(masks / "b.png"))
     assert "in memory" in found.kept
 
 
 def test_maps_are_not_needed(folders):
     found = read_images(find_items(folders[0], None))
-    assert found.labels is None and len(found.images) == 3
+    assert found.split.labels is None and len(found.split.images) == 3
 
 
 def test_what_cannot_be_read_is_named(folders):
@@ -58,11 +62,11 @@ def test_what_cannot_be_read_is_named(folders):
     (images / "a.png").write_bytes(b"no image")
     Image.fromarray(np.zeros((5, 5), np.uint8)).save(masks / "b.png")
     found = read_images(find_items(images, masks))
-    assert found.names == ("b.png", "deep/c.png")
+    assert found.split.paths == ("b.png", "deep/c.png")
     reasons = dict(found.unreadable)
     assert "not an image" in reasons["a.png"]
     assert "its label map has 5×5 pixels, the image 14×30" in reasons["b.png"]
-    assert (found.labels[0] == IGNORE).all()  # it trains, and is not scored
+    assert (found.split.labels[0] == IGNORE).all()  # it trains, and is not scored
 
 
 def test_pictures_need_no_map_each(folders):
@@ -70,8 +74,14 @@ def test_pictures_need_no_map_each(folders):
     (masks / "a.png").unlink()
     (masks / "b.txt").write_text("not a map")
     found = read_images(find_items(images, masks))
-    assert found.names == ("a.png", "b.png", "deep/c.png") and not found.unreadable
-    assert [(labels == IGNORE).all() for labels in found.labels] == [True, False, False]
+    assert (
+        found.split.paths == ("a.png", "b.png", "deep/c.png") and not found.unreadable
+    )
+    assert [(labels == IGNORE).all() for labels in found.split.labels] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_nothing_there_is_told(folders, tmp_path):
@@ -95,10 +105,10 @@ def test_what_does_not_fit_into_memory_is_mapped(folders, monkeypatch):
     assert "in a temporary file in" in found.kept
     for name in ("images", "labels"):
         for one, other in zip(
-            getattr(found, name), getattr(expected, name), strict=True
+            getattr(found.split, name), getattr(expected.split, name), strict=True
         ):
             np.testing.assert_array_equal(one, other)
-    assert isinstance(found.images[0].base, np.memmap)
+    assert isinstance(found.split.images[0].base, np.memmap)
 
 
 class Free:
@@ -113,7 +123,7 @@ def test_values_become_classes(folders):
     table[1], table[2] = 1, 0
     plain = read_images(find_items(*folders))
     mapped = read_images(find_items(*folders), classes=table)
-    for one, other in zip(plain.labels, mapped.labels, strict=True):
+    for one, other in zip(plain.split.labels, mapped.split.labels, strict=True):
         np.testing.assert_array_equal(table[one], other)
 
 
@@ -126,9 +136,13 @@ def test_scaled_pictures_and_maps_have_the_same_sides(tmp_path):
         Image.fromarray(large).save(tmp_path / name / "x.png")
     items = find_items(tmp_path / "images", tmp_path / "masks")
     found = read_images(items, scale=0.33)
-    assert found.images[0].shape == (10, 7, 3) and found.sizes == ((30, 21),)
-    np.testing.assert_array_equal(found.labels[0], blocks)
-    np.testing.assert_array_equal(to_size(found.labels[0], found.sizes[0]), large)
+    assert found.split.images[0].shape == (10, 7, 3) and found.split.sizes == (
+        (30, 21),
+    )
+    np.testing.assert_array_equal(found.split.labels[0], blocks)
+    np.testing.assert_array_equal(
+        to_size(found.split.labels[0], found.split.sizes[0]), large
+    )
 
 
 def test_images_are_sampled_between_the_four_nearest_pixels():

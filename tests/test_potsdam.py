@@ -39,16 +39,16 @@ def test_raw_pictures_become_tiles_that_can_be_read(raw, tmp_path):
     six = {}
     for split in ("labelled_train", "labelled_test"):
         found = read_images(potsdam.list_tiles(tmp_path / "out", split), **reading)
-        six |= dict(zip(found.names, found.labels, strict=True))
-        assert all(image.shape == (200, 200, 4) for image in found.images)
+        six |= dict(zip(found.split.paths, found.split.labels, strict=True))
+        assert all(image.shape == (200, 200, 4) for image in found.split.images)
     whole = np.block([[six[f"2_10_{r}_{c}"] for c in range(3)] for r in range(2)])
     np.testing.assert_array_equal(whole, classes[::2, ::2])
     table, names = potsdam.class_table(3)
     items = potsdam.list_tiles(tmp_path / "out", "labelled_test")
     three = read_images(items, classes=table, **reading)
-    assert len(names) == 3 and max(x.max() for x in three.labels) == 2
+    assert len(names) == 3 and max(x.max() for x in three.split.labels) == 2
     items = potsdam.list_tiles(tmp_path / "out", "unlabelled_train")
-    assert read_images(items, **reading).labels is None
+    assert read_images(items, **reading).split.labels is None
 
 
 def test_test_tiles_are_the_published_share(raw, tmp_path):

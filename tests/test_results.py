@@ -12,7 +12,6 @@ from PIL import Image
 import data
 import graphs
 from iic_tf.augment.pairs import evaluation_batches
-from iic_tf.datasets.masks import SegmentImages
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
 from iic_tf.evaluation.health import measure
@@ -139,7 +138,7 @@ def map_task():
     images = [rng.integers(0, 256, (24, 32, 3), dtype=np.uint8) for _ in range(4)]
     labels = [rng.integers(0, 3, (24, 32), dtype=np.uint8) for _ in range(4)]
     names = tuple(f"{i}.png" for i in range(4))
-    images = SegmentImages(images, labels, names, ((24, 32),) * 4)
+    images = Split(images, labels, names, sizes=((24, 32),) * 4)
     views = data.RECIPES["images"].views((24, 32, 3), {"side": 16})
     return SegmentTask(Protocol(images, images, "these"), views, "here")
 

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from iic_tf.augment.transforms import compose
-from iic_tf.datasets.masks import IGNORE, SegmentImages
+from iic_tf.datasets.masks import IGNORE
+from iic_tf.datasets.splits import Split
 from iic_tf.evaluation import segment_inference
 from iic_tf.evaluation.results import Scorer
 from iic_tf.evaluation.segment_inference import clusters_of, pixel_tables, soft_maps_of
@@ -66,7 +67,7 @@ def images(values, labels):
     images = [np.array(v, np.uint8)[..., None] * 255 for v in values]
     maps = [np.array(x, np.uint8) for x in labels]
     names = tuple(str(i) for i in range(len(images)))
-    return SegmentImages(images, maps, names, tuple(x.shape[:2] for x in images))
+    return Split(images, maps, names, sizes=tuple(x.shape[:2] for x in images))
 
 
 def scorer(scored, *, mapping=None):

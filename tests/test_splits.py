@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from iic_tf.datasets.masks import SegmentImages
 from iic_tf.datasets.splits import (
     Source,
     Split,
@@ -87,9 +86,9 @@ def test_some_images_keep_what_is_known_of_them():
     assert some.paths == ("d", "a") and some.labels.tolist() == [3, 0]
     np.testing.assert_array_equal(some.images, named.images[[3, 0]])
     maps = [np.full((2, n + 2), n, np.uint8) for n in range(4)]
-    pixels = SegmentImages(maps, maps, tuple("abcd"), tuple(x.shape for x in maps))
+    pixels = Split(maps, maps, tuple("abcd"), sizes=tuple(x.shape for x in maps))
     some = pixels.take(np.array([3, 0]))
-    assert some.names == ("d", "a") and some.sizes == ((2, 5), (2, 2))
+    assert some.paths == ("d", "a") and some.sizes == ((2, 5), (2, 2))
     assert [x.shape for x in some.images] == [x.shape for x in some.labels]
     assert some.images[0] is maps[3]
 
@@ -193,3 +192,44 @@ def test_few_labelled_images_have_some_of_each_class():
     assert sorted(some) == list(some) and len(set(some)) == 20
     assert list(stratified(labels, 20, seed=0)) == list(some)
     assert list(stratified(labels, 20, seed=1)) != list(some)
+
+
+# ------------------------------------------------------------- where pixels are grouped
+
+
+def of_pixels(first, number, *, labelled=True):
+    images = [np.full((2, 3 + i, 1), i, np.uint8) for i in range(first, first + number)]
+    maps = [image[..., 0] for image in images] if labelled else None
+    sizes = tuple(image.shape[:2] for image in images)
+    return Split(images, maps, tuple(f"{i}.png" for i in range(number)), sizes=sizes)
+
+
+def values(split):
+    return [int(image[0, 0, 0]) for image in split.images]
+
+
+def test_images_without_label_maps_train_and_are_not_evaluated():
+    parts = {
+        "unlabelled_train": of_pixels(0, 2, labelled=False),
+        "labelled_train": of_pixels(2, 2),
+        "labelled_test": of_pixels(4, 1),
+    }
+    protocol = apply_protocol(Source(parts, "here"), "all")
+    assert values(protocol.train) == [0, 1, 2, 3, 4] and protocol.train.labels is None
+    assert values(protocol.evaluate) == [2, 3, 4] and protocol.mapping is None
+    assert protocol.words == "labelled_train + labelled_test, also used for training"
+    protocol = apply_protocol(Source(parts, "here"), "holdout")
+    assert values(protocol.train) == [0, 1, 2, 3]
+    assert values(protocol.evaluate) == [4] and values(protocol.mapping) == [2, 3]
+    assert protocol.words == (
+        "labelled_test, not used for training, with clusters mapped to classes on "
+        "labelled_train"
+    )
+
+
+def test_without_any_label_map_all_images_are_evaluated():
+    parts = {"train": of_pixels(0, 2, labelled=False)}
+    protocol = apply_protocol(Source(parts, "here"), "all")
+    assert protocol.train is protocol.evaluate is parts["train"]
+    with pytest.raises(UserError, match="a train and a test split"):
+        apply_protocol(Source(parts, "here"), "holdout")

@@ -8,7 +8,6 @@ import os
 import tempfile
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -29,7 +28,7 @@ from iic_tf.datasets.image_file import (
     reason,
 )
 from iic_tf.datasets.image_folder import fits_in_memory, on_all_cores, require_images
-from iic_tf.datasets.splits import Protocol, Source
+from iic_tf.datasets.splits import Split
 from iic_tf.datasets.value_range import Range
 from iic_tf.errors import require
 
@@ -53,97 +52,26 @@ class Item:
 
 
 @dataclass(frozen=True)
-class SegmentImages:
+class Reading:
     """What was read.
 
     Attributes:
-        images: Each uint8, shape ``(height, width, channels)``.
-        labels: Class of each pixel or ``IGNORE``, uint8, each ``(height, width)``; None
-            where there are no label maps at all.
-        names: Name of each image.
-        sizes: Height and width of each file, of which images may be a fraction.
+        split: The images, with label maps where there are any at all; pixels may be
+            ``IGNORE``.
         unreadable: Name and reason of each that was skipped.
         kept: Where they are kept, as text.
     """
 
-    images: Sequence[np.ndarray]
-    labels: Sequence[np.ndarray] | None
-    names: tuple[str, ...]
-    sizes: tuple[tuple[int, int], ...]
-    unreadable: tuple[tuple[str, str], ...] = ()
-    kept: str = ""
-
-    def take(self, numbers: np.ndarray) -> "SegmentImages":
-        """Some of the images, by their numbers."""
-        labels = self.labels
-        return SegmentImages(
-            [self.images[i] for i in numbers],
-            None if labels is None else [labels[i] for i in numbers],
-            tuple(self.names[i] for i in numbers),
-            tuple(self.sizes[i] for i in numbers),
-        )
+    split: Split
+    unreadable: tuple[tuple[str, str], ...]
+    kept: str
 
 
-def all_of(parts: Sequence[SegmentImages]) -> SegmentImages:
-    """All images, in order; label maps only if all have them."""
-    labels = [part.labels for part in parts if part.labels is not None]
-    return SegmentImages(
-        list(chain(*(part.images for part in parts))),
-        list(chain(*labels)) if len(labels) == len(parts) else None,
-        tuple(chain(*(part.names for part in parts))),
-        tuple(chain(*(part.sizes for part in parts))),
-        tuple(chain(*(part.unreadable for part in parts))),
-        " and ".join(sorted({part.kept for part in parts})),
-    )
-
-
-def apply_segment_protocol(
-    source: Source[SegmentImages], protocol: str
-) -> Protocol[SegmentImages]:
-    """Chooses the training and the evaluation images.
-
-    Args:
-        source: All splits.
-        protocol: ``"all"`` trains on all images and evaluates all that are labelled,
-            or if none is all; ``"holdout"`` keeps the split test, or labelled_test,
-            for evaluation, with clusters mapped to classes on the other labelled ones.
-
-    Raises:
-        UserError: If a holdout is asked of a source without a test split.
-    """
-    splits = source.splits
-    labelled = {name: part for name, part in splits.items() if part.labels is not None}
-    everything = all_of(list(splits.values()))
-    if protocol == "all":
-        if not labelled:
-            words = "all images, also used for training"
-            return Protocol(everything, everything, words)
-        words = f"{' + '.join(labelled)}, also used for training"
-        return Protocol(everything, all_of(list(labelled.values())), words)
-    test = {name: part for name, part in splits.items() if "test" in name.split("_")}
-    require(
-        0 < len(test) < len(splits),
-        "data.protocol holdout needs a train and a test split",
-        splits=list(splits),
-    )
-    train = [part for name, part in splits.items() if name not in test]
-    mapped = [part for name, part in labelled.items() if name not in test]
-    words = f"{' + '.join(test)}, not used for training"
-    if mapped:
-        words += ", with clusters mapped to classes on the training images"
-    return Protocol(
-        all_of(train),
-        all_of(list(test.values())),
-        words,
-        mapping=all_of(mapped) if mapped else None,
-    )
-
-
-def describe_kept(parts: Collection[SegmentImages]) -> str:
+def describe_kept(parts: Collection[Reading]) -> str:
     """Where images are kept and how much memory they take, as text."""
-    whole = all_of(list(parts))
-    size = sum(image.nbytes for image in whole.images)
-    return f"{whole.kept} ({size / 1e6:,.0f} MB)"
+    size = sum(image.nbytes for part in parts for image in part.split.images)
+    places = " and ".join(sorted({part.kept for part in parts}))
+    return f"{places} ({size / 1e6:,.0f} MB)"
 
 
 class _Shelf:
@@ -403,7 +331,7 @@ def read_images(
     scale: float = 1.0,
     shrink: Shrink = shrink_image,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> SegmentImages:
+) -> Reading:
     """Reads images and label maps.
 
     Args:
@@ -471,14 +399,13 @@ def read_images(
         files=len(items),
     )
     arrays, kept = images.arrays()
-    return SegmentImages(
+    split = Split(
         arrays,
         maps.arrays()[0] if labelled else None,
         tuple(names),
-        tuple(sizes),
-        tuple(unreadable),
-        kept,
+        sizes=tuple(sizes),
     )
+    return Reading(split, tuple(unreadable), kept)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from iic_tf.datasets.image_folder import (
 from iic_tf.datasets.masks import (
     IGNORE,
     Item,
-    SegmentImages,
     Shrink,
     decode_image,
     decode_labels,
@@ -209,7 +208,7 @@ def _by_split(items: Sequence[Item], split: bool) -> dict[str, Sequence[Item]]:
 
 
 def _check_masks(
-    splits: dict[str, SegmentImages],
+    splits: dict[str, Split],
     names: Sequence[str] | None,
     unreadable: Sequence[tuple[str, str]],
     *,
@@ -262,7 +261,7 @@ def from_images_and_masks(
     only: Sequence[str] | None = None,
     bgr: bool = False,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Source[SegmentImages]:
+) -> Source:
     """Anyone's images, with or without label maps.
 
     Args:
@@ -304,7 +303,7 @@ def from_images_and_masks(
     if shown is None:
         shown = choose_range(headers)
     notes = Notes()
-    splits = {
+    read = {
         name: read_images(
             some,
             read_image=partial(
@@ -318,7 +317,8 @@ def from_images_and_masks(
         )
         for name, some in _by_split(items, split).items()
     }
-    unreadable = [pair for part in splits.values() for pair in part.unreadable]
+    splits = {name: part.split for name, part in read.items()}
+    unreadable = [pair for part in read.values() for pair in part.unreadable]
     skipped = [*found.left_out, *unreadable]
     advice += describe_images(
         [
@@ -341,7 +341,7 @@ def from_images_and_masks(
         more = ", …" if len(found.unmatched) > 3 else ""
         number = len(found.unmatched)
         advice.append(f"Label maps without an image: {number:,} ({some}{more})")
-    origin = f"{images}, {describe_kept(splits.values())}"
+    origin = f"{images}, {describe_kept(read.values())}"
     deep = any(header.deep for header in headers.values())
     return Source(
         splits,

@@ -25,7 +25,7 @@ from iic_tf.datasets.arrays import as_images
 from iic_tf.datasets.image_folder import describe_unreadable, read_folder
 from iic_tf.datasets.masks import (
     IGNORE,
-    SegmentImages,
+    Reading,
     decode_image,
     decode_labels,
     describe_kept,
@@ -256,16 +256,17 @@ def from_dir(path: str, *, name: str, shape: tuple[int, ...] | None = None) -> S
 
 
 def _of_maps(
-    root: Path, splits: dict[str, SegmentImages], names: tuple[str, ...] | None
-) -> Source[SegmentImages]:
+    root: Path, read: dict[str, Reading], names: tuple[str, ...] | None
+) -> Source:
     """A data set whose splits have been read, with what was skipped."""
-    unreadable = [pair for part in splits.values() for pair in part.unreadable]
+    splits = {name: part.split for name, part in read.items()}
+    unreadable = [pair for part in read.values() for pair in part.unreadable]
     told = f"Skipped: {describe_unreadable(unreadable)}" if unreadable else None
-    origin = f"{root}, {describe_kept(splits.values())}"
+    origin = f"{root}, {describe_kept(read.values())}"
     return Source(splits, origin, told, names, tuple(unreadable))
 
 
-def _with_frame(images: SegmentImages, *, side: int, label: int) -> SegmentImages:
+def _with_frame(images: Split, *, side: int, label: int) -> Split:
     """Images that are smaller in the middle of black ones of a least size.
 
     Args:
@@ -288,7 +289,9 @@ def _with_frame(images: SegmentImages, *, side: int, label: int) -> SegmentImage
     larger = [frame(image, 0) for image in images.images]
     sizes = [
         size if image is before else image.shape[:2]
-        for image, before, size in zip(larger, images.images, images.sizes, strict=True)
+        for image, before, size in zip(
+            larger, images.images, images.sizes or (), strict=True
+        )
     ]
     return replace(
         images,
@@ -307,7 +310,7 @@ def from_coco_stuff(
     mistakes: Sequence[str] = (),
     side: int = 0,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Source[SegmentImages]:
+) -> Source:
     """COCO-Stuff: the 164k images, or where there are imageLists the 10k.
 
     Args:
@@ -366,7 +369,7 @@ def from_coco_stuff(
     }
     if "person" in mistakes:
         splits = {
-            name: _with_frame(some, side=side, label=person)
+            name: replace(some, split=_with_frame(some.split, side=side, label=person))
             for name, some in splits.items()
         }
     return _of_maps(root, splits, names)
@@ -377,7 +380,7 @@ def from_potsdam(
     *,
     classes: int,
     progress: Callable[[int, int], None] = lambda done, of: None,
-) -> Source[SegmentImages]:
+) -> Source:
     """The prepared tiles of Potsdam, see ``potsdam``.
 
     Args:

@@ -3,58 +3,42 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Generic, TypeVar
-from typing import Protocol as Interface
+from typing import Any
 
 import numpy as np
 
 from iic_tf.errors import require
 
 
-class AnySplit(Interface):
-    """Images of one split: of one shape (``Split``) or any (``SegmentImages``)."""
-
-    @property
-    def images(self) -> Any:
-        """The images, uint8."""
-
-    @property
-    def labels(self) -> Any:
-        """Their labels, or None."""
-
-    def take(self, numbers: Any) -> Any:
-        """Some of them, by their numbers."""
-
-
-S = TypeVar("S", bound=AnySplit)
-
-
-def evenly(split: S, at_most: int) -> S:
-    """At most so many images of a split, evenly spaced."""
-    number = len(split.images)
-    numbers = np.linspace(0, number - 1, min(at_most, number)).astype(np.int64)
-    return split.take(numbers)
-
-
 @dataclass(frozen=True)
 class Split:
-    """Images and, where known, their labels.
+    """Examples of one split and, where known, their labels.
 
     Attributes:
-        images: uint8, shape ``(n, height, width, channels)``; or other examples:
-            float32, vectors ``(n, d)`` or series ``(n, t, channels)``.
-        labels: Integer classes from 0, shape ``(n,)``, or None. Only scores use them.
+        images: Examples of one shape in an array: uint8 images ``(n, height, width,
+            channels)``, float32 vectors ``(n, d)`` or series ``(n, t, channels)``; or,
+            where pixels are grouped, a list of uint8 images ``(height, width,
+            channels)`` of any size.
+        labels: Integer classes from 0, shape ``(n,)``; where pixels are grouped a label
+            map for each image, uint8, ``(height, width)``; or None. Only scores use
+            them.
         paths: Name of each image's file, or None.
         pictures: Images that vectors were computed from, or None.
+        sizes: Height and width of each file, of which images in a list may be a
+            fraction.
     """
 
-    images: np.ndarray
-    labels: np.ndarray | None = None
+    images: Any
+    labels: Any = None
     paths: tuple[str, ...] | None = None
     pictures: np.ndarray | None = None
+    sizes: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
         """Raises UserError if images and labels do not fit together."""
+        require(len(self.images) > 0, "there must be at least one image", images=0)
+        if self.of_pixels:
+            return
         require(
             (self.images.dtype, self.images.ndim)
             in ((np.uint8, 4), (np.float32, 2), (np.float32, 3)),
@@ -69,10 +53,14 @@ class Split:
             images=self.images.shape,
             labels=getattr(self.labels, "shape", None),
         )
-        require(len(self.images) > 0, "there must be at least one image", images=0)
         if self.labels is not None:
             lowest = int(self.labels.min())
             require(lowest >= 0, "labels must be classes from 0", lowest=lowest)
+
+    @property
+    def of_pixels(self) -> bool:
+        """Whether the pixels of the images are grouped, not the images."""
+        return not isinstance(self.images, np.ndarray)
 
     @property
     def drawn(self) -> np.ndarray:
@@ -81,25 +69,26 @@ class Split:
 
     def take(self, numbers: np.ndarray | slice) -> "Split":
         """Some of the images, by their numbers; nothing is copied by a slice."""
-        labels, paths, pictures = self.labels, self.paths, self.pictures
-        return Split(
-            self.images[numbers],
-            None if labels is None else labels[numbers],
-            None if paths is None else tuple(np.array(paths, object)[numbers]),
-            None if pictures is None else pictures[numbers],
-        )
 
-    def only(self, numbers: np.ndarray) -> "Split":
-        """The images of some numbers, in their order."""
-        return Split(
-            self.images[numbers],
-            None if self.labels is None else self.labels[numbers],
-            None if self.paths is None else tuple(self.paths[i] for i in numbers),
-        )
+        def some(values: Any) -> Any:
+            if values is None or isinstance(values, np.ndarray):
+                return values if values is None else values[numbers]
+            which = np.arange(len(values))[numbers]
+            return type(values)(values[i] for i in which.tolist())
+
+        fields = (self.images, self.labels, self.paths, self.pictures, self.sizes)
+        return Split(*map(some, fields))
+
+
+def evenly(split: Split, at_most: int) -> Split:
+    """At most so many images of a split, evenly spaced."""
+    number = len(split.images)
+    numbers = np.linspace(0, number - 1, min(at_most, number)).astype(np.int64)
+    return split.take(numbers)
 
 
 @dataclass(frozen=True)
-class Source(Generic[S]):
+class Source:
     """A data set that has been read.
 
     Attributes:
@@ -114,7 +103,7 @@ class Source(Generic[S]):
             are any.
     """
 
-    splits: dict[str, S]
+    splits: dict[str, Split]
     origin: str
     advice: str | None = None
     class_names: tuple[str, ...] | None = None
@@ -129,7 +118,7 @@ class Source(Generic[S]):
 
 
 @dataclass(frozen=True)
-class Protocol(Generic[S]):
+class Protocol:
     """The images of a run and what its scores mean.
 
     Attributes:
@@ -143,61 +132,81 @@ class Protocol(Generic[S]):
             are the ones evaluated.
     """
 
-    train: S
-    evaluate: S
+    train: Split
+    evaluate: Split
     words: str
     main: np.ndarray | None = None
-    mapping: S | None = None
+    mapping: Split | None = None
 
 
 def apply_protocol(
-    source: Source[Split], protocol: str, *, unlabelled: bool = True
-) -> Protocol[Split]:
+    source: Source, protocol: str, *, unlabelled: bool = True
+) -> Protocol:
     """Chooses the training and the evaluation images.
+
+    Some images may be there for training alone: those of a split named unlabelled or,
+    where pixels are grouped, of all splits without label maps while others have them.
 
     Args:
         source: All splits.
-        protocol: ``"all"`` trains and evaluates on all images but unlabelled ones
-            (published for unsupervised clustering), ``"holdout"`` on train and on test,
-            with clusters mapped to classes on train (published for overclustering).
-        unlabelled: Whether a split of that name trains too. Under ``"all"`` the main
-            sub-heads see none of it in passes of their own.
+        protocol: ``"all"`` trains and evaluates on all images but those for training
+            alone (published for unsupervised clustering), ``"holdout"`` on train and on
+            test, with clusters mapped to classes on train (published for
+            overclustering). Where pixels are grouped a test split is also one such as
+            labelled_test, and all others train.
+        unlabelled: Whether a split named unlabelled trains too. Under ``"all"`` the
+            main sub-heads see none of it in passes of their own.
 
     Raises:
         UserError: If a holdout is asked of a source without a train and a test split.
     """
-    splits = dict(source.splits)
-    pool = splits.pop("unlabelled", None)
-    names = list(splits)
+    splits = source.splits
+    of_pixels = next(iter(splits.values())).of_pixels
+    labelled = [name for name, split in splits.items() if split.labels is not None]
+    pool = {"unlabelled"} & set(splits)
+    if of_pixels:
+        pool = set(splits).difference(labelled or splits)
+    scored = [name for name in splits if name not in pool]
+
+    def whole(names: Sequence[str]) -> Split:
+        return concatenate([splits[name] for name in names])
+
     if protocol == "all":
-        labelled = concatenate(list(splits.values()))
-        words = f"{' + '.join(names)}, also used for training"
-        if pool is None or not unlabelled:
-            return Protocol(labelled, labelled, words)
-        first, *others = splits.values()
-        order, is_labelled = mixed_order(len(first.images), len(pool.images))
-        rest = len(order) + np.arange(sum(len(split.images) for split in others))
-        return Protocol(
-            _in_order([first, pool, *others], np.concatenate((order, rest))),
-            labelled,
-            words,
-            main=np.concatenate((np.flatnonzero(is_labelled), rest)),
-        )
+        evaluate, main = whole(scored), None
+        train = whole(list(splits)) if of_pixels else evaluate
+        if pool and unlabelled and not of_pixels:
+            train, main = _mixed(splits["unlabelled"], [splits[x] for x in scored])
+        words = f"{' + '.join(scored)}, also used for training"
+        return Protocol(train, evaluate, words, main=main)
+    tests = [x for x in splits if "test" in (x.split("_") if of_pixels else [x])]
+    trains = [x for x in splits if x not in tests and (of_pixels or x == "train")]
     require(
-        {"train", "test"} <= set(names),
+        bool(tests and trains),
         "data.protocol holdout needs a train and a test split",
-        splits=names,
+        splits=scored,
     )
-    train, test = splits["train"], splits["test"]
-    words = "test, not used for training"
-    mapping = None
-    if train.labels is not None:
-        words += ", with clusters mapped to classes on train"
-        mapping = train
-    if pool is not None and unlabelled:
-        order, _ = mixed_order(len(train.images), len(pool.images))
-        train = _in_order([train, pool], order)
-    return Protocol(train, test, words, mapping=mapping)
+    train = whole(trains)
+    words = f"{' + '.join(tests)}, not used for training"
+    mapped = [name for name in trains if name in labelled]
+    mapping = whole(mapped) if mapped else None
+    if mapped:
+        words += f", with clusters mapped to classes on {' + '.join(mapped)}"
+    if pool and unlabelled and not of_pixels:
+        train, _ = _mixed(splits["unlabelled"], [train])
+    return Protocol(train, whole(tests), words, mapping=mapping)
+
+
+def _mixed(pool: Split, scored: Sequence[Split]) -> tuple[Split, np.ndarray]:
+    """Unlabelled images mixed into the first of other splits, and the others.
+
+    Returns:
+        All without labels, to train on, and the numbers of those of ``scored``.
+    """
+    first, *others = scored
+    order, is_labelled = mixed_order(len(first.images), len(pool.images))
+    rest = len(order) + np.arange(sum(len(split.images) for split in others))
+    mixed = _in_order([first, pool, *others], np.concatenate((order, rest)))
+    return mixed, np.concatenate((np.flatnonzero(is_labelled), rest))
 
 
 def mixed_order(labelled: int, unlabelled: int) -> tuple[np.ndarray, np.ndarray]:
@@ -240,7 +249,7 @@ def _in_order(splits: Sequence[Split], order: np.ndarray) -> Split:
     return Split(images)
 
 
-def renumbered(source: Source[Split], names: Sequence[str] | None) -> Source[Split]:
+def renumbered(source: Source, names: Sequence[str] | None) -> Source:
     """The same with classes from 0 on, without gaps: those that occur.
 
     Args:
@@ -362,14 +371,14 @@ def limited(source: Source, limit: int | Sequence[int] | None, *, seed: int) -> 
     if not isinstance(limit, int) and len(counts) == 1:
         [whole] = source.splits.values()
         numbers = _in_two(whole, limit, seed=seed)
-        splits = {name: whole.only(chosen) for name, chosen in numbers.items()}
+        splits = {name: whole.take(chosen) for name, chosen in numbers.items()}
         train, test = (len(chosen) for chosen in numbers.values())
         told = f"{train:,} of {len(whole.images):,} images for train, {test:,} for test"
     else:
         splits, words = {}, []
         for name, number in _asked(counts, limit).items():
             split = source.splits[name]
-            splits[name] = split.only(_draw(split.labels, number, seed=seed))
+            splits[name] = split.take(_draw(split.labels, number, seed=seed))
             of_which = f" of {name}" * (len(counts) > 1)
             words.append(f"{number:,} of {counts[name]:,} images{of_which}")
         told = ", ".join(words)
@@ -383,10 +392,13 @@ def concatenate(splits: Sequence[Split]) -> Split:
     """One split of several, in order; labels and paths only if all of them have any."""
     if len(splits) == 1:
         return splits[0]  # images may lie in a file that does not fit into memory
-    labels = [split.labels for split in splits if split.labels is not None]
-    paths = [split.paths for split in splits if split.paths is not None]
-    return Split(
-        np.concatenate([split.images for split in splits]),
-        np.concatenate(labels) if len(labels) == len(splits) else None,
-        tuple(chain(*paths)) if len(paths) == len(splits) else None,
-    )
+
+    def joined(name: str) -> Any:
+        values = [getattr(split, name) for split in splits]
+        if any(value is None for value in values):
+            return None
+        if isinstance(values[0], np.ndarray):
+            return np.concatenate(values)
+        return type(values[0])(chain(*values))
+
+    return Split(*map(joined, ("images", "labels", "paths", "pictures", "sizes")))

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from iic_tf.augment.transforms import Transform
-from iic_tf.datasets.masks import IGNORE, SegmentImages
+from iic_tf.datasets.masks import IGNORE
+from iic_tf.datasets.splits import Split
 from iic_tf.evaluation.inference import kept_statistics
 from iic_tf.evaluation.metrics import contingencies
 from iic_tf.models.networks import SegmentIIC
@@ -174,7 +175,7 @@ def _of_images(
 
 def pixel_tables(
     predict: Callable,
-    images: SegmentImages,
+    images: Split,
     finish: Transform,
     *,
     num_clusters: int,

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from iic_tf.augment.transforms import Transform
-from iic_tf.datasets.masks import SegmentImages, to_size
+from iic_tf.datasets.masks import to_size
+from iic_tf.datasets.splits import Split
 from iic_tf.evaluation.metrics import class_iou
 from iic_tf.evaluation.results import Results
 from iic_tf.evaluation.segment_inference import clusters_of
@@ -22,7 +23,7 @@ NUM_SHOWN = 6
 def draw_segments(
     folder: Path,
     results: Results,
-    images: SegmentImages,
+    images: Split,
     predict: Callable,
     finish: Transform,
     *,
@@ -48,14 +49,14 @@ def draw_segments(
         One line per file: its name and what it shows.
     """
     k = results.health.num_clusters
-    stems = written_stems(images.names)
+    stems, sizes = written_stems(images.paths or ()), images.sizes or ()
     some = np.linspace(0, len(images.images) - 1, NUM_SHOWN).astype(int)
     drawn = set(some.tolist())
     shown = []
     found = clusters_of(predict, images.images, finish)
-    for i, (clusters, stem) in enumerate(zip(found, stems, strict=True)):
+    for i, (clusters, stem, size) in enumerate(zip(found, stems, sizes, strict=True)):
         labels = clusters[..., 0]
-        whole = to_size(labels, images.sizes[i])
+        whole = to_size(labels, size)
         write_label_map(folder / "labels" / f"{stem}.png", whole, k)
         if overlays:
             path = folder / "overlays" / f"{stem}.jpg"

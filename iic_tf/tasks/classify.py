@@ -16,7 +16,7 @@ from iic_tf.augment.pairs import (
     evaluation_batches,
     training_batches,
 )
-from iic_tf.datasets.splits import Protocol, Split
+from iic_tf.datasets.splits import Protocol
 from iic_tf.distribute import num_replicas, sum_over_replicas
 from iic_tf.errors import require
 from iic_tf.evaluation.health import measure
@@ -80,7 +80,7 @@ class ClassifyTask:
         class_names: Names of the classes, or None.
     """
 
-    protocol: Protocol[Split]
+    protocol: Protocol
     views: Views
     origin: str
     class_names: tuple[str, ...] | None = None

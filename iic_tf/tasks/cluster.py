@@ -109,7 +109,7 @@ class ClusterTask:
         found: What was found out about the images before training, by ``prepare``.
     """
 
-    protocol: Protocol[Split]
+    protocol: Protocol
     views: Views
     origin: str
     class_names: tuple[str, ...] | None = None

@@ -12,8 +12,7 @@ import tensorflow as tf
 
 from iic_tf.augment.crops import CropViews, crops_per_pass, training_crop_batches
 from iic_tf.augment.pairs import Passes
-from iic_tf.datasets.masks import SegmentImages
-from iic_tf.datasets.splits import Protocol, evenly
+from iic_tf.datasets.splits import Protocol, Split, evenly
 from iic_tf.errors import require
 from iic_tf.evaluation.health import Health, measure
 from iic_tf.evaluation.inference import adapt
@@ -101,7 +100,7 @@ class SegmentTask:
         cells: Patches that look alike, found by ``prepare``, or None.
     """
 
-    protocol: Protocol[SegmentImages]
+    protocol: Protocol
     views: CropViews
     origin: str
     class_names: tuple[str, ...] | None = None
@@ -181,7 +180,7 @@ class SegmentTask:
             masked=self.masked,
         )
         require(options.k <= 255, "k must be at most 255 for segmentation", k=options.k)
-        written_stems(evaluated.names)  # what is wrong with them is told now
+        written_stems(evaluated.paths or ())  # what is wrong with them is told now
         require(
             options.report.progression is None,
             "report.progression is for whole images, not for segmentation",
@@ -320,7 +319,7 @@ class SegmentTask:
         options: RunOptions,
         *,
         alike: bool = False,
-        images: SegmentImages | None = None,
+        images: Split | None = None,
     ) -> tf.data.Dataset:
         """Some pairs of crops, the same at each call.
 
@@ -392,7 +391,7 @@ class SegmentTask:
             scored = evenly(scored, at_most)
             mapping = mapping and evenly(mapping, at_most)
 
-        def count(part: SegmentImages, predict: Callable) -> np.ndarray:
+        def count(part: Split, predict: Callable) -> np.ndarray:
             return pixel_tables(
                 predict,
                 part,

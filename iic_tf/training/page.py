@@ -762,7 +762,7 @@ def _segments(
             int(pixels[c]),
             float(pixels[c] / pixels.sum()),
             matched=matched[c],
-            rows=[_cutouts(c, shares, kept, images.names)],
+            rows=[_cutouts(c, shares, kept, images.paths)],
         )
         for c in range(k)
     ]
@@ -787,7 +787,7 @@ def _segments(
         clusters=clusters,
         clusters_text="Below each cluster are the images with the largest share of it; "
         "what belongs to other clusters is faded.",
-        overlays=[_overlay(i, kept[i], k, shares[i], images.names[i]) for i in drawn],
+        overlays=[_overlay(i, kept[i], k, shares[i], images.paths[i]) for i in drawn],
         **_common(folder, task, options, told, results),
     )
 
