@@ -191,6 +191,7 @@ def check_gradient(two_devices, make_model, batches, losses):
     assert max(np.abs(gradient).max() for gradient in single) > 1e-3
 
 
+@pytest.mark.long
 def test_gradient_of_two_replicas_is_that_of_one(
     two_devices, tiny_model, digits, views
 ):

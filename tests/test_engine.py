@@ -19,6 +19,7 @@ TEXT = (Path(__file__).parents[1] / "docs" / "usage.md").read_text()
 [CODE] = re.findall(r"```python\n(import threading\n.*?)```", TEXT, re.DOTALL)
 
 
+@pytest.mark.long
 def test_the_example_trains_in_a_thread_and_leaves_the_process_as_it_was(
     tmp_path, digits
 ):
@@ -63,6 +64,7 @@ README = re.findall(
 )[0]
 
 
+@pytest.mark.long
 def test_the_loss_trains_by_a_tape_by_fit_and_in_a_network_of_banks(digits, capsys):
     blocks = re.findall(r"### The loss alone\n(.*?)In runs", TEXT, re.DOTALL)
     codes = re.findall(r"```python\n(.*?)```", blocks[0], re.DOTALL)

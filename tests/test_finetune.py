@@ -45,6 +45,7 @@ def task_of(digits, views, **how):
     return FinetuneTask(Protocol(split, split, "these"), views, "here", **how)
 
 
+@pytest.mark.long
 def test_a_run_is_fine_tuned_and_goes_on_under_another_name(
     labelled_run, tmp_path, capsys
 ):

@@ -130,6 +130,7 @@ def test_labels_never_touch_training(labelled_run, unlabelled_run, digits, out):
     assert sum("regrouped" in one for row in remarks for one in row) >= 2
 
 
+@pytest.mark.long
 def test_the_published_recipe_and_alternating_heads(digits_npz, out):
     changes = {
         "data.recipe": "mnist_published",
@@ -303,6 +304,7 @@ def test_a_loss_that_is_not_finite_stops_with_status_1(digits_npz, out, capsys):
     assert message.count("\n") == 1
 
 
+@pytest.mark.long
 def test_a_breakdown_keeps_the_last_checkpoint(labelled_run, out, capsys):
     folder = labelled_run.copy_to(out)
     resume = ["--resume", str(folder), "--train.steps=12", "--data.neighbours=0"]

@@ -97,6 +97,7 @@ def test_labels_are_asked_for_and_name_clusters_round_after_round(run, truth, ca
         assert int(row["labels"]) == number
 
 
+@pytest.mark.long
 def test_with_many_labels_half_is_held_back_for_a_score(run, truth, tmp_path, capsys):
     labels = write(tmp_path / "all.csv", enumerate(truth))
     words = ["name", str(run), "--labels", labels, "--overclusters"]

@@ -300,6 +300,7 @@ def test_the_photographs_come_with_a_package():
     assert {"china.jpg", "flower.jpg"} <= set(names)
 
 
+@pytest.mark.long
 def test_the_backbone_in_ten_lines_works(monkeypatch, digits_npz, tmp_path):
     _, code, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) <= 10

@@ -98,6 +98,7 @@ def test_hostile_names_and_copies_of_images(tmp_path, capsys):
     assert "not the images" not in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_vectors_are_sketched(tmp_path):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(60, 9)) + 4 * np.eye(9)[np.arange(60) % 3]

@@ -102,6 +102,7 @@ def test_assignments_are_of_the_sub_head_that_training_ranks_lowest(
     assert anew["chosen_by"] == "highest mutual information of augmented views"
 
 
+@pytest.mark.long
 def test_labels_choose_by_the_images_that_clusters_are_mapped_on(
     tmp_path, tiny_model, digits, views, capsys
 ):

@@ -51,6 +51,7 @@ def test_training_raises_the_information_of_both_banks(tiny_model, digits, views
         assert last[bank].mean() < first[bank].mean() - 0.05
 
 
+@pytest.mark.long
 def test_results_are_sums_over_the_steps(tiny_model, batches):
     together = build(tiny_model)
     apart = build(tiny_model)
