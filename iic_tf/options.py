@@ -477,6 +477,10 @@ class TrainOptions:
     graph before mutual information is maximised; 0 disables it. Needs data.neighbours.
     Default: 0.25."""
 
+    patience: int = 0
+    """Reports after the last regrouping in which the main sub-heads gain no mutual
+    information (less than 0.2 % of ln k) before the run ends; 0 trains all steps."""
+
     order: list[str] = field(default_factory=lambda: ["main+aux"])
     """Heads to train in each pass, repeated to the end: [main+aux] trains both in every
     step, [aux, main, main] alternates one pass of aux with two of main."""
@@ -553,6 +557,11 @@ class TrainOptions:
                 f"train.{name} must be at least 1",
                 **{name: value},
             )
+        require(
+            self.patience >= 0,
+            "train.patience must be at least 0",
+            patience=self.patience,
+        )
         require(
             self.warmup_steps >= 0,
             "train.warmup_steps must be at least 0",
@@ -956,7 +965,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "data.unlabelled"),
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
-        *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
+        *("train.lamb", "train.lamb_aux", "train.lower_lamb", "train.patience"),
         *("report.match", "report.choose", "report.double", "report.adapt"),
         *("report.display", "report.progression", "tune"),
     ),
@@ -965,7 +974,7 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("data.labels", "data.images", "data.ignore", "data.merge", "data.names"),
         *("data.resize", "data.classes", "data.curated", "data.repeat_mistakes"),
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),
-        *("train.lamb", "train.lamb_aux", "train.lower_lamb"),
+        *("train.lamb", "train.lamb_aux", "train.lower_lamb", "train.patience"),
         *("report.match", "report.choose", "report.double", "report.adapt"),
         *("report.display", "report.progression", "tune"),
     ),

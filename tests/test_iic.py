@@ -65,6 +65,27 @@ def test_a_lower_lambda_is_said_in_words(history):
     assert row["off_track"] is False  # one sub-head knows everything
 
 
+@pytest.mark.parametrize(
+    ("shares", "patience", "expected"),
+    [
+        ([0.5, 0.6, 0.601, 0.6005], 2, True),
+        ([0.5, 0.6, 0.601, 0.6005], 3, False),  # the first is all there is before
+        ([0.5, 0.6, 0.599, 0.603], 2, False),
+        ([0.6, 0.601], 2, False),
+        ([0.01, 0.01, 0.01, 0.01], 2, False),  # off track
+    ],
+)
+def test_a_run_has_plateaued_if_the_last_reports_gained_nothing(
+    shares, patience, expected
+):
+    rows = [
+        {"step": 10 * i, "off_track": share < 0.1, "main_bound": 2.0}
+        | {"main_information": [0.0, 2.0 * share]}
+        for i, share in enumerate([0.9, *shares])  # the first is before the last change
+    ]
+    assert iic.has_plateaued(rows, patience=patience, after=5) is expected
+
+
 def test_scores_are_added_to_the_row(tiny_model, digits, views):
     images, labels = digits[0][:60], digits[1][:60]
     model, options = tiny_model(), resolve(Options())

@@ -70,6 +70,22 @@ def test_a_resumed_run_makes_the_same_calls(start):
     assert resumed.calls == [call for call in whole.calls if call[0] >= start]
 
 
+def test_a_run_that_is_finished_ends_as_after_its_last_step():
+    trainer, stop, happened = Steps(), Stop(), []
+
+    def report(step):
+        happened.append(("report", step))
+        stop.finished = step == 50
+
+    events = [
+        Event(25, report, at_end=True),
+        Event(40, lambda step: happened.append(("save", step)), at_end=True),
+    ]
+    how = {"steps": 100, "steps_per_call": 10, "on_call": lambda step: None}
+    train_loop(trainer, iter(()), History(), events=events, stop=stop, **how)
+    assert happened == [("report", 25), ("save", 40), ("report", 50), ("save", 50)]
+
+
 def test_next_stop():
     assert next_stop(0, steps=100, every=(10, 25)) == 10
     assert next_stop(20, steps=100, every=(10, 25)) == 25

@@ -759,6 +759,23 @@ def test_stopped_by_a_signal_then_resumed_from_the_latest(
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.long
+def test_a_run_that_gains_nothing_ends_by_itself(digits_npz, out, capsys):
+    still = {"train.learning_rate": 1e-9, "train.patience": 1, "train.start": 0}
+    changes = {**still, "train.steps": 40, "report.every": 4, "name": "still"}
+    assert models_iic.main(words(digits_npz, out, **changes)) == 0
+    text = capsys.readouterr().out
+    assert "gained no mutual information in the last report: " in text
+    rows = [
+        json.loads(row)
+        for row in (out / "still" / "history.jsonl").read_text().splitlines()
+    ]
+    last = rows[-1]["step"]
+    assert f"the run ends at step {last} of 40" in text and last < 40
+    assert rows[-1]["remarks"] == [{"step": last, "plateau": 1, "of": 40}]
+    assert json.loads((out / "still" / "summary.json").read_text())["steps"] == last
+
+
 def test_resuming_on_other_images_is_refused(
     labelled_run, digits, out, tmp_path, capsys
 ):

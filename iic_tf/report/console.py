@@ -1,4 +1,4 @@
-"""Console output of a run: a live progress line, or plain lines in a pipe."""
+"""Console output of a run: a live line on a terminal or in a notebook, else lines."""
 
 import os
 import sys
@@ -21,6 +21,7 @@ from rich.progress import (
 
 from iic_tf.errors import first_line
 from iic_tf.names import escaped
+from iic_tf.report.notebook import Output
 
 QUIET_SECONDS = 15
 """Where there is no live line, a plain one is printed after so many seconds."""
@@ -114,8 +115,8 @@ def at_work(what: str | Callable[[], str]) -> Iterator[None]:
 
 @contextmanager
 def _alive() -> Iterator[None]:
-    """Within it there is a live line, where there is a terminal."""
-    if not console.is_terminal:
+    """Within it there is a live line, on a terminal or in a notebook."""
+    if not (console.is_terminal or console.is_jupyter):
         yield
         return
     live = object()  # nothing else speaks
@@ -190,7 +191,7 @@ def counted(what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 class Training:
-    """The progress of training: a live line on a terminal, plain lines elsewhere.
+    """The progress of training: a live line or, in a pipe, plain lines.
 
     Args:
         steps: Steps of the whole run.
@@ -214,6 +215,7 @@ class Training:
         self._began = self._said = time.perf_counter()
         self._step = start
         self._live = ExitStack()
+        self._notebook = Output() if console.is_jupyter and not console.quiet else None
         self._progress = Progress(
             TextColumn("training"),
             BarColumn(),
@@ -257,17 +259,21 @@ class Training:
     def advance(self, step: int) -> None:
         """Shows that ``step`` steps are done."""
         self._step, now = step, time.perf_counter()
-        due = not console.is_terminal and now - self._said > QUIET_SECONDS
-        if not (due or console.is_terminal):
+        live = console.is_terminal or self._notebook is not None
+        due = not live and now - self._said > QUIET_SECONDS
+        if not (due or live):
             return
         (rate, _, left), state = self.timing(step), self._state(step)
+        parts = (f"step {step:,} of {self._steps:,}", state, left, rate)
+        words = "   ".join(part for part in parts if part)
+        if self._notebook is not None:
+            self._notebook.bar(step, self._steps, words)
         self._progress.update(
             self._task, completed=step, rate=rate, left=left, state=state
         )
         if due:
             self._said = now
-            parts = (f"step {step:,} of {self._steps:,}", state, left, rate)
-            console.print("   ".join(part for part in parts if part))
+            console.print(words)
 
     def report(self, step: int, sentences: Sequence[str]) -> None:
         """Prints a report above the live line."""

@@ -15,6 +15,8 @@ from matplotlib.ticker import MaxNLocator
 
 from iic_tf.errors import naming
 from iic_tf.names import drawable
+from iic_tf.report.console import console
+from iic_tf.report.notebook import Output
 
 MAIN, AUX, ERROR, MUTED = "#2460a7", "#d08a1d", "#a23b3b", "#6b6b6b"
 _ERROR_TICKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -259,19 +261,20 @@ def _plain_ticks(axes: Axes) -> None:
 
 
 class LearningCurve:
-    """Keeps the learning curve on disk, and in a window where there is a display.
+    """Keeps the learning curve on disk, and in a window or the cell of a notebook.
 
     Args:
         path: PNG file, replaced at each update.
         title: Heading of the figure.
-        window: Whether a window may be opened.
+        window: Whether a window may be opened, if there is a display.
     """
 
     def __init__(self, path: Path, *, title: str, window: bool):
         self.path = path
         self.title = title
         self._window = None
-        if window and has_display():
+        self._notebook = Output() if window and console.is_jupyter else None
+        if window and has_display() and self._notebook is None:
             self._window = _open_window()
 
     def update(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -282,6 +285,8 @@ class LearningCurve:
         figure.set_layout_engine("constrained")
         draw(figure, rows, title=self.title)
         save_figure(figure, self.path)
+        if self._notebook is not None:
+            self._notebook.plot(self.path)
         if self._window is not None:
             draw(self._window, rows, title=self.title)
             self._window.canvas.draw_idle()

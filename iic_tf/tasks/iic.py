@@ -21,6 +21,7 @@ from iic_tf.training.checkpoints import History
 from iic_tf.training.loop import Event
 from iic_tf.training.task import Callbacks, Row, Run
 from iic_tf.training.trainer import Loss, Objective
+from iic_tf.tuned import GAIN_SHARE
 
 BANKS = ("main", "aux")
 
@@ -175,10 +176,18 @@ def remark_words(remark: dict[str, Any]) -> str:
     Args:
         remark: ``step``, and ``regrouped``, the information of each grouping, perhaps
             ``refused``, or ``reseeded``, sub-heads, with their ``source``, or
-            ``lamb_at_most``, or ``output``, which was closed.
+            ``lamb_at_most``, or ``plateau``, reports without a gain, with ``of``, the
+            steps of the whole run, or ``output``, which was closed.
     """
     if "output" in remark:
         return f"At step {remark['step']:,} the output was closed; the run continued."
+    if "plateau" in remark:
+        number = remark["plateau"]
+        last = "the last report" if number == 1 else f"the last {number} reports"
+        return (
+            f"The main sub-heads gained no mutual information in {last}: the run ends "
+            f"at step {remark['step']:,} of {remark['of']:,}."
+        )
     if "reseeded" in remark:
         heads = ", ".join(map(str, remark["reseeded"]))
         return (
@@ -321,6 +330,48 @@ def guard(
     return act
 
 
+def has_plateaued(rows: Sequence[Row], *, patience: int, after: float) -> bool:
+    """Whether the main sub-heads gain no mutual information any more.
+
+    Args:
+        rows: All reports, in order.
+        patience: The last so many of them are compared with those before.
+        after: Reports up to this step do not count.
+
+    Returns:
+        Whether the best of the last reports gained less than ``GAIN_SHARE`` of the
+        bound on the best before; never if a run is off track.
+    """
+    known = [
+        max(row["main_information"]) / row["main_bound"]
+        for row in rows
+        if row["step"] > after and "main_information" in row
+    ]
+    if len(known) <= patience or rows[-1]["off_track"]:
+        return False
+    return max(known[-patience:]) < max(known[:-patience]) + GAIN_SHARE
+
+
+def end_on_plateau(run: Run, *, after: float) -> Callable[[Row], None]:
+    """Ends a run that gains no mutual information any more, and says so in a report.
+
+    Args:
+        run: Its ``train.patience`` is read.
+        after: The last step at which main sub-heads are changed from outside.
+    """
+
+    def act(row: Row) -> None:
+        patience, step = run.options.train.patience, row["step"]
+        rows = [*run.history.rows, row]
+        if step < run.steps and has_plateaued(rows, patience=patience, after=after):
+            remark = {"step": step, "plateau": patience, "of": run.steps}
+            row["remarks"].append(remark)
+            row["words"].append(remark_words(remark))
+            run.stop.finished = True
+
+    return act
+
+
 def scoring(
     scorer: Any, *, scored_on: str, batch_statistics: Callable | None = None
 ) -> Callable[[Row], None]:
@@ -365,6 +416,8 @@ def callbacks(
     when = Regroupings.planned(run.options, start=start, steps=run.steps)
     event, restart = regrouping(run, when, regroup)
     on_report = [guard(run, when, restart), *([score] if score else [])]
+    if run.options.train.patience:
+        on_report.append(end_on_plateau(run, after=max(when.last, start)))
 
     def make_row(sums: dict[str, np.ndarray], step: int) -> Row:
         return report(sums, run.history, step=step, start=start)

@@ -17,9 +17,11 @@ class Stop:
 
     Attributes:
         received: Whether it is.
+        finished: Whether it has nothing left to gain, and ends as after its last step.
     """
 
     received = False
+    finished = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def train_loop(
     every = [steps_per_call, *(event.every for event in events)]
     step = int(trainer.step.numpy())
     before, started = history.seconds, time.perf_counter()
-    while step < steps and not stop.received:
+    while step < steps and not (stop.received or stop.finished):
         until = next_stop(step, steps=steps, every=every)
         results = trainer.run(iterator, until - step)
         history.seconds = before + time.perf_counter() - started
@@ -86,7 +88,7 @@ def train_loop(
         for event in events:
             if (
                 step % event.every == 0
-                or (event.at_end and step == steps)
+                or (event.at_end and (step == steps or stop.finished))
                 or (event.at_stop and stop.received)
             ):
                 event.call(step)

@@ -284,6 +284,7 @@ def _begin(
     task: Task,
     build_backbone: Callable[[], keras.Model],
     strategy: tf.distribute.Strategy,
+    stop: Stop,
 ) -> tuple[Run, Checkpoints]:
     """Plans the run, builds its network and opens its folder."""
     passes = _checked_plan(options, task, build_backbone, strategy).passes
@@ -293,7 +294,7 @@ def _begin(
         options, task, trainer, history, steps=len(passes.number)
     )
     start = int(trainer.step.numpy())
-    run = Run(options, folder, trainer, history, passes, start, Stopwatch())
+    run = Run(options, folder, trainer, history, passes, start, Stopwatch(), stop)
     return run, checkpoints
 
 
@@ -388,18 +389,21 @@ def train(
             stays.
     """
     with _reproducible(options.train.precision):
-        run, checkpoints = _begin(options, task, build_backbone, strategy)
+        run, checkpoints = _begin(
+            options, task, build_backbone, strategy, stop or Stop()
+        )
         on_start(run.folder, run.model, run.start)
         if run.options.data.neighbours:
             with run.watch.time("neighbours"), at_work("finding neighbours"):
                 task = task.prepare(run.options)
                 on_prepared(run.folder, task)
-        _train(run, task, checkpoints, strategy, stop or Stop())
+        _train(run, task, checkpoints, strategy)
+    step = int(run.trainer.step.numpy())
     return Trained(
         run.model,
         run.folder,
-        int(run.trainer.step.numpy()),
-        run.steps,
+        step,
+        step if run.stop.finished else run.steps,
         run.history.seconds,
         run.history.chosen,
         run.watch,
@@ -412,7 +416,6 @@ def _train(
     task: Task,
     checkpoints: Checkpoints,
     strategy: tf.distribute.Strategy,
-    stop: Stop,
 ) -> None:
     """Trains from the first step on, see ``train``."""
     batches = task.batches(run.options, run.passes, start=run.start)
@@ -433,7 +436,7 @@ def _train(
                 steps_per_call=run.options.train.steps_per_call,
                 events=events,
                 on_call=training.advance,
-                stop=stop,
+                stop=run.stop,
             )
     except NonFiniteLoss as error:
         kept = _what_is_kept(run.folder, checkpoints)

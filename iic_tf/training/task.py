@@ -19,7 +19,7 @@ from iic_tf.evaluation.results import Choice
 from iic_tf.report.console import Stopwatch
 from iic_tf.resolved import RunOptions
 from iic_tf.training.checkpoints import History
-from iic_tf.training.loop import Event
+from iic_tf.training.loop import Event, Stop
 from iic_tf.training.trainer import Objective, Trainer
 
 Row = dict[str, Any]
@@ -115,6 +115,7 @@ class Run:
         passes: The passes of the run.
         start: The first step, not 0 after a resume.
         watch: Times what callbacks do.
+        stop: Its ``finished`` ends the run.
     """
 
     options: RunOptions
@@ -124,6 +125,7 @@ class Run:
     passes: Passes
     start: int
     watch: Stopwatch
+    stop: Stop = field(default_factory=Stop)
 
     @property
     def model(self) -> Any:
@@ -168,7 +170,7 @@ class Trained:
         model: The network after the last step.
         folder: The run folder.
         step: Steps done.
-        steps: Steps asked for; more than ``step`` if the run was stopped.
+        steps: Steps of the whole run; more than ``step`` if it was stopped.
         seconds: Training time, over all resumes.
         lowest: The main sub-head with the lowest loss at the last report; None if there
             was no training.
