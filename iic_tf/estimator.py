@@ -44,6 +44,8 @@ from iic_tf.evaluation.inference import (
     soft_assignments,
 )
 from iic_tf.evaluation.results import Results
+from iic_tf.models.frozen import as_trunk, behind_trunk, split_at_trunk
+from iic_tf.models.networks import ClusterIIC
 from iic_tf.options import (
     DataOptions,
     GraphOptions,
@@ -57,6 +59,7 @@ from iic_tf.resolved import RunOptions, Usual, resolve
 from iic_tf.root_files import root_module
 from iic_tf.run_folder import finished_together, read_history
 from iic_tf.tasks.cluster import ClusterTask
+from iic_tf.training.embedding import embed
 from iic_tf.training.run import train
 from iic_tf.training.stored import finish
 
@@ -187,12 +190,15 @@ class Estimator(BaseEstimator, ABC):
             return int(given or 0)
         return int(check_random_state(given).randint(2**31 - 1))
 
-    def _train(self, task: Any, options: RunOptions) -> Results:
+    def _train(
+        self, task: Any, options: RunOptions, *, trunk: keras.Model | None = None
+    ) -> Results:
         """Trains and keeps what came out.
 
         Args:
             task: What is trained.
             options: Of the run.
+            trunk: What the network is kept behind, see ``models.frozen``.
         """
         shape = task.seen_shape
         trained = train(
@@ -205,8 +211,10 @@ class Estimator(BaseEstimator, ABC):
             trained.model, options, lowest=trained.lowest, trained=True
         )
         if self.out is not None:
-            finish(trained, options, results=results)
-        self.model_, self.chosen_ = trained.model, results.chosen
+            finish(trained, options, results=results, trunk=trunk)
+        model = trained.model
+        self.model_ = model if trunk is None else behind_trunk(trunk, model)
+        self.chosen_ = results.chosen
         self.information_ = float(results.health.information[results.chosen])
         self.history_ = read_history(trained.folder)
         self.n_iter_ = trained.step
@@ -318,13 +326,17 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
             second argument.
         backbone: Name of a backbone in graphs.py, or a function from the shape of one
             example to a Keras model that gives features; None for the usual one.
+        frozen: A trained Keras model from images in [0, 1] to features, which stays as
+            it is: the features of all images are computed once and clustered, by a
+            backbone for vectors. None to learn from the images themselves.
         steps: Training steps; None for as many as the recipe takes.
         batch_size: Examples per step; None to follow from their number.
         n_neighbors: Nearest neighbours that pairs are also made of; 0 is plain IIC,
             None what is usual.
         value_range: Values that become black and white in images that are no bytes;
             None to choose it.
-        side: Side in pixels that files in a folder are resized to; None to choose it.
+        side: Side in pixels that files in a folder are resized to, and all images for a
+            frozen network that takes any size; None to choose it.
         learning_rate: Of Adam.
         out: Folder in which the run folder, with all plots, stays; None for none.
         random_state: Seed, or a ``numpy.random.RandomState``; None for 0, so that
@@ -351,6 +363,7 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
         kind: str = "auto",
         augment: str | Callable[..., Any] = "auto",
         backbone: str | Callable[..., keras.Model] | None = None,
+        frozen: keras.Model | None = None,
         steps: int | None = None,
         batch_size: int | None = None,
         n_neighbors: int | None = None,
@@ -365,6 +378,7 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
         self.kind = kind
         self.augment = augment
         self.backbone = backbone
+        self.frozen = frozen
         self.steps = steps
         self.batch_size = batch_size
         self.n_neighbors = n_neighbors
@@ -402,7 +416,11 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
                 second=second.shape,
             )
             examples = np.concatenate((examples, second), axis=-1)
-        self._recipe_ = self._choose_recipe(examples, paired=paired)
+        with told(self.verbose):
+            trunk, examples = self._embedded(examples, paired=paired)
+        self._recipe_ = (
+            "vectors" if trunk else self._choose_recipe(examples, paired=paired)
+        )
         views = self._views(examples.shape[1:], paired=paired)
         recipe = root_module("data").RECIPES[self._recipe_]
         split = Split(examples)
@@ -417,12 +435,32 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
         usual = recipe.usual_for(len(examples))
         with told(self.verbose), self._place() as place:
             options = self._options(usual, place=str(place), seed=self._seed())
-            results = self._train(task, options)
+            results = self._train(task, options, trunk=trunk)
         if results.soft is None:
             raise ValueError("clusters of whole examples have soft assignments")
         soft = results.soft[:, results.chosen]
         self.labels_, self.confidence_ = soft.argmax(-1), soft.max(-1)
         return self
+
+    def _embedded(
+        self, examples: np.ndarray, *, paired: bool
+    ) -> tuple[keras.Model | None, np.ndarray]:
+        """The frozen network and its features of images, or None and the examples."""
+        if self.frozen is None:
+            return None, examples
+        require(
+            self._kind_ == "images" and not paired and self.augment == "auto",
+            "frozen is for images, not for pairs, with augment auto, since features "
+            "are augmented",
+            kind=self._kind_,
+            paired=paired,
+            augment=self.augment,
+        )
+        usual = inspect.signature(root_module("data").embeddings).parameters["size"]
+        trunk = as_trunk(
+            self.frozen, size=self.side or usual.default, channels=examples.shape[-1]
+        )
+        return trunk, embed(trunk, examples, cache=None, keep=False)
 
     # ------------------------------------------------------------------------ examples
 
@@ -566,11 +604,15 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
 
     # ----------------------------------------------------------------------- afterwards
 
-    def _fitted(self, X: Any) -> tuple[np.ndarray, Views]:
-        """Examples to be looked at with the network, and how it sees them."""
+    def _fitted(self, X: Any) -> tuple[ClusterIIC, np.ndarray, Views]:
+        """The network, examples to be looked at with it, and how it sees them."""
         check_is_fitted(self, "model_")
-        examples = self._read(X, reset=False)
-        return examples, self._views(examples.shape[1:])
+        model, examples = self.model_, self._read(X, reset=False)
+        if (parts := split_at_trunk(model)) is not None:
+            trunk, model = parts
+            with told(self.verbose):
+                examples = embed(trunk, examples, cache=None, keep=False)
+        return model, examples, self._views(examples.shape[1:])
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each cluster by the chosen sub-head, shape ``(n, k)``.
@@ -578,9 +620,9 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
         Args:
             X: Examples as in ``fit``, of the same size.
         """
-        examples, views = self._fitted(X)
+        model, examples, views = self._fitted(X)
         batches = evaluation_batches(examples, views, batch=BATCH)
-        soft = soft_assignments(compile_predict(self.model_), batches)
+        soft = soft_assignments(compile_predict(model), batches)
         return soft[:, self.chosen_]
 
     def predict(self, X: Any) -> np.ndarray:
@@ -593,8 +635,8 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
         Args:
             X: Examples as in ``fit``, of the same size.
         """
-        examples, views = self._fitted(X)
-        return features_of(self.model_, examples, views)
+        model, examples, views = self._fitted(X)
+        return features_of(model, examples, views)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mutual information of augmented views, as a share of its maximum ln k.
@@ -606,9 +648,9 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
         Returns:
             Between 0 and 1; the higher, the better clusters hold under augmentation.
         """
-        examples, views = self._fitted(X)
+        model, examples, views = self._fitted(X)
         pairs = evaluation_batches(examples, views, pairs=True, batch=BATCH)
-        _, joint = evaluate_pairs(compile_predict(self.model_), pairs)
+        _, joint = evaluate_pairs(compile_predict(model), pairs)
         found = measure(joint[self.chosen_][None]).information[0]
         return float(found / np.log(self.n_clusters))
 

@@ -130,6 +130,28 @@ def test_images_of_any_numbers_and_functions_as_augmentation():
         clusterer.predict(images[:, :10, :10])
 
 
+def test_features_of_a_frozen_network_are_grouped(tmp_path):
+    """Images of two colours; the network sees nothing but their mean."""
+    rng = np.random.default_rng(0)
+    which = np.arange(80) % 2
+    images = rng.integers(0, 60, (80, 12, 10, 3), dtype=np.uint8)
+    images[which == 1, ..., 0] += 150
+    shown = keras.Input((None, None, 3))
+    frozen = keras.Model(shown, keras.layers.GlobalAveragePooling2D()(shown))
+    how = {**QUICK, "steps": 40, "learning_rate": 0.01}
+    clusterer = ImageClusterer(2, frozen=frozen, side=16, **how).fit(images)
+    labels = clusterer.labels_
+    assert len(set(labels[which == 0])) == len(set(labels[which == 1])) == 1
+    assert labels[0] != labels[1]
+    clusterer.save(tmp_path / "kept")
+    again = ImageClusterer.load(tmp_path / "kept")
+    assert again.frozen is None  # it is part of the network
+    np.testing.assert_array_equal(again.predict(images[:9]), labels[:9])
+    assert len(again.transform(images[:9])) == 9 and 0 <= again.score(images) <= 1
+    with pytest.raises(ValueError, match="frozen is for images"):
+        ImageClusterer(2, frozen=frozen, **how).fit(rng.normal(size=(30, 5)))
+
+
 @pytest.mark.slow
 def test_ready_pairs_take_the_place_of_augmentation():
     """Black and white images: a view tells its partner, or one drawn at random."""

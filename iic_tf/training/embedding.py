@@ -34,7 +34,7 @@ def cache_of(out: str) -> Path:
 
 
 def embed(
-    trunk: keras.Model, images: np.ndarray, *, cache: Path, keep: bool
+    trunk: keras.Model, images: np.ndarray, *, cache: Path | None, keep: bool
 ) -> np.ndarray:
     """Features of all images, from a file if they are known.
 
@@ -44,8 +44,8 @@ def embed(
     Args:
         trunk: Network from images to features.
         images: uint8, shape ``(n, height, width, channels)``.
-        cache: Folder of the files.
-        keep: Whether features that were computed are stored.
+        cache: Folder of the files; None to know of none.
+        keep: Whether features that were computed are stored there.
 
     Returns:
         float32, shape ``(n, d)``.
@@ -57,8 +57,8 @@ def embed(
 
     first = describe(tf.constant(images[:PROBE] / np.float32(255))).numpy()
     key = fingerprint(images) + fingerprint(first.round(3) + 0.0)
-    path = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
-    if path.is_file():
+    path = (cache or Path()) / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
+    if cache is not None and path.is_file():
         console.print(f"Features: {first.shape[1]:,} of each image, from {path}")
         return np.load(path)
     features = np.empty((len(images), first.shape[1]), np.float32)
