@@ -101,6 +101,7 @@ def _tell(out: Path, finished: list[Path], failed: list[tuple[int, str]]) -> Non
         console.print(line)
     for seed, words in failed:
         console.print(f"Seed {seed}: {words}")
-    write_seeds(out / SEEDS_FILE, results, failed)
+    name = SEEDS_FILE.format(first=finished[0].name)
+    write_seeds(out / name, results, failed)
     runs = " ".join(map(str, finished))
-    console.print(f"\n{SEEDS_FILE} in {out}; again with: {typed()} compare {runs}")
+    console.print(f"\n{name} in {out}; again with: {typed()} compare {runs}")

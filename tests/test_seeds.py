@@ -81,7 +81,7 @@ def test_two_seeds_from_the_command_line(digits_npz, tmp_path, capsys):
     assert models_iic.main([*words(digits_npz, tmp_path), "--seeds", "2"]) == 0
     told = capsys.readouterr().out
     assert "Seed:     1, run 2 of 2" in told and "Lowest loss, without labels" in told
-    rows = rows_of(tmp_path / "seeds.csv")
+    rows = rows_of(tmp_path / "seeds_mnist-1.csv")
     assert [(row["run"], row["seed"]) for row in rows] == [
         ("mnist-1", "0"),
         ("mnist-2", "1"),
@@ -112,7 +112,7 @@ def test_a_seed_that_fails_loses_no_other(labelled_run, tmp_path, monkeypatch, c
     told = capsys.readouterr().out
     assert "Failed:   seed 4: the disk is full" in told
     assert '--seeds "[7]"' in told
-    states = [(row["run"], row["state"]) for row in rows_of(tmp_path / "seeds.csv")]
+    states = [(row["run"], row["state"]) for row in rows_of(tmp_path / "seeds_x-3.csv")]
     assert states == [
         ("x-3", "lowest loss"),
         ("x-5", "finished"),

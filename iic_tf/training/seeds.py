@@ -25,7 +25,8 @@ from iic_tf.run_folder import (
     write_atomically,
 )
 
-SEEDS_FILE = "seeds.csv"
+SEEDS_FILE = "seeds_{first}.csv"
+"""Called after the first of its runs, so that no table replaces another."""
 
 
 class SeedResult(NamedTuple):
