@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import scipy.io
@@ -42,6 +43,22 @@ def test_sums_are_those_of_tensorflow_datasets():
     for of in DISTRIBUTIONS.values():
         for file in of.files:
             assert file.size is None or (str(file.size), file.sha256) in known
+
+
+def test_the_page_has_the_facts_of_the_table():
+    page = (Path(__file__).parents[1] / "docs" / "data_sets.md").read_text()
+    told = " ".join(page.split())
+    for name, of in DISTRIBUTIONS.items():
+        assert f"`prepare {name} FOLDER" in told and of.page in told
+        for number in of.images.values():
+            assert f"{number:,}" in told
+        for file in of.files:
+            assert file.name in told
+            if file.size is not None:
+                row = next(x for x in page.splitlines() if f"{file.size:,}" in x)
+                assert f"`{file.name}`" in row and f"| {file.sha256[:8]} |" in row
+            if file.url is not None:
+                assert file.url in told or file.url.rpartition("/")[0] in told
 
 
 def stl_files(folder, numbers, *, labels=("train", "test")):
