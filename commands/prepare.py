@@ -12,7 +12,7 @@ from commands.starting import quiet_start
 from iic_tf.errors import UserError, naming, require, require_known
 
 if TYPE_CHECKING:
-    from iic_tf.datasets.distributions import Distribution, File
+    from iic_tf.datasets.distributions import Checked, Distribution, File
 
 NEXT = {
     "mnist": (),
@@ -67,21 +67,36 @@ def prepare(words: Sequence[str]) -> int:
     name, raw = arguments.name.replace("_", "-"), arguments.raw
     require_known(NEXT, "prepare needs the name of a data set", name=name)
     require(
-        raw is None or raw.is_dir(), "--from must be an existing folder", folder=raw
+        raw is None or raw.is_dir(),
+        "--from must be an existing folder",
+        folder=str(raw),
     )
-    require(
-        not (arguments.check and raw), "--check takes no --from", folder=arguments.raw
-    )
+    require(not (arguments.check and raw), "--check takes no --from", folder=str(raw))
     from iic_tf.datasets.distributions import DISTRIBUTIONS
+    from iic_tf.report.console import console
 
     folder = arguments.folder.expanduser()
     distribution = DISTRIBUTIONS[name]
-    if not arguments.check:
+    looked = _look(distribution, folder) if folder.is_dir() else None
+    if not arguments.check and (looked is None or looked.problems):
         if name == "potsdam" and raw and (raw / "4_Ortho_RGBIR").is_dir():
             _cut_tiles(raw, folder, seed=arguments.seed)
         else:
             _obtain(distribution, folder, raw)
-    return _check(name, distribution, folder)
+        looked = _look(distribution, folder)
+    if looked is None:
+        raise UserError(f"--check needs an existing folder. Received: {str(folder)!r}")
+    _tell(looked, distribution, folder)
+    run = [*NEXT[name], "--data.dir", str(folder)]
+    console.print(f"Next:     {typed()} {shlex.join(run)}")
+    return 0
+
+
+def _look(of: "Distribution", folder: Path) -> "Checked":
+    from iic_tf.report.console import at_work
+
+    with at_work("checking"):
+        return of.check(of, folder)
 
 
 def _obtain(of: "Distribution", folder: Path, raw: Path | None) -> None:
@@ -166,30 +181,23 @@ def _put(file: "File", path: Path, folder: Path, *, downloaded: bool) -> None:
             part.replace(place / file.name)
 
 
-def _check(name: str, of: "Distribution", folder: Path) -> int:
-    """Prints what a folder has, and what to run.
+def _tell(looked: "Checked", of: "Distribution", folder: Path) -> None:
+    """Prints what a folder has.
 
     Raises:
         UserError: If it is not what was published.
     """
-    from iic_tf.report.console import at_work, console
+    from iic_tf.report.console import console
 
-    require(folder.is_dir(), "prepare needs an existing folder", folder=str(folder))
-    with at_work("checking"):
-        found, problems = of.check(of, folder)
-    for i, line in enumerate(found):
-        console.print(f"{'Checked:' * (i == 0):10}{line}")
-    for i, line in enumerate(problems):
-        console.print(f"{'Wrong:' * (i == 0):10}{line}")
+    for title, lines in (("Checked:", looked.found), ("Wrong:", looked.problems)):
+        for i, line in enumerate(lines):
+            console.print(f"{'' if i else title:10}{line}")
     require(
-        not problems,
+        not looked.problems,
         f"{folder} does not hold {of.title} as published, see the lines above; what "
         f"must be there is in docs/data_sets.md and at {of.page}",
-        problems=len(problems),
+        problems=len(looked.problems),
     )
-    run = [*NEXT[name], "--data.dir", str(folder)]
-    console.print(f"Next:     {typed()} {shlex.join(run)}")
-    return 0
 
 
 def _cut_tiles(raw: Path, folder: Path, *, seed: int) -> None:

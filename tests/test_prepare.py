@@ -120,7 +120,7 @@ def test_a_folder_is_only_checked(stl, tmp_path, capsys):
     ("words", "message"),
     [
         (["mnits", "x"], "prepare needs the name of a data set, such as mnist"),
-        (["stl10", "nowhere", "--check"], "prepare needs an existing folder"),
+        (["stl10", "nowhere", "--check"], "--check needs an existing folder"),
         (["stl10", "x", "--from", "nowhere"], "--from must be an existing folder"),
         (["stl10", "x", "--from", ".", "--check"], "--check takes no --from"),
         (["stl10"], "prepare: the following arguments are required"),
@@ -146,6 +146,14 @@ def test_idx_files_that_one_has(tmp_path, mnist_dir, capsys):
     assert prepare("mnist", tmp_path / "mnist", "--from", mnist_dir) == 0
     assert "Checked:  train: 60,000 images of 28×28×1" in capsys.readouterr().out
     assert len(list((tmp_path / "mnist").iterdir())) == 4
+
+
+def test_what_is_there_in_another_form_is_enough(digits_npz, monkeypatch, capsys):
+    images = {"train": 200, "test": 40}
+    tiny = replace(DISTRIBUTIONS["mnist"], images=images)
+    monkeypatch.setitem(DISTRIBUTIONS, "mnist", tiny)
+    assert prepare("mnist", digits_npz.parent) == 0
+    assert "Needed" not in capsys.readouterr().out
 
 
 def test_celeba_from_its_two_files(tmp_path, monkeypatch, capsys):
