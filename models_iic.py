@@ -28,7 +28,7 @@ from commands.from_pytorch import import_pytorch
 from commands.merge import merge
 from commands.name import name
 from commands.parsing import parse
-from commands.prepare import curate, mosaic, prepare_potsdam
+from commands.prepare import curate, mosaic, prepare, prepare_potsdam
 from commands.report import report
 from commands.train import run
 from iic_tf.errors import RunError, UserError, failure_words, shortened
@@ -57,6 +57,7 @@ COMMANDS = {
     "report": report,
     "choose-k": choose_k,
     "clean": clean,
+    "prepare": prepare,
     "prepare-potsdam": prepare_potsdam,
     "curate": curate,
 }

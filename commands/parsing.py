@@ -105,7 +105,7 @@ def _parser() -> Any:
         "Clustering, or segments them (--data.images). Other commands, each with its "
         "own --help: evaluate RUN, predict RUN IMAGES, report RUN, name RUN, merge RUN "
         "3+7, export RUN, choose-k [RUN], compare RUN RUN ..., clean RUNS; for "
-        "published data sets prepare-potsdam, curate and mosaic, for checkpoints of "
+        "published data sets prepare NAME FOLDER, for checkpoints of "
         "the authors' code import-pytorch FILE.",
         exit_on_error=False,
     )

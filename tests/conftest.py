@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from runs import WHOLE, for_all_workers, shared_run, words
+from servers import serving
 
 from iic_tf.augment.pairs import Views
 from iic_tf.augment.transforms import affine, compose, crop_resize, shift_tone
@@ -51,6 +52,12 @@ def pytest_collection_modifyitems(config, items):
 def two_devices():
     # One for the whole session: the third MirroredStrategy of a process fails.
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture
+def server():
+    with serving() as running:
+        yield running
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,6 +1,7 @@
 """What the README and docs/ say can be done, can be done."""
 
 import argparse
+import os
 import re
 import runpy
 import shlex
@@ -142,14 +143,24 @@ RUN_IN_SHORT = {
     "test_segment.py::test_new_pictures_are_labelled_by_a_stored_run": [
         "python models_iic.py predict runs/STREETS-1 NEW_STREETS",
     ],
-    "test_segment.py::test_potsdam_is_prepared_or_the_mistake_told": [
-        "python models_iic.py prepare-potsdam RAW FOLDER",
+    "test_prepare.py::test_stl10_is_downloaded_unpacked_checked_and_read": [
+        "python models_iic.py prepare stl10 FOLDER",
     ],
-    "test_segment.py::test_pictures_are_curated": [
-        "python models_iic.py curate ROOT --name NAME",
+    "test_prepare.py::test_a_folder_is_only_checked": [
+        "python models_iic.py prepare stl10 FOLDER --check",
+    ],
+    "test_prepare.py::test_celeba_from_its_two_files": [
+        "python models_iic.py prepare celeba FOLDER --from HAVE",
+    ],
+    "test_prepare.py::test_coco_stuff_from_a_server_with_its_lists": [
+        "python models_iic.py prepare coco-stuff FOLDER",
+        "python models_iic.py prepare curate FOLDER --classes full --name NAME",
+    ],
+    "test_prepare.py::test_potsdam_is_cut_or_unpacked": [
+        "python models_iic.py prepare potsdam FOLDER --from RAW",
     ],
     "test_segment.py::test_label_maps_of_tiles_are_joined": [
-        "python models_iic.py mosaic LABELS FOLDER",
+        "python models_iic.py prepare mosaic runs/potsdam_3-1/labels FOLDER",
     ],
     "test_segment.py::test_k_means_on_the_same_pixels": [
         "python benchmarks/kmeans_maps.py --images IMAGES --masks LABELS --k 3 "
@@ -471,8 +482,16 @@ def test_a_link_that_leads_nowhere_is_found(link):
 
 
 def test_every_page_can_be_reached_from_the_readme():
-    for name in PAGES.keys() - {"README.md"}:
-        assert f"]({name})" in README
+    reached, new = set(), {"README.md"}
+    while new:
+        reached |= new
+        links = {
+            os.path.relpath((ROOT / name).parent / link, ROOT)
+            for name in new
+            for link in re.findall(r"\]\(([^)\s#]+\.md)[^)]*\)", PAGES[name])
+        }
+        new = (links & PAGES.keys()) - reached
+    assert reached == PAGES.keys()
 
 
 @pytest.mark.parametrize("name", PAGES)

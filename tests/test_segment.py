@@ -526,7 +526,8 @@ def test_label_maps_of_tiles_are_joined(tmp_path, capsys):
         (tmp_path / "labels").mkdir(exist_ok=True)
         tile.save(tmp_path / "labels" / f"7_13_{row}_0.png")
     out = tmp_path / "whole"
-    assert models_iic.main(["mosaic", str(tmp_path / "labels"), str(out)]) == 0
+    call = ["prepare", "mosaic", str(tmp_path / "labels"), str(out)]
+    assert models_iic.main(call) == 0
     joined = decode_labels(out / "7_13.png")
     np.testing.assert_array_equal(joined[:, 0], [0] * 4 + [1] * 4)
     (tmp_path / "labels" / "7_13_0_0.png").unlink()

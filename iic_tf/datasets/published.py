@@ -440,7 +440,7 @@ def from_celeba(
     whole = Split(read.images, None, tuple(read.paths))
     splits = {"the images": whole}
     if listed.is_file():
-        cuts = np.searchsorted(_celeba_parts(listed, read.paths), (0, 1, 2, 3))
+        cuts = np.searchsorted(celeba_parts(listed, read.paths), (0, 1, 2, 3))
         splits = {
             name: whole.take(slice(first, last))
             for name, first, last in zip(CELEBA_SPLITS, cuts, cuts[1:], strict=False)
@@ -451,7 +451,7 @@ def from_celeba(
     return Source(splits, origin, advice, unreadable=tuple(read.unreadable))
 
 
-def _celeba_parts(path: Path, names: Sequence[str]) -> np.ndarray:
+def celeba_parts(path: Path, names: Sequence[str]) -> np.ndarray:
     """The number of the split of each image; they lie one after the other.
 
     Args:
