@@ -89,6 +89,19 @@ class Recipe:
         scenes: Whether images to be segmented show upright scenes, see
             ``find_similar_patches``.
         class_names: Names of the classes, for plots and tables.
+
+    Examples:
+        >>> import data
+        >>> recipe = data.RECIPES["mnist"]
+        >>> usual = recipe.usual_for(2_000)
+        >>> usual.steps, usual.batch, recipe.mirrored
+        (400, 500, False)
+        >>> recipe.views((28, 28, 1), {"rotation": 10.0}).seen_shape((28, 28, 1))
+        (24, 24, 1)
+        >>> recipe.views((28, 28, 1), {"turn": 10.0})
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: data.augment of continuous_digits accepts size, ...
     """
 
     find: Callable[[DataOptions], Source] | None
@@ -205,6 +218,18 @@ def celeba_images(options: DataOptions) -> Source:
 
     Args:
         options: ``dir`` is read.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> import data
+        >>> from iic_tf.options import DataOptions
+        >>> folder = Path("celeba/img_align_celeba")
+        >>> folder.mkdir(parents=True)
+        >>> Image.new("RGB", (178, 218)).save(folder / "000001.jpg")
+        >>> source = data.celeba_images(DataOptions(dir="celeba"))
+        >>> list(source.splits), source.image_shape
+        (['the images'], (64, 64, 3))
     """
     if options.dir is None:
         raise UserError(
@@ -235,6 +260,16 @@ def cifar100_20_images(options: DataOptions) -> Source:
 
     Args:
         options: ``dir`` is read.
+
+    Examples:
+        >>> import data
+        >>> from iic_tf.options import DataOptions
+        >>> images, apple, trout = np.zeros((2, 32, 32, 3), np.uint8), 0, 91
+        >>> arrays = {"x_train": images, "y_train": [apple, trout]}
+        >>> np.savez("cifar100.npz", **arrays, x_test=images, y_test=[trout, trout])
+        >>> source = data.cifar100_20_images(DataOptions(dir="cifar100.npz"))
+        >>> source.splits["train"].labels.tolist()  # fruit and vegetables, fish
+        [4, 1]
     """
     source = cifar100_images(options)
 
@@ -265,6 +300,16 @@ def own_images(
         shape: Height, width and channels that the chosen recipe needs, or None.
         split_if_any: Whether folders train and test are splits whatever ``protocol``
             is, if there are both.
+
+    Examples:
+        >>> import data
+        >>> from iic_tf.options import DataOptions
+        >>> np.save("mine.npy", np.zeros((20, 16, 16, 3), np.uint8))
+        >>> source = data.own_images(DataOptions(array="mine.npy"), None)
+        >>> source.image_shape
+        (16, 16, 3)
+        >>> data.own_images(DataOptions(), None) is None
+        True
     """
     side, channels = (shape[0], shape[2]) if shape else (None, None)
     # a limit of both makes the two splits where they are no folders
@@ -376,6 +421,16 @@ def recipe_of(options: DataOptions) -> str:
 
     Raises:
         UserError: If there is no such recipe.
+
+    Examples:
+        >>> import data
+        >>> from iic_tf.options import DataOptions
+        >>> data.recipe_of(DataOptions()), data.recipe_of(DataOptions(images="streets"))
+        ('mnist', 'images')
+        >>> data.recipe_of(DataOptions(recipe="minst"))
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: data.recipe must be one of mnist, mnist_5000, ...
     """
     of_pixels = options.images is not None
     known = [x for x in RECIPES if not of_pixels or RECIPES[x].usual.task == "segment"]
@@ -409,6 +464,17 @@ def find(
 
     Raises:
         UserError: If the recipe is not known or the images are not what it needs.
+
+    Examples:
+        >>> import data
+        >>> from iic_tf.options import DataOptions
+        >>> images = np.zeros((20, 28, 28), np.uint8)
+        >>> np.savez("mnist.npz", x_train=images, x_test=images[:5])
+        >>> name, recipe, source = data.find(DataOptions(dir="mnist.npz"))
+        >>> name, recipe.usual.graph, source.image_shape
+        ('mnist', 'small', (28, 28, 1))
+        >>> {name: len(split.images) for name, split in source.splits.items()}
+        {'train': 20, 'test': 5}
     """
     name = recipe_of(options)
     recipe = RECIPES[name]
@@ -545,6 +611,16 @@ def published_digits(
         crops: Sides of the random crop in pixels, one drawn per image.
         brightness: Range of the brightness factor about 1.
         contrast: Range of the contrast factor about 1.
+
+    Examples:
+        >>> import data
+        >>> views = data.published_digits((28, 28, 1))
+        >>> views.seen_shape((28, 28, 1))
+        (24, 24, 1)
+        >>> data.published_digits((28, 28, 1), crops=(16, 32))
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: data.augment.crops must lie between 1 and 28 ...
     """
     _sides_in_image(crops, shape, "crops")
     _seen(size)
@@ -581,6 +657,13 @@ def continuous_digits(
         shear: Range of the shear factor.
         brightness: Range of the brightness added.
         contrast: Range of the contrast factor about 1.
+
+    Examples:
+        >>> import data
+        >>> views = data.continuous_digits((28, 28, 1))
+        >>> images = tf.zeros((5, 28, 28, 1))
+        >>> print(views.augment(images, (0, 7)).shape)
+        (5, 24, 24, 1)
     """
     _check_crop(crop)
     _seen(size)
@@ -617,6 +700,14 @@ def vectors(
         noise: Standard deviation of the noise, as a share of that of the feature.
         dropped: Share of features that are replaced by their mean.
         scaling: Range of the factor of the distance from the mean, about 1.
+
+    Examples:
+        >>> import data
+        >>> x = tf.random.stateless_normal((100, 8), (0, 7))
+        >>> views = data.vectors((8,), noise=0.0, dropped=0.25, scaling=0.0)
+        >>> changed = abs(views.augment(x, (0, 7)) - x).numpy() > 1e-3
+        >>> bool(0.2 < changed.mean() < 0.3)
+        True
     """
     require(
         len(shape) == 1,
@@ -644,6 +735,13 @@ def embeddings(
         noise: See ``vectors``, as all below.
         dropped: Share of features that are replaced by their mean.
         scaling: Range of the factor of the distance from the mean, about 1.
+
+    Examples:
+        >>> import data
+        >>> views = data.embeddings((96, 96, 3))
+        >>> features = tf.zeros((5, 512))  # that a frozen backbone has of images
+        >>> print(views.augment(features, (0, 7)).shape)
+        (5, 512)
     """
     require(len(shape) == 3, "graph.frozen is for images", shape=shape)
     _seen(size)
@@ -668,6 +766,16 @@ def series(
         magnitude: Standard deviation of the factor of the magnitude, a curve over time.
         noise: Standard deviation of the noise, as a share of that of the channel.
         scaling: Range of the factor of the distance from the mean, about 1.
+
+    Examples:
+        >>> import data
+        >>> views = data.series((100, 3))
+        >>> print(views.augment(tf.zeros((5, 100, 3)), (0, 7)).shape)
+        (5, 100, 3)
+        >>> data.series((100,))
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: the recipe series needs series (n, t, channels); ...
     """
     require(
         len(shape) == 2,
@@ -758,6 +866,15 @@ def published_photos(
             shift 10 %, scale 0.9 to 1.1, shear ±10°.
         cutout_probability: Share of the augmented views with a black square.
         cutout_sides: Range of its side as a fraction of the crop's.
+
+    Examples:
+        >>> import data
+        >>> views = data.published_photos((32, 32, 3))
+        >>> views.seen_shape((32, 32, 3)), len(views.crops)  # of grey
+        ((32, 32, 1), 10)
+        >>> views = data.published_photos((32, 32, 3), channels="rgb+grey")
+        >>> views.seen_shape((32, 32, 3))
+        (32, 32, 4)
     """
     sides = tuple(crops) or (crop,)
     _sides_in_image((crop, *sides), shape, "crop")
@@ -823,6 +940,13 @@ def photos(
         channels: What the network sees of colour images: rgb, grey or rgb+grey.
         cutout_probability: Share of the augmented views with a black square.
         cutout_sides: Range of its side as a fraction of the image's.
+
+    Examples:
+        >>> import data
+        >>> data.photos((96, 128, 3)).seen_shape((96, 128, 3))
+        (32, 32, 3)
+        >>> data.photos((96, 128, 3), size=64, channels="grey").seen_shape((96, 128, 3))
+        (64, 64, 1)
     """
     _check_crop(crop)
     size = min(*shape[:2], SEEN_SIDE) if size is None else size
@@ -877,6 +1001,13 @@ def thin_plates(
         contrast: Range of the contrast factor about 1.
         saturation: Range of the saturation factor about 1.
         hue: Range of the hue shift, as a fraction of the colour circle.
+
+    Examples:
+        >>> import data
+        >>> views = data.thin_plates((28, 28, 1), tps=0.0, rotation=0.0)
+        >>> images = tf.random.stateless_uniform((5, 28, 28, 1), (0, 7))
+        >>> bool(tf.reduce_all(views.augment(images, (0, 7)) == images))
+        True
     """
     require(tps >= 0, "data.augment.tps must be at least 0", tps=tps)
     require(
@@ -940,6 +1071,15 @@ def tutorial_digits(
         noise_range: Range of the standard deviation of the noise.
         brightness: Range of the brightness added.
         contrast: Range of the factor about 1.
+
+    Examples:
+        >>> import data
+        >>> views = data.tutorial_digits((28, 28, 1))
+        >>> images = tf.random.stateless_uniform((5, 28, 28, 1), (0, 7))
+        >>> print(views.augment(images, (0, 7)).shape)
+        (5, 28, 28, 1)
+        >>> bool(tf.reduce_all(views.original(images, (0, 7)) == images))
+        True
     """
     require(
         1 <= block_side <= min(shape[:2]),
@@ -1004,6 +1144,14 @@ def maps(
         margin: Pixels of their mirror image put around images that are predicted.
         published: Whether colours are jittered as in the published runs: hue along the
             HSV circle, and clipped between the steps.
+
+    Examples:
+        >>> import data
+        >>> views = data.maps((None, None, 3), side=64, channels="rgb+edges")
+        >>> views.side, views.edges, views.displacement
+        (64, True, 64)
+        >>> print(views.finish(tf.zeros((1, 64, 64, 3)), (0, 7)).shape)  # with grey
+        (1, 64, 64, 4)
     """
     require(side >= 8, "data.augment.side must be at least 8", side=side)
     for name, pair in (("zoom", zoom), ("scale", scale)):

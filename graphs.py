@@ -52,6 +52,13 @@ def small(
         stages: Convolutions, with pooling in between; default: as many as leave a
             feature map of 3 to 5 pixels a side (4 for 24×24, 5 for 48×48).
         initializer: Of the weights, as in GlorotNormal; default: He-normal.
+
+    Examples:
+        >>> import graphs
+        >>> graphs.small((24, 24, 1)).output_shape  # 3 · 3 · 128
+        (None, 1152)
+        >>> graphs.small((48, 48, 3)).output_shape  # one stage more
+        (None, 2304)
     """
     require(
         stages is None or stages >= 1,
@@ -84,6 +91,14 @@ def network_6c(
         tracked: Keep running statistics in batch normalisation. The published MNIST
             run keeps none.
         initializer: Of the weights, as in GlorotNormal; default: He-normal.
+
+    Examples:
+        >>> import graphs
+        >>> backbone = graphs.network_6c((24, 24, 1))
+        >>> backbone.output_shape
+        (None, 4608)
+        >>> sum(int(np.prod(weight.shape)) for weight in backbone.trainable_weights)
+        4304320
     """
     images = x = keras.Input(image_shape, name="images")
     how: dict[str, Any] = {"tracked": tracked, "initializer": initializer}
@@ -109,6 +124,14 @@ def network_5g(
         tracked: Keep running statistics in batch normalisation. The published CIFAR-10
             run keeps none.
         initializer: Of the weights, as in GlorotNormal; default: He-normal.
+
+    Examples:
+        >>> import graphs
+        >>> backbone = graphs.network_5g((32, 32, 2))
+        >>> backbone.output_shape
+        (None, 512)
+        >>> sum(int(np.prod(weight.shape)) for weight in backbone.trainable_weights)
+        21276416
     """
     images = keras.Input(image_shape, name="images")
     x = pad_conv(images, 64, kernel=3, name="stem_conv", initializer=initializer)
@@ -137,6 +160,16 @@ def network_10a(
         image_shape: Height, width and channels; sides may be None.
         tracked: Keep running statistics in batch normalisation.
         initializer: Of the weights, as in GlorotNormal; default: He-normal.
+
+    Examples:
+        >>> import graphs
+        >>> backbone = graphs.network_10a((None, None, 5))
+        >>> backbone.output_shape
+        (None, None, None, 512)
+        >>> sum(int(np.prod(weight.shape)) for weight in backbone.trainable_weights)
+        4503744
+        >>> backbone.compute_output_shape((1, 128, 96, 5))
+        (1, 62, 46, 512)
     """
     images = x = keras.Input(image_shape, name="images")
     how: dict[str, Any] = {"tracked": tracked, "initializer": initializer}
@@ -164,6 +197,12 @@ def small_segment(
         image_shape: Height, width and channels; sides may be None.
         fan_out_init: Channels of the first convolution; each stage doubles them.
         initializer: Of the weights, as in GlorotNormal; default: He-normal.
+
+    Examples:
+        >>> import graphs
+        >>> backbone = graphs.small_segment((None, None, 3))
+        >>> backbone.compute_output_shape((1, 64, 96, 3))
+        (1, 16, 24, 128)
     """
     images = x = keras.Input(image_shape, name="images")
     for stage in range(3):
@@ -206,6 +245,14 @@ def resnet_18(
     Args:
         image_shape: Height, width and channels.
         initializer: Of the weights, as in GlorotNormal; default: He-normal.
+
+    Examples:
+        >>> import graphs
+        >>> backbone = graphs.resnet_18((32, 32, 1))
+        >>> backbone.output_shape
+        (None, 512)
+        >>> sum(int(np.prod(weight.shape)) for weight in backbone.trainable_weights)
+        11170240
     """
     return _resnet((2, 2, 2, 2), image_shape, name="resnet_18", initializer=initializer)
 
@@ -218,6 +265,11 @@ def resnet_34(
     Args:
         image_shape: Height, width and channels.
         initializer: Of the weights, as in GlorotNormal; default: He-normal.
+
+    Examples:
+        >>> import graphs
+        >>> graphs.resnet_34((64, 64, 3)).output_shape
+        (None, 512)
     """
     return _resnet((3, 4, 6, 3), image_shape, name="resnet_34", initializer=initializer)
 
@@ -238,6 +290,13 @@ def mlp(
     Args:
         image_shape: Shape of one example, ``(d,)`` for vectors.
         widths: Units of each layer.
+
+    Examples:
+        >>> import graphs
+        >>> graphs.mlp((20,)).output_shape
+        (None, 256)
+        >>> graphs.mlp((8, 8, 1), widths=(32,)).output_shape
+        (None, 32)
     """
     images = keras.Input(image_shape, name="images")
     x = _level(images)
@@ -259,6 +318,11 @@ def series(
         image_shape: Length and channels.
         fan_out_init: Channels of the first convolution; each stage doubles them.
         kernel: Length of the kernels.
+
+    Examples:
+        >>> import graphs
+        >>> graphs.series((100, 3)).output_shape  # a mean over time
+        (None, 128)
     """
     steps = keras.Input(image_shape, name="images")
     x = _level(steps)
@@ -314,6 +378,11 @@ def graph_b(
         image_shape: Height, width and channels.
         fan_out_init: Channels of the first convolution; each stage doubles them.
         batch_norm: Normalise after each convolution.
+
+    Examples:
+        >>> import graphs
+        >>> graphs.graph_b((24, 24, 1), fan_out_init=16).output_shape
+        (None, 1152)
     """
     images = x = keras.Input(image_shape, name="images")
     for stage in range(4):
@@ -373,7 +442,14 @@ def vgg_a(
     fan_out_init: int = 64,
     batch_norm: bool = True,
 ) -> keras.Model:
-    """VGG configuration A: 8 convolutions, three dense layers of 4,096."""
+    """VGG configuration A: 8 convolutions, three dense layers of 4,096.
+
+    Examples:
+        >>> import graphs
+        >>> backbone = graphs.vgg_a((24, 24, 1), fan_out_init=4)
+        >>> backbone.output_shape
+        (None, 4096)
+    """
     return _vgg("a", image_shape, fan_out_init=fan_out_init, batch_norm=batch_norm)
 
 
@@ -383,7 +459,14 @@ def vgg_c(
     fan_out_init: int = 64,
     batch_norm: bool = True,
 ) -> keras.Model:
-    """VGG configuration C: 13 convolutions, the last of stages 3 to 5 being 1×1."""
+    """VGG configuration C: 13 convolutions, the last of stages 3 to 5 being 1×1.
+
+    Examples:
+        >>> import graphs
+        >>> backbone = graphs.vgg_c((24, 24, 1), fan_out_init=4)
+        >>> backbone.get_layer("stage3_3_conv").kernel_size
+        (1, 1)
+    """
     return _vgg("c", image_shape, fan_out_init=fan_out_init, batch_norm=batch_norm)
 
 
@@ -393,7 +476,14 @@ def vgg_d(
     fan_out_init: int = 64,
     batch_norm: bool = True,
 ) -> keras.Model:
-    """VGG configuration D: 13 convolutions of 3×3, three dense layers of 4,096."""
+    """VGG configuration D: 13 convolutions of 3×3, three dense layers of 4,096.
+
+    Examples:
+        >>> import graphs
+        >>> backbone = graphs.vgg_d((24, 24, 1), fan_out_init=4)
+        >>> backbone.get_layer("stage3_3_conv").kernel_size
+        (3, 3)
+    """
     return _vgg("d", image_shape, fan_out_init=fan_out_init, batch_norm=batch_norm)
 
 
@@ -425,6 +515,11 @@ def vgg_11(
     Args:
         image_shape: Height, width and channels.
         initializer: Of the weights, as in GlorotNormal; default: He-normal.
+
+    Examples:
+        >>> import graphs
+        >>> graphs.vgg_11((32, 32, 3)).output_shape
+        (None, 512)
     """
     return _plain_vgg(
         (1, 1, 2, 2, 2), image_shape, name="vgg_11", initializer=initializer
@@ -439,6 +534,11 @@ def vgg_16(
     Args:
         image_shape: Height, width and channels.
         initializer: Of the weights, as in GlorotNormal; default: He-normal.
+
+    Examples:
+        >>> import graphs
+        >>> graphs.vgg_16((32, 32, 3)).output_shape
+        (None, 512)
     """
     return _plain_vgg(
         (2, 2, 3, 3, 3), image_shape, name="vgg_16", initializer=initializer
@@ -462,6 +562,14 @@ def tokens(
         activation: Keras name of the nonlinearity.
         initializer: Of all kernels, by its Keras name; default: that of the kind of
             block.
+
+    Examples:
+        >>> import graphs
+        >>> network = graphs.tokens((24, 24, 1), layers=(8, "M", 16, "M"))
+        >>> network.output_shape  # 6 · 6 · 16
+        (None, 576)
+        >>> graphs.tokens((20,), layers=(64, 32), kind="fc").output_shape
+        (None, 32)
     """
     images = keras.Input(image_shape, name="images")
     x = build_layers(
@@ -494,6 +602,12 @@ def autoencoder(
         activation: Keras name of the nonlinearity.
         initializer: Of all kernels, by its Keras name; default: that of the kind of
             block.
+
+    Examples:
+        >>> import graphs
+        >>> network = graphs.autoencoder((28, 28, 1))
+        >>> network.output_shape, network.get_layer("latent").output.shape
+        ((None, 28, 28, 1), (None, 7, 7, 8))
     """
     images = keras.Input(image_shape, name="images")
     how: dict[str, Any] = {"kind": kind, "activation": activation}
@@ -555,6 +669,12 @@ def on_views(
         sobel: Whether the last channel of the views, grey, is turned into slopes.
         infrared: Whether infrared comes after grey.
         **arguments: Keyword arguments of the builder.
+
+    Examples:
+        >>> import graphs
+        >>> backbone = graphs.on_views(graphs.small, (24, 24, 1), sobel=True)
+        >>> backbone.input_shape, [layer.name for layer in backbone.layers[1:]]
+        ((None, 24, 24, 1), ['sobel', 'small'])
     """
     if not sobel:
         return builder(shape, **arguments)
@@ -578,7 +698,13 @@ OF_TASKS = {"segment": SEGMENT_GRAPHS, "autoencode": AUTOENCODERS}
 
 
 def usual(task: str) -> str:
-    """Name of the network of a task where none is given: the first of its table."""
+    """Name of the network of a task where none is given: the first of its table.
+
+    Examples:
+        >>> import graphs
+        >>> graphs.usual("cluster"), graphs.usual("segment"), graphs.usual("autoencode")
+        ('small', 'small_segment', 'autoencoder')
+    """
     return next(iter(OF_TASKS.get(task, GRAPHS)))
 
 
@@ -591,6 +717,17 @@ def find(name: str, *, task: str = "cluster") -> Callable[..., keras.Model]:
 
     Raises:
         UserError: If there is none of that name.
+
+    Examples:
+        >>> import graphs
+        >>> graphs.find("small") is graphs.small
+        True
+        >>> graphs.find("MobileNetV2").__name__  # of keras.applications
+        'MobileNetV2'
+        >>> graphs.find("small", task="segment")
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: graph.name must be one of small_segment, ...
     """
     if (known := OF_TASKS.get(task)) is not None:
         require(
@@ -625,6 +762,15 @@ def pretrained(
 
     Raises:
         UserError: If there is no such file, or it holds something else.
+
+    Examples:
+        >>> import graphs
+        >>> before = graphs.mlp((4,), widths=(8,))
+        >>> before.save_weights("mine.weights.h5")
+        >>> how = {"weights": "mine.weights.h5", "widths": [8]}
+        >>> after = graphs.pretrained("mlp", (4,), **how)
+        >>> np.array_equal(after.get_weights()[-1], before.get_weights()[-1])
+        True
     """
     place = Path(weights).expanduser()
     require(

@@ -38,6 +38,18 @@ class StoredRun:
         options: All its options.
         model: Its network.
         summary: What is in summary.json.
+
+    Examples:
+        >>> import utils
+        >>> run = utils.load("runs/first")  # a finished run of digits
+        >>> views = np.zeros((3, 24, 24, 1), np.float32)
+        >>> run.probabilities(views).shape
+        (3, 10)
+        >>> clusters, confidence = run.assign(views)
+        >>> clusters.shape, bool((confidence >= 0.1).all())  # the largest of ten
+        ((3,), True)
+        >>> [row["step"] for row in run.history]
+        [4, 8]
     """
 
     folder: Path
@@ -94,6 +106,12 @@ def load(run: str | Path) -> StoredRun:
 
     Raises:
         UserError: If there is none, or it is not finished.
+
+    Examples:
+        >>> import utils
+        >>> run = utils.load("runs/first")  # a finished run
+        >>> run.options.k, run.options.train.steps, run.summary["k"]
+        (10, 8, 10)
     """
     folder = find_run(str(run), out=Path(Options().out), what="load")
     options = parse_words(["--config", str(folder / OPTIONS_FILE)])
@@ -101,7 +119,16 @@ def load(run: str | Path) -> StoredRun:
 
 
 def images_of(run: StoredRun) -> Any:
-    """The task of a run with the images that it trained on and was evaluated on."""
+    """The task of a run with the images that it trained on and was evaluated on.
+
+    Examples:
+        >>> import utils
+        >>> run = utils.load("runs/first")  # a finished run of digits
+        >>> task = utils.images_of(run)
+        Images:   240, from npz file ...
+        >>> task.protocol.evaluate.images.shape
+        (240, 28, 28, 1)
+    """
     return load_images(run.options, train=False).task
 
 
@@ -112,5 +139,11 @@ def show(images: Any, *, columns: int | None = None, least: int = 64) -> Image.I
         images: One or several, see ``iic_tf.report.image_grid.image_grid``.
         columns: Images per row; about as many as rows if None.
         least: Smaller images are enlarged to at least so many pixels.
+
+    Examples:
+        >>> import utils
+        >>> image = utils.show(np.zeros((6, 28, 28), np.uint8), columns=3)
+        >>> image.size  # each 84×84, with two white pixels in between
+        (256, 170)
     """
     return Image.fromarray(image_grid(images, columns=columns, least=least))

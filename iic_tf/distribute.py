@@ -69,6 +69,16 @@ def choose_strategy(devices: str = "auto") -> tf.distribute.Strategy:
 
     Raises:
         UserError: If the devices do not exist on this machine.
+
+    Examples:
+        >>> from iic_tf import choose_strategy
+        >>> strategy = choose_strategy()  # all GPUs, or the CPU
+        >>> strategy.num_replicas_in_sync >= 1
+        True
+        >>> choose_strategy("0")
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: devices must be at least 1. Received: devices='0'
     """
     gpus = tf.config.list_physical_devices("GPU")
     chosen = _choose_gpus(devices, len(gpus))

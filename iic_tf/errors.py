@@ -17,6 +17,15 @@ class UserError(ValueError):
     """A mistake of the user: one sentence naming the parameter and what was received.
 
     The command line prints the sentence without a traceback and exits with status 2.
+
+    Examples:
+        >>> from iic_tf import UserError
+        >>> from iic_tf.options import TrainOptions
+        >>> try:
+        ...     TrainOptions(steps=0)
+        ... except UserError as error:
+        ...     print(error)
+        train.steps must be at least 1. Received: steps=0
     """
 
 

@@ -352,6 +352,23 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
         history_: Reports of the run, a dict each.
         n_iter_: Steps done.
         n_features_in_: Numbers of one example.
+
+    Examples:
+        >>> from iic_tf import ImageClusterer
+        >>> x = np.random.default_rng(0).normal(size=(60, 4))
+        >>> x[:30] += 10  # two clouds of vectors
+        >>> clusterer = ImageClusterer(2, steps=10, random_state=0).fit(x)
+        >>> first, second = set(clusterer.labels_[:30]), set(clusterer.labels_[30:])
+        >>> len(first), len(second), first == second
+        (1, 1, False)
+        >>> clusterer.predict_proba(x[:5]).shape, clusterer.transform(x[:5]).shape
+        ((5, 2), (5, 256))
+        >>> 0 <= clusterer.score(x) <= 1
+        True
+        >>> clusterer.save("mine")
+        >>> again = ImageClusterer.load("mine")
+        >>> bool((again.predict(x) == clusterer.labels_).all())
+        True
     """
 
     _kind_: str

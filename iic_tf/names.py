@@ -31,6 +31,11 @@ def escaped(text: str, *, keep: str = "") -> str:
     Returns:
         Control codes as ``\x1b``, bytes that are no text as ``\xff``, line separators
         and turns of the writing direction as ``\u202e``.
+
+    Examples:
+        >>> from iic_tf.names import escaped
+        >>> print(escaped("red \x1b[31m"))
+        red \x1b[31m
     """
 
     def shown(sign: str) -> str:
@@ -50,31 +55,57 @@ _BYTES = {0xDC00 + byte: 0x10DC00 + byte for byte in range(0x80, 0x100)}
 
 
 def storable(text: str) -> str:
-    """A name as YAML can hold it: bytes that are no text are signs for private use.
+    r"""A name as YAML can hold it: bytes that are no text are signs for private use.
 
     Args:
         text: Any name; the byte 0xe9 becomes U+10DCE9.
+
+    Examples:
+        >>> from iic_tf.names import storable
+        >>> name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
+        >>> ascii(storable(name))
+        "'caf\\U0010dce9.jpg'"
     """
     return text.translate(_BYTES)
 
 
 def restored(text: str) -> str:
-    """The name that ``storable`` was given."""
+    r"""The name that ``storable`` was given.
+
+    Examples:
+        >>> from iic_tf.names import restored, storable
+        >>> name = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
+        >>> restored(storable(name)) == name
+        True
+    """
     return text.translate({stored: byte for byte, stored in _BYTES.items()})
 
 
 def plain(text: str) -> str:
-    """A name for a folder that TensorFlow can write to: no control codes, not long.
+    r"""A name for a folder that TensorFlow can write to: no control codes, not long.
 
     Args:
         text: The name of a file or folder of the user's.
+
+    Examples:
+        >>> from iic_tf.names import plain
+        >>> plain("line\nend")
+        'line_end'
+        >>> len(plain(300 * "a"))
+        100
     """
     kept = "".join("_" if escaped(sign) != sign else sign for sign in text)
     return shortened_part(kept, LONGEST_PART // 2)
 
 
 def shortened_part(text: str, at_most: int) -> str:
-    """The first so many bytes of a name, without half a sign at the end."""
+    """The first so many bytes of a name, without half a sign at the end.
+
+    Examples:
+        >>> from iic_tf.names import shortened_part
+        >>> shortened_part("café.jpg", 4)  # the é would need two bytes
+        'caf'
+    """
     data = text.encode("utf-8", "surrogateescape")
     if len(data) <= at_most:
         return text
@@ -97,6 +128,13 @@ def csv_text(rows: Iterable[Sequence[object]]) -> str:
 
     Args:
         rows: Rows of cells; what is no text is written as ``str`` says.
+
+    Examples:
+        >>> from iic_tf.names import csv_text
+        >>> print(csv_text([("name", "share"), ("=SUM(A1)", 0.5), ("a, b", 1)]), end="")
+        name,share
+        '=SUM(A1),0.5
+        "a, b",1
     """
     return "".join(",".join(map(_cell, row)) + "\n" for row in rows)
 
@@ -110,6 +148,11 @@ def cell_text(cell: str) -> str:
 
     Args:
         cell: What a reader of CSV makes of the cell.
+
+    Examples:
+        >>> from iic_tf.names import cell_text
+        >>> cell_text("'=SUM(A1)"), cell_text("it's")
+        ('=SUM(A1)', "it's")
     """
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(FORMULAS) else cell
 
@@ -136,10 +179,15 @@ def _glyphs() -> frozenset[int]:
 
 
 def drawable(text: str) -> str:
-    """Text as matplotlib draws it: as it stands, without formulas or warnings.
+    r"""Text as matplotlib draws it: as it stands, without formulas or warnings.
 
     Args:
         text: A heading or the like; signs that the font lacks become squares.
+
+    Examples:
+        >>> from iic_tf.names import drawable
+        >>> print(drawable("_5 $ to 9 $"))
+         _5 \$ to 9 \$
     """
     known = _glyphs()
     text = "".join(c if ord(c) in known else "□" for c in escaped(text))
@@ -148,7 +196,7 @@ def drawable(text: str) -> str:
 
 
 def readable_names(names: Sequence[str]) -> list[str]:
-    """Names of classes that ``drawable`` leaves as they are.
+    r"""Names of classes that ``drawable`` leaves as they are.
 
     Args:
         names: Name of each class.
@@ -156,6 +204,13 @@ def readable_names(names: Sequence[str]) -> list[str]:
     Returns:
         Each as it stands, long ones shortened; its number, as in "class 3", where the
         font lacks a sign of it.
+
+    Examples:
+        >>> from iic_tf.names import readable_names
+        >>> readable_names(["cat", "\U0001f415"])  # fonts of figures have no dog
+        ['cat', 'class 1']
+        >>> readable_names([40 * "a" + "z"])
+        ['aaaaaaaaaaaaaaaa…aaaaaaaaaaaaaaz']
     """
     known = _glyphs()
 
@@ -174,13 +229,20 @@ def readable_names(names: Sequence[str]) -> list[str]:
 
 
 def read_names(path: Path) -> list[str]:
-    """Names of images, without folders, from a list.
+    r"""Names of images, without folders, from a list.
 
     Args:
         path: Text of names with blanks or line ends between them.
 
     Raises:
         UserError: If the list is no text, or a name is none of a file.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from iic_tf.names import read_names
+        >>> written = Path("list.txt").write_text("cat.jpg dog.jpg\n")
+        >>> read_names(Path("list.txt"))
+        ['cat.jpg', 'dog.jpg']
     """
     try:
         names = path.read_text(encoding="utf-8").split()
@@ -210,6 +272,11 @@ def written_stems(names: Sequence[str]) -> list[str]:
 
     Raises:
         UserError: If a path leads out of its folder.
+
+    Examples:
+        >>> from iic_tf.names import written_stems
+        >>> written_stems(["a/cat.jpg", "a/dog.jpg", "a/dog.png"])
+        ['a/cat', 'a/dog.jpg', 'a/dog.png']
     """
     for name in names:
         parts = name.split("/")
@@ -256,6 +323,11 @@ def as_folders(names: Sequence[str]) -> list[str]:
     Returns:
         Each without what a file system or a shell takes for more than a name, not long,
         and no two alike, whether or not upper and lower case differ.
+
+    Examples:
+        >>> from iic_tf.names import as_folders
+        >>> as_folders(["cats/dogs", "Other", "other", ".."])
+        ['cats_dogs', 'Other', 'other-2', '_']
     """
     taken: set[str] = set()
     return [_free(_as_part(name), taken) for name in names]
@@ -287,6 +359,11 @@ def as_files(paths: Sequence[str]) -> list[str]:
 
     Returns:
         The last part of each, with a number before its ending where another has it.
+
+    Examples:
+        >>> from iic_tf.names import as_files
+        >>> as_files(["a/1.jpg", "b/1.jpg", "b/2.jpg"])
+        ['1.jpg', '1-2.jpg', '2.jpg']
     """
     taken: set[str] = set()
     return [_free(path.rpartition("/")[2], taken) for path in paths]

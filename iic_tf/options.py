@@ -29,6 +29,14 @@ def check_numbers(name: str, value: Any) -> None:
 
     Raises:
         UserError: If a number is infinite, not a number, or too large.
+
+    Examples:
+        >>> from iic_tf.options import check_numbers
+        >>> check_numbers("train", {"steps": 100, "lamb": [0.5, 1.5]})
+        >>> check_numbers("train", {"lamb": float("inf")})
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: train.lamb must be a finite number. Received: lamb=inf
     """
     if dataclasses.is_dataclass(value):
         value = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
@@ -50,7 +58,16 @@ def check_numbers(name: str, value: Any) -> None:
 
 
 def require_at_most(name: str, value: float | None, largest: float) -> None:
-    """Raises UserError if an option is given and above its limit."""
+    """Raises UserError if an option is given and above its limit.
+
+    Examples:
+        >>> from iic_tf.options import require_at_most
+        >>> require_at_most("data.size", 64, 4096)
+        >>> require_at_most("data.size", 5000, 4096)
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: data.size must be at most 4,096. Received: size=5000
+    """
     require(
         value is None or value <= largest,
         f"{name} must be at most {largest:,}",
@@ -74,6 +91,13 @@ def is_like(value: Any, default: Any, hint: Any) -> bool:
         value: The value.
         default: The default; where it is None or empty the annotation tells the kind.
         hint: The annotation.
+
+    Examples:
+        >>> from iic_tf.options import is_like
+        >>> is_like(3, 1.5, float), is_like(1.5, 3, int)
+        (True, False)
+        >>> is_like([16, 20], (16, 20, 24), tuple[int, ...])
+        True
     """
     if default is None:  # as in int | None
         kinds = [get_origin(kind) or kind for kind in get_args(hint)]
@@ -104,6 +128,16 @@ def check_arguments(
 
     Raises:
         UserError: If a name is unknown or a value of the wrong kind.
+
+    Examples:
+        >>> from iic_tf.options import check_arguments
+        >>> def build(shape, *, width=64):
+        ...     "A network."
+        >>> check_arguments(build, {"width": 32}, option="graph.args")
+        >>> check_arguments(build, {"depth": 4}, option="graph.args")
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: graph.args of build accepts width. Received: depth=4
     """
     parameters = inspect.signature(function).parameters
     known = [p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY]
@@ -662,7 +696,16 @@ LONGEST_NAME = 200
 
 
 def check_run_name(name: str) -> None:
-    """Raises UserError unless a run's folder, and no other, can have that name."""
+    """Raises UserError unless a run's folder, and no other, can have that name.
+
+    Examples:
+        >>> from iic_tf.options import check_run_name
+        >>> check_run_name("photos-1")
+        >>> check_run_name("photos/1")
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: name must be a folder name, not a path; out sets ...
+    """
     require(
         name not in ("", ".", "..") and not set(name) & set("/\\"),
         "name must be a folder name, not a path; out sets where the folder is",
@@ -682,7 +725,16 @@ def check_run_name(name: str) -> None:
 
 
 def check_lambda(name: str, lamb: Lambda) -> None:
-    """Raises UserError unless ``lamb`` is a weight or rising points of weights."""
+    """Raises UserError unless ``lamb`` is a weight or rising points of weights.
+
+    Examples:
+        >>> from iic_tf.options import check_lambda
+        >>> check_lambda("train.lamb", [(0.0, 1.0), (0.5, 1.5)])
+        >>> check_lambda("train.lamb", [(0.5, 1.0), (0.0, 1.5)])
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: train.lamb must be a number from 0 to 1e6, or ...
+    """
     points = lamb if isinstance(lamb, list) else [(0.0, lamb)]
     shares = [share for share, _ in points]
     require(
@@ -846,7 +898,22 @@ class TuneOptions:
 
 @dataclass(frozen=True)
 class Options:
-    """All options of a run, as a person gives them: what is None is left open."""
+    """All options of a run, as a person gives them: what is None is left open.
+
+    Examples:
+        >>> from iic_tf import Options
+        >>> from iic_tf.options import DataOptions, TrainOptions
+        >>> data = DataOptions(folder="photos", batch=100)
+        >>> options = Options(k=5, seeds=3, data=data, train=TrainOptions(steps=1000))
+        >>> options.seeds_of_runs()
+        [0, 1, 2]
+        >>> options.data.neighbours is None  # left open, so as many as is usual
+        True
+        >>> Options(k=1)
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: k must be at least 2. Received: k=1
+    """
 
     task: TaskName | None = None
     """cluster (whole images) and segment (pixels) need no labels; classify learns the
@@ -1000,6 +1067,14 @@ def refuse_unused(options: Options, task: str, *, complete: Options) -> None:
         options: As given.
         task: Name of the task.
         complete: What stands where nothing is given; stored options have these values.
+
+    Examples:
+        >>> from iic_tf.options import Options, TuneOptions, refuse_unused
+        >>> refuse_unused(Options(k=5), "cluster", complete=Options())
+        >>> refuse_unused(Options(k=5), "autoencode", complete=Options())
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: the task autoencode does not use k. Received: k=5
     """
     for name in UNUSED[task]:
         untouched, stored = _leaves(Options(), name), _leaves(complete, name)
@@ -1034,6 +1109,11 @@ def with_new_names(tree: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
     Returns:
         The same with new names, and the old ones that were found.
+
+    Examples:
+        >>> from iic_tf.options import with_new_names
+        >>> with_new_names({"data": {"scale": 0.5}, "k": 3})
+        ({'data': {'resize': 0.5}, 'k': 3}, ['data.scale'])
     """
 
     def flat(part: dict[str, Any], prefix: str) -> dict[str, Any]:
@@ -1073,7 +1153,15 @@ PATHS = (
 
 
 def with_absolute_paths(options: Options) -> Options:
-    """The same with absolute paths."""
+    """The same with absolute paths.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from iic_tf.options import DataOptions, Options, with_absolute_paths
+        >>> options = with_absolute_paths(Options(data=DataOptions(folder="photos")))
+        >>> Path(options.data.folder) == Path.cwd() / "photos"
+        True
+    """
     data = options.data
     found = {name: getattr(data, name) for name in PATHS}
     absolute: dict[str, Any] = {
@@ -1089,5 +1177,11 @@ def with_absolute_paths(options: Options) -> Options:
 
 
 def as_plain(options: Options) -> dict[str, Any]:
-    """The options as nested dicts and lists, as YAML and JSON know them."""
+    """The options as nested dicts and lists, as YAML and JSON know them.
+
+    Examples:
+        >>> from iic_tf.options import DataOptions, Options, as_plain
+        >>> as_plain(Options(data=DataOptions(range=(0, 4095))))["data"]["range"]
+        [0, 4095]
+    """
     return json.loads(json.dumps(dataclasses.asdict(options)))

@@ -174,6 +174,25 @@ class ImageSegmenter(ClusterMixin, Estimator):
         history_: Reports of the run, a dict each.
         n_iter_: Steps done.
         paths_: Path of each image that could be read in the folder looked at last.
+
+    Examples:
+        >>> from iic_tf import ImageSegmenter
+        >>> images = np.zeros((4, 32, 40, 1), np.uint8)
+        >>> images[:, ::2, :20] = 255  # stripes on the left
+        >>> how = {"steps": 2, "batch_size": 4, "side": 32, "n_neighbors": 0}
+        >>> segmenter = ImageSegmenter(2, **how).fit(images)
+        >>> segmenter.labels_.shape
+        (4, 32, 40)
+        >>> np.array_equal(segmenter.predict(images), segmenter.labels_)
+        True
+        >>> segmenter.predict_proba(images).shape
+        (4, 32, 40, 2)
+        >>> 0 <= segmenter.score(images) <= 0.6932  # ln 2
+        True
+        >>> segmenter.save("mine")
+        >>> again = ImageSegmenter.load("mine")
+        >>> np.array_equal(again.labels_, segmenter.labels_)
+        True
     """
 
     _channels_: int

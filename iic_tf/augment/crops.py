@@ -36,6 +36,14 @@ class CropViews:
         margin: Pixels of its mirror image that are put around an image when its
             clusters are predicted; so many of crops tell nothing of the health of a
             network.
+
+    Examples:
+        >>> from iic_tf import CropViews
+        >>> from iic_tf.augment.transforms import colour_jitter, move, to_grey
+        >>> how = {"move": move(), "colour": colour_jitter(), "finish": to_grey()}
+        >>> views = CropViews(side=64, scale=(0.5, 2.0), **how)
+        >>> views.displacement  # pixels that are cut, as a crop may shrink to half
+        128
     """
 
     side: int
@@ -92,6 +100,16 @@ def cut_windows(
     Returns:
         Windows, uint8, shape ``(n, side, side, ...)``, zero outside of the images,
         and where images are, bool, shape ``(n, side, side)``.
+
+    Examples:
+        >>> from iic_tf.augment.crops import cut_windows
+        >>> image = np.arange(12, dtype=np.uint8).reshape(2, 6)
+        >>> windows, shown = cut_windows([image], np.array([[0.0, 0.99]]), 4)
+        >>> print(windows[0])  # the image is lower than the crop
+        [[ 0  0  0  0]
+         [ 2  3  4  5]
+         [ 8  9 10 11]
+         [ 0  0  0  0]]
     """
     room = np.array([image.shape[:2] for image in images]) - side
     drawn = (places * (room + 1)).astype(int)
@@ -214,6 +232,11 @@ def crops_per_pass(number: int, batch: int) -> int:
     Args:
         number: Images.
         batch: Crops per step.
+
+    Examples:
+        >>> from iic_tf.augment.crops import crops_per_pass
+        >>> crops_per_pass(500, 16), crops_per_pass(3, 16)
+        (500, 16)
     """
     return max(number, batch)
 
@@ -255,6 +278,17 @@ def training_crop_batches(
         side, side, channels)``; r batches of augmented views of that shape; for each
         the matrices that ``warp.warp`` takes to the originals, ``(batch, 2, 3)``; and 1
         where a pixel of the originals counts, else 0, ``(batch, side, side)``.
+
+    Examples:
+        >>> from iic_tf import CropViews, training_crop_batches
+        >>> from iic_tf.augment.transforms import colour_jitter, move, to_grey
+        >>> views = CropViews(16, move(), colour_jitter(), to_grey())
+        >>> images = [np.zeros((20, 30, 3), np.uint8), np.zeros((40, 24, 3), np.uint8)]
+        >>> run = {"batch": 4, "seed": 0, "start": 0, "steps": 3}
+        >>> batches = iter(training_crop_batches(images, views, repeats=1, **run))
+        >>> originals, (view,), (matrices,), mask = next(batches)
+        >>> print(originals.shape, view.shape, matrices.shape, mask.shape)
+        (4, 16, 16, 1) (4, 16, 16, 1) (4, 2, 3) (4, 16, 16)
     """
     if passes is None:
         size = crops_per_pass(len(images), batch)

@@ -51,6 +51,14 @@ def sometimes(augmentation: Transform, probability: float) -> Transform:
     Args:
         augmentation: What is applied.
         probability: Share of the images it is applied to.
+
+    Examples:
+        >>> from iic_tf.augment.distortions import sometimes
+        >>> from iic_tf.augment.transforms import flip
+        >>> images = tf.tile([[[[0.0], [1.0]]]], (1000, 1, 1, 1))
+        >>> found = sometimes(flip(1.0), 0.2)(images, (0, 7))
+        >>> bool(150 < tf.reduce_sum(found[:, 0, 0, 0]) < 250)  # about a fifth mirrored
+        True
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -80,6 +88,15 @@ def sample(images: tf.Tensor, x: tf.Tensor, y: tf.Tensor, *, padding: str) -> tf
 
     Raises:
         ValueError: For any other ``padding``.
+
+    Examples:
+        >>> from iic_tf.augment.distortions import sample
+        >>> row = tf.constant([[[[1.0], [3.0]]]])
+        >>> x, y = tf.constant([[[0.0, 0.5, 2.0]]]), tf.zeros((1, 1, 3))
+        >>> print(sample(row, x, y, padding="border").numpy().ravel())
+        [1. 2. 3.]
+        >>> print(sample(row, x, y, padding="zero").numpy().ravel())
+        [1. 2. 0.]
     """
     if padding not in ("border", "zero"):
         raise ValueError(
@@ -119,6 +136,14 @@ def thin_plate(
 
     Returns:
         Shape ``(n, …, d)``.
+
+    Examples:
+        >>> from iic_tf.augment.distortions import thin_plate
+        >>> x, y = tf.constant([[0.0, 1.0]]), tf.constant([[0.0, 0.0]])
+        >>> points = tf.constant([[[0.5, 0.5]]])
+        >>> plane = tf.constant([[[0.0], [1.0], [2.0], [0.0]]])  # 1 + 2 x
+        >>> print(thin_plate(x, y, points, plane).numpy().ravel())
+        [1. 3.]
     """
     x, y = x[..., None], y[..., None]
     over_places = [1] * (len(x.shape) - 2)
@@ -156,6 +181,13 @@ def bend(
         padding: What lies outside of the images: ``"border"`` their outermost pixels,
             ``"zero"`` black.
         points: Control points, drawn uniformly over the image.
+
+    Examples:
+        >>> from iic_tf.augment.distortions import bend
+        >>> images = tf.random.stateless_uniform((2, 8, 8, 1), (0, 7))
+        >>> bent = bend(0.1, rotation=20.0)(images, (0, 7))
+        >>> print(bent.shape, bool(tf.reduce_all(bent <= 1)))  # a mean of pixels
+        (2, 8, 8, 1) True
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -190,6 +222,15 @@ def perspective(scale: float) -> Transform:
 
     Args:
         scale: Standard deviation as a fraction of the side.
+
+    Examples:
+        >>> from iic_tf.augment.distortions import perspective
+        >>> images = tf.random.stateless_uniform((2, 8, 8, 1), (0, 7))
+        >>> print(perspective(0.1)(images, (0, 7)).shape)
+        (2, 8, 8, 1)
+        >>> same = perspective(0.0)(images, (0, 7))
+        >>> bool(tf.reduce_all(abs(same - images) < 1e-4))
+        True
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -222,6 +263,13 @@ def square_to_quadrangle(corners: tf.Tensor) -> tf.Tensor:
     Returns:
         ``a, b, c, d, e, f, g, h`` of ``x = (a u + b v + c) / (g u + h v + 1)`` and
         ``y = (d u + e v + f) / (g u + h v + 1)``, shape ``(n, 8)``.
+
+    Examples:
+        >>> from iic_tf.augment.distortions import square_to_quadrangle
+        >>> twice_as_wide = [[0.0, 0.0], [2.0, 0.0], [2.0, 1.0], [0.0, 1.0]]
+        >>> found = square_to_quadrangle(tf.constant([twice_as_wide]))
+        >>> print(found.numpy()[0, :6])  # x = 2 u, y = v
+        [2. 0. 0. 0. 1. 0.]
     """
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = (
         tf.unstack(corner, axis=1) for corner in tf.unstack(corners, axis=1)
@@ -246,6 +294,13 @@ def blocks(share: float, *, side: int) -> Transform:
     Args:
         share: Probability of each block.
         side: Of the blocks in pixels; the outermost may be smaller.
+
+    Examples:
+        >>> from iic_tf.augment.distortions import blocks
+        >>> images = tf.constant([[[[0.0], [0.2]], [[0.4], [0.6]]]])
+        >>> print(blocks(1.0, side=2)(images, (0, 7))[0, ..., 0].numpy().round(3))
+        [[0.3 0.3]
+         [0.3 0.3]]
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -267,6 +322,12 @@ def noise(deviation: tuple[float, float]) -> Transform:
 
     Args:
         deviation: Range that σ is drawn from for each image.
+
+    Examples:
+        >>> from iic_tf.augment.distortions import noise
+        >>> found = noise((0.1, 0.1))(tf.fill((1, 100, 100, 1), 0.5), (0, 7))
+        >>> round(float(tf.math.reduce_std(found)), 2)
+        0.1
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -284,6 +345,12 @@ def scale_and_shift(brightness: float, contrast: float) -> Transform:
     Args:
         brightness: Number added, from U(-brightness, brightness).
         contrast: Factor from U(1 - contrast, 1 + contrast).
+
+    Examples:
+        >>> from iic_tf.augment.distortions import scale_and_shift
+        >>> found = scale_and_shift(0.2, 0.0)(tf.fill((100, 1, 1, 1), 0.5), (0, 7))
+        >>> bool(0.3 <= tf.reduce_min(found) < tf.reduce_max(found) <= 0.7)
+        True
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -302,6 +369,12 @@ def edge_strength(threshold: float) -> Transform:
 
     Args:
         threshold: Grey below this becomes 0.
+
+    Examples:
+        >>> from iic_tf.augment.distortions import edge_strength
+        >>> image = tf.tile([[[[0.0], [0.0], [0.0], [1.0], [1.0]]]], (1, 3, 1, 1))
+        >>> print(edge_strength(0.4)(image, (0, 7))[0, 1, :, 0].numpy())
+        [0. 0. 1. 1. 0.]
     """
     along_x = np.outer([1, 2, 1], [-1, 0, 1])
     kernels = np.stack((along_x, along_x.T), axis=-1)[:, :, None].astype(np.float32)

@@ -26,6 +26,14 @@ class Views:
         evaluate: Makes the evaluation view; not random.
         crops: Make the evaluation views that a classifier's logits are averaged over
             ("ten-crop"), where the published classifier does that.
+
+    Examples:
+        >>> from iic_tf import Views
+        >>> from iic_tf.augment.transforms import crop_resize, flip
+        >>> centre = crop_resize((20,), size=24, where="centre")
+        >>> views = Views(original=centre, augment=flip(), evaluate=centre)
+        >>> views.seen_shape((28, 28, 1))
+        (24, 24, 1)
     """
 
     original: Transform
@@ -91,6 +99,14 @@ def plan_passes(
 
     Raises:
         UserError: If a batch is larger than a pass.
+
+    Examples:
+        >>> from iic_tf.augment.pairs import plan_passes
+        >>> passes = plan_passes([100], batch=30, steps=7)
+        >>> print(passes.number, passes.position)
+        [0 0 0 1 1 1 2] [0 1 2 0 1 2 0]
+        >>> passes.done(6), round(passes.done(7), 4)
+        (2.0, 2.3333)
     """
     lengths = [steps_per_epoch(size, batch, shuffle=shuffle) for size in sizes]
     enough = (steps // sum(lengths) + 1) * len(sizes)
@@ -123,6 +139,11 @@ def steps_per_epoch(num_images: int, batch: int, *, shuffle: bool = True) -> int
 
     Raises:
         UserError: If there are fewer images than a batch needs.
+
+    Examples:
+        >>> from iic_tf.augment.pairs import steps_per_epoch
+        >>> steps_per_epoch(100, 30), steps_per_epoch(100, 30, shuffle=False)
+        (3, 4)
     """
     require(
         batch <= num_images,
@@ -225,6 +246,17 @@ def training_batches(
 
     Raises:
         UserError: If a batch is larger than the data.
+
+    Examples:
+        >>> from iic_tf import Views, training_batches
+        >>> from iic_tf.augment.transforms import compose, crop_resize, flip
+        >>> centre = crop_resize((8,), size=12, where="centre")
+        >>> views = Views(centre, compose(flip(), centre), centre)
+        >>> images = np.zeros((50, 10, 10, 1), np.uint8)
+        >>> run = {"batch": 20, "seed": 0, "start": 0, "steps": 4}
+        >>> batches = list(training_batches(images, views, repeats=2, **run))
+        >>> print(len(batches), [tuple(view.shape) for view in batches[0]])
+        4 [(20, 12, 12, 1), (20, 12, 12, 1), (20, 12, 12, 1)]
     """
     passes = passes or plan_passes(
         [len(images)], batch=batch, steps=steps, shuffle=shuffle
@@ -273,6 +305,14 @@ def step_rows(passes: Passes, *, start: int) -> tf.data.Dataset:
     Args:
         passes: The passes of the run.
         start: First step.
+
+    Examples:
+        >>> from iic_tf.augment.pairs import plan_passes, step_rows
+        >>> passes = plan_passes([100], batch=30, steps=7)
+        >>> for row in step_rows(passes, start=5):
+        ...     print([int(number) for number in row])
+        [5, 1, 2, 0]
+        [6, 2, 0, 0]
     """
     columns = (
         np.arange(len(passes.number), dtype=np.int32),
@@ -306,6 +346,15 @@ def evaluation_batches(
 
     Returns:
         Data set of tuples ``(x,)`` or, for pairs, ``(x, gx)``.
+
+    Examples:
+        >>> from iic_tf import Views, evaluation_batches
+        >>> from iic_tf.augment.transforms import crop_resize, flip
+        >>> centre = crop_resize((8,), size=12, where="centre")
+        >>> views = Views(centre, flip(), centre)
+        >>> images = np.zeros((50, 10, 10, 1), np.uint8)
+        >>> [len(x) for (x,) in evaluation_batches(images, views, batch=20)]
+        [20, 20, 10]
     """
     pick = _picker(images, numbers)
     count = len(images) if numbers is None else len(numbers)
@@ -325,6 +374,13 @@ def evaluation_batches(
 
 
 def host_dataset(numbers: tf.data.Dataset, load: Callable) -> tf.data.Dataset:
-    """Makes batches of numbers, in order, some at a time, ahead of their use."""
+    """Makes batches of numbers, in order, some at a time, ahead of their use.
+
+    Examples:
+        >>> from iic_tf.augment.pairs import host_dataset
+        >>> squares = host_dataset(tf.data.Dataset.range(4), tf.square)
+        >>> [int(number) for number in squares]
+        [0, 1, 4, 9]
+    """
     batches = numbers.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return batches.prefetch(2)

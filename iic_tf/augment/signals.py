@@ -25,6 +25,13 @@ def add_noise(strength: float) -> Transform:
 
     Args:
         strength: Standard deviation of the noise, as a share of that of the feature.
+
+    Examples:
+        >>> from iic_tf.augment.signals import add_noise
+        >>> x = tf.constant([[1.0, 5.0], [1.0, 9.0]])  # the first does not vary
+        >>> noisy = add_noise(0.5)(x, (0, 7)).numpy()
+        >>> print(noisy[:, 0], (noisy[:, 1] != [5.0, 9.0]).all())
+        [1. 1.] True
     """
 
     def apply(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -39,6 +46,13 @@ def drop_features(share: float) -> Transform:
 
     Args:
         share: How many of them, drawn for each example.
+
+    Examples:
+        >>> from iic_tf.augment.signals import drop_features
+        >>> x = tf.constant([[1.0, 5.0], [3.0, 9.0]])
+        >>> print(drop_features(1.0)(x, (0, 7)).numpy())  # all of them
+        [[2. 7.]
+         [2. 7.]]
     """
 
     def apply(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -53,6 +67,13 @@ def rescale(strength: float) -> Transform:
 
     Args:
         strength: Factors lie between 1 - strength and 1 + strength.
+
+    Examples:
+        >>> from iic_tf.augment.signals import rescale
+        >>> x = tf.constant([[0.0], [2.0], [1.0]])
+        >>> found = rescale(0.5)(x, (0, 7)).numpy().ravel()
+        >>> bool(-0.5 <= found[0] <= 0.5 and 1.5 <= found[1] <= 2.5), float(found[2])
+        (True, 1.0)
     """
 
     def apply(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -92,6 +113,14 @@ def crop_time(least: float) -> Transform:
 
     Args:
         least: Length of the shortest stretch, as a share of the series, in (0, 1].
+
+    Examples:
+        >>> from iic_tf.augment.signals import crop_time
+        >>> series = tf.reshape(tf.range(5.0), (1, 5, 1))
+        >>> found = crop_time(0.5)(series, (0, 7)).numpy().ravel()
+        >>> steps = np.diff(found)
+        >>> bool(0.5 <= steps.min() and steps.max() <= 1)  # at half the speed at least
+        True
     """
 
     def apply(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -109,6 +138,15 @@ def warp_time(strength: float) -> Transform:
 
     Args:
         strength: Standard deviation of the displacement, as a share of the length.
+
+    Examples:
+        >>> from iic_tf.augment.signals import warp_time
+        >>> series = tf.reshape(tf.range(5.0), (1, 5, 1))
+        >>> print(warp_time(0.0)(series, (0, 7)).numpy().ravel())
+        [0. 1. 2. 3. 4.]
+        >>> found = warp_time(0.1)(series, (0, 7)).numpy()
+        >>> bool(0 <= found.min() and found.max() <= 4)  # nothing from beyond the ends
+        True
     """
 
     def apply(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -123,6 +161,12 @@ def warp_magnitude(strength: float) -> Transform:
 
     Args:
         strength: Standard deviation of the curve, which lies about 1.
+
+    Examples:
+        >>> from iic_tf.augment.signals import warp_magnitude
+        >>> level = tf.ones((1, 5, 1))
+        >>> print(warp_magnitude(0.3)(level, (0, 7)).numpy().ravel())  # at its mean
+        [1. 1. 1. 1. 1.]
     """
 
     def apply(x: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

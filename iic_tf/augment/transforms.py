@@ -23,7 +23,15 @@ Geometry = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def compose(*augmentations: Transform) -> Transform:
-    """Applies augmentations one after the other, each with a seed of its own."""
+    """Applies augmentations one after the other, each with a seed of its own.
+
+    Examples:
+        >>> from iic_tf.augment.transforms import compose, flip
+        >>> twice = compose(flip(1.0), flip(1.0))
+        >>> row = tf.constant([[[[1.0], [2.0], [3.0]]]])
+        >>> print(twice(row, (0, 7))[0, ..., 0].numpy())
+        [[1. 2. 3.]]
+    """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         for i, augment in enumerate(augmentations):
@@ -105,6 +113,15 @@ def rotate(degrees: float, *, probability: float = 1.0) -> Transform:
     Args:
         degrees: Angle drawn from U(-degrees, degrees).
         probability: Share of images rotated.
+
+    Examples:
+        >>> from iic_tf.augment.transforms import rotate
+        >>> images = tf.tile(tf.reshape(tf.range(81.0), (1, 9, 9, 1)), (2, 1, 1, 1))
+        >>> turned = rotate(25.0)(images, (0, 7))
+        >>> bool(tf.reduce_all(turned[0] == turned[1]))  # draws of their own
+        False
+        >>> bool(tf.reduce_all(turned == rotate(25.0)(images, (0, 7))))  # by the seed
+        True
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -151,6 +168,14 @@ def crop_resize(sides: Sequence[int], *, size: int, where: str = "random") -> Tr
 
     Raises:
         ValueError: For any other ``where``.
+
+    Examples:
+        >>> from iic_tf.augment.transforms import crop_resize
+        >>> images = tf.reshape(tf.range(16.0), (1, 4, 4, 1))
+        >>> centre = crop_resize((2,), size=2, where="centre")
+        >>> print(centre(images, (0, 7))[0, ..., 0].numpy())
+        [[ 5.  6.]
+         [ 9. 10.]]
     """
     if where not in ("random", "centre", "centre_half"):
         raise ValueError(
@@ -191,6 +216,15 @@ def ten_crops(side: int, *, size: int) -> tuple[Transform, ...]:
 
     Returns:
         Ten transforms, none of them random.
+
+    Examples:
+        >>> from iic_tf.augment.transforms import ten_crops
+        >>> images = tf.reshape(tf.range(9.0), (1, 3, 3, 1))
+        >>> crops = ten_crops(2, size=2)
+        >>> print(len(crops), crops[0](images, (0, 7))[0, ..., 0].numpy().tolist())
+        10 [[0.0, 1.0], [3.0, 4.0]]
+        >>> print(crops[5](images, (0, 7))[0, ..., 0].numpy().tolist())  # mirrored
+        [[1.0, 0.0], [4.0, 3.0]]
     """
 
     def window(down: float, right: float, mirrored: bool) -> Transform:
@@ -218,6 +252,13 @@ def jitter(brightness: float, contrast: float) -> Transform:
     Args:
         brightness: Factor drawn from U(1 - brightness, 1 + brightness).
         contrast: Factor drawn from U(1 - contrast, 1 + contrast).
+
+    Examples:
+        >>> from iic_tf.augment.transforms import jitter
+        >>> grey = tf.fill((100, 1, 1, 1), 0.5)
+        >>> bright = jitter(0.4, 0.0)(grey, (0, 7)).numpy()
+        >>> bool(0.3 <= bright.min() < bright.max() <= 0.7)
+        True
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -246,6 +287,13 @@ def shift_tone(brightness: float, contrast: float) -> Transform:
     Args:
         brightness: Number added to all pixels, from U(-brightness, brightness).
         contrast: Factor drawn from U(1 - contrast, 1 + contrast).
+
+    Examples:
+        >>> from iic_tf.augment.transforms import shift_tone
+        >>> grey = tf.fill((100, 1, 1, 1), 0.5)
+        >>> shifted = shift_tone(0.6, 0.0)(grey, (0, 7)).numpy()
+        >>> bool(shifted.min() < 0 and 1 < shifted.max() <= 1.1)  # nothing is clipped
+        True
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -282,6 +330,15 @@ def affine(
         probability: Share of the images changed; others are only brought to size.
         fill_mode: ``"CONSTANT"`` for black outside of the images, ``"REFLECT"`` for the
             images mirrored.
+
+    Examples:
+        >>> from iic_tf.augment.transforms import affine
+        >>> images = tf.reshape(tf.range(16.0), (1, 4, 4, 1))
+        >>> how = {"rotation": 0.0, "shift": 0.0, "shear": 0.0, "flip": 1.0}
+        >>> mirrored = affine(size=2, crop=(0.5, 0.5), **how)  # the middle, mirrored
+        >>> print(mirrored(images, (0, 7))[0, ..., 0].numpy().round(3))
+        [[ 6.  5.]
+         [10.  9.]]
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -319,6 +376,12 @@ def flip(probability: float = 0.5) -> Transform:
 
     Args:
         probability: Share of images mirrored.
+
+    Examples:
+        >>> from iic_tf.augment.transforms import flip
+        >>> row = tf.constant([[[[1.0], [2.0], [3.0]]]])
+        >>> print(flip(1.0)(row, (0, 7))[0, ..., 0].numpy())
+        [[3. 2. 1.]]
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -349,6 +412,14 @@ def move(
     Returns:
         Function of images and seed to the images moved, and for each the matrix that
         ``warp.warp`` takes to move its label map back, shape ``(n, 2, 3)``.
+
+    Examples:
+        >>> from iic_tf import warp
+        >>> from iic_tf.augment.transforms import move
+        >>> row = tf.constant([[[[1.0], [2.0], [3.0]]]])
+        >>> moved, back = move(flip=1.0)(row, (0, 7))
+        >>> print(moved[0, ..., 0].numpy(), warp(moved, back)[0, ..., 0].numpy())
+        [[3. 2. 1.]] [[1. 2. 3.]]
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -401,6 +472,13 @@ def colour_jitter(
         contrast: Factor about the image's mean grey, drawn likewise.
         saturation: Factor about each pixel's grey, drawn likewise.
         hue: Turn drawn from U(-hue, hue) rounds.
+
+    Examples:
+        >>> from iic_tf.augment.transforms import colour_jitter
+        >>> grey = tf.fill((1, 1, 1, 3), 0.5)
+        >>> change = colour_jitter(0.0, 0.0, saturation=0.4, hue=0.5)
+        >>> print(change(grey, (0, 7))[0, 0].numpy().round(3))  # grey has no colour
+        [[0.5 0.5 0.5]]
     """
     to_yiq = tf.constant(_TO_YIQ, tf.float32)
     from_yiq = tf.constant(np.linalg.inv(_TO_YIQ), tf.float32)
@@ -467,6 +545,13 @@ def published_jitter(
         contrast: Factor about the image's mean grey, drawn likewise.
         saturation: Factor about each pixel's grey, drawn likewise.
         hue: Turn drawn from U(-hue, hue) rounds.
+
+    Examples:
+        >>> from iic_tf.augment.transforms import published_jitter
+        >>> images = tf.random.stateless_uniform((100, 4, 4, 3), (0, 7))
+        >>> changed = published_jitter()(images, (0, 7)).numpy()
+        >>> bool(0 <= changed.min() and changed.max() <= 1)
+        True
     """
     spreads = (brightness, contrast, saturation)
 
@@ -495,7 +580,15 @@ def published_jitter(
 
 
 def of_colours(augment: Transform) -> Transform:
-    """Applies to the first three channels alone; infrared, the fourth, stays."""
+    """Applies to the first three channels alone; infrared, the fourth, stays.
+
+    Examples:
+        >>> from iic_tf.augment.transforms import of_colours
+        >>> blacken = of_colours(lambda images, seed: 0 * images)
+        >>> pixel = tf.constant([[[[0.25, 0.5, 0.75, 1.0]]]])
+        >>> print(blacken(pixel, (0, 7)).numpy().ravel())
+        [0. 0. 0. 1.]
+    """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         colours = augment(images[..., :3], seed)
@@ -509,6 +602,14 @@ def to_grey(*, keep_colour: bool = False) -> Transform:
 
     Args:
         keep_colour: Whether R, G, B stay, before the grey: four channels.
+
+    Examples:
+        >>> from iic_tf.augment.transforms import to_grey
+        >>> red = tf.constant([[[[1.0, 0.0, 0.0]]]])
+        >>> print(to_grey()(red, (0, 7)).numpy().ravel().round(3))
+        [0.299]
+        >>> print(to_grey(keep_colour=True)(red, (0, 7)).numpy().ravel().round(3))
+        [1.    0.    0.    0.299]
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -526,6 +627,12 @@ def cutout(
     Args:
         probability: Share of images with one.
         sides: Range of its side as a fraction of the image's shorter side.
+
+    Examples:
+        >>> from iic_tf.augment.transforms import cutout
+        >>> cut = cutout(1.0, (0.5, 0.5))(tf.ones((1, 8, 8, 1)), (0, 7))
+        >>> int(tf.reduce_sum(1 - cut))  # a square of 4×4
+        16
     """
 
     def apply(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

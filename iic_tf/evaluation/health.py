@@ -68,6 +68,14 @@ def measure(joint: np.ndarray) -> Health:
 
     Returns:
         See ``Health``.
+
+    Examples:
+        >>> from iic_tf.evaluation.health import measure
+        >>> health = measure(np.array([[[40, 10], [10, 40]], [[50, 50], [0, 0]]]))
+        >>> print(health.information.round(4), health.best, round(health.bound, 4))
+        [0.1927 0.0849] 0 0.6931
+        >>> print(health.effective.round(2), health.num_dead)
+        [2.   1.75] [0 0]
     """
     joint = joint.astype(np.float64)
     joint = joint + joint.transpose(0, 2, 1)
@@ -87,7 +95,13 @@ def measure(joint: np.ndarray) -> Health:
 
 
 def information_words(nats: float, num_clusters: int) -> str:
-    """Mutual information as people can read it: "1.98 of 2.30 nats (86 %)"."""
+    """Mutual information as people can read it: "1.98 of 2.30 nats (86 %)".
+
+    Examples:
+        >>> from iic_tf.evaluation.health import information_words
+        >>> information_words(1.98, 10)
+        '1.98 of 2.30 nats (86 %)'
+    """
     bound = np.log(num_clusters)
     return f"{nats:.2f} of {bound:.2f} nats ({100 * nats / bound:.0f} %)"
 
@@ -97,6 +111,12 @@ def is_degenerate(health: Health, *, steps: int) -> bool:
 
     True after at least ``MIN_STEPS_TO_JUDGE`` steps if its information is under a
     quarter of ln k, or if more than half of its clusters are dead.
+
+    Examples:
+        >>> from iic_tf.evaluation.health import is_degenerate, measure
+        >>> by_chance = measure(np.ones((1, 10, 10)))
+        >>> is_degenerate(by_chance, steps=100), is_degenerate(by_chance, steps=300)
+        (False, True)
     """
     if steps < MIN_STEPS_TO_JUDGE:
         return False
@@ -113,6 +133,13 @@ def describe(health: Health, *, steps: int) -> list[str]:
 
     Returns:
         Sentences; the first one is about information, the others about problems.
+
+    Examples:
+        >>> from iic_tf.evaluation.health import describe, measure
+        >>> health = measure(np.diag([50, 48, 2])[None])
+        >>> _, problem = describe(health, steps=400)
+        >>> problem
+        'Almost empty: 1 cluster of the best sub-head.'
     """
     best = health.best
     k = health.num_clusters
@@ -146,6 +173,11 @@ def clusters_in_use(clusters: np.ndarray, k: int) -> int:
     Args:
         clusters: Cluster of each image, shape ``(n,)``.
         k: Number of clusters.
+
+    Examples:
+        >>> from iic_tf.evaluation.health import clusters_in_use
+        >>> clusters_in_use(np.array(50 * [0] + 49 * [1] + [2]), 3)
+        2
     """
     counts = np.bincount(clusters, minlength=k)
     return int((counts >= DEAD_SHARE * len(clusters) / k).sum())

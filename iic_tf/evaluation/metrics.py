@@ -23,6 +23,13 @@ def contingency(
 
     Returns:
         int64 table, shape ``(num_clusters, num_classes)``, summing to n.
+
+    Examples:
+        >>> from iic_tf.evaluation.metrics import contingency
+        >>> clusters, labels = np.array([0, 0, 1, 1]), np.array([1, 1, 0, 1])
+        >>> print(contingency(clusters, labels, num_clusters=2, num_classes=2))
+        [[0 2]
+         [1 1]]
     """
     cells = np.bincount(
         clusters.astype(np.int64) * num_classes + labels,
@@ -40,6 +47,11 @@ def match_one_to_one(table: np.ndarray) -> np.ndarray:
     Returns:
         Class of each cluster, shape ``(clusters,)``; -1 for clusters left over when
         there are more clusters than classes (their images count as errors).
+
+    Examples:
+        >>> from iic_tf.evaluation.metrics import match_one_to_one
+        >>> print(match_one_to_one(np.array([[1, 9], [2, 8], [7, 0]])))
+        [ 1 -1  0]
     """
     rows, columns = linear_sum_assignment(table, maximize=True)
     mapping = np.full(len(table), -1)
@@ -58,6 +70,11 @@ def match_many_to_one(table: np.ndarray) -> np.ndarray:
 
     Returns:
         Class of each cluster, shape ``(clusters,)``.
+
+    Examples:
+        >>> from iic_tf.evaluation.metrics import match_many_to_one
+        >>> print(match_many_to_one(np.array([[1, 9], [2, 8], [7, 0]])))
+        [1 1 0]
     """
     return table.argmax(axis=1)
 
@@ -68,6 +85,11 @@ def accuracy(table: np.ndarray, mapping: np.ndarray) -> float:
     Args:
         table: Contingency table, shape ``(clusters, classes)``.
         mapping: Class of each cluster or -1, shape ``(clusters,)``.
+
+    Examples:
+        >>> from iic_tf.evaluation.metrics import accuracy
+        >>> accuracy(np.array([[1, 9], [8, 2]]), np.array([1, 0]))
+        0.85
     """
     used = mapping >= 0
     hits = table[np.flatnonzero(used), mapping[used]].sum()
@@ -94,6 +116,13 @@ def running_accuracy(
     Yields:
         For each batch the share of its images, and of all images so far when they came,
         whose cluster was mapped to their class; 0 to 1, higher better.
+
+    Examples:
+        >>> from iic_tf.evaluation.metrics import running_accuracy
+        >>> first = np.array([0, 0]), np.array([1, 1])
+        >>> second = np.array([1, 0]), np.array([0, 0])
+        >>> list(running_accuracy([first, second], num_clusters=2, num_classes=2))
+        [(1.0, 1.0), (0.5, 0.75)]
     """
     table = np.zeros((num_clusters, num_classes), np.int64)
     hits = number = 0
@@ -128,6 +157,13 @@ def contingencies(
 
     Returns:
         int64, shape ``(h, num_clusters, num_classes)``.
+
+    Examples:
+        >>> from iic_tf.evaluation.metrics import contingencies
+        >>> clusters = np.array([[0, 1], [0, 1], [1, 1]])  # by two sub-heads
+        >>> labels = np.array([0, 0, 1])
+        >>> contingencies(clusters, labels, num_clusters=2, num_classes=2).tolist()
+        [[[2, 0], [0, 1]], [[0, 0], [2, 1]]]
     """
     sizes = {"num_clusters": num_clusters, "num_classes": num_classes}
     return np.stack([contingency(column, labels, **sizes) for column in clusters.T])
@@ -146,6 +182,12 @@ def matched_errors(
 
     Returns:
         Errors, shape ``(h,)``.
+
+    Examples:
+        >>> from iic_tf.evaluation.metrics import matched_errors
+        >>> tables = np.array([[[0, 5], [5, 0]], [[4, 1], [1, 4]]])
+        >>> print(matched_errors(tables).round(4))
+        [0.  0.2]
     """
     known = tables if mapping is None else mapping
     pairs = zip(tables, known, strict=True)
@@ -161,6 +203,11 @@ def class_recall(table: np.ndarray, mapping: np.ndarray) -> np.ndarray:
 
     Returns:
         Shape ``(classes,)``; NaN for a class without images.
+
+    Examples:
+        >>> from iic_tf.evaluation.metrics import class_recall
+        >>> print(class_recall(np.array([[8, 0], [2, 5]]), np.array([0, 1])))
+        [0.8 1. ]
     """
     found = mapping[:, None] == np.arange(table.shape[1])
     with np.errstate(invalid="ignore"):
@@ -176,6 +223,12 @@ def class_iou(table: np.ndarray, mapping: np.ndarray) -> np.ndarray:
 
     Returns:
         Shape ``(classes,)``; NaN for a class that no pixel has.
+
+    Examples:
+        >>> from iic_tf.evaluation.metrics import class_iou
+        >>> table = np.array([[8, 0], [2, 5]])
+        >>> print(class_iou(table, np.array([0, 1])).round(4))  # 8 of 10, and 5 of 7
+        [0.8    0.7143]
     """
     mapped = (mapping[:, None] == np.arange(table.shape[1])).astype(table.dtype)
     both, pixels = (table * mapped).sum(axis=0), table.sum(axis=0)
@@ -190,6 +243,13 @@ def adjusted_rand(table: np.ndarray) -> float:
 
     Args:
         table: Contingency table, shape ``(clusters, classes)``.
+
+    Examples:
+        >>> from iic_tf.evaluation.metrics import adjusted_rand
+        >>> adjusted_rand(np.array([[0, 5], [5, 0]]))
+        1.0
+        >>> round(adjusted_rand(np.array([[4, 1], [1, 4]])), 4)
+        0.28
     """
     both, rows, columns = (
         float((counts * (counts - 1.0)).sum() / 2)
@@ -214,6 +274,16 @@ def clustering_scores(
         ``one-to-one`` and ``many-to-one`` accuracy, ``NMI`` (normalised mutual
         information, arithmetic mean), ``ARI`` (adjusted Rand index), ``homogeneity``
         and ``completeness``, each of shape ``(h,)``.
+
+    Examples:
+        >>> from iic_tf.evaluation.metrics import clustering_scores
+        >>> scores = clustering_scores(np.array([[[5, 0], [0, 3], [0, 2]]]))
+        >>> for name in ("one-to-one", "many-to-one", "homogeneity", "completeness"):
+        ...     print(name, scores[name].round(3))
+        one-to-one [0.8]
+        many-to-one [1.]
+        homogeneity [1.]
+        completeness [0.673]
     """
     scores = {
         match: 1 - matched_errors(tables, match=match, mapping=mapping)
@@ -245,6 +315,13 @@ def agreement(clusters: np.ndarray, *, num_clusters: int) -> np.ndarray:
 
     Returns:
         Symmetric, shape ``(h, h)``, ones on the diagonal.
+
+    Examples:
+        >>> from iic_tf.evaluation.metrics import agreement
+        >>> clusters = np.array([[0, 1], [0, 1], [1, 0], [1, 1]])
+        >>> print(agreement(clusters, num_clusters=2))
+        [[1.   0.75]
+         [0.75 1.  ]]
     """
     h = clusters.shape[1]
     shares = np.ones((h, h))

@@ -51,6 +51,13 @@ def expected_counts(
 
     Returns:
         Shape ``(k, num_classes)``, summing to m.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import expected_counts
+        >>> probabilities = np.array([[0.9, 0.1], [0.2, 0.8]])
+        >>> print(expected_counts(probabilities, np.array([0, 1]), num_classes=2))
+        [[0.9 0.2]
+         [0.1 0.8]]
     """
     return probabilities.T.astype(np.float64) @ np.eye(num_classes)[classes]
 
@@ -67,6 +74,14 @@ def name_clusters(counts: np.ndarray, *, one_to_one: bool) -> np.ndarray:
     Returns:
         Class of each cluster, -1 where fewer than ``LEAST_COUNT`` labels say anything,
         shape ``(clusters,)``.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import name_clusters
+        >>> counts = np.array([[3.0, 1.0], [2.0, 0.5], [0.0, 0.0]])
+        >>> print(name_clusters(counts, one_to_one=True))
+        [ 0  1 -1]
+        >>> print(name_clusters(counts, one_to_one=False))
+        [ 0  0 -1]
     """
 
     def unless_rare(classes: np.ndarray) -> np.ndarray:
@@ -98,7 +113,13 @@ def sureness(
 
     Returns:
         Shape ``(clusters,)``, 0 where there is no class. For ten classes one label
-        gives 0.67, two that agree 0.87, three 0.95.
+        gives 0.66, two that agree 0.87, three 0.95.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import sureness
+        >>> counts = np.outer([1, 2, 3], np.eye(10)[4])  # one, two and three labels
+        >>> print(sureness(counts, np.array([4, 4, 4]), num_classes=10).round(2))
+        [0.66 0.87 0.95]
     """
     unseen = np.zeros((len(counts), num_classes - counts.shape[1]))
     parameters = np.concatenate((counts, unseen), axis=1) + 1 / num_classes
@@ -127,6 +148,13 @@ def expected_accuracy(
         classes: Class of each cluster, -1 for none, shape ``(clusters,)``.
         sizes: Images in each cluster, shape ``(clusters,)``.
         num_classes: C, the classes that there may be.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import expected_accuracy
+        >>> votes, classes = np.array([[2, 0], [0, 0]]), np.array([0, -1])
+        >>> found = expected_accuracy(votes, classes, np.array([60, 40]), num_classes=2)
+        >>> round(found, 4)  # (2 + 1/2) / (2 + 1) of 60 images
+        0.5
     """
     mine = np.take_along_axis(votes, np.maximum(classes, 0)[:, None], axis=1)[:, 0]
     shares = (mine + 1 / num_classes) / (votes.sum(axis=1) + 1)
@@ -145,6 +173,12 @@ def class_probabilities(
 
     Returns:
         Shape ``(n, num_classes + 1)``; the last column is of clusters without a class.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import class_probabilities
+        >>> soft = np.array([[0.5, 0.25, 0.25]])
+        >>> print(class_probabilities(soft, np.array([1, 1, -1]), num_classes=2))
+        [[0.   0.75 0.25]]
     """
     return probabilities @ np.eye(num_classes + 1, dtype=np.float32)[classes]
 
@@ -161,6 +195,16 @@ class Naming:
         classes: Class of each cluster, -1 for none, shape ``(k,)``.
         votes: Labelled images per cluster and class, shape ``(k, num_classes)``.
         sure: Probability that the name of each cluster is right, see ``sureness``.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import Naming
+        >>> votes = np.array([[3, 0], [0, 1]])
+        >>> naming = Naming("main", np.array([0, 1]), votes, np.array([0.95, 0.7]))
+        >>> naming.doubtful.tolist(), naming.unnamed.tolist()
+        ([1], [])
+        >>> classes, probability = naming.apply(np.array([[0.25, 0.75]]))
+        >>> classes.tolist(), probability.tolist()
+        ([1], [0.75])
     """
 
     bank: str
@@ -202,6 +246,11 @@ def no_names(bank: str, num_clusters: int) -> Naming:
     Args:
         bank: ``main`` or ``aux``.
         num_clusters: Its clusters.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import no_names
+        >>> no_names("main", 3).unnamed.tolist()
+        [0, 1, 2]
     """
     votes = np.zeros((num_clusters, 0), np.int64)
     return Naming(bank, np.full(num_clusters, -1), votes, np.zeros(num_clusters))
@@ -218,6 +267,11 @@ def cluster_sizes(probabilities: np.ndarray) -> np.ndarray:
 
     Args:
         probabilities: Soft assignments, shape ``(n, k)``.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import cluster_sizes
+        >>> print(cluster_sizes(np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])))
+        [2 1]
     """
     return np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
 
@@ -240,6 +294,14 @@ def name_by_labels(
         num_classes: Number of classes.
         overclusters: Whether to name those of ``aux``; if None where labels are plenty
             and more images can be expected to be named correctly.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import name_by_labels
+        >>> soft = np.eye(2)[[0, 0, 0, 1, 1]]  # five images, two of them with labels
+        >>> numbers, classes = np.array([0, 4]), np.array([1, 0])
+        >>> naming = name_by_labels({"main": soft}, numbers, classes, num_classes=2)
+        >>> naming.classes.tolist(), naming.sure.round(2).tolist()
+        ([1, 0], [0.82, 0.82])
     """
     possible = max(num_classes, banks["main"].shape[1])
     asked = ["aux" if overclusters else "main"]
@@ -272,6 +334,13 @@ def share_of_each(classes: np.ndarray, share: float, *, seed: int) -> np.ndarray
 
     Returns:
         Which images are drawn, bool, shape ``(n,)``.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import share_of_each
+        >>> classes = np.array(6 * [0] + 3 * [1])
+        >>> drawn = share_of_each(classes, 0.5, seed=0)
+        >>> np.bincount(classes[drawn]).tolist()
+        [3, 2]
     """
     rng = np.random.default_rng(seed)
     drawn = np.zeros(len(classes), bool)
@@ -302,6 +371,13 @@ def held_back_score(
     Returns:
         Images of the other half that get their class, and how many these are; None if
         a class has fewer than ``ENOUGH`` labels.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import held_back_score
+        >>> classes = np.arange(40) % 2  # twenty labels of each
+        >>> soft = np.eye(2)[1 - classes]
+        >>> held_back_score({"main": soft}, np.arange(40), classes, num_classes=2)
+        (20, 20)
     """
     if np.bincount(classes, minlength=num_classes).min() < ENOUGH:
         return None
@@ -332,6 +408,14 @@ def clusters_in_need(
     Returns:
         Unnamed and doubtful clusters, by the number of images that may be named
         wrongly; then all others, likewise.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import Naming, clusters_in_need
+        >>> votes, sure = np.array([[3, 0], [0, 1], [0, 0]]), np.array([0.95, 0.7, 0.0])
+        >>> naming = Naming("main", np.array([0, 1, -1]), votes, sure)
+        >>> first, others = clusters_in_need(naming, np.array([50, 50, 10]))
+        >>> first.tolist(), others.tolist()  # 15 images in doubt, 10 without a name
+        ([1, 2], [0])
     """
     order = np.argsort(-sizes * (1 - naming.sure), kind="stable")
     order = order[sizes[order] > 0]
@@ -359,6 +443,13 @@ def candidates(
 
     Returns:
         At most ``MOST_CANDIDATES`` numbers, shape ``(c,)``.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import candidates
+        >>> soft = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.1, 0.9]])
+        >>> found = candidates(soft, 0, known=np.array([0]), skipped=np.array([], int))
+        >>> found.tolist()
+        [1]
     """
     members = np.flatnonzero(probabilities.argmax(axis=1) == cluster)
     members = np.setdiff1d(members, known)
@@ -385,6 +476,12 @@ def typical(features: np.ndarray, known: np.ndarray, number: int) -> list[int]:
 
     Returns:
         At most so many indices of candidates, in order.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import typical
+        >>> features = np.array([[0.0], [4.0], [5.0], [6.0], [12.0]])
+        >>> typical(features, np.zeros((0, 1)), 2)  # the centre is 5.4
+        [2, 3]
     """
     from_centre = np.linalg.norm(features - features.mean(axis=0), axis=1)
     near = np.flatnonzero(from_centre <= np.median(from_centre))
@@ -414,6 +511,11 @@ def take_turns(
 
     Returns:
         Cluster and number of each image.
+
+    Examples:
+        >>> from iic_tf.evaluation.naming import take_turns
+        >>> take_turns([3], [5], {3: [10, 11], 5: [20]})
+        [(3, 10), (3, 11), (5, 20)]
     """
     chosen: list[tuple[int, int]] = []
     rounds = max(map(len, stocks.values()), default=0)

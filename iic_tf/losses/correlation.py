@@ -49,6 +49,13 @@ def summed_joint(
     Returns:
         ``sum_t sum_u first(u + t) second(u)ᵀ``, shape ``(h, k, k)``; nothing lies
         beyond the borders.
+
+    Examples:
+        >>> from iic_tf.losses.correlation import summed_joint
+        >>> row = tf.one_hot([[[[0], [1], [1]]]], 2)  # three pixels side by side
+        >>> print(summed_joint(row, row, displacement=1)[0].numpy())
+        [[1. 1.]
+         [1. 4.]]
     """
     _, height, width, h, k = first.shape
     first, second = (tf.transpose(x, (3, 4, 0, 1, 2)) for x in (first, second))
@@ -307,6 +314,16 @@ def displaced_joints(
     Returns:
         ``sum_u first(u + t) second(u)ᵀ`` for each t, row by row from ``(-T, -T)`` to
         ``(T, T)``, shape ``(h, (2 T + 1)², k, k)``; nothing lies beyond the borders.
+
+    Examples:
+        >>> from iic_tf.losses.correlation import displaced_joints
+        >>> row = tf.one_hot([[[[0], [1], [1]]]], 2)  # three pixels side by side
+        >>> joints = displaced_joints(row, row, displacement=1)
+        >>> print(joints.shape)
+        (1, 9, 2, 2)
+        >>> print(np.abs(joints[0, 5].numpy().round(3)))  # with the pixel on the left
+        [[0. 0.]
+         [1. 1.]]
     """
     if not displacement:
         return summed_joint(first, second, displacement=0)[:, None]

@@ -41,6 +41,14 @@ def joint_distribution(originals: Any, augmented: Any) -> tf.Tensor:
 
     Raises:
         ValueError: If shapes are not these.
+
+    Examples:
+        >>> from iic_tf import joint_distribution
+        >>> originals = np.array([[1.0, 0.0], [0.5, 0.5]])
+        >>> augmented = np.array([[1.0, 0.0], [0.0, 1.0]])
+        >>> print(joint_distribution(originals, augmented).numpy())
+        [[1.  0.5]
+         [0.  0.5]]
     """
     originals = tf.convert_to_tensor(originals)
     several = isinstance(augmented, list | tuple)
@@ -74,6 +82,12 @@ def symmetrise(joint: tf.Tensor, *, detached: bool = False) -> tf.Tensor:
 
     Returns:
         Table of the same shape.
+
+    Examples:
+        >>> from iic_tf import symmetrise
+        >>> print(symmetrise(tf.constant([[1.0, 0.5], [0.0, 0.5]])).numpy())
+        [[0.5   0.125]
+         [0.125 0.25 ]]
     """
     joint = joint + tf.linalg.matrix_transpose(joint)
     total = tf.reduce_sum(joint, axis=(-2, -1), keepdims=True)
@@ -104,6 +118,14 @@ def iic_loss(
 
     Raises:
         ValueError: If shapes do not fit.
+
+    Examples:
+        >>> from iic_tf import iic_loss
+        >>> sure = np.eye(2)  # two images, each in a cluster of its own
+        >>> round(float(iic_loss(sure, sure)), 4)  # as low as it gets: -ln 2
+        -0.6931
+        >>> round(float(iic_loss(sure, sure, lamb=1.5)), 4)  # -(2 * 1.5 - 1) ln 2
+        -1.3863
     """
     return loss_of_joint(joint_distribution(originals, augmented), lamb)
 
@@ -130,6 +152,13 @@ def loss_of_joint(
     Returns:
         Loss in nats, shape ``(...)``. For ``lamb`` 1 it lies in ``[-ln k, 0]``;
         perfect balanced clusters give ``-(2 lamb - 1) ln k``.
+
+    Examples:
+        >>> from iic_tf import loss_of_joint
+        >>> round(float(loss_of_joint(tf.constant([[5.0, 0.0], [0.0, 5.0]]))), 4)
+        -0.6931
+        >>> round(float(loss_of_joint(tf.constant([[4.0, 1.0], [1.0, 4.0]]))), 4)
+        -0.1927
     """
     # No tensor is used more than twice. The gradients of three uses TensorFlow adds in
     # an order that depends on which is there first, and two runs of a seed would part.
@@ -153,6 +182,13 @@ class IICLoss(keras.losses.Loss):
         lamb: Weight of the marginal entropies, at least 0.
         name: Of the loss.
         **kwargs: Passed to ``keras.losses.Loss``.
+
+    Examples:
+        >>> from iic_tf import IICLoss
+        >>> sure = np.eye(2)  # two images, each in a cluster of its own
+        >>> pairs = np.stack((sure, sure), axis=1)  # as are their augmented views
+        >>> round(float(IICLoss()(pairs, pairs)), 4)  # -ln 2
+        -0.6931
     """
 
     def __init__(self, lamb: float = 1.0, *, name: str = "iic_loss", **kwargs: Any):
@@ -207,6 +243,15 @@ def segmentation_joint(
     Returns:
         Unnormalised joints, shape ``(h, (2 T + 1)², k, k)``, or ``(h, 1, k, k)``. They
         are plain sums, so they may be added up over replicas and over steps.
+
+    Examples:
+        >>> from iic_tf import segmentation_joint
+        >>> maps = tf.one_hot([[[[0], [1]], [[0], [1]]]], 2)  # one of 2×2 pixels
+        >>> print(segmentation_joint(maps, maps)[0, 0].numpy())
+        [[2. 0.]
+         [0. 2.]]
+        >>> print(segmentation_joint(maps, maps, displacement=1).shape)
+        (1, 9, 2, 2)
     """
     if mask is not None:
         shown = tf.cast(mask, first.dtype)[..., None, None]
@@ -232,6 +277,13 @@ def segmentation_loss(
 
     Returns:
         Loss in nats, shape ``(h,)``, within the bounds of ``loss_of_joint``.
+
+    Examples:
+        >>> from iic_tf import segmentation_loss
+        >>> joints = [[[2.0, 0.0], [0.0, 2.0]], [[1.0, 1.0], [1.0, 1.0]]]
+        >>> loss = segmentation_loss(tf.constant([joints]))
+        >>> print(loss.numpy().round(4))  # the mean of -ln 2 and 0
+        [-0.3466]
     """
     pairs = tf.reduce_sum(joints, axis=(-2, -1), keepdims=True)
     most = tf.reduce_max(pairs, axis=-3, keepdims=True)
@@ -250,12 +302,23 @@ def entropy(p: tf.Tensor, *, axis: int = -1, base: float = math.e) -> tf.Tensor:
 
     Returns:
         Entropy, at least 0, without the reduced axis.
+
+    Examples:
+        >>> from iic_tf import entropy
+        >>> float(entropy(tf.constant([0.25, 0.25, 0.25, 0.25]), base=2))
+        2.0
     """
     return -tf.reduce_sum(p * _log(p), axis=axis) / math.log(base)
 
 
 def joint_entropy(joint: tf.Tensor, *, base: float = math.e) -> tf.Tensor:
-    """Entropy H(X, Y) of tables of shape ``(..., rows, columns)`` that sum to one."""
+    """Entropy H(X, Y) of tables of shape ``(..., rows, columns)`` that sum to one.
+
+    Examples:
+        >>> from iic_tf import joint_entropy
+        >>> float(joint_entropy(tf.constant([[0.5, 0.0], [0.25, 0.25]]), base=2))
+        1.5
+    """
     return -tf.reduce_sum(joint * _log(joint), axis=(-2, -1)) / math.log(base)
 
 
@@ -271,6 +334,12 @@ def marginal(joint: tf.Tensor, *, of: str = "rows") -> tf.Tensor:
 
     Raises:
         ValueError: For any other ``of``.
+
+    Examples:
+        >>> from iic_tf import marginal
+        >>> joint = tf.constant([[0.5, 0.25], [0.0, 0.25]])
+        >>> print(marginal(joint).numpy(), marginal(joint, of="columns").numpy())
+        [0.75 0.25] [0.5 0.5]
     """
     if of not in ("rows", "columns"):
         raise ValueError(f'of must be "rows" or "columns". Received: of={of!r}')
@@ -290,6 +359,13 @@ def conditional_distribution(joint: tf.Tensor, *, given: str = "columns") -> tf.
 
     Raises:
         ValueError: For any other ``given``.
+
+    Examples:
+        >>> from iic_tf import conditional_distribution
+        >>> joint = tf.constant([[0.5, 0.25], [0.0, 0.25]])
+        >>> print(conditional_distribution(joint, given="columns").numpy())
+        [[1.  0.5]
+         [0.  0.5]]
     """
     known = marginal(joint, of=given)
     axis = -2 if given == "columns" else -1
@@ -314,6 +390,14 @@ def conditional_entropy(
 
     Returns:
         Conditional entropy, shape ``(...)``.
+
+    Examples:
+        >>> from iic_tf import conditional_entropy
+        >>> joint = tf.constant([[0.5, 0.25], [0.0, 0.25]])
+        >>> float(conditional_entropy(joint, at=1, base=2))
+        1.0
+        >>> float(conditional_entropy(joint, base=2))  # column 0 leaves no doubt
+        0.5
     """
     if at is not None:
         known = conditional_distribution(joint, given=given)
@@ -337,6 +421,13 @@ def mutual_information(
 
     Raises:
         ValueError: For any other ``form``.
+
+    Examples:
+        >>> from iic_tf import mutual_information
+        >>> float(mutual_information(tf.constant([[0.5, 0.0], [0.0, 0.5]]), base=2))
+        1.0
+        >>> round(float(mutual_information(tf.constant([[0.4, 0.1], [0.1, 0.4]]))), 4)
+        0.1927
     """
     rows, columns = (marginal(joint, of=of) for of in ("rows", "columns"))
     if form == "entropies":
@@ -360,6 +451,13 @@ def cross_entropy(assignments: tf.Tensor, groups: tf.Tensor) -> tf.Tensor:
 
     Returns:
         Mean over the images, shape ``(h,)``.
+
+    Examples:
+        >>> from iic_tf.losses.iic import cross_entropy
+        >>> assignments = tf.constant([[[0.5, 0.5]], [[0.25, 0.75]]])
+        >>> found = cross_entropy(assignments, tf.constant([0, 0]))
+        >>> print(found.numpy().round(4))  # (ln 2 + ln 4) / 2
+        [1.0397]
     """
     h = tf.shape(assignments)[1]
     numbers = tf.repeat(groups[:, None], h, axis=1)

@@ -21,6 +21,13 @@ def warp(maps: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
 
     Returns:
         Same shape as ``maps``.
+
+    Examples:
+        >>> from iic_tf import warp
+        >>> row = tf.constant([[[5.0, 6.0, 7.0]]])
+        >>> one_to_the_right = tf.constant([[[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]])
+        >>> print(warp(row, one_to_the_right).numpy())
+        [[[6. 7. 0.]]]
     """
     height, width = maps.shape[1:3]
     y, x = tf.meshgrid(

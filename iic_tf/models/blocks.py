@@ -22,6 +22,12 @@ def he_normal(mode: str = "fan_in") -> keras.initializers.Initializer:
 
     Args:
         mode: ``"fan_in"`` or ``"fan_out"``.
+
+    Examples:
+        >>> from iic_tf.models.blocks import he_normal
+        >>> kernel = he_normal()((200, 3000))  # fan-in and fan-out of a matrix
+        >>> round(float(keras.ops.std(kernel)), 2)  # √(2 / 200)
+        0.1
     """
     return keras.initializers.VarianceScaling(2.0, mode, "untruncated_normal")
 
@@ -42,6 +48,15 @@ class BatchNorm(keras.layers.BatchNormalization):
         momentum: Share of the running statistics kept at each update.
         epsilon: Added to the variance.
         **kwargs: Passed to ``keras.layers.BatchNormalization``.
+
+    Examples:
+        >>> from iic_tf import BatchNorm
+        >>> norm = BatchNorm()
+        >>> print(norm(np.array([[0.0], [4.0]]), training=True).numpy().round(3))
+        [[-1.]
+         [ 1.]]
+        >>> print(norm.moving_mean.numpy().round(3))  # a tenth of the way to the mean
+        [0.2]
     """
 
     def __init__(
@@ -104,6 +119,14 @@ class Conv2D(keras.layers.Conv2D):
     layer does 9·9 products per pair of channels instead of 9·25, most of the latter
     with padding, and took a third of the time (``benchmarks/train_step.py``). Values
     are those of ``keras.layers.Conv2D``, whose arguments it takes.
+
+    Examples:
+        >>> from iic_tf.models.blocks import Conv2D
+        >>> layer = Conv2D(1, 5, padding="same", kernel_initializer="ones")
+        >>> print(layer(np.ones((1, 3, 3, 1)))[0, ..., 0].numpy())  # each sees all nine
+        [[9. 9. 9.]
+         [9. 9. 9.]
+         [9. 9. 9.]]
     """
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -163,6 +186,12 @@ def conv_bn_relu(
 
     Returns:
         Shape ``(n, height, width, filters)``.
+
+    Examples:
+        >>> from iic_tf.models.blocks import conv_bn_relu
+        >>> images = keras.Input((24, 24, 1))
+        >>> conv_bn_relu(images, 16, kernel=5, name="stage1").shape
+        (None, 24, 24, 16)
     """
     x = Conv2D(
         filters,
@@ -198,6 +227,12 @@ def pad_conv(
         stride: Step between output pixels.
         name: Name of the layer.
         initializer: Of the weights, in place of He-normal.
+
+    Examples:
+        >>> from iic_tf.models.blocks import pad_conv
+        >>> images = keras.Input((24, 24, 1))
+        >>> pad_conv(images, 16, kernel=3, stride=2, name="conv").shape
+        (None, 12, 12, 16)
     """
     if kernel > 1 and stride > 1:
         x = keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad")(x)
@@ -233,6 +268,12 @@ def basic_block(
         name: Prefix of the layers' names.
         tracked: See ``BatchNorm``.
         initializer: See ``pad_conv``.
+
+    Examples:
+        >>> from iic_tf.models.blocks import basic_block
+        >>> maps = keras.Input((24, 24, 8))
+        >>> basic_block(maps, 16, stride=2, name="block").shape
+        (None, 12, 12, 16)
     """
     how: dict[str, Any] = {"initializer": initializer}
     shortcut = x
@@ -264,6 +305,12 @@ def basic_stages(
         depths: Blocks per stage.
         tracked: See ``BatchNorm``.
         initializer: See ``pad_conv``.
+
+    Examples:
+        >>> from iic_tf.models.blocks import basic_stages
+        >>> maps = keras.Input((24, 24, 64))
+        >>> basic_stages(maps, (1, 1)).shape  # twice the channels, half the sides
+        (None, 12, 12, 128)
     """
     for stage, depth in enumerate(depths):
         for block in range(depth):
@@ -290,6 +337,12 @@ class Sobel(keras.layers.Layer):
     Args:
         infrared: Whether the last channel is infrared and grey the one before.
         **kwargs: Passed to ``keras.layers.Layer``.
+
+    Examples:
+        >>> from iic_tf.models.blocks import Sobel
+        >>> grey = np.tile([0.0, 0.1, 0.2], (3, 1))[None, ..., None]
+        >>> print(Sobel()(grey)[0, 1, 1].numpy().round(3))  # brighter along x alone
+        [-0.8  0. ]
     """
 
     def __init__(self, *, infrared: bool = False, **kwargs: Any):
@@ -323,6 +376,11 @@ def dense_bn_relu(x: keras.KerasTensor, units: int, *, name: str) -> keras.Keras
 
     Returns:
         Shape ``(n, units)``.
+
+    Examples:
+        >>> from iic_tf.models.blocks import dense_bn_relu
+        >>> dense_bn_relu(keras.Input((8,)), 4, name="dense1").shape
+        (None, 4)
     """
     x = keras.layers.Dense(
         units,

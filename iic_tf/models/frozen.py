@@ -26,6 +26,15 @@ def as_trunk(backbone: keras.Model, *, size: int, channels: int) -> keras.Model:
 
     Raises:
         UserError: If it is not a network of such images.
+
+    Examples:
+        >>> from iic_tf.models.frozen import as_trunk
+        >>> frozen = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Flatten()])
+        >>> trunk = as_trunk(frozen, size=32, channels=1)
+        >>> print(trunk(np.zeros((2, 50, 40, 1))).shape)  # grey, of another size
+        (2, 192)
+        >>> trunk.trainable
+        False
     """
     shape: tuple[int | None, ...] = getattr(backbone, "input_shape", ())
     require(
@@ -57,6 +66,16 @@ def behind_trunk(trunk: keras.Model, network: ClusterIIC) -> ClusterIIC:
     Args:
         trunk: See ``as_trunk``.
         network: Trained on its features.
+
+    Examples:
+        >>> from iic_tf import ClusterIIC
+        >>> from iic_tf.models.frozen import as_trunk, behind_trunk
+        >>> frozen = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+        >>> trunk = as_trunk(frozen, size=8, channels=1)
+        >>> head = keras.Sequential([keras.Input((64,)), keras.layers.Dense(8)])
+        >>> network = behind_trunk(trunk, ClusterIIC.create(head, k=10, k_aux=50))
+        >>> print(network(np.zeros((2, 8, 8, 1)))["main"].shape)
+        (2, 5, 10)
     """
     parts = network.backbone
     head = keras.Model(parts.inputs, parts.outputs, name=HEAD)
@@ -70,6 +89,19 @@ def split_at_trunk(network: ClusterIIC) -> tuple[keras.Model, ClusterIIC] | None
 
     Args:
         network: Perhaps from ``behind_trunk``.
+
+    Examples:
+        >>> from iic_tf import ClusterIIC
+        >>> from iic_tf.models.frozen import as_trunk, behind_trunk, split_at_trunk
+        >>> frozen = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+        >>> trunk = as_trunk(frozen, size=8, channels=1)
+        >>> head = keras.Sequential([keras.Input((64,)), keras.layers.Dense(8)])
+        >>> network = ClusterIIC.create(head, k=10, k_aux=50)
+        >>> split_at_trunk(network) is None
+        True
+        >>> first, second = split_at_trunk(behind_trunk(trunk, network))
+        >>> first is trunk, second.main is network.main
+        (True, True)
     """
     parts = {layer.name: layer for layer in network.backbone.layers}
     if not {TRUNK, HEAD} <= set(parts):
@@ -78,7 +110,18 @@ def split_at_trunk(network: ClusterIIC) -> tuple[keras.Model, ClusterIIC] | None
 
 
 def require_channels(trunk: keras.Model, images: np.ndarray) -> None:
-    """Raises UserError unless images are of a kind that a trunk takes."""
+    """Raises UserError unless images are of a kind that a trunk takes.
+
+    Examples:
+        >>> from iic_tf.models.frozen import as_trunk, require_channels
+        >>> frozen = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten()])
+        >>> trunk = as_trunk(frozen, size=8, channels=1)
+        >>> require_channels(trunk, np.zeros((5, 8, 8, 1)))
+        >>> require_channels(trunk, np.zeros((5, 8, 8, 3)))
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: the model expects images of 1 channel; the images ...
+    """
     channels = trunk.input_shape[-1]
     require(
         images.ndim == 4 and images.shape[-1] == channels,

@@ -28,6 +28,15 @@ def check_initializer(options: HeadOptions) -> None:
 
     Args:
         options: ``initializer`` and ``initializer_args`` are read.
+
+    Examples:
+        >>> from iic_tf.models.heads import check_initializer
+        >>> from iic_tf.options import HeadOptions
+        >>> check_initializer(HeadOptions(initializer="GlorotNormal"))
+        >>> check_initializer(HeadOptions(initializer="Xavier"))
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: heads.initializer must be a class of ...
     """
     if options.initializer is None:
         return
@@ -70,6 +79,17 @@ class SubHeads(keras.layers.Layer):
         use_bias: Whether there are biases; the authors' segmentation heads have none.
         **kwargs: Passed to ``keras.layers.Layer``; the layer computes in float32 under
             any precision policy.
+
+    Examples:
+        >>> from iic_tf import SubHeads
+        >>> heads = SubHeads(2, 3)  # two clusters, three sub-heads
+        >>> print(heads(np.zeros((5, 4))).shape)
+        (5, 3, 2)
+        >>> features = np.eye(4, dtype=np.float32)
+        >>> heads.refit(features, np.repeat([[0], [0], [1], [1]], 3, axis=1))
+        >>> print(heads(features).numpy().argmax(-1)[:, 0])  # as it was told
+        [0 0 1 1]
+        >>> heads.reseed([1, 2], source=0)  # two become copies of the first
     """
 
     def __init__(
@@ -213,6 +233,12 @@ class Logits(keras.layers.Dense):
         units: Number of classes.
         class_names: Their names, or None.
         **kwargs: Passed to ``keras.layers.Dense``.
+
+    Examples:
+        >>> from iic_tf.models.heads import Logits
+        >>> logits = Logits(2, class_names=("cat", "dog"))
+        >>> print(logits(np.ones((3, 8))).shape, logits.class_names)
+        (3, 2) ('cat', 'dog')
     """
 
     def __init__(

@@ -27,6 +27,19 @@ class NamedClusters(keras.Model):
     Attributes:
         classes: As given.
         class_names: As given, a tuple; a stored model has them too.
+
+    Examples:
+        >>> from iic_tf import ClusterIIC
+        >>> from iic_tf.models.named import NamedClusters
+        >>> backbone = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8)])
+        >>> network = ClusterIIC.create(backbone, k=3, k_aux=15)
+        >>> how = {"classes": [0, 0, -1], "class_names": ["cat", "dog"]}
+        >>> named = NamedClusters.of(network, bank="main", head=1, **how)
+        >>> named.class_names  # the last is of the cluster without a name
+        ('cat', 'dog', '')
+        >>> print(named(np.zeros((2, 4))).numpy().round(3))
+        [[0.667 0.    0.333]
+         [0.667 0.    0.333]]
     """
 
     def __init__(

@@ -14,7 +14,15 @@ Network = TypeVar("Network", bound="_BackboneWithBanks")
 
 
 def image_batches(backbone: keras.Model) -> list[keras.InputSpec]:
-    """What a network on a backbone takes: batches of any number of images."""
+    """What a network on a backbone takes: batches of any number of images.
+
+    Examples:
+        >>> from iic_tf.models.networks import image_batches
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten()]
+        >>> [spec] = image_batches(keras.Sequential(layers))
+        >>> spec.shape
+        (None, 8, 8, 1)
+    """
     shape = (None, *backbone.input_shape[1:])
     return [keras.InputSpec(shape=shape, dtype="float32", name="images")]
 
@@ -150,6 +158,23 @@ class ClusterIIC(_BackboneWithBanks):
 
     Raises:
         UserError: If the backbone returns anything but a vector per image.
+
+    Examples:
+        >>> from iic_tf import ClusterIIC, IICLoss
+        >>> layers = [keras.Input((8, 8, 1)), keras.layers.Flatten()]
+        >>> network = ClusterIIC.create(keras.Sequential(layers), k=10, k_aux=50)
+        >>> images = np.random.default_rng(0).random((20, 8, 8, 1), np.float32)
+        >>> for bank, assignments in network(images).items():
+        ...     print(bank, assignments.shape)
+        main (20, 5, 10)
+        aux (20, 5, 50)
+        >>> network.compile(optimizer="adam", loss=IICLoss())
+        >>> mirrored = images[:, :, ::-1]
+        >>> told = network.fit(images, mirrored, verbose=0)
+        >>> network.export("served", verbose=False)  # a SavedModel
+        >>> served = tf.saved_model.load("served")
+        >>> print(served.serve(images)["main"].shape)
+        (20, 5, 10)
     """
 
     rank = 2
@@ -221,6 +246,20 @@ class SegmentIIC(_BackboneWithBanks):
 
     Raises:
         UserError: If the backbone returns anything but a vector per place.
+
+    Examples:
+        >>> import graphs
+        >>> from iic_tf import SegmentIIC
+        >>> backbone = graphs.small_segment((None, None, 3), fan_out_init=4)
+        >>> network = SegmentIIC.create(backbone, k=3, k_aux=15, num_main=2)
+        >>> images = np.zeros((1, 50, 33, 3), np.float32)  # of any size
+        >>> print(network(images)["main"].shape)
+        (1, 50, 33, 2, 3)
+        >>> features = network.features(images)  # of every fourth pixel
+        >>> print(features.shape)
+        (1, 13, 9, 16)
+        >>> print(network.to_pixels(network.main(features), images).shape)
+        (1, 50, 33, 2, 3)
     """
 
     rank = 4
@@ -325,6 +364,12 @@ def at_features(mask: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
     Args:
         mask: Shape ``(n, height, width)``.
         features: Shape ``(n, height / s, width / s, d)``; only its shape matters.
+
+    Examples:
+        >>> from iic_tf.models.networks import at_features
+        >>> mask = tf.constant([[[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]]])
+        >>> print(at_features(mask, tf.zeros((1, 1, 2, 8))).numpy())
+        [[[0. 1.]]]
     """
     places = tf.shape(features)[1:3]
     return tf.image.resize(mask[..., None], places, method="nearest")[..., 0]

@@ -23,7 +23,17 @@ Token = int | str
 
 @keras.saving.register_keras_serializable(package="iic_tf")
 class EdgePad(keras.layers.Layer):
-    """Repeats the outermost pixels once on every side."""
+    """Repeats the outermost pixels once on every side.
+
+    Examples:
+        >>> from iic_tf.models.tokens import EdgePad
+        >>> maps = np.array([[1.0, 2.0], [3.0, 4.0]])[None, ..., None]
+        >>> print(EdgePad()(maps)[0, ..., 0].numpy())
+        [[1. 1. 2. 2.]
+         [1. 1. 2. 2.]
+         [3. 3. 4. 4.]
+         [3. 3. 4. 4.]]
+    """
 
     def call(self, maps: Any) -> Any:
         """``(n, height, width, c)`` to ``(n, height + 2, width + 2, c)``."""
@@ -42,6 +52,11 @@ class Scalar(keras.layers.Layer):
     Args:
         multiplies: Whether it multiplies, from one; it is added, from zero, otherwise.
         **kwargs: Passed to ``keras.layers.Layer``.
+
+    Examples:
+        >>> from iic_tf.models.tokens import Scalar
+        >>> print(Scalar()(np.ones((1, 2))).numpy())  # 0 is added at first
+        [[1. 1.]]
     """
 
     def __init__(self, *, multiplies: bool = False, **kwargs: Any):
@@ -257,6 +272,14 @@ def build_layers(
     Raises:
         UserError: For an unknown kind, activation, initialiser or token, or a token
             that does not fit the map before it, naming it.
+
+    Examples:
+        >>> from iic_tf.models.tokens import build_layers
+        >>> images = keras.Input((24, 24, 1))
+        >>> build_layers(images, [16, "M", 32, "M", "C:8"]).shape
+        (None, 6, 6, 8)
+        >>> build_layers(images, [16, "M", "U"]).shape
+        (None, 24, 24, 16)
     """
     require(kind in KINDS, f"kind must be one of {', '.join(KINDS)}", kind=kind)
     _require_known(keras.activations, activation=activation)

@@ -45,7 +45,13 @@ class Cuts(NamedTuple):
 
 
 def most_groups(number: int) -> int:
-    """Most groups that so many images are cut into: at least ten in each."""
+    """Most groups that so many images are cut into: at least ten in each.
+
+    Examples:
+        >>> from iic_tf.neighbours.cuts import most_groups
+        >>> most_groups(200)
+        20
+    """
     return min(number, MAX_CANDIDATES) // 10
 
 
@@ -57,6 +63,16 @@ def cut_graph(graph: sparse.csr_array, *, least: int, most: int, seed: int) -> C
         least: Fewest groups, at least 2.
         most: Most groups, at most ``most_groups(n)``.
         seed: Where eigenvectors and k-means start.
+
+    Examples:
+        >>> from iic_tf.neighbours.cuts import cut_graph
+        >>> from iic_tf.neighbours.spectral import neighbour_graph
+        >>> halves = np.arange(40).reshape(2, 20)  # each near all of its half
+        >>> nearest = [np.delete(half, i) for half in halves for i in range(20)]
+        >>> graph = neighbour_graph(np.array(nearest))
+        >>> cuts = cut_graph(graph, least=2, most=4, seed=0)
+        >>> cuts.clusters.shape, round(float(cuts.information[0]), 4)  # ln 2
+        ((3, 40), 0.6931)
     """
     n = graph.shape[0]
     number = min(max(PARTS, 3 * most), n // 5)
@@ -81,6 +97,14 @@ def subset_graph(nearest: np.ndarray, kept: np.ndarray) -> sparse.csr_array:
     Returns:
         As ``neighbour_graph``, shape ``(m, m)``. An image that has lost all its
         neighbours is its own.
+
+    Examples:
+        >>> from iic_tf.neighbours.cuts import subset_graph
+        >>> nearest = np.array([[1, 2], [0, 2], [1, 0], [2, 1]])
+        >>> print(subset_graph(nearest, np.array([0, 1, 3])).toarray())
+        [[0. 2. 0.]
+         [2. 0. 1.]
+         [0. 1. 0.]]
     """
     place = np.full(len(nearest), -1)
     place[kept] = np.arange(len(kept))
@@ -110,6 +134,15 @@ def resample(
 
     Returns:
         For each subset the numbers of its images, ascending, and its groups.
+
+    Examples:
+        >>> from iic_tf.neighbours.cuts import resample
+        >>> halves = np.arange(40).reshape(2, 20)  # each near all of its half
+        >>> nearest = [np.delete(half, i) for half in halves for i in range(20)]
+        >>> found = resample(np.array(nearest), least=2, most=3, seed=0)
+        >>> kept, cuts = found[0]
+        >>> len(found), kept.shape, cuts.clusters.shape
+        (5, (30,), (2, 30))
     """
     n, found = len(nearest), []
     for i in range(RESAMPLED):

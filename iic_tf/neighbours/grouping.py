@@ -53,6 +53,18 @@ def merge_tree(joint: np.ndarray) -> tuple[float, list[Merge]]:
     Returns:
         Mutual information of the joint in nats, and K - 1 mergers, the last of which
         leaves none.
+
+    Examples:
+        >>> from iic_tf.neighbours.grouping import merge_tree
+        >>> joint = np.array([[4, 1, 0, 0], [1, 4, 0, 0], [0, 0, 8, 0], [0, 0, 0, 2]])
+        >>> whole, merges = merge_tree(joint)
+        >>> round(whole, 4)
+        1.0397
+        >>> for merge in merges:
+        ...     print(merge.kept, merge.merged, round(merge.information, 4))
+        0 1 0.9433
+        2 3 0.6931
+        0 2 0.0
     """
     table = np.asarray(joint, np.float64)
     table = (table + table.T) / (2 * table.sum())
@@ -84,6 +96,13 @@ def group_overclusters(joint: np.ndarray, k: int, *, lamb: float = 1.0) -> Group
 
     Raises:
         ValueError: If k is out of range.
+
+    Examples:
+        >>> from iic_tf.neighbours.grouping import group_overclusters
+        >>> joint = np.array([[4, 1, 0, 0], [1, 4, 0, 0], [0, 0, 4, 1], [0, 0, 1, 4]])
+        >>> grouping = group_overclusters(joint, 2)
+        >>> grouping.groups.tolist(), round(grouping.information, 4)  # ln 2
+        ([0, 0, 1, 1], 0.6931)
     """
     number = len(joint)
     if not 2 <= k <= number:
@@ -110,6 +129,12 @@ def cut_tree(
 
     Raises:
         ValueError: If the range is empty or out of bounds.
+
+    Examples:
+        >>> from iic_tf.neighbours.grouping import cut_tree
+        >>> joint = np.array([[4, 1, 0, 0], [1, 4, 0, 0], [0, 0, 4, 0], [0, 0, 0, 4]])
+        >>> [found.groups.tolist() for found in cut_tree(joint, least=2, most=4)]
+        [[0, 0, 1, 1], [0, 0, 1, 2], [0, 1, 2, 3]]
     """
     number = len(joint)
     if not 2 <= least <= most <= number:
@@ -170,6 +195,14 @@ def grouped_information(
         groups: Cluster of each overcluster, integers in ``[0, k)``, shape ``(K,)``.
         k: Number of clusters.
         lamb: Weight of the marginal entropies.
+
+    Examples:
+        >>> from iic_tf.neighbours.grouping import grouped_information
+        >>> joint = np.array([[4, 1, 0, 0], [1, 4, 0, 0], [0, 0, 4, 1], [0, 0, 1, 4]])
+        >>> for groups in ([0, 0, 1, 1], [0, 1, 0, 1]):
+        ...     print(round(grouped_information(joint, np.array(groups), 2), 4))
+        0.6931
+        0.1927
     """
     joint = np.asarray(joint, np.float64)
     joint = (joint + joint.T) / (2 * joint.sum())
@@ -245,6 +278,14 @@ def move_gains(
 
     Returns:
         Gains in nats, shape ``(s, k)``; 0 where a part is at home.
+
+    Examples:
+        >>> from iic_tf.neighbours.grouping import move_gains
+        >>> joint = np.array([[4, 1, 0, 0], [1, 4, 0, 0], [0, 0, 4, 1], [0, 0, 1, 4]])
+        >>> groups = np.array([0, 0, 0, 1])  # the third belongs to the fourth
+        >>> parts = np.array([[False, False, True, False]])
+        >>> print(move_gains(joint / joint.sum(), groups, parts, 2).round(4))
+        [[0.     0.4396]]
     """
     table, member, sets = (
         _table(joint, groups, k),

@@ -59,6 +59,14 @@ def orientation_histograms(images: np.ndarray) -> np.ndarray:
 
     Returns:
         float32, shape ``(n, CELLS * CELLS * ORIENTATIONS)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.nearest import orientation_histograms
+        >>> images = np.zeros((1, 28, 28, 1), np.uint8)
+        >>> images[:, :, 14:] = 255  # grey values rise to the right
+        >>> found = orientation_histograms(images).reshape(7, 7, 8)
+        >>> int(found.sum(axis=(0, 1)).argmax()), np.unique(found.nonzero()[1]).tolist()
+        (0, [2, 3, 4])
     """
     grey = images.mean(axis=3, dtype=np.float32) / 255.0
     edged = np.pad(grey, ((0, 0), (1, 1), (1, 1)), mode="edge")
@@ -77,7 +85,14 @@ def orientation_histograms(images: np.ndarray) -> np.ndarray:
 
 
 def pixel_values(images: np.ndarray) -> np.ndarray:
-    """Pixels in [0, 1], float32, shape ``(n, height * width * channels)``."""
+    """Pixels in [0, 1], float32, shape ``(n, height * width * channels)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.nearest import pixel_values
+        >>> images = np.array([[[[0], [255]]]], np.uint8)
+        >>> print(pixel_values(images))
+        [[0. 1.]]
+    """
     return images.reshape(len(images), -1).astype(np.float32) / 255.0
 
 
@@ -90,6 +105,13 @@ def standardised(features: np.ndarray, some: np.ndarray) -> np.ndarray:
 
     Returns:
         float32, shape ``(n, d)`` or ``(n, t * channels)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.nearest import standardised
+        >>> features = np.array([[0, 10], [2, 30]], np.float32)
+        >>> print(standardised(features, features))
+        [[-1. -1.]
+         [ 1.  1.]]
     """
     axes = tuple(range(some.ndim - 1))
     spread = some.std(axis=axes)
@@ -107,6 +129,14 @@ def magnitudes(series: np.ndarray, some: np.ndarray) -> np.ndarray:
 
     Returns:
         float32, shape ``(n, (t // 2 + 1) * channels)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.nearest import magnitudes
+        >>> turns = np.arange(16) / 16
+        >>> series = np.stack([np.sin(6 * np.pi * turns), np.cos(6 * np.pi * turns)])
+        >>> found = magnitudes(series[..., None], series[..., None])
+        >>> found.argmax(axis=1).tolist()  # three turns, wherever they begin
+        [3, 3]
     """
     level = standardised(series, some).reshape(series.shape)
     spectrum = np.abs(np.fft.rfft(level, axis=1))
@@ -251,6 +281,14 @@ def nearest_by_angle(
 
     Returns:
         int32, shape ``(n, number)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.nearest import nearest_by_angle
+        >>> points = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
+        >>> print(nearest_by_angle(points, np.arange(3), number=2))
+        [[2 1]
+         [2 0]
+         [1 0]]
     """
     spaces = [
         tf.constant(space[candidates])
@@ -281,6 +319,12 @@ def feature_neighbours(features: np.ndarray, *, number: int, seed: int) -> np.nd
 
     Returns:
         int32, shape ``(n, number)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.nearest import feature_neighbours
+        >>> features = np.array([[1, 9], [2, 9], [9, 1], [9, 2]], np.float32)
+        >>> print(feature_neighbours(features, number=1, seed=0).ravel())
+        [1 0 3 2]
     """
     centred = features - features.mean(axis=0)
     components = min(FEATURE_COMPONENTS, *centred.shape)
@@ -301,6 +345,15 @@ def describe(some: np.ndarray, *, seed: int, kind: Kind = "photographs") -> Desc
     Returns:
         Function of such images, giving points of one length, float32, shape
         ``(n, d)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.nearest import describe
+        >>> draw = np.random.default_rng(0).integers
+        >>> images = draw(256, size=(30, 28, 28, 1), dtype=np.uint8)
+        >>> description = describe(images, seed=0, kind="drawings")
+        >>> points = description(images)
+        >>> points.shape, np.linalg.norm(points[:3], axis=1).round(4).tolist()
+        ((30, 3), [1.0, 1.0, 1.0])
     """
     fitted = [_fit(part, some, seed=seed) for part in PARTS[kind]]
     return lambda images: np.concatenate([part(images) for part in fitted], axis=1)
@@ -313,6 +366,13 @@ def width_of(kind: Kind, *, number: int, shape: tuple[int, ...]) -> int:
         kind: By what images are compared.
         number: Images.
         shape: Height, width and channels.
+
+    Examples:
+        >>> from iic_tf.neighbours.nearest import width_of
+        >>> width_of("drawings", number=30, shape=(28, 28, 1))  # a tenth of the images
+        3
+        >>> width_of("photographs", number=50_000, shape=(32, 32, 3))
+        384
     """
     widths = {
         "edges": CELLS**2 * ORIENTATIONS,
@@ -340,6 +400,14 @@ def memory_of_search(
         kind: By what they are compared.
         mirrored: See ``find_neighbours``.
         neighbours: Of each image.
+
+    Examples:
+        >>> from iic_tf.neighbours.nearest import memory_of_search
+        >>> how = {"kind": "drawings", "mirrored": False, "neighbours": 10}
+        >>> for number in (10_000, 70_000):
+        ...     print(memory_of_search(number, (28, 28, 1), **how) // 1_000_000, "MB")
+        223 MB
+        364 MB
     """
     candidates, spaces = min(number, MAX_CANDIDATES), 1 + mirrored
     described = 4 * width_of(kind, number=number, shape=shape)
@@ -377,6 +445,14 @@ def find_neighbours(
     Returns:
         For each image the numbers of its neighbours, the nearest first and never the
         image itself, int32, shape ``(n, number)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.nearest import find_neighbours
+        >>> images = np.zeros((4, 28, 28, 1), np.uint8)
+        >>> images[0, 10] = images[2, 11] = 255  # lines across
+        >>> images[1, :, 10] = images[3, :, 11] = 255  # lines down
+        >>> print(find_neighbours(images, number=1, seed=0).ravel())
+        [2 3 0 1]
     """
     kinds = [kind]
     return find_by_kinds(images, kinds, number=number, seed=seed, mirrored=mirrored)[
@@ -392,7 +468,17 @@ def find_by_kinds(
     seed: int,
     mirrored: bool = False,
 ) -> dict[Kind, np.ndarray]:
-    """As ``find_neighbours``, by several kinds; what they share is worked out once."""
+    """As ``find_neighbours``, by several kinds; what they share is worked out once.
+
+    Examples:
+        >>> from iic_tf.neighbours.nearest import find_by_kinds
+        >>> images = np.zeros((4, 28, 28, 1), np.uint8)
+        >>> images[0, 10] = images[2, 11] = 255  # lines across
+        >>> images[1, :, 10] = images[3, :, 11] = 255  # lines down
+        >>> found = find_by_kinds(images, ["drawings", "vectors"], number=1, seed=0)
+        >>> {kind: nearest.shape for kind, nearest in found.items()}
+        {'drawings': (4, 1), 'vectors': (4, 1)}
+    """
     rng = np.random.default_rng(seed)
     candidates = np.sort(rng.permutation(len(images))[:MAX_CANDIDATES])
     some = _some(images, candidates, seed=seed)

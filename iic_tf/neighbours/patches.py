@@ -52,6 +52,14 @@ def triangles(side: int, number: int) -> np.ndarray:
     """Shares of the pixels along a side in cells along it, float32, ``(side, number)``.
 
     A pixel between the middles of two cells belongs to both, in proportion.
+
+    Examples:
+        >>> from iic_tf.neighbours.patches import triangles
+        >>> print(triangles(4, 2))
+        [[0.75 0.  ]
+         [0.75 0.25]
+         [0.25 0.75]
+         [0.   0.75]]
     """
     places = (np.arange(side) + 0.5) / side * number - 0.5
     apart = np.abs(places[:, None] - np.arange(number))
@@ -74,6 +82,14 @@ def learn_patches(images: np.ndarray, *, seed: int) -> Patches:
     Args:
         images: Some thousands at most, uint8, shape ``(n, height, width, channels)``.
         seed: Decides which windows, and where clustering starts.
+
+    Examples:
+        >>> from iic_tf.neighbours.patches import learn_patches
+        >>> draw = np.random.default_rng(0).integers
+        >>> images = draw(256, size=(5, 32, 32, 1), dtype=np.uint8)
+        >>> patches = learn_patches(images, seed=0)
+        >>> patches.mean.shape, patches.whitening.shape  # of 6×6 pixels
+        ((36,), (36, 36))
     """
     rng = np.random.default_rng(seed)
     parts = []
@@ -108,6 +124,15 @@ def patch_histograms(images: np.ndarray, patches: Patches) -> np.ndarray:
 
     Returns:
         float32, shape ``(n, REGIONS² KINDS)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.patches import learn_patches, patch_histograms
+        >>> draw = np.random.default_rng(0).integers
+        >>> images = draw(256, size=(5, 32, 32, 1), dtype=np.uint8)
+        >>> patches = learn_patches(images, seed=0)
+        >>> found = patch_histograms(images, patches)
+        >>> found.shape == (5, 9 * len(patches.kinds))
+        True
     """
     found = _histograms(tf.constant(images), *map(tf.constant, patches))
     return found.numpy().reshape(len(images), -1)

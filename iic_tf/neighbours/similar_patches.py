@@ -71,6 +71,14 @@ def square_about(image: np.ndarray, middle: np.ndarray, side: int) -> np.ndarray
 
     Returns:
         Shape ``(side, side, ...)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.similar_patches import square_about
+        >>> image = np.array([[0, 1, 2], [3, 4, 5], [6, 7, 8]])
+        >>> print(square_about(image, np.array([0, 0]), 3))
+        [[0 0 1]
+         [0 0 1]
+         [3 3 4]]
     """
     rows, columns = (
         np.minimum(pixels, 2 * length - 1 - pixels)
@@ -105,6 +113,16 @@ def find_similar_patches(
 
     Returns:
         See ``SimilarPatches``; None if there is a single place.
+
+    Examples:
+        >>> from iic_tf.neighbours.similar_patches import find_similar_patches
+        >>> draw = np.random.default_rng(0).integers
+        >>> images = draw(256, size=(2, 48, 32, 1), dtype=np.uint8)
+        >>> places = find_similar_patches(images, number=2, seed=0)
+        >>> places.middle[:6].tolist()  # of the first image
+        [[8, 8], [8, 24], [24, 8], [24, 24], [40, 8], [40, 24]]
+        >>> places.nearest.shape
+        (12, 2)
     """
     rng = np.random.default_rng(seed)
     grids = [

@@ -81,6 +81,13 @@ def neighbour_graph(nearest: np.ndarray) -> sparse.csr_array:
     Returns:
         Sparse, shape ``(n, n)``: 1 between images of which either is a neighbour of the
         other, 2 where both are.
+
+    Examples:
+        >>> from iic_tf.neighbours.spectral import neighbour_graph
+        >>> print(neighbour_graph(np.array([[1], [0], [1]])).toarray())
+        [[0. 2. 0.]
+         [2. 0. 1.]
+         [0. 1. 0.]]
     """
     n, number = nearest.shape
     rows = np.repeat(np.arange(n), number)
@@ -102,6 +109,13 @@ def embed(
     Returns:
         Eigenvectors, float64, shape ``(n, number)``, and eigenvalues, at most 1, the
         largest first.
+
+    Examples:
+        >>> from iic_tf.neighbours.spectral import embed, neighbour_graph
+        >>> nearest = np.array([[1, 2], [0, 2], [0, 1], [4, 5], [3, 5], [3, 4]])
+        >>> vectors, values = embed(neighbour_graph(nearest), 3, seed=0)
+        >>> print(vectors.shape, values.round(4))  # two parts: 1 occurs twice
+        (6, 3) [ 1.   1.  -0.5]
     """
     n = graph.shape[0]
     scale = 1 / np.sqrt(graph.sum(axis=1))
@@ -136,6 +150,12 @@ def fine_parts(
 
     Returns:
         Part of each image, integers in ``[0, number)``, shape ``(n,)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.spectral import fine_parts
+        >>> parts = fine_parts(np.array([[0.0], [5.0], [0.1], [5.1]]), 2, seed=0)
+        >>> bool(parts[0] == parts[2] != parts[1] == parts[3])
+        True
     """
     means = KMeans(number, n_init=starts, random_state=seed)
     with warnings.catch_warnings():  # of parts that are alike to the last digit
@@ -154,6 +174,15 @@ def spectral_groups(
         k_aux: Groups of the finer partition, at least k; as many as images at most.
         seed: Where eigenvectors and k-means start.
         lamb: Weight of the marginal entropies, see ``grouping``.
+
+    Examples:
+        >>> from iic_tf.neighbours.spectral import neighbour_graph, spectral_groups
+        >>> halves = np.arange(20).reshape(2, 10)  # each near all of its half
+        >>> nearest = [np.delete(half, i) for half in halves for i in range(10)]
+        >>> graph = neighbour_graph(np.array(nearest))
+        >>> groups = spectral_groups(graph, k=2, k_aux=4, seed=0)
+        >>> np.bincount(groups.clusters).tolist(), round(groups.information, 4)
+        ([10, 10], 0.6931)
     """
     k_aux = min(k_aux, graph.shape[0])
     vectors, values = embed(graph, 2 * k, seed=seed)
@@ -187,6 +216,15 @@ def join(
         k_aux: Groups of the finer partition.
         seed: See ``spectral_groups``.
         lamb: Likewise.
+
+    Examples:
+        >>> from iic_tf.neighbours.spectral import join
+        >>> halves = np.arange(20).reshape(2, 10)  # each near all of its half
+        >>> nearest = [np.delete(half, i) for half in halves for i in range(10)]
+        >>> find = lambda number: np.array(nearest)[:, :number]
+        >>> joined = join(find, at_least=3, k=2, k_aux=4, seed=0)
+        >>> joined.nearest.shape, round(joined.groups.information, 4)
+        ((20, 3), 0.6931)
     """
     number = at_least
     while True:
@@ -202,7 +240,18 @@ def join(
 def graph_joint(
     graph: sparse.csr_array, clusters: np.ndarray, number: int
 ) -> np.ndarray:
-    """How often neighbours are in each two clusters, shape ``(number, number)``."""
+    """How often neighbours are in each two clusters, shape ``(number, number)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.spectral import graph_joint, neighbour_graph
+        >>> graph = neighbour_graph(np.array([[1], [0], [3], [2]]))
+        >>> print(graph_joint(graph, np.array([0, 0, 1, 1]), 2))
+        [[0.5 0. ]
+         [0.  0.5]]
+        >>> print(graph_joint(graph, np.array([0, 1, 0, 1]), 2))
+        [[0.  0.5]
+         [0.5 0. ]]
+    """
     edges = graph.tocoo()
     pairs = clusters[edges.row].astype(np.int64) * number + clusters[edges.col]
     counts = np.bincount(pairs, weights=edges.data, minlength=number**2)
@@ -222,6 +271,19 @@ def uneven_sizes(
     Returns:
         Images in each group, the largest first, shape ``(k,)``; None if these groups
         tell too little to say, or are of much the same size.
+
+    Examples:
+        >>> from iic_tf.neighbours.spectral import (
+        ...     neighbour_graph,
+        ...     spectral_groups,
+        ...     uneven_sizes,
+        ... )
+        >>> parts = np.split(np.arange(40), [30, 35])  # of 30, 5 and 5 images
+        >>> near = [np.roll(part, -i)[1:5] for part in parts for i in range(len(part))]
+        >>> graph = neighbour_graph(np.array(near))
+        >>> groups = spectral_groups(graph, k=3, k_aux=8, seed=0)
+        >>> print(uneven_sizes(graph, groups, 3))
+        [30  5  5]
     """
     number = int(groups.overclusters.max()) + 1
     joint = graph_joint(graph, groups.overclusters, number)
@@ -257,6 +319,14 @@ def choose_kind(images: np.ndarray, *, k: int, mirrored: bool, seed: int) -> Cho
         k: Groups.
         mirrored: See ``find_neighbours``.
         seed: Decides which ones.
+
+    Examples:
+        >>> from iic_tf.neighbours.spectral import choose_kind
+        >>> draw = np.random.default_rng(0).integers
+        >>> images = draw(60, size=(30, 8, 8, 1), dtype=np.uint8)
+        >>> images[::2] += 180  # every other one is bright
+        >>> choose_kind(images, k=2, mirrored=False, seed=0).kind
+        'tones'
     """
     some, everyone = images, len(images) <= MAX_ALL
     if not everyone:
@@ -279,7 +349,14 @@ def choose_kind(images: np.ndarray, *, k: int, mirrored: bool, seed: int) -> Cho
 def told(
     graph: sparse.csr_array, clusters: np.ndarray, k: int, *, lamb: float = 1.0
 ) -> float:
-    """What the cluster of an image tells about that of a neighbour, in nats."""
+    """What the cluster of an image tells about that of a neighbour, in nats.
+
+    Examples:
+        >>> from iic_tf.neighbours.spectral import neighbour_graph, told
+        >>> graph = neighbour_graph(np.array([[1], [0], [3], [2]]))
+        >>> round(told(graph, np.array([0, 0, 1, 1]), 2), 4)  # all there can be: ln 2
+        0.6931
+    """
     joint = graph_joint(graph, clusters, k)
     return grouped_information(joint, np.arange(k), k, lamb=lamb)
 
@@ -294,6 +371,15 @@ def typical(graph: sparse.csr_array, clusters: np.ndarray, k: int) -> np.ndarray
 
     Returns:
         float32, shape ``(n, k)``; an image's own group is its largest entry.
+
+    Examples:
+        >>> from iic_tf.neighbours.spectral import neighbour_graph, typical
+        >>> graph = neighbour_graph(np.array([[1], [0], [3], [1]]))
+        >>> print(typical(graph, np.array([0, 0, 1, 1]), 2).round(3))
+        [[1.    0.   ]
+         [0.833 0.167]
+         [0.    1.   ]
+         [0.25  0.75 ]]
     """
     member = np.eye(k, dtype=np.float32)[clusters]
     shares = graph @ member / graph.sum(axis=1)[:, None]

@@ -34,6 +34,13 @@ def nearest_others(points: np.ndarray, *, number: int) -> Near:
     Args:
         points: Shape ``(n, d)``, of any length; at least two.
         number: How many; n - 1 if there are no more.
+
+    Examples:
+        >>> from iic_tf.neighbours.unusual import nearest_others
+        >>> points = np.array([[1.0, 0.0], [4.0, 3.0], [0.0, 2.0]])
+        >>> near = nearest_others(points, number=1)
+        >>> print(near.numbers.ravel(), near.distances.ravel().round(4))
+        [1 0 1] [0.2 0.2 0.4]
     """
     length = np.linalg.norm(points, axis=1, keepdims=True)
     unit = (points / np.maximum(length, 1e-12)).astype(np.float32)
@@ -54,6 +61,12 @@ def near_duplicates(near: Near, *, below: float = SAME) -> list[tuple[int, int, 
     Returns:
         The two images, the one with the smaller number first, and their distance; each
         pair once, the nearest first.
+
+    Examples:
+        >>> from iic_tf.neighbours.unusual import near_duplicates, nearest_others
+        >>> near = nearest_others(np.array([[5, 0], [0, 1], [5, 1], [0, 1]]), number=1)
+        >>> [(i, j, round(distance, 4)) for i, j, distance in near_duplicates(near)]
+        [(1, 3, 0.0), (0, 2, 0.0194)]
     """
     rows, columns = np.nonzero(near.distances < below)
     pairs = {}
@@ -67,7 +80,14 @@ def near_duplicates(near: Near, *, below: float = SAME) -> list[tuple[int, int, 
 
 
 def remoteness(near: Near) -> np.ndarray:
-    """How far each image is from those that are nearest to it, shape ``(n,)``."""
+    """How far each image is from those that are nearest to it, shape ``(n,)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.unusual import nearest_others, remoteness
+        >>> near = nearest_others(np.array([[1, 0], [4, 3], [4, 3]]), number=2)
+        >>> print(remoteness(near).round(4))
+        [0.2 0.1 0.1]
+    """
     return near.distances.mean(axis=1)
 
 
@@ -78,6 +98,12 @@ def far_out(remote: np.ndarray) -> float:
 
     Args:
         remote: See ``remoteness``; shape ``(n,)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.unusual import far_out
+        >>> remote = np.array([1.0, 2.0, 4.0, 8.0, 16.0])  # quartiles 2 and 8
+        >>> round(far_out(remote), 4)  # 8 (8 / 2)³
+        512.0
     """
     least = 1e-3 * float(np.median(remote)) + 1e-12
     low, high = np.percentile(np.log(np.maximum(remote, least)), (25, 75))

@@ -42,7 +42,12 @@ class Exported(NamedTuple):
 
 
 def check_formats(formats: Sequence[str]) -> None:
-    """Raises UserError if a format needs a package that is not installed."""
+    """Raises UserError if a format needs a package that is not installed.
+
+    Examples:
+        >>> from iic_tf.training.export import check_formats
+        >>> check_formats(["keras", "savedmodel"])  # these need nothing more
+    """
     for package in ("tf2onnx", "onnx"):
         require(
             "onnx" not in formats or importlib.util.find_spec(package) is not None,
@@ -61,6 +66,13 @@ def exported(folder: Path, *, named: bool = True) -> Exported:
 
     Raises:
         UserError: If there is no network, or it does not tell a class of each example.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> from iic_tf.training.export import exported
+        >>> found = exported(Path("runs/first"))  # a finished run of digits
+        >>> print(found.network(np.zeros((2, 24, 24, 1))).shape, found.class_names[:3])
+        (2, 10) ('0', '1', '2')
     """
     model = load_model(folder)
     if isinstance(model, ClusterIIC):
@@ -124,6 +136,19 @@ def export_run(
     Raises:
         UserError: See ``exported`` and ``check_formats``; if there is something in the
             folder, or the views are not what the network takes.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import data
+        >>> from iic_tf.training.export import export_run
+        >>> views = data.RECIPES["mnist"].views((28, 28, 1), {})
+        >>> how = {"shape": (28, 28, 1), "formats": ["keras"], "into": Path("mine")}
+        >>> export_run(Path("runs/first"), views, **how)  # a finished run of digits
+        Exports:  sub-head ... of runs/first: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9
+                  mine/model.keras
+                  mine/classes.json
+        >>> sorted(path.name for path in Path("mine").iterdir())
+        ['classes.json', 'model.keras']
     """
     require_new(into, "the folder of an export")
     check_formats(formats)

@@ -34,13 +34,25 @@ device would compute."""
 
 
 def optimizer_classes() -> dict[str, Callable[..., Any]]:
-    """Keras's optimisers by name."""
+    """Keras's optimisers by name.
+
+    Examples:
+        >>> from iic_tf.training.optimizers import optimizer_classes
+        >>> optimizer_classes()["Adam"] is keras.optimizers.Adam
+        True
+    """
     found = classes_of(keras.optimizers, keras.optimizers.Optimizer)
     return {name: kind for name, kind in found.items() if name not in UNFIT}
 
 
 def schedule_classes() -> dict[str, Callable[..., Any]]:
-    """Keras's courses of the learning rate by name."""
+    """Keras's courses of the learning rate by name.
+
+    Examples:
+        >>> from iic_tf.training.optimizers import schedule_classes
+        >>> "CosineDecay" in schedule_classes()
+        True
+    """
     schedules = keras.optimizers.schedules
     return classes_of(schedules, schedules.LearningRateSchedule)
 
@@ -58,6 +70,12 @@ def make_schedule(
 
     Raises:
         UserError: For an unknown name or argument, and for rates that are none.
+
+    Examples:
+        >>> from iic_tf.training.optimizers import make_schedule
+        >>> schedule = make_schedule("CosineDecay", {}, learning_rate=0.1, steps=100)
+        >>> [round(float(schedule(step)), 4) for step in (0, 50, 100)]
+        [0.1, 0.05, 0.0]
     """
     known = schedule_classes()
     expected = "train.schedule must be a class of keras.optimizers.schedules"
@@ -98,6 +116,13 @@ def make_optimizer_by_name(options: TrainOptions, rate: Any) -> Any:
 
     Raises:
         UserError: For an unknown name or argument, or a value that it does not take.
+
+    Examples:
+        >>> from iic_tf.options import TrainOptions
+        >>> from iic_tf.training.optimizers import make_optimizer_by_name
+        >>> options = TrainOptions(optimizer="SGD", optimizer_args={"momentum": 0.9})
+        >>> make_optimizer_by_name(options, 0.1).momentum
+        0.9
     """
     known, name, given = optimizer_classes(), options.optimizer, options.optimizer_args
     expected = "train.optimizer must be a class of keras.optimizers"
@@ -134,6 +159,15 @@ def check_optimizer(options: TrainOptions, *, steps: int) -> None:
 
     Raises:
         UserError: If there are any.
+
+    Examples:
+        >>> from iic_tf.options import TrainOptions
+        >>> from iic_tf.training.optimizers import check_optimizer
+        >>> check_optimizer(TrainOptions(optimizer="AdamW"), steps=100)
+        >>> check_optimizer(TrainOptions(optimizer="Adm"), steps=100)
+        Traceback (most recent call last):
+            ...
+        iic_tf.errors.UserError: train.optimizer must be a class of ...
     """
     if options.schedule is not None:
         make_schedule(

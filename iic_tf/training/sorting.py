@@ -22,6 +22,17 @@ def groups_of(folder: Path, task: Any, options: RunOptions, results: Path) -> li
         task: With the images.
         options: Of the evaluation.
         results: Folder with the assignments of these images.
+
+    Examples:
+        >>> from pathlib import Path
+        >>> import utils
+        >>> from iic_tf.training.sorting import groups_of
+        >>> folder = Path("runs/first")  # a finished run of 240 digits
+        >>> run = utils.load(folder)
+        >>> groups = groups_of(folder, utils.images_of(run), run.options, folder)
+        Images:   240, from npz file ...
+        >>> len(groups), set(groups) <= set("0123456789")
+        (240, True)
     """
     stored = read_naming(folder)
     if stored is not None:

@@ -60,6 +60,16 @@ def make_optimizer(options: TrainOptions, *, steps: int) -> keras.optimizers.Opt
     Raises:
         UserError: If the optimiser or the schedule is none of Keras's, or does not take
             its arguments.
+
+    Examples:
+        >>> from iic_tf.options import TrainOptions
+        >>> from iic_tf.training.trainer import make_optimizer
+        >>> options = TrainOptions(learning_rate=0.1, warmup_steps=10)
+        >>> optimizer = make_optimizer(options, steps=100)
+        >>> type(optimizer).__name__, optimizer.epsilon
+        ('Adam', 1e-08)
+        >>> float(optimizer.learning_rate)  # it has yet to warm up
+        0.0
     """
     # Always a schedule: a plain number would be a variable, and a checkpoint's number
     # would go over the one that a resumed run asks for.
@@ -168,6 +178,25 @@ class Trainer:
         at_most: Bounds of scheduled scalars, float variables by name; at first
             infinite.
         shown: See ``Objective``.
+
+    Examples:
+        >>> from iic_tf import Trainer
+        >>> from iic_tf.training.trainer import Objective
+        >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        >>> def squares(model, batch, scalars):
+        ...     loss = tf.reduce_mean((model(batch) - scalars["target"]) ** 2)
+        ...     return loss, {"loss": loss}
+        >>> targets = np.full(20, 3.0, np.float32)
+        >>> objective = Objective((squares,), scheduled={"target": targets})
+        >>> strategy = tf.distribute.OneDeviceStrategy("CPU:0")
+        >>> with strategy.scope():
+        ...     trainer = Trainer(model, keras.optimizers.SGD(0.2), strategy, objective)
+        >>> batches = iter(tf.data.Dataset.from_tensors(tf.ones((4, 1))).repeat())
+        >>> sums = trainer.run(batches, 20)
+        >>> int(trainer.step), trainer.scheduled("target"), list(sums)
+        (20, 3.0, ['loss'])
+        >>> print(model(tf.ones((1, 1))).numpy().round(2))
+        [[3.]]
     """
 
     def __init__(
