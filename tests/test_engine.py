@@ -1,4 +1,4 @@
-"""The engine without the command line, as docs/usage.md shows it."""
+"""The engine without the command line, as docs/python.md shows it."""
 
 import re
 import warnings
@@ -15,7 +15,7 @@ import iic_tf
 from iic_tf.errors import UserError
 from iic_tf.models.networks import SegmentIIC
 
-TEXT = (Path(__file__).parents[1] / "docs" / "usage.md").read_text()
+TEXT = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
 [CODE] = re.findall(r"```python\n(import threading\n.*?)```", TEXT, re.DOTALL)
 
 
