@@ -23,6 +23,8 @@ README = "quick_start.md"
 """The page that the README becomes; MkDocs would make it a front page."""
 
 LINK = re.compile(r"```.*?```|`[^`]+`|\[([^][]*)\]\(([^)\s#]+)([^)\s]*)\)", re.DOTALL)
+PATH = re.compile(r"[\w./]*[./]\w*")
+INLINE = re.compile(r"<code>[^<]+</code>")
 FORMULA = re.compile(r"<(span|div) class=\"arithmatex\">\\[([](.*?)\\[])]</\1>", re.S)
 
 
@@ -65,16 +67,24 @@ def on_page_markdown(markdown: str, *, page: Any, files: Files, **_: Any) -> str
             return f"[{text}]({there}{anchor})"
         if not (ROOT / path).exists():  # left as it is, so that MkDocs warns
             return link[0]
-        return f"[{text}]({address}/blob/HEAD/{path}{anchor})" if address else text
+        if address:
+            return f"[{text}]({address}/blob/HEAD/{path}{anchor})"
+        return f"`{text}`" if PATH.fullmatch(text) else text
 
     return LINK.sub(moved, markdown)
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """The page with its formulas in MathML, which browsers show without a script."""
+    """The page with formulas in MathML, which needs no script, and options whole."""
+
+    def whole(code: re.Match) -> str:
+        return re.sub(
+            r"(?<!\S)--[\w.-]+", r'<span class="option">\g<0></span>', code[0]
+        )
 
     def drawn(formula: re.Match) -> str:
         kind = {"span": "inline", "div": "block"}[formula[1]]
-        return convert(html.unescape(formula[2]), display=kind)
+        maths = convert(html.unescape(formula[2]), display=kind)
+        return maths.replace("<mi>ln</mi>", '<mi>ln</mi><mspace width="0.17em"/>')
 
-    return FORMULA.sub(drawn, content)
+    return FORMULA.sub(drawn, INLINE.sub(whole, content))

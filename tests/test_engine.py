@@ -64,7 +64,7 @@ README = re.findall(
 
 
 def test_the_loss_trains_by_a_tape_by_fit_and_in_a_network_of_banks(digits, capsys):
-    blocks = re.findall(r"### The loss alone\n(.*?)In runs", TEXT, re.DOTALL)
+    blocks = re.findall(r"## The loss alone\n(.*?)In runs", TEXT, re.DOTALL)
     codes = re.findall(r"```python\n(.*?)```", blocks[0], re.DOTALL)
     assert [code.split(" import ")[1].split("\n")[0] for code in codes] == [
         "iic_loss",

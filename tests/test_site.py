@@ -135,6 +135,18 @@ def test_a_browser_asks_nobody_else(site, tmp_path):
     assert asked and {urlsplit(url).scheme for url in asked} <= {"file", "data"}
 
 
+@pytest.mark.skipif(not find_browser(), reason="needs Chromium")
+def test_words_are_found_in_pages_opened_from_a_disk(site, tmp_path):
+    with browser(tmp_path / "profile") as tab:
+        tab.open(site.folder / "tutorial" / "2_loss.html")
+        tab.wait("!document.querySelector('.md-search').hidden")
+        tab.run("document.querySelector('.md-search__input').focus()")
+        tab.type("overclustering")
+        tab.wait("document.querySelectorAll('.md-search-result__item a').length > 3")
+        found = tab.run("document.querySelector('.md-search-result__item a').href")
+    assert Path(unquote(urlsplit(found).path)).is_relative_to(site.folder)
+
+
 @pytest.mark.parametrize("name", iic_tf.__all__)
 def test_every_public_name_is_explained(site, name):
     real = f"iic_tf.{iic_tf._HOMES[name]}.{name}"
