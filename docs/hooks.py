@@ -23,6 +23,7 @@ README = "quick_start.md"
 """The page that the README becomes; MkDocs would make it a front page."""
 
 LINK = re.compile(r"```.*?```|`[^`]+`|\[([^][]*)\]\(([^)\s#]+)([^)\s]*)\)", re.DOTALL)
+SPACE = '<mspace width="0.17em"/>'
 PATH = re.compile(r"[\w./]*[./]\w*")
 INLINE = re.compile(r"<code>[^<]+</code>")
 FORMULA = re.compile(r"<(span|div) class=\"arithmatex\">\\[([](.*?)\\[])]</\1>", re.S)
@@ -78,13 +79,12 @@ def on_page_content(content: str, **_: Any) -> str:
     """The page with formulas in MathML, which needs no script, and options whole."""
 
     def whole(code: re.Match) -> str:
-        return re.sub(
-            r"(?<!\S)--[\w.-]+", r'<span class="option">\g<0></span>', code[0]
-        )
+        option = r'<span class="option">\g<0></span>'
+        return re.sub(r"(?<![\w-])--[\w.-]+", option, code[0])
 
     def drawn(formula: re.Match) -> str:
         kind = {"span": "inline", "div": "block"}[formula[1]]
         maths = convert(html.unescape(formula[2]), display=kind)
-        return maths.replace("<mi>ln</mi>", '<mi>ln</mi><mspace width="0.17em"/>')
+        return maths.replace("<mi>ln</mi>", f"{SPACE}<mi>ln</mi>{SPACE}")
 
     return FORMULA.sub(drawn, INLINE.sub(whole, content))

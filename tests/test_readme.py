@@ -544,7 +544,9 @@ def test_the_map_of_the_code_has_the_layers_that_are_checked():
         for contract in contracts["tool"]["importlinter"]["contracts"]
         if contract["type"] == "layers"
     ]
-    rows = [line for line in drawing.splitlines() if re.match(r" │   \w", line)]
+    box = [line for line in drawing.splitlines() if re.match(" [┌│└]", line)]
+    assert {len(line) for line in box} == {len(box[0])}
+    rows = [line for line in box if re.match(r" │   \w", line)]
     assert len(rows) == len(layers)
     for row, layer in zip(rows, layers, strict=True):
         drawn = [part.split()[0] for part in row.split("│") if part.strip()]
