@@ -1,5 +1,6 @@
 """The documentation is a site, complete, without warnings, dead links or fetches."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from browser import browser, find_browser
+from mkdocs.structure.files import InclusionLevel
 
 import iic_tf
 
@@ -142,6 +144,7 @@ def test_words_are_found_in_pages_opened_from_a_disk(site, tmp_path):
         tab.wait("!document.querySelector('.md-search').hidden")
         tab.run("document.querySelector('.md-search__input').focus()")
         tab.type("overclustering")
+        tab.press("Shift")  # keys that are released start the search
         tab.wait("document.querySelectorAll('.md-search-result__item a').length > 3")
         found = tab.run("document.querySelector('.md-search-result__item a').href")
     assert Path(unquote(urlsplit(found).path)).is_relative_to(site.folder)
@@ -152,6 +155,33 @@ def test_every_public_name_is_explained(site, name):
     real = f"iic_tf.{iic_tf._HOMES[name]}.{name}"
     pages = {page for page in site.all if real in site.all[page].anchors}
     assert len(pages) == 1 and pages <= {f"api/{x.stem}.html" for x in API}
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (None, "`data.py`, tests and [here](options.md#x) `[a](b)`"),
+        (
+            "https://host.example/iic",
+            "[data.py](https://host.example/iic/blob/HEAD/data.py), "
+            "[tests](https://host.example/iic/blob/HEAD/tests) and "
+            "[here](options.md#x) `[a](b)`",
+        ),
+    ],
+)
+def test_links_to_code_lead_to_the_repository_or_are_text(address, shown, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    hooks = importlib.import_module("hooks")
+    monkeypatch.setattr(hooks, "repository", lambda: address)
+    pages = {
+        "options.md": SimpleNamespace(
+            src_uri="options.md", inclusion=InclusionLevel.INCLUDED
+        )
+    }
+    files = SimpleNamespace(get_file_from_path=pages.get)
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="own_data.md"))
+    text = "[data.py](../data.py), [tests](../tests) and [here](options.md#x) `[a](b)`"
+    assert hooks.on_page_markdown(text, page=page, files=files) == shown
 
 
 def test_formulas_are_drawn_without_a_script(site):
