@@ -1,4 +1,4 @@
-"""The engine without the command line, as docs/usage.md shows it."""
+"""The engine without the command line, as docs/python.md shows it."""
 
 import re
 import warnings
@@ -15,7 +15,7 @@ import iic_tf
 from iic_tf.errors import UserError
 from iic_tf.models.networks import SegmentIIC
 
-TEXT = (Path(__file__).parents[1] / "docs" / "usage.md").read_text()
+TEXT = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
 [CODE] = re.findall(r"```python\n(import threading\n.*?)```", TEXT, re.DOTALL)
 
 
@@ -66,7 +66,7 @@ README = re.findall(
 
 @pytest.mark.long
 def test_the_loss_trains_by_a_tape_by_fit_and_in_a_network_of_banks(digits, capsys):
-    blocks = re.findall(r"### The loss alone\n(.*?)In runs", TEXT, re.DOTALL)
+    blocks = re.findall(r"## The loss alone\n(.*?)In runs", TEXT, re.DOTALL)
     codes = re.findall(r"```python\n(.*?)```", blocks[0], re.DOTALL)
     assert [code.split(" import ")[1].split("\n")[0] for code in codes] == [
         "iic_loss",

@@ -1,7 +1,6 @@
 """What the README and docs/ say can be done, can be done."""
 
 import argparse
-import os
 import re
 import runpy
 import shlex
@@ -35,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = {
     str(path.relative_to(ROOT)): path.read_text()
-    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")))
 }
 CAPABILITIES = "docs/capabilities.md"
 
@@ -49,6 +48,7 @@ BASH = bash_lines(README)
 COMMANDS = sorted({line for page in PAGES.values() for line in bash_lines(page)})
 
 RUN_IN_SHORT = {
+    "test_site.py::site": ["mkdocs build --strict"],
     ".ci/run": [
         "pip install -r requirements.txt && python models_iic.py",
         'pip install -e ".[dev]" && python -m pytest',
@@ -275,6 +275,8 @@ python benchmarks/split_by_area.py FOLDER OUT
 python benchmarks/kmeans_maps.py --images IMAGES --masks LABELS --k 3 --holdout
 python benchmarks/kmeans_maps.py --images IMAGES --masks LABELS --k 3 --holdout \
 --adapt
+python models_iic.py --config configs/mnist_685_corrected.yaml
+python models_iic.py --config configs/potsdam_3_545.yaml --data.dir FOLDER
 python benchmarks/convergence.py --seeds 0 1 2 --out runs/camvid_3 \
 "--more=--config=configs/camvid_3.yaml --data.images=IMAGES --data.masks=LABELS"
 """
@@ -429,7 +431,7 @@ def test_every_command_is_understood(command, monkeypatch, capsys):
 
 @cache
 def options_of_scripts():
-    places = (ROOT / "benchmarks", ROOT / "commands")
+    places = (ROOT / "benchmarks", ROOT / "commands", ROOT / "tutorial")
     texts = [path.read_text() for place in places for path in place.glob("*.py")]
     return set(re.findall(r'"--([\w-]+)"', "".join(texts)))
 
@@ -476,21 +478,21 @@ def test_every_link_leads_somewhere(name):
     assert dead_links(name, PAGES[name]) == []
 
 
-@pytest.mark.parametrize("link", ["no.md", "usage.md#nothing", "#nothing", "../no"])
+@pytest.mark.parametrize("link", ["no.md", "results.md#nothing", "#nothing", "../no"])
 def test_a_link_that_leads_nowhere_is_found(link):
-    assert dead_links("docs/usage.md", f"see [this]({link})") == [link]
+    assert dead_links("docs/options.md", f"see [this]({link})") == [link]
 
 
 def test_every_page_can_be_reached_from_the_readme():
     reached, new = set(), {"README.md"}
     while new:
         reached |= new
-        links = {
-            os.path.relpath((ROOT / name).parent / link, ROOT)
+        targets = {
+            ((ROOT / name).parent / link.partition("#")[0]).resolve()
             for name in new
-            for link in re.findall(r"\]\(([^)\s#]+\.md)[^)]*\)", PAGES[name])
+            for link in re.findall(r"\]\(([^)\s]+\.md[^)\s]*)\)", PAGES[name])
         }
-        new = (links & PAGES.keys()) - reached
+        new = {name for name in PAGES if ROOT / name in targets} - reached
     assert reached == PAGES.keys()
 
 
@@ -527,6 +529,23 @@ def test_every_plot_is_there(name):
 # ---------------------------------------------------------------------- the other pages
 
 
+def test_the_compute_of_published_runs_is_what_their_files_say():
+    rows = re.findall(r"^\| `(\w+)\.yaml` \| (.+) \| (.+) \|$",
+                      PAGES["docs/reproduction.md"], re.MULTILINE)  # fmt: skip
+    told = {name: (hardware, time) for name, hardware, time in rows}
+    found = {}
+    for path in (ROOT / "configs").glob("*_[0-9][0-9][0-9]*.yaml"):
+        text = path.read_text()
+        hardware, time = (
+            re.search(rf"^#   {key} +(.*)", text, re.MULTILINE)[1]
+            for key in ("hardware", "time")
+        )
+        [gpus] = re.findall(r"^(\w+) GPUs? of 2018", hardware)
+        gpus = {"one": "1", "two": "2"}.get(gpus, gpus)
+        found[path.stem] = (gpus, time.replace(" in the paper's log", ""))
+    assert told == found
+
+
 def test_the_map_of_the_code_has_the_layers_that_are_checked():
     page = PAGES["docs/architecture.md"]
     [drawing] = [x for x in re.findall(r"```\n(.*?)```", page, re.DOTALL) if "┌" in x]
@@ -536,7 +555,9 @@ def test_the_map_of_the_code_has_the_layers_that_are_checked():
         for contract in contracts["tool"]["importlinter"]["contracts"]
         if contract["type"] == "layers"
     ]
-    rows = [line for line in drawing.splitlines() if re.match(r" │   \w", line)]
+    box = [line for line in drawing.splitlines() if re.match(" [┌│└]", line)]
+    assert {len(line) for line in box} == {len(box[0])}
+    rows = [line for line in box if re.match(r" │   \w", line)]
     assert len(rows) == len(layers)
     for row, layer in zip(rows, layers, strict=True):
         drawn = [part.split()[0] for part in row.split("│") if part.strip()]

@@ -212,7 +212,7 @@ def test_images_have_the_channels_of_those_learned_from(fitted):
 
 @pytest.mark.long
 def test_the_lines_of_the_docs(images, tmp_path, monkeypatch):
-    text = (Path(__file__).parents[1] / "docs" / "usage.md").read_text()
+    text = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
     [code] = re.findall(r"```python\n(from iic_tf import ImageSegmenter.*?)```", text,
                         re.DOTALL)  # fmt: skip
     monkeypatch.chdir(tmp_path)
@@ -223,5 +223,5 @@ def test_the_lines_of_the_docs(images, tmp_path, monkeypatch):
         raising=False,
     )
     said = {"images": images[0], "more_images": [images[0][0], images[0][1, :30]]}
-    exec(compile(code, "usage.md", "exec"), said)
+    exec(compile(code, "python.md", "exec"), said)
     assert said["maps"].shape == (8, 48, 48)

@@ -341,5 +341,5 @@ mine.fit(images)
 scores(mine.labels_, classes)
 
 # %% [markdown]
-# **From here:** [usage.md](../docs/usage.md) has every option, [results.md](../docs/results.md) what to expect on which
+# **From here:** [the documentation](../docs/index.md) has every option, [results.md](../docs/results.md) what to expect on which
 # data, and [architecture.md](../docs/architecture.md) the map of the code.

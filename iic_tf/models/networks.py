@@ -268,10 +268,16 @@ class SegmentIIC(_BackboneWithBanks):
         "width, d); end it before Flatten"
     )
 
-    def __init__(self, backbone: keras.Model, *args: Any, **kwargs: Any):
+    def __init__(
+        self,
+        backbone: keras.Model,
+        main: SubHeads,
+        aux: SubHeads | None = None,
+        **kwargs: Any,
+    ):
         if None not in backbone.input_shape[1:]:
             backbone = _of_any_size(backbone)
-        super().__init__(backbone, *args, **kwargs)
+        super().__init__(backbone, main, aux, **kwargs)
         places = self._places(64)
         require(
             places > 0,
