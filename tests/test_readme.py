@@ -238,6 +238,7 @@ RUN_IN_SHORT = {
 """Commands that a test or .ci/run runs, most of them on less data in fewer steps."""
 
 LONG = """
+python models_iic.py --train.steps 2000 --train.patience 3
 pip install "tensorflow[and-cuda]>=2.21,<2.22"
 pip install torch
 python -m pytest --runslow tests/test_configs.py
