@@ -1,7 +1,7 @@
 """How fast is the input pipeline, and how long does a training step wait for it?
 
 ``python benchmarks/pipeline.py`` prints, for each recipe of digits, how many images per
-second the pipeline augments when nothing else runs; the same for perturbing single
+second the pipeline augments when nothing else runs; the same for augmenting single
 images instead of batches; how much longer steps take with the pipeline than with one
 batch that lies in memory (on a CPU both share the cores); and the share of a step
 during which it stands still because its batch is not there yet.
@@ -40,7 +40,7 @@ def rate(batches: tf.data.Dataset, *, images: int, count: int = 30) -> float:
 
 
 def image_by_image(images: np.ndarray, recipe: data.Recipe) -> tf.data.Dataset:
-    """Perturbs single images before they are batched, as most pipelines do."""
+    """Augments single images before they are batched, as most pipelines do."""
     views = recipe.views(images.shape[1:], {})
 
     def one(number: tf.Tensor, image: tf.Tensor) -> tf.Tensor:

@@ -213,7 +213,7 @@ def _common(
     labels_note = "Labels were not used." if not scored else (
         "Labels score, and chose the sub-head; nothing else above depends on them."
         if by_label
-        else "Labels only score: no cluster, choice or picture above depends on them."
+        else "Labels only score: no cluster, choice or plot above depends on them."
     )  # fmt: skip
     versions = ", ".join(
         f"{name} {manifest[key]}"
