@@ -324,6 +324,37 @@ def evaluation_batches(
     return host_dataset(tf.data.Dataset.range(num_batches), load)
 
 
+def same_views(
+    images: np.ndarray, views: Views, *, number: int, batch: int, seed: int
+) -> tf.data.Dataset:
+    """Augmented views of all images once, in order, the last batch short.
+
+    The same draws are made for every image, so that the views of an image do not depend
+    on what other images there are.
+
+    Args:
+        images: uint8, shape ``(n, height, width, channels)``.
+        views: ``augment`` is used.
+        number: Views of each image.
+        batch: Images per batch.
+        seed: Seed of the views.
+
+    Returns:
+        Data set of float32, each ``(batch, number, side, side, channels)``.
+    """
+    pick = _picker(images)
+    key = tf.random.fold_in((seed, 0), 5)  # another fold than of all other views
+
+    def load(image: tf.Tensor) -> tf.Tensor:
+        x = _to_float(pick(image[None]))
+        return views.augment(tf.repeat(x, number, axis=0), key)
+
+    each = tf.data.Dataset.range(len(images)).map(
+        load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    return each.batch(batch).prefetch(2)
+
+
 def host_dataset(numbers: tf.data.Dataset, load: Callable) -> tf.data.Dataset:
     """Makes batches of numbers, in order, some at a time, ahead of their use."""
     batches = numbers.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
