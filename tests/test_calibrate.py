@@ -1,14 +1,16 @@
 """Confidence of a run, from its network to its files."""
 
 import csv
-import json
 
 import numpy as np
 import pytest
+from conftest import write_digits
 from runs import WHOLE, words
 
 import models_iic
+from benchmarks import calibration
 from iic_tf.augment.pairs import same_views
+from iic_tf.run_folder import read_summary
 from iic_tf.tasks.calibrate import MAX_VIEWED, calibrate
 
 
@@ -55,7 +57,7 @@ def test_many_images_are_not_augmented(digits, views, tiny_model):
 def test_a_run_tells_how_sure_it_is(labelled_run):
     folder, told = labelled_run
     rows = rows_of(folder)
-    summary = json.loads((folder / "summary.json").read_text())
+    summary = read_summary(folder)
     sure = np.array([float(row["confidence"]) for row in rows])
     unsure = [row["unsure"] == "yes" for row in rows]
     assert unsure == (sure < 0.5).tolist()
@@ -94,24 +96,37 @@ def test_images_are_as_sure_on_their_own(labelled_run, digits, tmp_path):
     assert not (run / "evaluation-1" / "reliability.png").exists()
 
 
-def test_labels_change_no_confidence(digits, tmp_path, few_plots):
-    images, labels = digits[0][:240, ..., 0], digits[1][:240]
+def test_labels_change_no_confidence(labelled_run, digits, tmp_path, few_plots):
+    place = write_digits(tmp_path, digits[0], digits[1][:240][::-1])
+    assert models_iic.main(words(place, tmp_path / "runs", **WHOLE, name="other")) == 0
     found = []
-    for name, of_images in (("right", labels), ("shuffled", labels[::-1])):
-        place = tmp_path / f"{name}.npz"
-        np.savez(place, x_train=images[:200], y_train=of_images[:200],
-                 x_test=images[200:], y_test=of_images[200:])  # fmt: skip
-        own = {**WHOLE, "data.neighbours": 0, "name": name}
-        assert models_iic.main(words(place, tmp_path / "runs", **own)) == 0
-        rows = rows_of(tmp_path / "runs" / name)
+    for folder in (labelled_run.folder, tmp_path / "runs" / "other"):
+        rows = rows_of(folder)
+        summary = read_summary(folder)
         found.append([(row["cluster"], row["confidence"]) for row in rows])
-        summary = json.loads((tmp_path / "runs" / name / "summary.json").read_text())
         found[-1].append(summary["calibration"])
+        assert summary["calibration"]["views"] == 4
     assert found[0] == found[1]
-    assert found[0][-1]["views"] == 4
+    errors = [read_summary(x)["errors"] for x in (labelled_run.folder, folder)]
+    assert errors[0] != errors[1]
 
 
 def test_the_threshold_is_a_share(capsys):
     assert models_iic.main(["--report.unsure", "1.5"]) == 2
     told = capsys.readouterr().err
     assert "report.unsure must be between 0 and 1" in told
+
+
+def test_the_benchmark_tells_errors_before_and_after(labelled_run, capsys):
+    calibration.main([str(labelled_run.folder), "--rules"])
+    told = capsys.readouterr().out.splitlines()
+    [heading] = [line for line in told if line.startswith(str(labelled_run.folder))]
+    lines = told[told.index(heading) + 1 :]
+    assert "240 images" in heading
+    assert [line.split("  ")[1].strip() for line in lines] == [
+        "before", "mean of sub-heads", "times agreement", "with views", "after",
+    ]  # fmt: skip
+    summary = read_summary(labelled_run.folder)
+    assert f"ECE {summary['calibration_error']:.3f}" in lines[-1]
+    accuracy = 1 - summary["errors"][summary["chosen"]]
+    assert all(f"accuracy {accuracy:.3f}" in line for line in lines)

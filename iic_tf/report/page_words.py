@@ -115,7 +115,8 @@ def sentences(facts: Facts) -> list[str]:
     filled = np.sort(sizes[sizes > 0])
     confidence = facts.confidence
     doubtful = int((confidence < facts.unsure).sum())
-    of_images = f"{count(doubtful, 'image')} ({percent(doubtful / len(soft))})"
+    share = percent(doubtful / len(soft))
+    of_images = f"{count(doubtful, 'image')} ({share}), called unsure"
     of_images = of_images if doubtful else "no image"
     found = [
         f"{count(len(soft), 'image')} in {k} clusters, {_all(used, k)} of them in use "
@@ -147,7 +148,7 @@ def sentences(facts: Facts) -> list[str]:
         )
     found.append(
         f"Confidence, {is_what}, is {confidence.mean():.2f} on average. It is below "
-        f"{facts.unsure:g}, and the image unsure, for {of_images}. {says}"
+        f"{facts.unsure:g} for {of_images}. {says}"
     )
     found += score_sentences(results)
     return found

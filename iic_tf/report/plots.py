@@ -253,11 +253,8 @@ def reliability_plot(
     upper.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle="--")
     upper.plot(found.confidence, found.accuracy, color=MAIN, marker="o", markersize=4)
     upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
-    upper.set_title(drawable(scored), loc="left", fontsize=8, color=MUTED)
-    upper.text(
-        0.03, 0.96, "below the dashed line: too sure", color=MUTED, fontsize=8,
-        va="top",
-    )  # fmt: skip
+    remark = f"{drawable(scored)}\nbelow the dashed line: too sure"
+    upper.set_title(remark, loc="left", fontsize=8, color=MUTED)
     numbers = np.minimum((found.confidence * BINS).astype(int), BINS - 1)
     lower.bar((numbers + 0.5) / BINS, found.counts, width=0.9 / BINS, color=MAIN)
     lower.set(xlabel="confidence", ylabel="images", yscale="log")
