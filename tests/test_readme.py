@@ -94,7 +94,7 @@ RUN_IN_SHORT = {
         "--report.unsure 0.7",
     ],
     "test_calibrate.py::test_the_benchmark_tells_errors_before_and_after": [
-        "python benchmarks/calibration.py RUN ... --rules",
+        "python benchmarks/calibration.py RUN --rules",
     ],
     "test_export.py::test_a_model_in_a_fresh_process_without_this_package": [
         "python models_iic.py export runs/PHOTOS-1",

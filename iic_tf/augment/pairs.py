@@ -324,13 +324,13 @@ def evaluation_batches(
     return host_dataset(tf.data.Dataset.range(num_batches), load)
 
 
-def same_views(
+def own_views(
     images: np.ndarray, views: Views, *, number: int, batch: int, seed: int
 ) -> tf.data.Dataset:
     """Augmented views of all images once, in order, the last batch short.
 
-    The same draws are made for every image, so that the views of an image do not depend
-    on what other images there are.
+    They are drawn by what is in an image, so that it has the same views wherever it is
+    found.
 
     Args:
         images: uint8, shape ``(n, height, width, channels)``.
@@ -343,11 +343,15 @@ def same_views(
         Data set of float32, each ``(batch, number, side, side, channels)``.
     """
     pick = _picker(images)
-    key = tf.random.fold_in((seed, 0), 5)  # another fold than of all other views
 
     def load(image: tf.Tensor) -> tf.Tensor:
-        x = _to_float(pick(image[None]))
-        return views.augment(tf.repeat(x, number, axis=0), key)
+        x = pick(image[None])
+        mark = tf.strings.to_hash_bucket_fast(tf.io.serialize_tensor(x), 2**31 - 1)
+        copies = tf.repeat(_to_float(x), number, axis=0)
+        # another fold than of all other views
+        return views.augment(
+            copies, tf.random.fold_in((seed, tf.cast(mark, "int32")), 5)
+        )
 
     each = tf.data.Dataset.range(len(images)).map(
         load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True

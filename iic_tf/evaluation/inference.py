@@ -168,7 +168,7 @@ def view_assignments(predict: Callable, batches: tf.data.Dataset) -> np.ndarray:
 
     Args:
         predict: From ``compile_predict``.
-        batches: From ``pairs.same_views``.
+        batches: From ``pairs.own_views``.
 
     Returns:
         float32, shape ``(n, h, k)``, in the order of the data set.

@@ -15,7 +15,7 @@ from iic_tf.augment.pairs import (
     Passes,
     Views,
     evaluation_batches,
-    same_views,
+    own_views,
     training_batches,
 )
 from iic_tf.datasets.splits import Protocol, Split, evenly
@@ -533,7 +533,7 @@ class ClusterTask:
         if calibration is None or results.soft is None:
             return results
         if number := calibration.views:
-            shown = same_views(
+            shown = own_views(
                 self.protocol.evaluate.images,
                 self.views,
                 number=number,
