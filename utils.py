@@ -89,7 +89,10 @@ class StoredRun:
         return found[:, self.summary["chosen"]]
 
     def assign(self, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Cluster and confidence of each image, shapes ``(n,)``.
+        """Cluster of each image and its probability, shapes ``(n,)``.
+
+        The probability is that of the chosen sub-head, which is surer than the
+        confidence in ``assignments.csv``, for which images are augmented, too.
 
         Args:
             views: See ``probabilities``.

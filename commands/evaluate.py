@@ -27,7 +27,7 @@ from iic_tf.run_folder import (
 
 EVALUATE_USAGE = """usage: {program} evaluate RUN [--print-only] [options]
        {program} predict RUN IMAGES ... [--print-only] [options]
-       {program} predict RUN IMAGES ... --into FOLDER [--copy] [options]
+       {program} predict RUN IMAGES ... --into FOLDER [--copy] [--unsure] [options]
 
 Applies the model of a finished run to its own images or to others (predict RUN IMAGES
 with files and folders, --data.folder NEW or --data.images NEW). The options of the run
@@ -36,9 +36,10 @@ apply unless overridden. For many images of another place, light or camera, add
 summary.json, and assignments.csv or, for segmentation, label maps and overlays. With
 --print-only they are printed and nothing is saved. With --into the image files are
 linked, or with --copy copied, into a new FOLDER that has a folder for each cluster,
-called by its number or the name that it was given."""
+called by its number or the name that it was given, and with --unsure one more, unsure,
+for images whose confidence is below report.unsure."""
 
-PRINT_ONLY, INTO, COPY = "--print-only", "--into", "--copy"
+PRINT_ONLY, INTO, COPY, UNSURE = "--print-only", "--into", "--copy", "--unsure"
 
 
 PLACES = ("dir", "folder", "array", "images", "features", "series", "tfds")
@@ -71,10 +72,12 @@ class Sorting:
     Attributes:
         into: A folder that is new or empty.
         copy: Whether they are copied, not linked.
+        unsure: Whether those that are unsure have a folder of their own.
     """
 
     into: Path
     copy: bool
+    unsure: bool
 
 
 def _elsewhere(options: dict[str, Any], place: str, facts: dict[str, Any]) -> None:
@@ -193,7 +196,8 @@ def _apply(
     if sorting is not None:
         from iic_tf.training.sorting import sort_images
 
-        sort_images(folder, task, options, place, sorting.into, copy=sorting.copy)
+        how = {"copy": sorting.copy, "unsure": sorting.unsure}
+        sort_images(folder, task, options, place, sorting.into, **how)
     return 0
 
 
@@ -227,9 +231,11 @@ def _sorting(words: Sequence[str]) -> tuple[Sorting | None, list[str]]:
         UserError: If there is something in the folder.
     """
     values, others = _taken_out(words, INTO)
-    copy = COPY in others
-    others = [word for word in others if word != COPY]
-    require(bool(values) or not copy, f"{COPY} is for {INTO} FOLDER", words=list(words))
+    copy, unsure = COPY in others, UNSURE in others
+    for option, given in ((COPY, copy), (UNSURE, unsure)):
+        told = f"{option} is for {INTO} FOLDER"
+        require(bool(values) or not given, told, words=list(words))
+    others = [word for word in others if word not in (COPY, UNSURE)]
     if not values:
         return None, others
     require(
@@ -239,7 +245,7 @@ def _sorting(words: Sequence[str]) -> tuple[Sorting | None, list[str]]:
     )
     into = Path(values[-1]).expanduser()
     require_new(into, INTO)
-    return Sorting(into, copy), others
+    return Sorting(into, copy, unsure), others
 
 
 def _together(places: Sequence[str]) -> tuple[str, list[str] | None]:
@@ -289,6 +295,11 @@ def predict(words: Sequence[str]) -> int:
     folder = find_run(places[0], out=Path(Options().out), what="predict")
     facts, stored = read_manifest(folder), read_options(folder / OPTIONS_FILE)
     kind = task_of(parse_words([], over=stored))
+    require(
+        sorting is None or not sorting.unsure or kind not in ("classify", "finetune"),
+        f"{UNSURE} needs a run that clusters images",
+        task=kind,
+    )
     require(
         sorting is None or kind not in ("segment", "autoencode"),
         f"{INTO} needs a run that tells a cluster or a class of each image",

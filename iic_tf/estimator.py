@@ -345,7 +345,9 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
 
     Attributes:
         labels_: Cluster of each example, shape ``(n,)``.
-        confidence_: Probability of that cluster, shape ``(n,)``.
+        confidence_: Of each example in its cluster, 0 to 1, shape ``(n,)``: that
+            probability, calibrated over augmented views and all sub-heads, so that it
+            comes nearer to how often clusters are right than ``predict_proba``.
         model_: The network.
         chosen_: Number of the chosen sub-head.
         information_: Mutual information of augmented views by that sub-head, in nats.
@@ -457,6 +459,8 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
             raise ValueError("clusters of whole examples have soft assignments")
         soft = results.soft[:, results.chosen]
         self.labels_, self.confidence_ = soft.argmax(-1), soft.max(-1)
+        if results.confidence is not None:
+            self.confidence_ = results.confidence
         return self
 
     def _embedded(
@@ -633,6 +637,9 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each cluster by the chosen sub-head, shape ``(n, k)``.
+
+        Rows sum to 1, and the largest is the cluster that ``predict`` tells. They are
+        what the network is trained for, and not calibrated: see ``confidence_``.
 
         Args:
             X: Examples as in ``fit``, of the same size.

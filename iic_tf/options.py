@@ -823,6 +823,10 @@ class ReportOptions:
     for many images of another place, light or camera than the training images. Uses no
     labels."""
 
+    unsure: float = 0.5
+    """Images with a lower confidence are called unsure: their cluster is more likely
+    wrong than right. Uses no labels."""
+
     display: int | None = None
     """Passes over the images between plots of the originals and augmented views in each
     cluster. Default: no plots."""
@@ -848,6 +852,11 @@ class ReportOptions:
                 f"report.{name} must be at least 1",
                 **{name: value},
             )
+        require(
+            0 <= self.unsure <= 1,
+            "report.unsure must be between 0 and 1",
+            unsure=self.unsure,
+        )
 
 
 TaskName = Literal["cluster", "segment", "classify", "finetune", "autoencode"]

@@ -19,6 +19,16 @@ def test_assignments_can_be_read_back(tmp_path):
     assert (rows[1]["cluster"], rows[1]["runner_up"]) == ("0", "2")
 
 
+def test_assignments_may_be_unsure(tmp_path):
+    path = tmp_path / "assignments.csv"
+    sure = np.array([0.5, 0.2])
+    write_assignments(path, np.eye(2), confidence=sure, unsure=0.5)
+    with path.open() as file:
+        rows = list(csv.DictReader(file))
+    found = [(row["confidence"], row["unsure"]) for row in rows]
+    assert found == [("0.5000", "no"), ("0.2000", "yes")]
+
+
 def test_assignments_name_files(tmp_path):
     path = tmp_path / "assignments.csv"
     write_assignments(path, np.eye(2), paths=("a/x, y.jpg", "b.jpg"))

@@ -70,7 +70,7 @@ def test_a_run_with_labels(labelled_run):
         table = list(csv.DictReader(file))
     assert len(table) == 240
     assert list(table[0]) == [
-        "image", "cluster", "confidence", "runner_up", "label", "predicted",
+        "image", "cluster", "confidence", "runner_up", "unsure", "label", "predicted",
     ]  # fmt: skip
     # the file is of the sub-head that was chosen, and says what it gets wrong
     wrong = [row["label"] != row["predicted"] for row in table]
@@ -105,7 +105,7 @@ def test_the_same_run_without_labels(unlabelled_run):
     assert re.search(r"Sub-head \d  MI = \d\.\d\d nats  <- chosen", text)
     assert json.loads((folder / "summary.json").read_text())["errors"] is None
     header = (folder / "assignments.csv").read_text().splitlines()[0]
-    assert header == "image,cluster,confidence,runner_up"
+    assert header == "image,cluster,confidence,runner_up,unsure"
 
 
 def test_labels_never_touch_training(labelled_run, unlabelled_run, digits, out):
@@ -353,7 +353,7 @@ def test_a_folder_of_anyones_images(photographs, out, capsys):
     with (folder / "assignments.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 31 and set(rows[0]) == {
-        "path", "cluster", "confidence", "runner_up",
+        "path", "cluster", "confidence", "runner_up", "unsure",
     }  # fmt: skip
     assert all((photographs / row["path"]).is_file() for row in rows)
     with (folder / "unreadable.csv").open() as file:

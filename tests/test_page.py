@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from iic_tf.evaluation.confidence import reliability
 from iic_tf.neighbours.grouping import merge_tree
 from iic_tf.report.page import (
     Cluster,
@@ -18,7 +19,7 @@ from iic_tf.report.page import (
     Unusual,
     render,
 )
-from iic_tf.report.page_plots import charts, lay_out_tree
+from iic_tf.report.page_plots import charts, lay_out_tree, reliability_chart
 from iic_tf.report.thumbnails import sprite, thumbnail
 
 HOSTILE = [
@@ -77,6 +78,8 @@ def made_up_page(paths=("a.png", "b.png", "c.png"), **changes):
         "scores": [("NMI", (0.5, 0.4, 0.6, 0.3))],
         "confusion": Table.of_classes(np.eye(3), paths[:3], unit="images"),
         "overlays": [Overlay(paths[0], shown[0], shown[1], "0: 50 %")],
+        "unsure": Row("Unsure: 2 images", shown[:2]),
+        "reliability": reliability_chart(reliability(np.ones(3), np.ones(3, bool))),
     }  # fmt: skip
     return Page(**{**content, **changes})
 
@@ -150,14 +153,23 @@ def test_every_image_has_words_and_every_field_a_label():
     assert {"header", "nav", "main", "footer"} <= {tag for tag, _ in tags}
 
 
+def test_unsure_images_and_confidence_are_on_the_page():
+    text = render(made_up_page())
+    assert "<h3>Unsure: 2 images</h3>" in text and "<h4>Typical</h4>" in text
+    assert "1.00 at 1.00 (3 images)" in text
+    assert text.count(">confidence</text>") == 1  # below the axis
+    assert text.count(">training step</text>") == len(charts([REPORT]))
+
+
 def test_what_there_is_not_is_left_out():
-    without = dict.fromkeys(("map", "tree", "unusual", "confusion", "naming"))
+    without = dict.fromkeys(("map", "tree", "unusual", "confusion", "naming", "unsure"))
     empty = dict.fromkeys(("scores", "overlays", "charts", "files"), ())
     text = render(made_up_page(**without, **empty))
     ids = {a.get("id") for _, a in Reader(text).tags}
     assert {"summary", "clusters", "about"} <= ids
     assert not ids & {"features", "tree", "unusual", "scores", "overlays", "curves"}
-    assert "names.json" not in text.partition("<script")[0]
+    body = text.partition("<script")[0]
+    assert "names.json" not in body and "Unsure" not in body
 
 
 def test_a_branch_has_the_colour_of_nearly_all_its_images():

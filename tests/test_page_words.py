@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from iic_tf.evaluation.confidence import Calibration
 from iic_tf.evaluation.health import measure
 from iic_tf.evaluation.results import BY_LOSS, Choice, Results
 from iic_tf.report.page_words import (
@@ -61,6 +64,19 @@ def test_labels_are_told_where_there_are_some():
     counts = np.array([[[9, 1], [0, 10]]])
     told = " ".join(sentences(facts(even(20, 2), counts=counts)))
     assert "By the labels 5.0 % of the images are in the wrong cluster" in told
+
+
+def test_confidence_is_that_of_the_results():
+    known = facts(even())
+    sure = np.full(40, 0.9)
+    sure[:4] = 0.6
+    calibrated = known.results.choice._replace(
+        calibration=Calibration(0, [[0, 1, 2, 3]], [1.0] * 4)
+    )
+    results = replace(known.results, confidence=sure, choice=calibrated)
+    told = " ".join(sentences(replace(known, results=results, unsure=0.7)))
+    assert "0.87 on average. It is below 0.7 for 4 images (10 %), called unsure" in told
+    assert "calibrated without labels" in told
 
 
 def test_what_went_wrong_leads_to_advice():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from iic_tf.evaluation.confidence import reliability
 from iic_tf.report.plots import (
     cluster_grid,
     cluster_pairs,
@@ -12,6 +13,7 @@ from iic_tf.report.plots import (
     mistake_grid,
     number_table,
     pair_grid,
+    reliability_plot,
     summed_up,
 )
 
@@ -44,6 +46,35 @@ def test_equally_sure_images_are_not_shown_in_order(digits, tmp_path, monkeypatc
              for x in drawn[0][2]]  # fmt: skip
     assert shown[0] == 150  # the surest
     assert max(shown) > 100 and shown[1:] != list(range(9))
+
+
+def test_unsure_images_have_a_row_of_their_own(digits, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(
+        "iic_tf.report.plots._captioned_rows",
+        lambda path, rows, **_: drawn.append(rows),
+    )
+    images, soft = digits[0][:6], np.tile([0.9, 0.1], (6, 1))
+    sure = np.array([0.9, 0.3, 0.8, 0.2, 0.95, 0.7])
+    how = {"confidence": sure, "title": ""}
+    cluster_grid(tmp_path / "c.png", images, soft, unsure=0.5, **how)
+    cluster_grid(tmp_path / "c.png", images, soft, unsure=0.1, **how)
+    assert [name for name, *_ in drawn[0]] == ["cluster 0", "cluster 1", "unsure"]
+    assert [name for name, *_ in drawn[1]] == ["cluster 0", "cluster 1"]
+    _, note, shown = drawn[0][2]
+    assert note == "2 images, confidence < 0.5"
+    np.testing.assert_array_equal(shown, images[[3, 1]] / 255)
+    _, note, shown = drawn[0][0]
+    assert "confidence 0.64" in note
+    np.testing.assert_array_equal(shown[0], images[4] / 255)
+
+
+def test_reliability_is_drawn(tmp_path):
+    path = tmp_path / "reliability.png"
+    sure = np.linspace(0.1, 1, 50)
+    reliability_plot(path, reliability(sure, sure > 0.5), title="a $run", scored="all")
+    with Image.open(path) as image:
+        assert min(image.size) > 400
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,13 @@ RUN_IN_SHORT = {
         "python models_iic.py predict runs/PHOTOS-1 a.jpg b.jpg MORE --into SORTED "
         "--copy",
     ],
+    "test_sorting.py::test_unsure_images_have_a_folder_of_their_own": [
+        "python models_iic.py predict runs/PHOTOS-1 NEW_PHOTOS --into SORTED --unsure "
+        "--report.unsure 0.7",
+    ],
+    "test_calibrate.py::test_the_benchmark_tells_errors_before_and_after": [
+        "python benchmarks/calibration.py RUN --rules",
+    ],
     "test_export.py::test_a_model_in_a_fresh_process_without_this_package": [
         "python models_iic.py export runs/PHOTOS-1",
     ],

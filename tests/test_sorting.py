@@ -69,6 +69,31 @@ def test_a_folder_is_sorted_by_clusters_and_by_their_names(
     assert len([x for x in again.glob("*/*") if x.read_bytes()[:4] == b"\x89PNG"]) == 12
 
 
+def test_unsure_images_have_a_folder_of_their_own(run, photos, tmp_path, capsys):
+    predict = ["predict", str(run), str(photos)]
+    assert models_iic.main([*predict, "--unsure"]) == 2
+    assert "--unsure is for --into FOLDER" in capsys.readouterr().err
+
+    def sorted_at(below):
+        into = tmp_path / f"sorted-{below}"
+        words = [*predict, "--into", str(into), "--unsure"]
+        assert models_iic.main([*words, f"--report.unsure={below}"]) == 0
+        return in_folders(into)
+
+    assert set(sorted_at(1).values()) == {"unsure"}
+    with (run / "evaluation-1" / "assignments.csv").open(newline="") as file:
+        sure = sorted(float(row["confidence"]) for row in csv.DictReader(file))
+    below = (sure[5] + sure[6]) / 2
+    found = sorted_at(below)
+    clusters = assigned(run / "evaluation-2")
+    with (run / "evaluation-2" / "assignments.csv").open(newline="") as file:
+        rows = {row["path"]: row["unsure"] for row in csv.DictReader(file)}
+    assert list(rows.values()).count("yes") == 6
+    for path, unsure in rows.items():
+        expected = "unsure" if unsure == "yes" else clusters[path]
+        assert found[path.split("/")[1]] == expected
+
+
 def test_files_and_folders_together(run, photos, capsys):
     files = [photos / "even" / "0.png", photos / "even" / "4.png"]
     words = ["predict", str(run), *map(str, files), str(photos / "odd")]

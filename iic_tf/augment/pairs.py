@@ -373,6 +373,52 @@ def evaluation_batches(
     return host_dataset(tf.data.Dataset.range(num_batches), load)
 
 
+def own_views(
+    images: np.ndarray, views: Views, *, number: int, batch: int, seed: int
+) -> tf.data.Dataset:
+    """Augmented views of all images once, in order, the last batch short.
+
+    They are drawn by what is in an image, so that it has the same views wherever it is
+    found.
+
+    Args:
+        images: uint8, shape ``(n, height, width, channels)``.
+        views: ``augment`` is used.
+        number: Views of each image.
+        batch: Images per batch.
+        seed: Seed of the views.
+
+    Returns:
+        Data set of float32, each ``(batch, number, side, side, channels)``.
+
+    Examples:
+        >>> from iic_tf import Views
+        >>> from iic_tf.augment.pairs import own_views
+        >>> from iic_tf.augment.transforms import crop_resize, flip
+        >>> views = Views(flip(), crop_resize((6, 8), size=12), flip())
+        >>> image = np.arange(100, dtype=np.uint8).reshape(10, 10, 1)
+        >>> images = np.stack([image, image])
+        >>> [[one, same]] = own_views(images, views, number=4, batch=2, seed=0)
+        >>> one.shape, bool(tf.reduce_all(one == same))
+        (TensorShape([4, 12, 12, 1]), True)
+    """
+    pick = _picker(images)
+
+    def load(image: tf.Tensor) -> tf.Tensor:
+        x = pick(image[None])
+        mark = tf.strings.to_hash_bucket_fast(tf.io.serialize_tensor(x), 2**31 - 1)
+        copies = tf.repeat(_to_float(x), number, axis=0)
+        # another fold than of all other views
+        return views.augment(
+            copies, tf.random.fold_in((seed, tf.cast(mark, "int32")), 5)
+        )
+
+    each = tf.data.Dataset.range(len(images)).map(
+        load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    return each.batch(batch).prefetch(2)
+
+
 def host_dataset(numbers: tf.data.Dataset, load: Callable) -> tf.data.Dataset:
     """Makes batches of numbers, in order, some at a time, ahead of their use.
 

@@ -23,7 +23,7 @@ from iic_tf.names import cell_text, escaped
 CLASS_COLUMNS = ("class", "label")
 """Headings of the column of classes, the first that occurs; else it is the second."""
 
-NO_CLASSES = ("cluster", "confidence", "runner_up", "predicted")
+NO_CLASSES = ("cluster", "confidence", "runner_up", "unsure", "predicted")
 """Headings of columns that the program writes, which hold no class that a user gave."""
 
 NAMED_HEADER = ("class", "confidence", "cluster")

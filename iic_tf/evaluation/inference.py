@@ -163,6 +163,25 @@ def soft_assignments(predict: Callable, batches: tf.data.Dataset) -> np.ndarray:
     return np.concatenate([predict(views[0])["main"].numpy() for views in batches])
 
 
+def view_assignments(predict: Callable, batches: tf.data.Dataset) -> np.ndarray:
+    """Soft assignments of the main sub-heads, the mean over augmented views.
+
+    Args:
+        predict: From ``compile_predict``.
+        batches: From ``pairs.own_views``.
+
+    Returns:
+        float32, shape ``(n, h, k)``, in the order of the data set.
+    """
+    found = []
+    for shown in batches:
+        n, number, *shape = shown.shape
+        soft = predict(tf.reshape(shown, (-1, *shape)))["main"]
+        of_views = tf.reshape(soft, (n, number, *soft.shape[1:]))
+        found.append(tf.reduce_mean(of_views, axis=1).numpy())
+    return np.concatenate(found)
+
+
 def assignments_of(
     predict: Callable, batches: tf.data.Dataset, *, heads: Mapping[str, int]
 ) -> dict[str, np.ndarray]:

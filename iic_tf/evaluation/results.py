@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from iic_tf.evaluation.confidence import Calibration, Reliability, reliability
 from iic_tf.evaluation.health import Health, is_degenerate
 from iic_tf.evaluation.metrics import (
     BY_CLASS,
@@ -27,10 +28,14 @@ BY_LABEL = "lowest error, using labels"
 
 
 class Choice(NamedTuple):
-    """The chosen sub-head, and why it was chosen."""
+    """The chosen sub-head, why it was chosen, and how sure it is, where that is known.
+
+    A calibration belongs to a sub-head, and is kept with it for other images.
+    """
 
     head: int
     by: str
+    calibration: Calibration | None = None
 
 
 FIRST = Choice(0, BY_VIEWS)
@@ -95,6 +100,9 @@ class Results:
         mapping_counts: The same of what clusters are mapped to classes on; None where
             it is what is scored.
         soft: Soft assignments of whole images, float32, ``(n, h, k)``, or None.
+        confidence: Of each image in its cluster, calibrated, ``(n,)``; None where it is
+            the probability by the chosen sub-head.
+        labels: Class of each image, ``(n,)``, or None.
         errors_batch_statistics: Errors with the statistics of batches, ``(h,)``, where
             they were asked for.
         mended: Why the network is not what training has left, if it was mended.
@@ -108,6 +116,8 @@ class Results:
     counts: np.ndarray | None = None
     mapping_counts: np.ndarray | None = None
     soft: np.ndarray | None = None
+    confidence: np.ndarray | None = None
+    labels: np.ndarray | None = None
     errors_batch_statistics: np.ndarray | None = None
     mended: str | None = None
 
@@ -127,6 +137,23 @@ class Results:
     def clusters(self) -> np.ndarray | None:
         """Cluster of each image in each sub-head, ``(n, h)``; None of pixels."""
         return None if self.soft is None else self.soft.argmax(-1)
+
+    @cached_property
+    def sure(self) -> np.ndarray | None:
+        """Confidence of each image in its cluster, ``(n,)``; None of pixels."""
+        if self.soft is None or self.confidence is not None:
+            return self.confidence
+        return self.soft[:, self.chosen].max(axis=-1)
+
+    @cached_property
+    def reliability(self) -> Reliability | None:
+        """How often images of like confidence are right; None without labels."""
+        if self.labels is None or self.classes is None:
+            return None
+        if self.clusters is None or self.sure is None:
+            return None
+        right = self.classes[self.clusters[:, self.chosen]] == self.labels
+        return reliability(self.sure, right)
 
     @cached_property
     def mappings(self) -> np.ndarray | None:

@@ -16,6 +16,7 @@ from iic_tf.report.plots import (
     label_histograms,
     mistake_grid,
     number_table,
+    reliability_plot,
     summed_up,
 )
 from iic_tf.report.results import name_classes
@@ -46,6 +47,8 @@ def draw_clusters(
     *,
     names: Sequence[str] | None,
     title: str,
+    unsure: float | None = None,
+    scored_on: str = "",
 ) -> list[str]:
     """Draws what is in the clusters, and where there are labels how well they fit.
 
@@ -56,6 +59,8 @@ def draw_clusters(
         labels: Their classes, or None.
         names: Names of the classes, or None.
         title: First words of every heading.
+        unsure: Images with a lower confidence are shown on their own; None for none.
+        scored_on: Which images are scored.
 
     Returns:
         One line per plot: its name and what it shows.
@@ -77,9 +82,20 @@ def draw_clusters(
         cluster_grid,
         images,
         results.soft[:, chosen],
+        confidence=results.sure,
+        unsure=unsure,
         names=of_clusters,
         title=f"{title}: the most confident images of each {unit}",
     )
+    if unsure is not None and (found := results.reliability):
+        draw(
+            "reliability.png",
+            "accuracy against confidence",
+            reliability_plot,
+            found,
+            title=f"{title}: expected calibration error {found.error:.3f}",
+            scored=f"{results.match} matching, {scored_on}",
+        )
     if labels is not None and classes is not None and table is not None:
         draw(
             "mistakes.png",
@@ -91,8 +107,8 @@ def draw_clusters(
             names=known,
             title=f"{title}: the most frequent mistakes",
         )
-        found = "predicted class" if unit == "class" else "cluster"
-        _draw_tables(draw, table, classes, known, title=title, found=found)
+        rows = "predicted class" if unit == "class" else "cluster"
+        _draw_tables(draw, table, classes, known, title=title, found=rows)
     heads = [str(head) for head in range(results.clusters.shape[1])]
     if len(heads) > 1:
         draw(

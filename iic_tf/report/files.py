@@ -17,34 +17,41 @@ def write_assignments(
     path: Path,
     probabilities: np.ndarray,
     *,
+    confidence: np.ndarray | None = None,
+    unsure: float | None = None,
     labels: Sequence[str] | None = None,
     paths: Sequence[str] | None = None,
     classes: Sequence[str | None] | None = None,
 ) -> None:
     """Writes which image belongs to which cluster, as CSV.
 
-    Columns: path (or image, its number in the data), cluster, confidence (probability
-    of that cluster), runner_up (the next likely cluster), and where there are labels
-    label and predicted, the class of the cluster, empty for none. Names are written as
+    Columns: path (or image, its number in the data), cluster, confidence, runner_up
+    (the next likely cluster), unsure (yes or no), and where there are labels label and
+    predicted, the class of the cluster, empty for none. Names are written as
     ``names.csv_text`` says.
 
     Args:
         path: File to write.
         probabilities: Soft assignments of one sub-head, shape ``(n, k)``.
+        confidence: Of each image in its cluster, shape ``(n,)``; the probability of
+            that cluster if None.
+        unsure: Images with a lower confidence are unsure; no such column if None.
         labels: Name of the class of each image or None.
         paths: Name of each image's file or None.
         classes: Name of the class of each cluster, with labels.
     """
     order = np.argsort(-probabilities, axis=1, kind="stable")
-    confidence = np.take_along_axis(probabilities, order[:, :1], axis=1)[:, 0]
+    sure = probabilities.max(axis=1) if confidence is None else confidence
     kind = "image" if paths is None else "path"
     header = [kind, "cluster", "confidence", "runner_up"]
+    header += [] if unsure is None else ["unsure"]
     header += [] if labels is None else ["label"]
     header += [] if classes is None else ["predicted"]
     rows: list[Sequence[object]] = [header]
     for i in range(len(probabilities)):
         name = i if paths is None else paths[i]
-        row = [name, order[i, 0], f"{confidence[i]:.4f}", order[i, 1]]
+        row = [name, order[i, 0], f"{sure[i]:.4f}", order[i, 1]]
+        row += [] if unsure is None else ["yes" if sure[i] < unsure else "no"]
         row += [] if labels is None else [labels[i]]
         row += [] if classes is None else [classes[order[i, 0]] or ""]
         rows.append(row)

@@ -261,6 +261,8 @@ class Page:
         scored: What is scored and how, as text.
         confusion: Where the classes are.
         overlays: Of a segmentation.
+        unsure: Images whose confidence is low, or None.
+        reliability: Accuracy against confidence, where there are labels.
     """
 
     title: str
@@ -288,6 +290,8 @@ class Page:
     scored: str = ""
     confusion: Table | None = None
     overlays: Sequence[Overlay] = ()
+    unsure: Row | None = None
+    reliability: Chart | None = None
 
 
 def _clean(value: Any) -> Any:

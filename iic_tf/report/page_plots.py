@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from iic_tf.evaluation.confidence import Reliability
 from iic_tf.neighbours.grouping import Merge
 
 WIDTH, HEIGHT = 640, 260
@@ -59,7 +60,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart over training steps.
+    """A chart, mostly over training steps.
 
     Attributes:
         title: What is on its vertical axis.
@@ -69,6 +70,7 @@ class Chart:
         x_ticks: Place and label of each tick.
         y_ticks: Likewise.
         moments: Places of moments below the lines, such as regroupings.
+        across: What is on its horizontal axis.
     """
 
     title: str
@@ -78,6 +80,7 @@ class Chart:
     x_ticks: Sequence[tuple[float, str]]
     y_ticks: Sequence[tuple[float, str]]
     moments: Sequence[float] = ()
+    across: str = "training step"
 
 
 def _along(steps: np.ndarray) -> tuple[Any, list[tuple[float, str]]]:
@@ -178,6 +181,44 @@ def _errors(scored: Sequence[dict[str, Any]], place: Any, x_ticks: Any) -> Chart
         (),
         x_ticks,
         [(float(up(t)), f"{t:g}") for t in ticks],
+    )
+
+
+def reliability_chart(found: Reliability) -> Chart:
+    """A chart of accuracy against confidence.
+
+    Args:
+        found: The bins.
+    """
+
+    def along(share: Any) -> Any:
+        return LEFT + np.asarray(share, float) * (WIDTH - LEFT - RIGHT)
+
+    x, y = along(found.confidence), _height(found.accuracy)
+    ends = np.array((0.0, 1.0))
+    marks = list(zip(x.tolist(), y.tolist(), strict=True))
+    told = ", ".join(
+        f"{accuracy:.2f} at {confidence:.2f} ({number:,} images)"
+        for number, confidence, accuracy in zip(*found, strict=True)
+    )
+    ticks = np.linspace(0, 1, 6)
+    return Chart(
+        "accuracy",
+        f"Accuracy against confidence: {told}.",
+        [
+            Curve("main", f"images in {len(x)} bins", _dots(x, y), "", marks),
+            Curve(
+                "aux",
+                "as sure as right; below it too sure",
+                _dots(along(ends), _height(ends)),
+                "",
+                (),
+            ),
+        ],
+        (),
+        [(float(along(t)), f"{t:.1f}") for t in ticks],
+        [(float(_height(t)), f"{t:.1f}") for t in ticks],
+        across="confidence",
     )
 
 

@@ -14,9 +14,6 @@ HIGH, FAIR = 0.8, 0.5
 AGREED = 0.9
 """Sub-heads that agree on fewer images have found different clusters."""
 
-DOUBTFUL = 0.5
-"""Images with a lower confidence than this are counted as doubtful."""
-
 OFTEN = 0.02
 """Share of the images expected in two clusters at once from which these are named."""
 
@@ -33,6 +30,7 @@ class Facts:
         duplicates: Pairs of near-duplicates.
         outliers: Images that are far out.
         looked_at: Images among which both were looked for.
+        unsure: Images with a lower confidence are unsure.
     """
 
     results: Results
@@ -41,6 +39,12 @@ class Facts:
     duplicates: int
     outliers: int
     looked_at: int
+    unsure: float = 0.5
+
+    @property
+    def confidence(self) -> np.ndarray:
+        """Of each image in its cluster, shape ``(n,)``."""
+        return self.soft.max(axis=1) if self.results.sure is None else self.results.sure
 
     @property
     def soft(self) -> np.ndarray:
@@ -109,9 +113,10 @@ def sentences(facts: Facts) -> list[str]:
     sizes = np.bincount(soft.argmax(-1), minlength=k)
     used = int((sizes >= DEAD_SHARE * len(soft) / k).sum())
     filled = np.sort(sizes[sizes > 0])
-    confidence = soft.max(axis=1)
-    doubtful = int((confidence < DOUBTFUL).sum())
-    of_images = f"{count(doubtful, 'image')} ({percent(doubtful / len(soft))})"
+    confidence = facts.confidence
+    doubtful = int((confidence < facts.unsure).sum())
+    share = percent(doubtful / len(soft))
+    of_images = f"{count(doubtful, 'image')} ({share}), called unsure"
     of_images = of_images if doubtful else "no image"
     found = [
         f"{count(len(soft), 'image')} in {k} clusters, {_all(used, k)} of them in use "
@@ -130,11 +135,20 @@ def sentences(facts: Facts) -> list[str]:
             f"{percent(mean)} of the images on average, the two that differ most on "
             f"{percent(least)}: {also}."
         )
+    is_what = "the probability of an image's cluster"
+    says = (
+        "It says how clear-cut the clusters are, not how often they are what you would "
+        "call right."
+    )
+    if results.choice.calibration is not None:
+        is_what = "the probability of an image's cluster by all sub-heads"
+        says = (
+            "It is calibrated without labels, and too high where all sub-heads make "
+            "the same mistake."
+        )
     found.append(
-        f"Confidence, the probability of an image's cluster, is "
-        f"{confidence.mean():.2f} on average. It is below {DOUBTFUL:g} for "
-        f"{of_images}. It says how clear-cut the clusters are, not how often they are "
-        "what you would call right."
+        f"Confidence, {is_what}, is {confidence.mean():.2f} on average. It is below "
+        f"{facts.unsure:g} for {of_images}. {says}"
     )
     found += score_sentences(results)
     return found
@@ -154,10 +168,16 @@ def score_sentences(results: Results) -> list[str]:
         for name, values in results.scores.items()
         if name in ("NMI", "ARI", "mean IoU")
     )
-    return [
+    told = [
         f"By the labels {percent(error)} of the {results.unit} are in the wrong "
         f"cluster ({results.match} matching; {scores})."
     ]
+    if results.reliability is not None:
+        told.append(
+            f"Confidence and accuracy differ by {results.reliability.error:.3f} on "
+            "average (expected calibration error, 15 bins)."
+        )
+    return told
 
 
 def advice(facts: Facts) -> list[str]:

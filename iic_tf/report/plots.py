@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from iic_tf.evaluation.confidence import BINS, Reliability
 from iic_tf.names import drawable
 from iic_tf.report.curves import MAIN, MUTED, save_figure
 from iic_tf.report.sketches import as_tiles, looks
@@ -104,6 +105,8 @@ def cluster_grid(
     images: np.ndarray,
     probabilities: np.ndarray,
     *,
+    confidence: np.ndarray | None = None,
+    unsure: float | None = None,
     names: Sequence[str] | None = None,
     order: Sequence[int] | None = None,
     title: str,
@@ -115,13 +118,18 @@ def cluster_grid(
         path: PNG file to write.
         images: Images, or other examples, see ``sketches.looks``.
         probabilities: Soft assignments of one sub-head, shape ``(n, k)``.
+        confidence: Of each image in its cluster, shape ``(n,)``; the probability of
+            that cluster if None.
+        unsure: Below all clusters is a row of images with a lower confidence, the least
+            confident first, if there are any; no such row if None.
         names: A name per cluster, where classes are known.
         order: Which clusters are drawn, in their order; all if None.
         title: Heading.
         columns: Images per row.
     """
     clusters = probabilities.argmax(1)
-    confidence, look = probabilities.max(1), looks(images)
+    confidence = probabilities.max(1) if confidence is None else confidence
+    look = looks(images)
     rows = []
     k = probabilities.shape[1]
     drawn, remark = _largest(np.bincount(clusters, minlength=k), title)
@@ -138,6 +146,11 @@ def cluster_grid(
         name = f"cluster {cluster}" + (f" = {names[cluster]}" if names else "")
         mean = confidence[members].mean() if len(members) else 0.0
         rows.append((name, f"{len(members):,} images, confidence {mean:.2f}", shown))
+    few = np.flatnonzero(confidence < (unsure or 0))
+    if len(few):
+        least = few[np.argsort(confidence[few], kind="stable")[:columns]]
+        note = f"{len(few):,} images, confidence < {unsure:g}"
+        rows.append(("unsure", note, [look(i) for i in least]))
     _captioned_rows(path, rows, title=title, columns=columns)
 
 
@@ -221,6 +234,34 @@ def cluster_pairs(
         shown += [augmented[i] for i in members[:columns]]
         rows.append((f"cluster {cluster}", note, shown))
     _captioned_rows(path, rows, title=title, columns=2 * columns + 1)
+
+
+def reliability_plot(
+    path: Path, found: Reliability, *, title: str, scored: str
+) -> None:
+    """Accuracy against confidence in bins, and below how many images each bin has.
+
+    Args:
+        path: PNG file to write.
+        found: The bins.
+        title: Heading.
+        scored: Mapping and images, as text.
+    """
+    figure = Figure(figsize=(5.4, 5.6), dpi=110, layout="constrained")
+    figure.suptitle(drawable(title), x=0.02, ha="left", fontsize=11)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot((0, 1), (0, 1), color=MUTED, linewidth=1, linestyle="--")
+    upper.plot(found.confidence, found.accuracy, color=MAIN, marker="o", markersize=4)
+    upper.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy")
+    remark = f"{drawable(scored)}\nbelow the dashed line: too sure"
+    upper.set_title(remark, loc="left", fontsize=8, color=MUTED)
+    numbers = np.minimum((found.confidence * BINS).astype(int), BINS - 1)
+    lower.bar((numbers + 0.5) / BINS, found.counts, width=0.9 / BINS, color=MAIN)
+    lower.set(xlabel="confidence", ylabel="images", yscale="log")
+    for axes in (upper, lower):
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    save_figure(figure, path)
 
 
 def _table_figure(rows: int, columns: int) -> tuple[Figure, Axes]:

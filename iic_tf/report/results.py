@@ -80,6 +80,55 @@ def summarise(
     }
 
 
+def unsure_of(results: Results, below: float) -> np.ndarray:
+    """Numbers of the images whose confidence is lower, rising; none of pixels."""
+    sure = np.zeros(0) if results.sure is None else results.sure
+    return np.flatnonzero(sure < below)
+
+
+def summarise_confidence(results: Results, below: float) -> dict[str, Any]:
+    """What ``summary.json`` has of confidence.
+
+    Args:
+        results: Of whole images.
+        below: Images with a lower confidence are unsure.
+    """
+    number = len(unsure_of(results, below))
+    calibration, reliability = results.choice.calibration, results.reliability
+    return {
+        "confidence": None if results.sure is None else float(results.sure.mean()),
+        "unsure": {
+            "below": below,
+            "images": number,
+            "share": number / results.number,
+        },
+        # 15 bins; of the images that are scored
+        "calibration_error": reliability and reliability.error,
+        "calibration": calibration and calibration._asdict(),
+    }
+
+
+def confidence_words(results: Results, below: float) -> list[str]:
+    """How sure the clusters are, as lines; none of pixels.
+
+    Args:
+        results: What came out.
+        below: Images with a lower confidence are unsure.
+    """
+    if results.sure is None:
+        return []
+    number = len(unsure_of(results, below))
+    share = f"{100 * number / results.number:.1f} %"
+    line = (
+        f"Confidence: {results.sure.mean():.3f} on average; {number:,} of "
+        f"{results.number:,} images are unsure (below {below:g}), {share}."
+    )
+    if results.reliability is None:
+        return ["", line]
+    error = results.reliability.error
+    return ["", f"{line} Expected calibration error {error:.3f}."]
+
+
 def tell(results: Results, *, names: Sequence[str] | None, scored_on: str) -> None:
     """Prints the results.
 

@@ -15,6 +15,7 @@ from iic_tf.augment.pairs import (
     Passes,
     Views,
     evaluation_batches,
+    own_views,
     training_batches,
 )
 from iic_tf.datasets.splits import Protocol, Split, evenly
@@ -28,6 +29,7 @@ from iic_tf.evaluation.inference import (
     features_of,
     keeps_statistics,
     soft_assignments,
+    view_assignments,
 )
 from iic_tf.evaluation.metrics import class_recall, contingencies
 from iic_tf.evaluation.results import BY_GRAPH, Choice, Results, Scorer
@@ -40,12 +42,20 @@ from iic_tf.report.cluster_plots import draw_clusters
 from iic_tf.report.console import attempted, console
 from iic_tf.report.files import write_assignments
 from iic_tf.report.plots import cluster_pairs
-from iic_tf.report.results import class_of_clusters, name_classes, summarise, tell
+from iic_tf.report.results import (
+    class_of_clusters,
+    confidence_words,
+    name_classes,
+    summarise,
+    summarise_confidence,
+    tell,
+)
 from iic_tf.report.sketches import as_tiles
 from iic_tf.report.views import draw_views
 from iic_tf.resolved import RunOptions
 from iic_tf.run_folder import ASSIGNMENTS_FILE
 from iic_tf.tasks import iic
+from iic_tf.tasks.calibrate import calibrate
 from iic_tf.tasks.objectives import grouped_pair_losses, pair_losses
 from iic_tf.tasks.regroup import Regrouped, regroup, sample_images
 from iic_tf.training.embedding import cache_of, embed
@@ -496,9 +506,45 @@ class ClusterTask:
         results = self._evaluated(model, options).choosing(
             choice, lowest=lowest, by_label=options.report.choose == "label"
         )
-        if not trained or not (worse := self._worse_than_graph(results, options)):
+        worse = self._worse_than_graph(results, options) if trained else None
+        if worse:
+            return replace(self._by_graph(model, options, lowest=lowest), mended=worse)
+        if choice is None:
+            results = self._calibrated(model, results, options)
+        return self._with_confidence(model, results, options)
+
+    def _calibrated(
+        self, model: ClusterIIC, results: Results, options: RunOptions
+    ) -> Results:
+        """The same with what the other sub-heads tell of the chosen one."""
+        calibration = calibrate(
+            model,
+            self.images,
+            self.views,
+            head=results.chosen,
+            lamb=iic.grouping_lamb(options.train.lamb),
+            seed=options.seed,
+        )
+        return replace(results, choice=results.choice._replace(calibration=calibration))
+
+    def _with_confidence(
+        self, model: ClusterIIC, results: Results, options: RunOptions
+    ) -> Results:
+        """The same with confidences, where the chosen sub-head is calibrated."""
+        calibration, seen = results.choice.calibration, None
+        if calibration is None or results.soft is None:
             return results
-        return replace(self._by_graph(model, options, lowest=lowest), mended=worse)
+        if number := calibration.views:
+            shown = own_views(
+                self.protocol.evaluate.images,
+                self.views,
+                number=number,
+                batch=EVALUATION_BATCH // number,
+                seed=options.seed,
+            )
+            seen = view_assignments(compile_predict(model), shown)
+        sure = calibration.confidence(results.soft, seen, head=results.chosen)
+        return replace(results, confidence=sure)
 
     def _evaluated(self, model: ClusterIIC, options: RunOptions) -> Results:
         """Results without a choice, see ``evaluate``."""
@@ -523,6 +569,7 @@ class ClusterTask:
             counts=counts,
             mapping_counts=mapping,
             soft=soft,
+            labels=split.labels,
             errors_batch_statistics=doubled,
         )
 
@@ -565,6 +612,7 @@ class ClusterTask:
             choice=Choice(0, BY_GRAPH),
             counts=counts,
             soft=typical(graph, clusters, k)[:, None],
+            labels=labels,
         )
 
     def draw_pairs(self, path: Path, options: RunOptions) -> None:
@@ -632,6 +680,8 @@ class ClusterTask:
         write_assignments(
             folder / ASSIGNMENTS_FILE,
             results.soft[:, results.chosen],
+            confidence=results.sure,
+            unsure=options.report.unsure,
             labels=labels,
             paths=split.paths,
             classes=class_of_clusters(results, self.class_names),
@@ -643,6 +693,8 @@ class ClusterTask:
             split.labels,
             names=self.class_names,
             title=evaluation.title,
+            unsure=options.report.unsure,
+            scored_on=evaluation.scored_on,
         )
         if options.report.progression:
             followed = evenly(split, progression.MAX_IMAGES)
@@ -661,10 +713,12 @@ class ClusterTask:
             if results.mended:
                 console.print(results.mended)
             tell(results, names=self.class_names, scored_on=evaluation.scored_on)
+            for line in confidence_words(results, options.report.unsure):
+                console.print(line)
 
-        return Outcome(
-            self._summarise(results, evaluation.scored_on), written, tell_all
-        )
+        summary = self._summarise(results, evaluation.scored_on)
+        told = summarise_confidence(results, options.report.unsure)
+        return Outcome(summary | told, written, tell_all)
 
     def _worse_than_graph(self, results: Results, options: RunOptions) -> str | None:
         """Why the clusters found before training are returned instead, if they are."""

@@ -53,6 +53,7 @@ from iic_tf.report.page_plots import (
     lay_out_map,
     lay_out_tree,
     map_labels,
+    reliability_chart,
 )
 from iic_tf.report.page_words import (
     DEAD_SHARE,
@@ -66,7 +67,7 @@ from iic_tf.report.page_words import (
     sentences,
 )
 from iic_tf.report.plots import as_rgb, colour_map
-from iic_tf.report.results import class_of_clusters, name_classes
+from iic_tf.report.results import class_of_clusters, name_classes, unsure_of
 from iic_tf.report.sketches import looks
 from iic_tf.report.thumbnails import sprite, sprite_columns, thumbnail
 from iic_tf.resolved import RunOptions
@@ -268,6 +269,7 @@ _FILES = {
     DUPLICATES_FILE: "pairs of near-duplicates",
     "clusters.png": "the most confident images of each cluster",
     "maps.png": "some images and their segmentation",
+    "reliability.png": "accuracy against confidence",
     "learning_curve.png": "the learning curves as an image",
     "first_groups.png": "clusters of the neighbour graph, before training",
     "model.keras": "the network",
@@ -309,6 +311,12 @@ class _Whole:
             raise ValueError("whole images have soft assignments")
         return self.results.soft[:, self.results.chosen]
 
+    @property
+    def _confidence(self) -> np.ndarray:
+        if self.results.sure is None:
+            raise ValueError("whole images have confidences")
+        return self.results.sure
+
     def page(self) -> tuple[Page, dict[str, list]]:
         """The page, and rows of the tables beside it by their file's name."""
         images = self.task.protocol.evaluate.images
@@ -321,7 +329,7 @@ class _Whole:
         unusual, files, duplicates, outliers = self._unusual(looked_at, points)
         facts = self._facts(duplicates, outliers, len(looked_at))
         common = _common(self.folder, self.task, self.options, self.told, self.results)
-        mean = float(soft.max(axis=1).mean())
+        mean = float(self._confidence.mean())
         tiles = [
             (f"{len(soft):,}", "images"),
             (f"{int((sizes >= DEAD_SHARE * len(soft) / k).sum())} of {k}",
@@ -333,6 +341,7 @@ class _Whole:
             tiles.append((percent(facts.agreement[0]), "agreement of sub-heads"))
         tiles += _share_tile(self.results)[1:]
         kind = "images" if images.ndim == 4 else "examples"
+        found = self.results.reliability
         page = Page(
             heading=f"{len(soft):,} {kind} in {k} clusters, from {self.told.images}",
             tiles=tiles,
@@ -340,6 +349,8 @@ class _Whole:
             advice=advice(facts),
             clusters=self._clusters(looked_at, points),
             clusters_text=self._clusters_text(k),
+            unsure=self._unsure(),
+            reliability=found and reliability_chart(found),
             naming=self.told.naming,
             names=_names_before(self.folder),
             map=self._map(looked_at, points),
@@ -428,7 +439,7 @@ class _Whole:
                 "of this report do."
             )
         shown = []
-        confidence = self._soft[numbers].max(axis=1)
+        confidence = self._confidence[numbers]
         for leaf in tree.leaves:
             inside = np.flatnonzero(np.isin(mine, leaf.members))
             best = inside[np.argsort(-confidence[inside], kind="stable")]
@@ -453,7 +464,7 @@ class _Whole:
 
     def _show(self, i: int, *, note: str = "", side: int = SIDE) -> Shown:
         cluster = int(self._soft[i].argmax())
-        sure = f"confidence {self._soft[i].max():.2f}"
+        sure = f"confidence {self._confidence[i]:.2f}"
         alt = f"{self._called(i)}, cluster {cluster}, {sure}"
         return Shown(thumbnail(self._seen(i), side=side), alt, note)
 
@@ -473,6 +484,24 @@ class _Whole:
             text += f" Only the {MOST_GALLERIES} largest clusters are shown."
         return text
 
+    def _unsure(self) -> Row | None:
+        """Images that are unsure, the least confident first; None without any."""
+        below = self.options.report.unsure
+        numbers = unsure_of(self.results, below)
+        if not len(numbers):
+            return None
+        sure, clusters = self._confidence, self._soft.argmax(axis=1)
+        least = numbers[np.argsort(sure[numbers], kind="stable")[: 2 * SHOWN]]
+        shown = [
+            self._show(int(i), note=f"{clusters[i]}: {sure[i]:.2f}") for i in least
+        ]
+        share = percent(len(numbers) / len(sure))
+        title = (
+            f"Unsure: {count(len(numbers), 'image')} ({share}) with a confidence below "
+            f"{below:g}, the least confident first, with cluster and confidence"
+        )
+        return Row(title, shown)
+
     def _clusters(self, looked_at: np.ndarray, points: np.ndarray) -> list[Cluster]:
         """All clusters with their galleries."""
         soft, results = self._soft, self.results
@@ -486,7 +515,7 @@ class _Whole:
         with counted("galleries of the clusters") as update:
             for cluster in range(k):
                 members = np.flatnonzero(clusters == cluster)
-                mine = soft[members, cluster]
+                mine = self._confidence[members]
                 rows: list[Row] = []
                 if cluster in galleries and len(members):
                     rows = self._rows(cluster, members, looked_at, points, each)
@@ -529,7 +558,8 @@ class _Whole:
         drawn = np.random.default_rng((SEED, cluster)).permutation(members)[:fewer]
 
         def shown(numbers: Sequence[int]) -> list[Shown]:
-            return [self._show(int(i), note=f"{soft[i].max():.2f}") for i in numbers]
+            sure = self._confidence
+            return [self._show(int(i), note=f"{sure[i]:.2f}") for i in numbers]
 
         leads = []
         for i in border.tolist():
@@ -574,7 +604,7 @@ class _Whole:
             where,
             clusters,
             [self._called(int(i)) for i in numbers],
-            soft.max(axis=1),
+            self._confidence[numbers],
             map_labels(where, clusters),
             sheet,
             square,
@@ -693,7 +723,8 @@ class _Whole:
             between = shares[np.triu_indices(len(shares), 1)]
             found = (float(between.mean()), float(between.min()))
         steps = (read_summary(self.folder) or {}).get("steps", 0)
-        return Facts(self.results, steps, found, duplicates, outliers, looked_at)
+        told = (found, duplicates, outliers, looked_at)
+        return Facts(self.results, steps, *told, self.options.report.unsure)
 
 
 def _sure(confidence: float) -> str:

@@ -13,8 +13,18 @@ from iic_tf.run_folder import ASSIGNMENTS_FILE
 from iic_tf.training.naming import read_naming
 from iic_tf.training.stored import load_model
 
+UNSURE = "unsure"
+"""Folder of images that are unsure."""
 
-def groups_of(folder: Path, task: Any, options: RunOptions, results: Path) -> list[str]:
+
+def groups_of(
+    folder: Path,
+    task: Any,
+    options: RunOptions,
+    results: Path,
+    *,
+    unsure: bool = False,
+) -> list[str]:
     """What the cluster, or the class, of each image is called.
 
     Args:
@@ -22,6 +32,7 @@ def groups_of(folder: Path, task: Any, options: RunOptions, results: Path) -> li
         task: With the images.
         options: Of the evaluation.
         results: Folder with the assignments of these images.
+        unsure: Whether those that are unsure are a group of their own.
 
     Examples:
         >>> from pathlib import Path
@@ -34,16 +45,27 @@ def groups_of(folder: Path, task: Any, options: RunOptions, results: Path) -> li
         >>> len(groups), set(groups) <= set("0123456789")
         (240, True)
     """
+    with (results / ASSIGNMENTS_FILE).open(
+        encoding="utf-8", errors="surrogateescape", newline=""
+    ) as file:
+        rows = list(csv.DictReader(file))
+    groups = _groups(folder, task, options, rows)
+    if not unsure:
+        return groups
+    told = [row.get("unsure") == "yes" for row in rows]
+    return [UNSURE if no else x for x, no in zip(groups, told, strict=True)]
+
+
+def _groups(
+    folder: Path, task: Any, options: RunOptions, rows: list[dict[str, str]]
+) -> list[str]:
+    """The same, given the rows of the assignments."""
     stored = read_naming(folder)
     if stored is not None:
         bank = stored.naming.bank
         heads = {bank: stored.head}
         soft = task.assignments(load_model(folder), options, heads=heads)
         return stored.of_images(soft[bank])
-    with (results / ASSIGNMENTS_FILE).open(
-        encoding="utf-8", errors="surrogateescape", newline=""
-    ) as file:
-        rows = list(csv.DictReader(file))
     column = "predicted" if options.task in ("classify", "finetune") else "cluster"
     return [cell_text(row[column]) for row in rows]
 
@@ -56,6 +78,7 @@ def sort_images(
     into: Path,
     *,
     copy: bool,
+    unsure: bool = False,
 ) -> None:
     """Links or copies images of a folder into one folder per cluster.
 
@@ -66,6 +89,7 @@ def sort_images(
         results: See there.
         into: A new or an empty folder.
         copy: Whether files are copied.
+        unsure: See ``groups_of``.
 
     Raises:
         UserError: If the images are no files, or no links can be made.
@@ -75,7 +99,7 @@ def sort_images(
         raise UserError(
             f"only images that are files can be sorted. Received: folder={place!r}"
         )
-    groups = groups_of(folder, task, options, results)
+    groups = groups_of(folder, task, options, results, unsure=unsure)
     root = Path(place).expanduser()
     number = sort_files(into, root, paths, groups, copy=copy)
     kind = "copies" if copy else "links"

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from iic_tf.errors import UserError, first_line, naming, require
+from iic_tf.evaluation.confidence import Calibration
 from iic_tf.evaluation.inference import unlikeness
 from iic_tf.evaluation.results import Choice
 from iic_tf.models.frozen import behind_trunk
@@ -93,7 +94,10 @@ def kept_choice(folder: Path) -> Choice | None:
     before = read_summary(folder)
     if before is None or "chosen" not in before:
         return None
-    return Choice(before["chosen"], f"by the run: {before['chosen_by']}")
+    known = before.get("calibration")
+    calibration = known and Calibration(**known)
+    by = f"by the run: {before['chosen_by']}"
+    return Choice(before["chosen"], by, calibration)
 
 
 def chosen_heads(folder: Path, model: keras.Model) -> dict[str, int]:
