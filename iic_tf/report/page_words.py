@@ -59,7 +59,7 @@ def percent(share: float) -> str:
     value = 100 * share
     if 0 < value < 0.05:
         return "under 0.1 %"
-    if 0 < value < 10 or 99 < value < 99.95:
+    if 0 < value < 9.95 or 99 < value < 99.95:
         return f"{value:.1f} %"
     return f"{value:.0f} %"
 
