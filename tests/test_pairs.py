@@ -200,3 +200,11 @@ def test_steps_per_epoch_counts_full_batches():
     assert steps_per_epoch(100, 30) == 3
     assert steps_per_epoch(100, 30, shuffle=False) == 4
     assert steps_per_epoch(90, 30, shuffle=False) == 3
+
+
+def test_nothing_is_left_to_wait_for_when_batches_are_freed(numbered, views):
+    # the thread that tunes a data set can sleep on after it is told to end
+    run = training_batches(numbered, views, start=0, **ARGUMENTS)
+    some = evaluation_batches(numbered, views, batch=30)
+    assert not run.options().autotune.enabled
+    assert not some.options().autotune.enabled

@@ -5,6 +5,7 @@ is a map over step numbers. Continuing at step n therefore needs no saved state,
 several devices split the very batch that one device would see.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ import tensorflow as tf
 from iic_tf.augment.transforms import Transform
 from iic_tf.errors import require
 from iic_tf.options import MAX_STEPS
+
+MOST_AT_A_TIME = 16
+"""Batches that are made at the same time, on as many cores."""
 
 
 @dataclass(frozen=True)
@@ -422,11 +426,18 @@ def own_views(
 def host_dataset(numbers: tf.data.Dataset, load: Callable) -> tf.data.Dataset:
     """Makes batches of numbers, in order, some at a time, ahead of their use.
 
+    How many at a time is fixed. TensorFlow would choose (``AUTOTUNE``) in a thread of
+    its own, which sleeps up to a minute and can miss that it is told to end: freeing
+    the iterator then waits until it wakes up.
+
     Examples:
         >>> from iic_tf.augment.pairs import host_dataset
         >>> squares = host_dataset(tf.data.Dataset.range(4), tf.square)
         >>> [int(number) for number in squares]
         [0, 1, 4, 9]
     """
-    batches = numbers.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return batches.prefetch(2)
+    at_a_time = min(os.cpu_count() or 1, MOST_AT_A_TIME)
+    batches = numbers.map(load, num_parallel_calls=at_a_time, deterministic=True)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(2).with_options(options)
