@@ -4,6 +4,7 @@ import pytest
 from iic_tf.augment.pairs import (
     Views,
     evaluation_batches,
+    own_views,
     plan_passes,
     steps_per_epoch,
     training_batches,
@@ -208,3 +209,5 @@ def test_nothing_is_left_to_wait_for_when_batches_are_freed(numbered, views):
     some = evaluation_batches(numbered, views, batch=30)
     assert not run.options().autotune.enabled
     assert not some.options().autotune.enabled
+    every = own_views(numbered, views, number=2, batch=30, seed=0)
+    assert not every.options().autotune.enabled

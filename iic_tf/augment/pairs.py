@@ -417,9 +417,7 @@ def own_views(
             copies, tf.random.fold_in((seed, tf.cast(mark, "int32")), 5)
         )
 
-    each = tf.data.Dataset.range(len(images)).map(
-        load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
+    each = host_dataset(tf.data.Dataset.range(len(images)), load)
     return each.batch(batch).prefetch(2)
 
 
