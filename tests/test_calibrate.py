@@ -102,6 +102,7 @@ def test_images_are_as_sure_on_their_own(labelled_run, digits, tmp_path):
     assert not (run / "evaluation-1" / "reliability.png").exists()
 
 
+@pytest.mark.long
 def test_labels_change_no_confidence(labelled_run, digits, tmp_path, few_plots):
     place = write_digits(tmp_path, digits[0], digits[1][:240][::-1])
     assert models_iic.main(words(place, tmp_path / "runs", **WHOLE, name="other")) == 0
@@ -123,6 +124,7 @@ def test_the_threshold_is_a_share(capsys):
     assert "report.unsure must be between 0 and 1" in told
 
 
+@pytest.mark.long
 def test_the_benchmark_tells_errors_before_and_after(labelled_run, capsys):
     calibration.main([str(labelled_run.folder), "--rules"])
     told = capsys.readouterr().out.splitlines()
