@@ -33,6 +33,8 @@ class Facts:
         duplicates: Pairs of near-duplicates.
         outliers: Images that are far out.
         looked_at: Images among which both were looked for.
+        restarted: Step at which all sub-heads last restarted from the same clusters;
+            None if they never did.
     """
 
     results: Results
@@ -41,6 +43,7 @@ class Facts:
     duplicates: int
     outliers: int
     looked_at: int
+    restarted: int | None = None
 
     @property
     def soft(self) -> np.ndarray:
@@ -123,6 +126,12 @@ def sentences(facts: Facts) -> list[str]:
         mean, least = facts.agreement
         number = len(health.information)
         also = "the clusters do not depend on which one is taken"
+        if facts.restarted is not None:
+            also += (
+                f", as all of them restarted from the same clusters at step "
+                f"{facts.restarted:,}. Whether clusters depend on chance is told by a "
+                "run with another seed"
+            )
         if mean < AGREED:
             also = "other clusters would be nearly as good by the loss"
         found.append(
