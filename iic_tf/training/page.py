@@ -558,6 +558,9 @@ class _Whole:
             places = TSNE(
                 init="random" if some.shape[1] < 2 else "pca",
                 perplexity=perplexity,
+                # half the usual iterations, each going farther: the same map
+                max_iter=500,
+                learning_rate=max(50.0, len(chosen) / 10),
                 random_state=SEED,
             ).fit_transform(some)
         where = lay_out_map(np.nan_to_num(places))
