@@ -171,7 +171,8 @@ def _apply(
     options, task = loaded.options, loaded.task
     described = task.data.scored_on
     if fingerprint(task.data.material) != facts["data_fingerprint"]:
-        described = f"{task.data.origin}, not the images that the run was trained on"
+        described = task.data.origin
+        described += ", not the set of images that the run was trained on"
         if task.data.mapped_elsewhere:
             described += ", with clusters mapped to classes on its train split"
     console.print(f"Applied:  to {task.data.evaluated:,} images of {described}")

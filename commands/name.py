@@ -159,7 +159,7 @@ def images_of(folder: Path, others: Sequence[str], *, what: str) -> Loaded:
     loaded = load(options, train=False)
     material = loaded.task.data.material
     if fingerprint(material) != read_manifest(folder)["data_fingerprint"]:
-        console.print("          not the images that the run was trained on")
+        console.print("          not the set of images that the run was trained on")
     return loaded
 
 

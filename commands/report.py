@@ -61,7 +61,7 @@ def report(words: Sequence[str]) -> int:
     )
     check_backend()
     with quiet_start():
-        from iic_tf.report.console import console
+        from iic_tf.report.console import at_work, console
         from iic_tf.training.checkpoints import fingerprint
         from iic_tf.training.page import Told, report_run
 
@@ -70,14 +70,15 @@ def report(words: Sequence[str]) -> int:
     places = [getattr(options.data, place) for place in PLACES]
     images = next((str(place) for place in places if place), data.origin)
     if fingerprint(data.material) != read_manifest(folder)["data_fingerprint"]:
-        console.print("          not the images that the run was trained on")
-        images += ", not the images that the run was trained on"
+        console.print("          not the set of images that the run was trained on")
+        images += ", not the set of images that the run was trained on"
     told = Told(
         images,
         f"{typed()} {shlex.join(['--config', str(folder / OPTIONS_FILE)])} --name NEW",
         f"{typed()} {shlex.join(['name', arguments.run, '--names', 'names.json'])}",
     )
-    page = report_run(folder, loaded.task, loaded.options, told)
+    with at_work("putting the report together"):
+        page = report_run(folder, loaded.task, loaded.options, told)
     size = page.stat().st_size / 1e6
     console.print(f"\nThe report is {page} ({size:.1f} MB); open it in a browser.")
     return 0

@@ -79,6 +79,17 @@ def test_a_pipe_is_not_silent_for_long(capsys, monkeypatch):
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
+def test_a_step_is_told_once_if_a_report_tells_it(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    training = Training(steps=25, start=0, images_per_step=30, report_every=10)
+    for step in (5, 10, 15, 20, 25):
+        now[0] += 20.0
+        training.advance(step)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines] == ["5", "15"]
+
+
 def test_work_without_lines_is_told_now_and_then(capsys, monkeypatch):
     monkeypatch.setattr("iic_tf.report.console.PATIENCE", 0.6)
     with at_work("working"), counted("reading images") as update:

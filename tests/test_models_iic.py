@@ -609,7 +609,7 @@ def test_a_stored_run_is_evaluated_again_and_on_other_images(
     assert "with report.adapt true, which adapts" in " ".join(
         capsys.readouterr().out.split()
     )
-    assert "not the images that the run was trained on" in new["scored_on"]
+    assert "not the set of images that the run was trained on" in new["scored_on"]
 
     np.save(tmp_path / "small.npy", digits[0][:50, :20, :20])
     wrong = ["--data.array", str(tmp_path / "small.npy"), "--data.recipe=grey"]

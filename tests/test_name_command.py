@@ -164,7 +164,7 @@ def test_images_in_folders_of_a_run_that_was_moved(run, digits, tmp_path, capsys
     words = ["name", str(moved), f"--data.folder={photos}", "--labels", labels]
     assert models_iic.main(words) == 0
     told = capsys.readouterr().out
-    assert "not the images that the run was trained on" in told
+    assert "not the set of images that the run was trained on" in told
     named = read(moved / "named" / "named.csv")
     assert [row["path"] for row in named] == paths
     assert {row["class"] for row in named} <= {"", *(name for _, name in rows)}

@@ -22,6 +22,7 @@ from iic_tf.evaluation.naming import (
     take_turns,
     typical,
 )
+from iic_tf.report.naming import cluster_captions
 
 
 def certain(clusters, k):
@@ -202,6 +203,15 @@ def test_there_is_no_score_where_one_class_has_too_few_labels():
     banks = {"main": certain(classes, 2)}
     numbers = np.arange(len(classes))
     assert held_back_score(banks, numbers, classes, num_classes=2) is None
+
+
+def test_a_cluster_that_keeps_its_number_is_called_nothing():
+    names, classes = ("0", "cats", "2"), np.array([0, 1, 2])
+    joined = Naming("main", classes, np.zeros((3, 3)), np.ones(3))
+    assert cluster_captions(joined, names) == ["", "cats", ""]
+    # unless labels say that it shows, of digits, a 2
+    labelled = Naming("main", classes, np.eye(3), np.array([1.0, 1.0, 0.5]))
+    assert cluster_captions(labelled, names) == ["0", "cats", "2?"]
 
 
 # ------------------------------------------------------------------- what to label next

@@ -17,13 +17,16 @@ from iic_tf.report.page_words import (
 )
 
 
-def facts(soft, joint=None, *, agreement=None, duplicates=0, outliers=0, **how):
+def facts(
+    soft, joint=None, *, agreement=None, duplicates=0, outliers=0, restarted=None, **how
+):
     k = soft.shape[1]
     joint = np.eye(k)[None] if joint is None else joint
     results = Results(
         measure(joint), len(soft), soft=soft[:, None], choice=Choice(0, BY_LOSS), **how
     )
-    return Facts(results, 500, agreement, duplicates, outliers, len(soft))
+    found = (agreement, duplicates, outliers, len(soft))
+    return Facts(results, 500, *found, restarted=restarted)
 
 
 def even(n=40, k=4, sure=0.94):
@@ -58,6 +61,13 @@ def test_a_good_run_is_told_so():
     assert "0.94 on average. It is below 0.5 for no image" in told
     assert "do not depend on which one is taken" in told and "labels" not in told
     assert len(advice(facts(even()))) == 1
+
+
+def test_agreement_of_sub_heads_with_one_start_is_no_evidence():
+    told = " ".join(sentences(facts(even(), agreement=(1.0, 1.0), restarted=1310)))
+    assert "restarted from the same clusters at step 1,310. Whether" in told
+    told = " ".join(sentences(facts(even(), agreement=(1.0, 1.0))))
+    assert "restarted" not in told
 
 
 def test_labels_are_told_where_there_are_some():

@@ -100,6 +100,17 @@ def test_clusters_are_drawn_in_the_order_asked_for(
     assert [row[0] for row in rows] == names and heading == title
 
 
+def test_long_names_are_drawn_whole(digits, tmp_path):
+    soft = np.eye(2)[np.arange(40) % 2]
+    long = "W" * 32
+    cluster_grid(tmp_path / "c.png", digits[0][:40], soft, names=[long, "b"],
+                 mostly=[None, long], title="")  # fmt: skip
+    with Image.open(tmp_path / "c.png") as image:
+        pixels = np.asarray(image.convert("L"))
+    inked = np.flatnonzero((pixels < 128).any(axis=0))
+    assert 5 < inked[0] < 40  # neither cut off nor far from the edge
+
+
 def test_cluster_grid_in_colour(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
     images[..., 0] = 255

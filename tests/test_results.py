@@ -27,7 +27,12 @@ from iic_tf.options import (
     TrainOptions,
 )
 from iic_tf.report.console import Stopwatch
-from iic_tf.report.results import name_classes
+from iic_tf.report.results import (
+    classes_in_words,
+    most_frequent_instead,
+    name_classes,
+)
+from iic_tf.report.sentences import mostly_words
 from iic_tf.resolved import resolve
 from iic_tf.tasks import cluster
 from iic_tf.tasks.cluster import ClusterTask
@@ -213,6 +218,17 @@ def test_classes_have_their_names_or_their_numbers():
     assert name_classes(3, ("cat", "dog", "cow")) == ["cat", "dog", "cow"]
     assert name_classes(3, ("cat", "dog")) == ["0", "1", "2"]
     assert name_classes(3, None) == ["0", "1", "2"]
+
+
+def test_a_class_that_hardly_occurs_in_its_cluster_is_told():
+    counts = np.array([[[90, 3], [80, 4], [7, 1], [0, 0]]])
+    results = Results(measure(np.eye(4)[None] / 4), 185, counts=counts)
+    names, more = ("flags", "hats"), [None, "flags", "flags", None]
+    assert most_frequent_instead(results, names) == more
+    in_words = ["flags", "hats, mostly flags", "none, mostly flags", None]
+    assert classes_in_words(results, names) == in_words
+    assert mostly_words(more).endswith(": 1 is mostly flags, 2 is mostly flags.")
+    assert mostly_words([None, None]) == ""
 
 
 @pytest.mark.parametrize(("match", "degenerate"), [("one-to-one", 1), (BY_CLASS, 0)])

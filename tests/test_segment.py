@@ -279,7 +279,7 @@ def test_new_pictures_are_labelled_by_a_stored_run(finished, out, tmp_path, caps
     assert models_iic.main(["predict", str(run), str(folders[0] / "test")]) == 0
     text = capsys.readouterr().out
     place = folders[0] / "test"
-    told = f"Applied: to 2 images of {place}, in memory (0 MB), not the images that"
+    told = f"Applied: to 2 images of {place}, in memory (0 MB), not the set of images"
     assert told in " ".join(text.split())
     place = run / "evaluation-1"
     for name in ("3", "7"):

@@ -19,7 +19,7 @@ from iic_tf.report.plots import (
     reliability_plot,
     summed_up,
 )
-from iic_tf.report.results import name_classes
+from iic_tf.report.results import most_frequent_instead, name_classes
 from iic_tf.run_folder import FIRST_GROUPS_FILE
 
 
@@ -69,10 +69,11 @@ def draw_clusters(
         raise ValueError("clusters of whole images have soft assignments")
     chosen, draw = results.chosen, _Drawing(folder)
     classes, table = results.classes, results.table
-    of_clusters = None
+    of_clusters = mostly = None
     if classes is not None and table is not None:
         known = readable_names(name_classes(table.shape[1], names))
         of_clusters = ["none" if c < 0 else known[c] for c in classes]
+        mostly = most_frequent_instead(results, known)
     elif results.match == BY_CLASS and names is not None:
         of_clusters = readable_names(names)
     unit = "class" if results.match == BY_CLASS else "cluster"
@@ -85,6 +86,7 @@ def draw_clusters(
         confidence=results.sure,
         unsure=unsure,
         names=of_clusters,
+        mostly=mostly,
         title=f"{title}: the most confident images of each {unit}",
     )
     if unsure is not None and (found := results.reliability):

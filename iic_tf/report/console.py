@@ -198,6 +198,7 @@ class Training:
         start: Steps done before.
         images_per_step: Image passes of one step, for the rate.
         state: Tells at a step how the run stands, in a few words.
+        report_every: Steps between reports, which need no plain line beside theirs.
     """
 
     def __init__(
@@ -207,11 +208,13 @@ class Training:
         start: int,
         images_per_step: int,
         state: Callable[[int], str] = lambda step: "",
+        report_every: int | None = None,
     ):
         self._steps = steps
         self._start = start
         self._images_per_step = images_per_step
         self._state = state
+        self._report_every = report_every
         self._began = self._said = time.perf_counter()
         self._step = start
         self._live = ExitStack()
@@ -260,7 +263,9 @@ class Training:
         """Shows that ``step`` steps are done."""
         self._step, now = step, time.perf_counter()
         live = console.is_terminal or self._notebook is not None
-        due = not live and now - self._said > QUIET_SECONDS
+        every = self._report_every
+        told = every is not None and (step % every == 0 or step == self._steps)
+        due = not live and now - self._said > QUIET_SECONDS and not told
         if not (due or live):
             return
         (rate, _, left), state = self.timing(step), self._state(step)

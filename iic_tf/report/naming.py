@@ -234,11 +234,22 @@ def naming_summary(
 
 
 def cluster_captions(naming: Naming, names: Sequence[str]) -> list[str]:
-    """What each cluster is called in a plot; doubtful names have a question mark."""
+    """What each cluster is called in a plot; doubtful names have a question mark.
+
+    A cluster that keeps its number, for want of a name, is called nothing.
+    """
     known = readable_names(names)
+    kept = [
+        c >= 0 and names[c] == str(i) and not votes.any()
+        for i, (c, votes) in enumerate(zip(naming.classes, naming.votes, strict=True))
+    ]
     return [
-        "none" if c < 0 else f"{known[c]}{'?' if sure < SURE else ''}"
-        for c, sure in zip(naming.classes, naming.sure, strict=True)
+        ""
+        if kept[i]
+        else "none"
+        if c < 0
+        else f"{known[c]}{'?' if sure < SURE else ''}"
+        for i, (c, sure) in enumerate(zip(naming.classes, naming.sure, strict=True))
     ]
 
 

@@ -31,6 +31,8 @@ class Facts:
         outliers: Images that are far out.
         looked_at: Images among which both were looked for.
         unsure: Images with a lower confidence are unsure.
+        restarted: Step at which all sub-heads last restarted from the same clusters;
+            None if they never did.
     """
 
     results: Results
@@ -40,6 +42,7 @@ class Facts:
     outliers: int
     looked_at: int
     unsure: float = 0.5
+    restarted: int | None = None
 
     @property
     def confidence(self) -> np.ndarray:
@@ -128,6 +131,12 @@ def sentences(facts: Facts) -> list[str]:
         mean, least = facts.agreement
         number = len(health.information)
         also = "the clusters do not depend on which one is taken"
+        if facts.restarted is not None:
+            also += (
+                f", as all of them restarted from the same clusters at step "
+                f"{facts.restarted:,}. Whether clusters depend on chance is told by a "
+                "run with another seed"
+            )
         if mean < AGREED:
             also = "other clusters would be nearly as good by the loss"
         found.append(

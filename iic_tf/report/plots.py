@@ -5,8 +5,10 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Patch
 
 from iic_tf.evaluation.confidence import BINS, Reliability
@@ -72,6 +74,14 @@ def _show(axes: Axes, image: np.ndarray) -> None:
     axes.set_axis_off()
 
 
+def _inches(text: str, size: float) -> float:
+    """How wide a text is drawn; ``size`` in points."""
+    font = font_manager.get_font(font_manager.findfont(FontProperties()))
+    font.set_size(size, 72)
+    font.set_text(text)
+    return float(font.get_width_height()[0]) / 64 / 72
+
+
 def _captioned_rows(
     path: Path,
     rows: Sequence[tuple[str, str, Sequence[np.ndarray]]],
@@ -80,17 +90,21 @@ def _captioned_rows(
     columns: int,
 ) -> None:
     """Rows of images in [0, 1], each with a name and a smaller note on its left."""
-    figure = Figure(figsize=(columns * 0.46 + 2.2, len(rows) * 0.5 + 0.8), dpi=110)
+    captions = [(drawable(name), drawable(note)) for name, note, _ in rows]
+    widths = [max(_inches(name, 10), _inches(note, 7)) for name, note in captions]
+    left = max(1.9, max(widths, default=0.0) + 0.25)
+    size = (columns * 0.46 + 0.3 + left, len(rows) * 0.5 + 0.8)
+    figure = Figure(figsize=size, dpi=110)
     figure.suptitle(drawable(title), x=0.02, ha="left", fontsize=11)
     grid = figure.subplots(len(rows), 1, squeeze=False)[:, 0]
     figure.subplots_adjust(
-        left=1.9 / figure.get_figwidth(), right=0.99,
+        left=left / figure.get_figwidth(), right=0.99,
         top=1 - 0.55 / figure.get_figheight(), bottom=0.01, hspace=0.06,
     )  # fmt: skip
-    for axes, (name, note, shown) in zip(grid, rows, strict=True):
-        _show(axes, _mosaic(shown, columns=columns))
+    for axes, (name, note), row in zip(grid, captions, rows, strict=True):
+        _show(axes, _mosaic(row[2], columns=columns))
         axes.text(
-            -0.012, 0.68, drawable(name), transform=axes.transAxes, ha="right",
+            -0.012, 0.68, name, transform=axes.transAxes, ha="right",
             va="center", fontsize=10,
         )  # fmt: skip
         axes.text(
@@ -108,6 +122,7 @@ def cluster_grid(
     confidence: np.ndarray | None = None,
     unsure: float | None = None,
     names: Sequence[str] | None = None,
+    mostly: Sequence[str | None] | None = None,
     order: Sequence[int] | None = None,
     title: str,
     columns: int = 20,
@@ -122,7 +137,8 @@ def cluster_grid(
             that cluster if None.
         unsure: Below all clusters is a row of images with a lower confidence, the least
             confident first, if there are any; no such row if None.
-        names: A name per cluster, where classes are known.
+        names: A name per cluster, where classes are known; empty if it has none.
+        mostly: The most frequent class of each cluster that has another name.
         order: Which clusters are drawn, in their order; all if None.
         title: Heading.
         columns: Images per row.
@@ -143,9 +159,13 @@ def cluster_grid(
         mixed = np.random.default_rng(0).permutation(members)
         best = mixed[np.argsort(-confidence[mixed], kind="stable")[:columns]]
         shown = [look(i) for i in best] or [np.ones_like(look(0))]
-        name = f"cluster {cluster}" + (f" = {names[cluster]}" if names else "")
+        called = names[cluster] if names else ""
+        name = f"cluster {cluster}" + f" = {called}" * bool(called)
         mean = confidence[members].mean() if len(members) else 0.0
-        rows.append((name, f"{len(members):,} images, confidence {mean:.2f}", shown))
+        note = f"{len(members):,} images, confidence {mean:.2f}"
+        if mostly is not None and mostly[cluster] is not None:
+            note = f"mostly {mostly[cluster]}; {note}"
+        rows.append((name, note, shown))
     few = np.flatnonzero(confidence < (unsure or 0))
     if len(few):
         least = few[np.argsort(confidence[few], kind="stable")[:columns]]

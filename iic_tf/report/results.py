@@ -11,6 +11,7 @@ from iic_tf.report.console import console
 from iic_tf.report.sentences import (
     mapping_error_words,
     mapping_words,
+    mostly_words,
     score_table,
     sub_head_table,
 )
@@ -44,6 +45,48 @@ def class_of_clusters(
         return None
     known = name_classes(results.table.shape[1], names)
     return [known[i] if i >= 0 else None for i in results.classes]
+
+
+def most_frequent_instead(
+    results: Results, names: Sequence[str] | None
+) -> list[str | None]:
+    """The most frequent class of each cluster that is matched with another or none.
+
+    One-to-one matching gives each class to one cluster, so a cluster may get a class
+    that hardly occurs in it.
+
+    Args:
+        results: What is told of.
+        names: Names of the classes, or None.
+
+    Returns:
+        Names, None for the other clusters; empty without labels.
+    """
+    classes, table = results.classes, results.table
+    if classes is None or table is None:
+        return []
+    known = name_classes(table.shape[1], names)
+    return [
+        None
+        if not row.any() or (c >= 0 and row[c] == row.max())
+        else known[row.argmax()]
+        for c, row in zip(classes, table, strict=True)
+    ]
+
+
+def classes_in_words(
+    results: Results, names: Sequence[str] | None
+) -> list[str | None] | None:
+    """``class_of_clusters``, with what is more frequent: "clothing, mostly flags"."""
+    matched = class_of_clusters(results, names)
+    if matched is None:
+        return None
+    return [
+        name if more is None else f"{'none' if name is None else name}, mostly {more}"
+        for name, more in zip(
+            matched, most_frequent_instead(results, names), strict=True
+        )
+    ]
 
 
 def summarise(
@@ -165,6 +208,8 @@ def tell(results: Results, *, names: Sequence[str] | None, scored_on: str) -> No
         console.print(line)
     if classes := class_of_clusters(results, names):
         console.print(mapping_words(classes))
+        if words := mostly_words(most_frequent_instead(results, names)):
+            console.print(words)
     if results.scores is not None:
         console.print()
         for line in score_table(results.scores, chosen=chosen):

@@ -72,6 +72,24 @@ def mapping_words(classes: Sequence[str | None]) -> str:
     return f"Classes of the clusters: {told}{rest}."
 
 
+def mostly_words(mostly: Sequence[str | None]) -> str:
+    """Which clusters have another class than their most frequent one, as text.
+
+    Args:
+        mostly: The most frequent class of each such cluster, else None.
+
+    Returns:
+        A sentence; empty if there is no such cluster.
+    """
+    found = [(i, name) for i, name in enumerate(mostly) if name is not None]
+    if not found:
+        return ""
+    told = ", ".join(f"{i} is mostly {name}" for i, name in found[:MAPPED_TOLD])
+    more = len(found) - MAPPED_TOLD
+    rest = f", and so on for {more:,} more" if more > 0 else ""
+    return f"Not the most frequent class in its cluster: {told}{rest}."
+
+
 def mapping_error_words(errors: np.ndarray | None, chosen: int) -> list[str]:
     """The errors on what clusters are mapped on, where that is not what is scored.
 

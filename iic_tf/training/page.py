@@ -67,7 +67,11 @@ from iic_tf.report.page_words import (
     sentences,
 )
 from iic_tf.report.plots import as_rgb, colour_map
-from iic_tf.report.results import class_of_clusters, name_classes, unsure_of
+from iic_tf.report.results import (
+    classes_in_words,
+    name_classes,
+    unsure_of,
+)
 from iic_tf.report.sketches import looks
 from iic_tf.report.thumbnails import sprite, sprite_columns, thumbnail
 from iic_tf.resolved import RunOptions
@@ -508,7 +512,7 @@ class _Whole:
         k, clusters = soft.shape[1], soft.argmax(axis=1)
         sizes = np.bincount(clusters, minlength=k)
         near = alike(soft)
-        matched = class_of_clusters(results, self.task.class_names) or [None] * k
+        matched = classes_in_words(results, self.task.class_names) or [None] * k
         galleries = set(np.argsort(-sizes, kind="stable")[:MOST_GALLERIES].tolist())
         each = int(np.clip(MOST_SHOWN // (2 * min(k, MOST_GALLERIES)), 2, SHOWN))
         found = []
@@ -588,6 +592,9 @@ class _Whole:
             places = TSNE(
                 init="random" if some.shape[1] < 2 else "pca",
                 perplexity=perplexity,
+                # half the usual iterations, each going farther: the same map
+                max_iter=500,
+                learning_rate=max(50.0, len(chosen) / 10),
                 random_state=SEED,
             ).fit_transform(some)
         where = lay_out_map(np.nan_to_num(places))
@@ -723,8 +730,27 @@ class _Whole:
             between = shares[np.triu_indices(len(shares), 1)]
             found = (float(between.mean()), float(between.min()))
         steps = (read_summary(self.folder) or {}).get("steps", 0)
-        told = (found, duplicates, outliers, looked_at)
-        return Facts(self.results, steps, *told, self.options.report.unsure)
+        return Facts(
+            self.results,
+            steps,
+            found,
+            duplicates,
+            outliers,
+            looked_at,
+            unsure=self.options.report.unsure,
+            restarted=_restarted(read_history(self.folder)),
+        )
+
+
+def _restarted(history: Sequence[dict[str, Any]]) -> int | None:
+    """Step at which all sub-heads last restarted from the same clusters, or None."""
+    steps = [
+        remark["step"]
+        for row in history
+        for remark in row.get("remarks") or ()
+        if len(set(remark.get("sources") or ())) == 1 and not remark.get("refused")
+    ]
+    return max(steps, default=None)
 
 
 def _sure(confidence: float) -> str:
@@ -786,7 +812,7 @@ def _segments(
             if i in kept_at:
                 kept[i] = _reduced(images.images[i], found[..., 0])
             update(i + 1, number)
-    matched = class_of_clusters(results, task.names) or [None] * k
+    matched = classes_in_words(results, task.names) or [None] * k
     clusters = [
         Cluster(
             c,

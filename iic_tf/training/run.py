@@ -424,6 +424,7 @@ def _train(
         start=run.start,
         images_per_step=run.passes.batch * (1 + run.options.data.repeats),
         state=partial(_state, run=run),
+        report_every=run.options.report.every,
     )
     events = _events(run, task, checkpoints, training)
     try:
