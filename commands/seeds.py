@@ -104,4 +104,6 @@ def _tell(out: Path, finished: list[Path], failed: list[tuple[int, str]]) -> Non
     name = SEEDS_FILE.format(first=finished[0].name)
     write_seeds(out / name, results, failed)
     runs = " ".join(map(str, finished))
-    console.print(f"\n{name} in {out}; again with: {typed()} compare {runs}")
+    console.print(
+        f"\nTable:    {out / name}; to see it again: {typed()} compare {runs}"
+    )

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -88,6 +89,8 @@ def test_what_is_written_and_drawn(tmp_path):
     found = advise(made)
     lines = choice_lines(made, found)
     assert [line.endswith("<- recommended") for line in lines] == [0, 0, 0, 1, 0]
+    unclear = choice_lines(made, replace(found, clear=False))
+    assert [line.endswith("<- a guess") for line in unclear] == [0, 0, 0, 1, 0]
     write_choice(tmp_path / "a.csv", made, found)
     rows = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     assert [row["recommended"] for row in rows] == ["0", "0", "1", "0"]

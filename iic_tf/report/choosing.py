@@ -39,14 +39,14 @@ def choice_lines(evidence: Evidence, advice: Advice) -> list[str]:
     header = f"{'k':>4}{'share of ln k':>15}{'stability':>11}"
     header += f"{'views':>8}" * (evidence.views is not None)
     header += f"{'eigengap':>10}" * (evidence.gaps is not None)
-    lines = [header]
+    lines, mark = [header], "recommended" if advice.clear else "a guess"
     for i, k in enumerate(evidence.numbers.tolist()):
         line = f"{k:4}{evidence.shares[i]:15.3f}{evidence.stability[i]:11.2f}"
         if evidence.views is not None:
             line += f"{evidence.views[i]:8.2f}"
         if evidence.gaps is not None:
             line += f"{evidence.gaps[i]:10.4f}"
-        lines.append(line + "  <- recommended" * (k == advice.k))
+        lines.append(line + f"  <- {mark}" * (k == advice.k))
     return lines
 
 
