@@ -70,6 +70,7 @@ def test_options_that_clash_with_the_images(views):
         _plan(options("main"), task(views, number=2), replicas=1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tracked", [True, False])
 def test_a_network_without_running_statistics_is_evaluated_in_batches_of_pairs(
     views, tracked

@@ -45,7 +45,10 @@ HOMES = {getattr(iic_tf, name).__module__ for name in iic_tf.__all__}
 WITH_A_RUN = ("utils", "iic_tf.training.export", "iic_tf.training.sorting")
 """Modules whose examples look at a finished run."""
 
-LONG = ("graphs", "iic_tf.estimator", "iic_tf.segmenter")
+LONG = (
+    *("graphs", "iic_tf.estimator", "iic_tf.segmenter"),
+    *("iic_tf.models.networks", "iic_tf.training.trainer"),
+)
 """Modules whose examples take many seconds."""
 
 ASSUMED = {"keras": keras, "np": np, "tf": tf}

@@ -182,6 +182,7 @@ def test_a_folder_and_a_dataset(tmp_path):
     np.testing.assert_array_equal(again.labels_, clusterer.labels_)
 
 
+@pytest.mark.long
 def test_series_and_what_is_ambiguous():
     series = np.random.default_rng(0).normal(size=(40, 12, 2))
     with pytest.raises(ValueError, match="it may be grey images or series"):

@@ -106,6 +106,7 @@ def test_names_come_out_and_numbers_where_they_are_asked_for(run, tmp_path, caps
     assert "--to must be a new or an empty folder" in error and error.count("\n") == 1
 
 
+@pytest.mark.long
 def test_a_model_of_vectors_takes_vectors(tmp_path):
     x = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
     np.save(tmp_path / "x.npy", x)

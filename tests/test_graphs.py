@@ -72,7 +72,10 @@ def test_a_sobel_layer_stands_before_the_network():
     assert plain.name == "small"
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetB0"])
+@pytest.mark.parametrize(
+    "name",
+    ["MobileNetV2", pytest.param("EfficientNetB0", marks=pytest.mark.long)],
+)
 def test_networks_of_keras_applications_by_name(name):
     backbone = graphs.find(name)((32, 32, 3))
     assert backbone.output_shape == (None, 1280)

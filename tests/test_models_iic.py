@@ -98,6 +98,7 @@ def test_more_classes_than_the_recipe_has_names_for(digits, out, tmp_path):
     assert (out / "many" / "clusters.png").is_file()
 
 
+@pytest.mark.long
 def test_the_same_run_without_labels(unlabelled_run):
     folder, text = unlabelled_run
     assert folder.name == "mnist-1"
@@ -295,6 +296,7 @@ def test_sub_heads_that_lag_at_the_end_take_over_the_best(
     assert "At step 15 the lagging sub-heads restarted" in capsys.readouterr().out
 
 
+@pytest.mark.long
 def test_a_loss_that_is_not_finite_stops_with_status_1(digits_npz, out, capsys):
     changes = {"data.augment.contrast": 3e38}  # pixels overflow
     assert models_iic.main(words(digits_npz, out, **changes)) == 1
@@ -581,6 +583,7 @@ def test_heads_train_on_different_images(out, tmp_path, capsys):
 # ------------------------------------------------------------------------- stored runs
 
 
+@pytest.mark.long
 @pytest.mark.plots
 def test_a_stored_run_is_evaluated_again_and_on_other_images(
     labelled_run, digits, out, tmp_path, capsys, monkeypatch

@@ -47,6 +47,7 @@ def assignments(run):
     return assignments_of(compile_predict(stored.model), batches, heads=heads), views
 
 
+@pytest.mark.long
 def test_labels_are_asked_for_and_name_clusters_round_after_round(run, truth, capsys):
     assert models_iic.main(["name", str(run)]) == 0
     told = capsys.readouterr().out

@@ -22,6 +22,7 @@ def read(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.long
 def test_a_run_is_reported_on(labelled_run, tmp_path, capsys):
     run = labelled_run.copy_to(tmp_path)
     before = {path.name for path in run.iterdir()}

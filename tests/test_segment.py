@@ -221,6 +221,7 @@ def test_a_network_is_adapted_to_the_pictures_scored(folders, out, capsys):
     assert again["scores"] == second["scores"]
 
 
+@pytest.mark.long
 def test_resumed_equals_uninterrupted(finished, out):
     whole, *_ = finished
     half = Path(shutil.copytree(whole, out / "half"))

@@ -69,6 +69,7 @@ def test_a_folder_is_sorted_by_clusters_and_by_their_names(
     assert len([x for x in again.glob("*/*") if x.read_bytes()[:4] == b"\x89PNG"]) == 12
 
 
+@pytest.mark.long
 def test_unsure_images_have_a_folder_of_their_own(run, photos, tmp_path, capsys):
     predict = ["predict", str(run), str(photos)]
     assert models_iic.main([*predict, "--unsure"]) == 2
@@ -94,6 +95,7 @@ def test_unsure_images_have_a_folder_of_their_own(run, photos, tmp_path, capsys)
         assert found[path.split("/")[1]] == expected
 
 
+@pytest.mark.long
 def test_files_and_folders_together(run, photos, capsys):
     files = [photos / "even" / "0.png", photos / "even" / "4.png"]
     words = ["predict", str(run), *map(str, files), str(photos / "odd")]

@@ -37,6 +37,7 @@ def batches(digits, views):
     )
 
 
+@pytest.mark.long
 def test_training_raises_the_information_of_both_banks(tiny_model, digits, views):
     steps = 60
     trainer = build(tiny_model, steps=steps, learning_rate=3e-3)
