@@ -40,6 +40,7 @@ def words(digits_npz, folder, **changes):
     return [f"--{name}={value}" for name, value in options.items()]
 
 
+@pytest.mark.long
 def test_a_run_learns_classes_and_can_be_evaluated(digits_npz, tmp_path, capsys):
     assert models_iic.main(words(digits_npz, tmp_path, name="first")) == 0
     folder, told = tmp_path / "first", capsys.readouterr().out

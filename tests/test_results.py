@@ -69,7 +69,7 @@ def summary_of(folder):
     return json.loads((folder / "summary.json").read_text())
 
 
-@pytest.mark.parametrize("lowest", [0, 1, 2])
+@pytest.mark.parametrize("lowest", [0, pytest.param(1, marks=pytest.mark.long), 2])
 def test_assignments_are_of_the_sub_head_that_training_ranks_lowest(
     tmp_path, tiny_model, digits, views, lowest, capsys
 ):

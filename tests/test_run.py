@@ -17,7 +17,8 @@ from iic_tf.training.run import FEWEST_STEPS, plan_steps
 
 
 @pytest.mark.parametrize(
-    ("minutes", "enough", "expected"), [(1e-6, 700, FEWEST_STEPS), (1e6, 700, 700)]
+    ("minutes", "enough", "expected"),
+    [(1e-6, 700, FEWEST_STEPS), pytest.param(1e6, 700, 700, marks=pytest.mark.long)],
 )
 def test_steps_are_planned_to_fit(views, minutes, enough, expected):
     given = Options(
