@@ -57,6 +57,12 @@ TRUSTED = 0.9
 the features at regroupings. MNIST has 0.96, and its polish is better with both graphs;
 steel has 0.68, where the graph keeps what features have left behind."""
 
+CONFIDENCE_VIEWS = 4
+"""Augmented views that confidence is half the mean over. This number, the half, and the
+product with the agreement of auxiliary sub-heads were chosen of ten rules by their
+calibration errors on MNIST, Fashion-MNIST, letters, hands, steel, cells, garments and
+spoken digits (docs/results.md, "Confidence")."""
+
 BY_HEART = 5
 """After so many passes images that are shown as they are have been learned by heart,
 with the mistakes of their groups; a start of more passes shows augmented views alone.

@@ -9,15 +9,14 @@ from iic_tf.models.networks import ClusterIIC
 from iic_tf.neighbours.grouping import group_overclusters
 from iic_tf.neighbours.nearest import feature_neighbours
 from iic_tf.neighbours.spectral import graph_joint, neighbour_graph
-from iic_tf.tuned import GRAPH_NEIGHBOURS
+from iic_tf.tuned import CONFIDENCE_VIEWS, GRAPH_NEIGHBOURS
 
 MAX_LOOKED_AT = 5_000
 """Training images on which sub-heads are compared, at most."""
 
-NUM_VIEWS, MAX_VIEWED = 4, 10_000
-"""Views of each image that confidence is the mean over, and images of a run from which
-there are none: each view costs as much as an image, which would be a minute for 70,000
-digits, and in so many images the sub-heads' agreement tells nearly all."""
+MAX_VIEWED = 10_000
+"""Images of a run above which confidence goes without augmented views: each costs as
+much as an image, which would be a minute for 70,000 digits."""
 
 
 def calibrate(
@@ -54,5 +53,5 @@ def calibrate(
         joints = [graph_joint(graph, x, model.aux.num_clusters) for x in own.T]
         found = [group_overclusters(joint, k, lamb=lamb).groups for joint in joints]
         groups = np.stack([x[y] for x, y in zip(found, own.T, strict=True)], axis=1)
-    shown = NUM_VIEWS if number <= MAX_VIEWED else 0
+    shown = CONFIDENCE_VIEWS if number <= MAX_VIEWED else 0
     return Calibration.of(clusters, groups, head=head, k=k, views=shown)
