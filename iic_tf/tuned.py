@@ -52,11 +52,6 @@ CLEARLY_MORE = 1.15
 """Tones must tell this many times as much as photographs. On ten development sets the
 ratio was 0.90 to 1.08, but 1.24 for stained cells, where tones were the better ones."""
 
-TRUSTED = 0.9
-"""A graph whose groups tell this share of ln k about neighbours is joined with that of
-the features at regroupings. MNIST has 0.96, and its polish is better with both graphs;
-steel has 0.68, where the graph keeps what features have left behind."""
-
 CONFIDENCE_VIEWS = 4
 """Augmented views that confidence is half the mean over. This number, the half, and the
 product with the agreement of auxiliary sub-heads were chosen of ten rules by their

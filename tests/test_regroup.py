@@ -7,8 +7,9 @@ from iic_tf.augment.pairs import evaluation_batches
 from iic_tf.evaluation.inference import compile_predict, overclusters, soft_assignments
 from iic_tf.evaluation.metrics import contingencies, matched_errors
 from iic_tf.models.networks import SegmentIIC
-from iic_tf.neighbours.nearest import find_neighbours
-from iic_tf.neighbours.spectral import neighbour_graph, spectral_groups
+from iic_tf.neighbours.fusing import fuse, thinned
+from iic_tf.neighbours.nearest import feature_neighbours, find_neighbours
+from iic_tf.neighbours.spectral import graph_joint, neighbour_graph
 from iic_tf.tasks.regroup import (
     BY_GRAPH,
     _agree,
@@ -133,25 +134,22 @@ def test_a_regrouping_that_knows_less_is_refused(
         np.testing.assert_array_equal(old, weights.numpy())
 
 
-@pytest.mark.parametrize("trusted", [False, True])
-def test_the_graph_of_pixels_is_part_of_the_other_where_it_is_trusted(
-    tiny_model, digits, views, monkeypatch, trusted
+@pytest.mark.parametrize("sampled", [300, 120])
+def test_appearance_and_features_are_fused(
+    tiny_model, digits, views, monkeypatch, sampled
 ):
+    monkeypatch.setattr("iic_tf.tasks.regroup.MAX_SAMPLED", sampled)
     model, images = tiny_model(), digits[0][:300]
-    grouped = []
-
-    def look(graph, **how):
-        grouped.append(graph.toarray())
-        return spectral_groups(graph, **how)
-
-    monkeypatch.setattr("iic_tf.tasks.regroup.spectral_groups", look)
     graph = graph_of(images)
-    regroup_by(model, images, views, graph=graph, joined=5, trusted=trusted)
-    of_pixels = graph.toarray()
-    both = (grouped[0] >= of_pixels).all()
-    assert both == trusted
-    # each image has 5 neighbours in the features, each edge is there twice
-    assert grouped[0].sum() == 2 * 5 * 300 + trusted * of_pixels.sum()
+    sample = sample_images(model, images, views, graph=graph, joined=5, seed=0)
+    chosen = np.linspace(0, 299, sampled).astype(int)
+    by_features = feature_neighbours(sample.features, number=5, seed=0)
+    by_appearance = thinned(graph, chosen, number=10)
+    expected = fuse(by_appearance, neighbour_graph(by_features), number=10)
+    np.testing.assert_allclose(sample.near.toarray(), expected.toarray())
+    k = model.aux.num_clusters
+    for own, joint in zip(sample.overclusters.T, sample.joints, strict=True):
+        np.testing.assert_allclose(joint, graph_joint(expected, own, k))
 
 
 @pytest.mark.parametrize(

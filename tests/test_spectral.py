@@ -13,7 +13,9 @@ from iic_tf.neighbours.spectral import (
     graph_joint,
     join,
     neighbour_graph,
+    refined,
     spectral_groups,
+    told,
     typical,
     uneven_sizes,
 )
@@ -205,3 +207,24 @@ def test_groups_of_unequal_size_are_noticed(counts, uneven):
     assert (sizes is not None) == uneven
     if uneven:
         np.testing.assert_allclose(sizes, sorted(counts, reverse=True), atol=5)
+
+
+@pytest.mark.parametrize("lamb", [1.0, 0.7])
+def test_refined_groups_tell_more_and_are_an_end(lamb):
+    points, labels = blobs(spread=0.3)
+    graph = graph_of(points)
+    draw = np.random.default_rng(1)
+    noisy = np.where(draw.random(len(labels)) < 0.3, draw.integers(4, size=240), labels)
+    better = refined(graph, noisy, 4, lamb=lamb)
+    before = told(graph, noisy, 4, lamb=lamb)
+    assert told(graph, better, 4, lamb=lamb) > before + 0.1
+    assert error_of(better, labels, 4) < 0.05 < error_of(noisy, labels, 4)
+    np.testing.assert_array_equal(refined(graph, better, 4, lamb=lamb), better)
+
+
+def test_refined_groups_never_tell_less():
+    graph = graph_of(blobs(spread=0.8)[0])
+    for seed in range(5):
+        clusters = np.random.default_rng(seed).integers(4, size=240)
+        better = refined(graph, clusters, 4)
+        assert told(graph, better, 4) >= told(graph, clusters, 4)

@@ -71,7 +71,7 @@ from iic_tf.training.task import (
     TaskData,
 )
 from iic_tf.training.trainer import Objective
-from iic_tf.tuned import BY_HEART, GRAPH_NEIGHBOURS, IN_USE_SHARE, TRUSTED, WORSE_SHARE
+from iic_tf.tuned import BY_HEART, GRAPH_NEIGHBOURS, IN_USE_SHARE, WORSE_SHARE
 
 EVALUATION_BATCH = 1000
 """Images predicted at a time."""
@@ -361,9 +361,7 @@ class ClusterTask:
         """Lets main sub-heads restart from what the network has found."""
         how: dict[str, Any] = {}
         if self.found is not None:
-            tells = self.found.groups.information / np.log(options.k)
             how = {"graph": self.found.graph, "joined": self.found.joined}
-            how["trusted"] = tells >= TRUSTED
         sample = sample_images(model, self.images, self.views, **how, seed=options.seed)
         lamb = iic.grouping_lamb(options.train.lamb)
         return regroup(model, sample, lamb=lamb, seed=options.seed)

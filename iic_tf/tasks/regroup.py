@@ -25,6 +25,7 @@ from iic_tf.evaluation.metrics import contingency
 from iic_tf.losses.iic import segmentation_joint
 from iic_tf.losses.warp import warp
 from iic_tf.models.networks import ClusterIIC, SegmentIIC, at_features
+from iic_tf.neighbours.fusing import fuse, thinned
 from iic_tf.neighbours.grouping import group_overclusters
 from iic_tf.neighbours.nearest import feature_neighbours
 from iic_tf.neighbours.spectral import (
@@ -75,16 +76,14 @@ class Sample(NamedTuple):
         overclusters: Of each auxiliary sub-head, shape ``(m, h_aux)``.
         joints: How often the two of a pair are of each two overclusters, for each
             auxiliary sub-head ``(k_aux, k_aux)``.
-        near: Who is near whom in the features and, if it is trusted, in the graph of
-            the images, shape ``(m, m)``; None without a graph.
-        known: Who is near whom in either.
+        near: Who is near whom both in the features and in the graph of the images,
+            shape ``(m, m)``, see ``neighbours.fusing``; None without a graph.
     """
 
     features: np.ndarray
     overclusters: np.ndarray
     joints: Sequence[np.ndarray]
     near: sparse.csr_array | None = None
-    known: sparse.csr_array | None = None
 
 
 def sample_images(
@@ -94,7 +93,6 @@ def sample_images(
     *,
     graph: sparse.csr_array | None = None,
     joined: int = GRAPH_NEIGHBOURS,
-    trusted: bool = False,
     seed: int,
 ) -> Sample:
     """Samples images: pairs are of an image and its augmented view, or of neighbours.
@@ -106,7 +104,6 @@ def sample_images(
         graph: Who looks like whom among all training images, or None.
         joined: Where there is one, neighbours in the features that each image is joined
             with.
-        trusted: Whether the neighbours of the graph are pairs, too.
         seed: Decides the augmented views.
     """
     chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_SAMPLED))
@@ -123,11 +120,11 @@ def sample_images(
         ]
         return Sample(features, own, joints)
     joined = min(joined, len(features) - 1)
-    near = neighbour_graph(feature_neighbours(features, number=joined, seed=seed))
-    known = graph[chosen][:, chosen] + near
-    near = known if trusted else near
+    by_features = feature_neighbours(features, number=joined, seed=seed)
+    by_appearance = thinned(graph, chosen, number=2 * joined)
+    near = fuse(by_appearance, neighbour_graph(by_features), number=2 * joined)
     joints = [graph_joint(near, mine, number) for mine in own.T]
-    return Sample(features, own, joints, near, known)
+    return Sample(features, own, joints, near)
 
 
 @lru_cache(maxsize=1)
@@ -236,12 +233,12 @@ def _state(
 
     Without a graph there is nothing to know it by.
     """
-    if sample.known is None:
+    if sample.near is None:
         return ()
     k = model.main.num_clusters
     clusters = model.main(sample.features).numpy().argmax(-1)
     heads = range(clusters.shape[1])
-    known = [told(sample.known, clusters[:, head], k, lamb=lamb) for head in heads]
+    known = [told(sample.near, clusters[:, head], k, lamb=lamb) for head in heads]
     best = int(np.argmax(known))
     return known[best], clusters_in_use(clusters[:, best], k)
 
