@@ -138,7 +138,7 @@ def test_a_regrouping_that_knows_less_is_refused(
 def test_appearance_and_features_are_fused(
     tiny_model, digits, views, monkeypatch, sampled
 ):
-    monkeypatch.setattr("iic_tf.tasks.regroup.MAX_SAMPLED", sampled)
+    monkeypatch.setattr("iic_tf.tasks.regroup.MAX_IMAGES", sampled)
     model, images = tiny_model(), digits[0][:300]
     graph = graph_of(images)
     sample = sample_images(model, images, views, graph=graph, joined=5, seed=0)

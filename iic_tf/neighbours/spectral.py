@@ -206,7 +206,7 @@ def spectral_groups(
 def refined(
     graph: sparse.csr_array, clusters: np.ndarray, k: int, *, lamb: float = 1.0
 ) -> np.ndarray:
-    """Moves images, all at a time, to where their neighbours say, while that tells more.
+    """Moves all images to where their neighbours say, as long as that tells more.
 
     Args:
         graph: See ``neighbour_graph``.

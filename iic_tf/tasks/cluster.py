@@ -268,8 +268,18 @@ class ClusterTask:
         number = options.data.neighbours
         if not number:
             return self
+        known = self.nearest
+
+        def find(number: int) -> np.ndarray:
+            nonlocal known
+            if (
+                known is None or number > known.shape[1]
+            ):  # to have them if their number is doubled
+                known = self.neighbours(2 * number, seed=options.seed)
+            return known[:, :number]
+
         found = join(
-            lambda number: self.neighbours(number, seed=options.seed),
+            find,
             at_least=max(number, GRAPH_NEIGHBOURS),
             k=options.k,
             k_aux=options.heads.k_aux,

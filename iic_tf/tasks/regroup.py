@@ -36,7 +36,7 @@ from iic_tf.neighbours.spectral import (
 )
 from iic_tf.tuned import AGREEING_SHARE, GRAPH_NEIGHBOURS, KEPT_SHARE
 
-MAX_SAMPLED = 20_000
+MAX_IMAGES, MAX_PLACES = 10_000, 20_000
 """Images, or places of label maps, that are sampled, about: more would not change what
 is found."""
 
@@ -106,7 +106,7 @@ def sample_images(
             with.
         seed: Decides the augmented views.
     """
-    chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_SAMPLED))
+    chosen = np.linspace(0, len(images) - 1, min(len(images), MAX_IMAGES))
     chosen = chosen.astype(np.int64)
     batches = evaluation_batches(
         images, views, numbers=chosen, pairs=graph is None, batch=1000, seed=seed
@@ -170,7 +170,7 @@ def sample_pixels(
     count = _compile_count(model, displacement)
     joints: Any = 0.0
     kept = []
-    share = MAX_SAMPLED // int(batches.cardinality())
+    share = MAX_PLACES // int(batches.cardinality())
     for batch in batches:
         features, named, shown, joint = (part.numpy() for part in count(*batch))
         joints = joints + joint.astype(np.float64)
