@@ -1343,6 +1343,8 @@ RECIPES: dict[str, Recipe] = {
     "fashion_mnist": replace(
         _MNIST,
         find=fashion_images,
+        make_views=photos,  # garments reach to the borders
+        parameters={"flipped": 0.0},
         kind="photographs",
         class_names=_CLOTHES,
     ),

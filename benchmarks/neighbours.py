@@ -39,7 +39,7 @@ from iic_tf.neighbours.similar_patches import (
 from iic_tf.neighbours.spectral import neighbour_graph, spectral_groups
 from iic_tf.run_folder import OPTIONS_FILE, read_options
 from iic_tf.training.stored import load_model
-from iic_tf.tuned import GRAPH_NEIGHBOURS
+from iic_tf.tuned import FUSED, GRAPH_NEIGHBOURS
 
 MOST, SEEDS = 10_000, range(3)
 """Images of a run that are compared at most, and seeds of the groups."""
@@ -136,7 +136,7 @@ def of_run(folder: Path) -> None:
         "appearance": appearance,
         "features": by_features,
         "added": appearance + by_features,
-        "fused": fuse(appearance, by_features, number=2 * GRAPH_NEIGHBOURS),
+        "fused": fuse(appearance, by_features, number=FUSED * GRAPH_NEIGHBOURS),
     }
     print(folder.name, flush=True)
     for name, graph in graphs.items():

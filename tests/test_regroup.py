@@ -145,7 +145,7 @@ def test_appearance_and_features_are_fused(
     chosen = np.linspace(0, 299, sampled).astype(int)
     by_features = feature_neighbours(sample.features, number=5, seed=0)
     by_appearance = thinned(graph, chosen, number=10)
-    expected = fuse(by_appearance, neighbour_graph(by_features), number=10)
+    expected = fuse(by_appearance, neighbour_graph(by_features), number=15)
     np.testing.assert_allclose(sample.near.toarray(), expected.toarray())
     k = model.aux.num_clusters
     for own, joint in zip(sample.overclusters.T, sample.joints, strict=True):

@@ -34,7 +34,7 @@ from iic_tf.neighbours.spectral import (
     spectral_groups,
     told,
 )
-from iic_tf.tuned import AGREEING_SHARE, GRAPH_NEIGHBOURS, KEPT_SHARE
+from iic_tf.tuned import AGREEING_SHARE, FUSED, GRAPH_NEIGHBOURS, KEPT_SHARE
 
 MAX_IMAGES, MAX_PLACES = 10_000, 20_000
 """Images, or places of label maps, that are sampled, about: more would not change what
@@ -121,8 +121,11 @@ def sample_images(
         return Sample(features, own, joints)
     joined = min(joined, len(features) - 1)
     by_features = feature_neighbours(features, number=joined, seed=seed)
-    by_appearance = thinned(graph, chosen, number=2 * joined)
-    near = fuse(by_appearance, neighbour_graph(by_features), number=2 * joined)
+    near = fuse(
+        thinned(graph, chosen, number=2 * joined),
+        neighbour_graph(by_features),
+        number=FUSED * joined,
+    )
     joints = [graph_joint(near, mine, number) for mine in own.T]
     return Sample(features, own, joints, near)
 
