@@ -113,9 +113,12 @@ def run(
         return _look(options, loaded)
 
     build = partial(build_backbone, builder, loaded)
+    started, planned = time.monotonic(), None
     with StopSignal() as stop:
         if options.time_limit:
-            loaded = _in_time(loaded, build, strategy, minutes=options.time_limit)
+            loaded, planned = _in_time(
+                loaded, build, strategy, minutes=options.time_limit
+            )
             options = loaded.options
         says = _Telling(loaded, changed, strategy, began)
         trained = train(
@@ -141,6 +144,11 @@ def run(
             raise
         words = f"{words}; --resume {trained.folder} writes the results"
         raise RunError(words) from error
+    if planned and options.time_limit:
+        step = trained.watch.seconds["steps"] / max(trained.steps, 1)
+        took, limit = time.monotonic() - started, 60 * options.time_limit
+        if late := _late_words(took, limit, step=step, planned=planned):
+            console.print(late)
     if loaded.advice:
         console.print(loaded.advice)
     if degenerate:
@@ -202,8 +210,12 @@ def build_backbone(builder: Callable[..., Any], loaded: Loaded) -> Any:
 
 def _in_time(
     loaded: Loaded, build: Callable[[], Any], strategy: Any, *, minutes: float
-) -> Loaded:
-    """The same with as many steps as fit into a time limit; says how many."""
+) -> tuple[Loaded, float]:
+    """The same with as many steps as fit into a time limit; says how many.
+
+    Returns:
+        The run, and the seconds that a step takes.
+    """
     import psutil
 
     from iic_tf.report.console import at_work, clock, console
@@ -221,7 +233,27 @@ def _in_time(
         f"{clock(steps * seconds)} in total, {memory:.1f} GB of memory; change it "
         "with --time-limit or --train.steps"
     )
-    return loaded.lasting(steps)
+    return loaded.lasting(steps), seconds
+
+
+def _late_words(took: float, limit: float, *, step: float, planned: float) -> str | None:
+    """Says that a run was not done in time, if it was not.
+
+    Args:
+        took: Seconds of the whole run.
+        limit: Seconds it may take.
+        step: Seconds that a step took in the end.
+        planned: Seconds that a step took when the run was planned.
+    """
+    from iic_tf.report.console import clock
+
+    if took <= limit:
+        return None
+    return (
+        f"The run took {clock(took)}, longer than the time limit of {clock(limit)}: a "
+        f"step took {step:.2f} s, but {planned:.2f} s when the run was planned. Was "
+        "the machine busy?"
+    )
 
 
 class _Telling:

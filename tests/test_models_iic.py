@@ -229,6 +229,19 @@ def test_a_time_limit_is_minutes(tmp_path):
             models_iic.parse(["--time-limit", wrong])
 
 
+def test_a_run_that_is_late_says_so(digits_npz, out, capsys, monkeypatch):
+    monkeypatch.setattr("iic_tf.training.run.FEWEST_STEPS", 4)
+    given = {"train.steps": None, "name": "late", "data.neighbours": 0}
+    late = [*words(digits_npz, out, **given), "--time-limit=0.001"]
+    assert models_iic.main(late) in (0, 3)
+    text = " ".join(capsys.readouterr().out.split())
+    assert re.search(
+        r"The run took 0:\d\d, longer than the time limit of 0:00: a step took "
+        r"[\d.]+ s, but [\d.]+ s when the run was planned. Was the machine busy\?",
+        text,
+    )
+
+
 @pytest.mark.long
 def test_a_degenerate_run_says_so_and_exits_3(digits_npz, out, capsys, monkeypatch):
     monkeypatch.setattr(health, "MIN_STEPS_TO_JUDGE", 8)
