@@ -35,6 +35,7 @@ from iic_tf.neighbours.spectral import (
     neighbour_graph,
     spectral_groups,
 )
+from iic_tf.report.console import at_work
 from iic_tf.tuned import GRAPH_NEIGHBOURS
 
 COMPONENTS, PART = 50, 500
@@ -84,7 +85,8 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=10)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
-    images, labels = read(arguments)
+    with at_work("reading images"):
+        images, labels = read(arguments)
 
     def report(name: str, of_seeds: list[np.ndarray], seconds: float) -> None:
         scores = [
@@ -102,21 +104,26 @@ def main() -> None:
         shared = ", ".join(f"{score['NMI'][0]:.3f}" for score in scores)
         print(f"{name:42} error {errors}  NMI {shared}  {seconds:4.0f} s", flush=True)
 
-    for name, points in spaces(images).items():
+    with at_work("describing images"):
+        described = spaces(images)
+    for name, points in described.items():
         began = time.perf_counter()
-        of_seeds = [
-            KMeans(arguments.k, n_init=10, random_state=seed).fit_predict(points)
-            for seed in arguments.seeds
-        ]
+        with at_work(f"running k-means on {name}"):
+            of_seeds = [
+                KMeans(arguments.k, n_init=10, random_state=seed).fit_predict(points)
+                for seed in arguments.seeds
+            ]
         report(f"k-means on {name}", of_seeds, time.perf_counter() - began)
 
     mirrored = images.shape[-1] == 3
-    chosen = choose_kind(images, k=arguments.k, mirrored=mirrored, seed=0).kind
+    with at_work("choosing a description"):
+        chosen = choose_kind(images, k=arguments.k, mirrored=mirrored, seed=0).kind
     for kind in ("drawings", "photographs", "tones"):
         began = time.perf_counter()
-        nearest = find_neighbours(
-            images, number=GRAPH_NEIGHBOURS, seed=0, kind=kind, mirrored=mirrored
-        )
+        with at_work(f"finding neighbours of {kind}"):
+            nearest = find_neighbours(
+                images, number=GRAPH_NEIGHBOURS, seed=0, kind=kind, mirrored=mirrored
+            )
         graph = neighbour_graph(nearest)
         plain, ours = [], []
         for seed in arguments.seeds:

@@ -147,8 +147,8 @@ def run(
     if planned and options.time_limit:
         step = trained.watch.seconds["steps"] / max(trained.steps, 1)
         took, limit = time.monotonic() - started, 60 * options.time_limit
-        if late := _late_words(took, limit, step=step, planned=planned):
-            console.print(late)
+        if words := _late(took, limit, step=step, planned=planned):
+            console.print(words)
     if loaded.advice:
         console.print(loaded.advice)
     if degenerate:
@@ -236,7 +236,7 @@ def _in_time(
     return loaded.lasting(steps), seconds
 
 
-def _late_words(took: float, limit: float, *, step: float, planned: float) -> str | None:
+def _late(took: float, limit: float, *, step: float, planned: float) -> str | None:
     """Says that a run was not done in time, if it was not.
 
     Args:
