@@ -48,7 +48,7 @@ def test_degenerate(joints, steps, expected):
 def test_words_name_what_is_amiss():
     dead = np.diag([50.0] * 8 + [0.0] * 2)
     words = describe(measure(np.stack([dead, UNIFORM])), steps=1000)
-    assert "8.0 of 10 clusters in use" in words[0]
+    assert "effectively 8.0 of 10 clusters" in words[0]
     assert words[1:] == [
         "Almost empty: 2 clusters of the best sub-head.",
         "Lagging: 1 sub-head (1).",

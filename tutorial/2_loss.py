@@ -311,7 +311,7 @@ print(f"loss of the whole batch {float(iic_tf.iic_loss(*pairs)):.4f}")
 # You can now read every number that a run shows:
 #
 # - `Mutual information 2.13 of 2.30 nats (93 %)`: $I$, and the bound $\ln k$;
-# - *clusters in use*: $e^{H(z)}$, which is 10 if all ten are equally frequent;
+# - *effective clusters*: $e^{H(z)}$, which is 10 if all ten are equally frequent;
 # - the *chosen* sub-head: the one with the lowest loss, which needs no label.
 #
 # **Next:** [part 3, practice](3_practice.md).

@@ -145,7 +145,7 @@ def describe(health: Health, *, steps: int) -> list[str]:
     k = health.num_clusters
     words = [
         f"Mutual information {information_words(health.information[best], k)}; "
-        f"{health.effective[best]:.1f} of {k} clusters in use (H(z) "
+        f"effectively {health.effective[best]:.1f} of {k} clusters (H(z) "
         f"{health.entropy[best]:.2f}, H(z|z') {health.conditional[best]:.2f})."
     ]
     if is_degenerate(health, steps=steps):

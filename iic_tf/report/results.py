@@ -189,7 +189,7 @@ def tell(results: Results, *, names: Sequence[str] | None, scored_on: str) -> No
     console.print(
         f"{named}, mutual information "
         f"{information_words(health.information[chosen], k)}, "
-        f"{health.effective[chosen]:.1f} of {k} clusters in use."
+        f"effectively {health.effective[chosen]:.1f} of {k} clusters."
     )
     if results.errors is not None:
         kind = "Pixel errors" if results.unit == "pixels" else "Errors"
