@@ -158,9 +158,13 @@ def choose_precision(strategy: tf.distribute.Strategy) -> Precision:
         ``"float32"``.
     """
     on_cpu = all("CPU" in name for name in strategy.extended.worker_devices)
+    return "mixed_bfloat16" if on_cpu and multiplies_bfloat16() else "float32"
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 natively."""
     try:
         flags = Path("/proc/cpuinfo").read_text().split()
     except OSError:
-        return "float32"
-    native = {"amx_bf16", "avx512_bf16"} & set(flags)
-    return "mixed_bfloat16" if on_cpu and native else "float32"
+        return False
+    return not {"amx_bf16", "avx512_bf16"}.isdisjoint(flags)

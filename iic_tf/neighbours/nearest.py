@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from sklearn.utils.extmath import randomized_svd
 
+from iic_tf.distribute import multiplies_bfloat16
 from iic_tf.neighbours.patches import (
     KINDS,
     REGIONS,
@@ -39,8 +40,14 @@ MAX_PIXELS = 100_000_000
 MAX_SIMILARITIES = 50_000_000
 """Pairs of images compared at a time: 200 MB."""
 
+MAX_ROWS = 1_000
+"""Images that are compared with candidates at a time, at most."""
+
 BLOCK = 64
 """Candidates whose best one is found first."""
+
+CHECKED = 3
+"""So many times as many candidates as are wanted are compared exactly."""
 
 CELLS, ORIENTATIONS = 7, 8
 """Cells along each side of an image, and directions told apart in each cell."""
@@ -219,48 +226,68 @@ def _fit(part: str, some: np.ndarray, *, seed: int) -> Describe:
     return _half_whitened(found, some, seed=seed)
 
 
-def _alike(some: tf.Tensor, spaces: list[tf.Tensor], part: slice) -> tf.Tensor:
-    """Scalar products with a part of the candidates, or with their mirror images."""
-    products = [tf.matmul(some, space[part], transpose_b=True) for space in spaces]
+def _alike(some: tf.Tensor, spaces: list[tf.Tensor]) -> tf.Tensor:
+    """Scalar products with the candidates, or with their mirror images."""
+    products = [tf.matmul(some, space, transpose_b=True) for space in spaces]
     return tf.maximum(*products) if len(products) == 2 else products[0]
 
 
 @tf.function(autograph=False, reduce_retracing=True)
-def _nearest_of(some: tf.Tensor, spaces: list[tf.Tensor], number: tf.Tensor) -> Any:
+def _nearest_of(
+    some: tf.Tensor, spaces: list[tf.Tensor], rough: list[tf.Tensor], number: tf.Tensor
+) -> Any:
     """The candidates that are nearest to some points, the nearest first.
 
     Sorting all candidates of every image would take ten times as long as comparing
-    them. The nearest lie in those blocks of candidates whose best ones are the best.
+    them. The nearest lie in those blocks of candidates whose best ones are the best,
+    and roughly rounded products tell which candidates are worth exact ones.
 
     Args:
         some: Points, shape ``(b, d)``.
         spaces: Points of the candidates, shape ``(m, d)``, and perhaps those of their
             mirror images.
+        rough: The same, perhaps in bfloat16, with zeros up to a multiple of ``BLOCK``.
         number: How many are wanted, at most m.
 
     Returns:
         int32, shape ``(b, number)``.
     """
-    m = tf.shape(spaces[0])[0]
-    whole = m - m % BLOCK
-    blocks = _alike(some, spaces, slice(None, whole))
-    blocks = tf.reshape(blocks, (tf.shape(some)[0], whole // BLOCK, BLOCK))
+    m, b = tf.shape(spaces[0])[0], tf.shape(some)[0]
+    alike = _alike(tf.cast(some, rough[0].dtype), rough)
+    if alike.dtype == tf.bfloat16:
+        # Positive floats are ordered as their bits are, which are compared faster. Of
+        # negative ones the order is lost; who is near in none of so many blocks?
+        alike = tf.bitcast(alike, tf.int16)
+    blocks = tf.reshape(alike, (b, -1, BLOCK))
+    checked = CHECKED * number
     _, best = tf.math.top_k(
-        tf.reduce_max(blocks, axis=2), tf.minimum(number, whole // BLOCK)
+        tf.cast(tf.reduce_max(blocks, axis=2), tf.float32),
+        tf.minimum(checked, tf.shape(blocks)[1]),
     )
     inside = tf.gather(blocks, best, batch_dims=1)
-    numbers = best[..., None] * BLOCK + tf.range(BLOCK)
-    rest = _alike(some, spaces, slice(whole, None))
-    flat = (tf.shape(some)[0], -1)
-    values = tf.concat((tf.reshape(inside, flat), rest), axis=1)
-    rest_numbers = tf.broadcast_to(tf.range(whole, m), tf.shape(rest))
-    numbers = tf.concat((tf.reshape(numbers, flat), rest_numbers), axis=1)
+    if inside.dtype == tf.int16:
+        inside = tf.bitcast(inside, tf.bfloat16)
+    numbers = tf.reshape(best[..., None] * BLOCK + tf.range(BLOCK), (b, -1))
+    values = tf.reshape(tf.cast(inside, tf.float32), (b, -1))
+    values = tf.where(numbers < m, values, -np.inf)
+    places = tf.math.top_k(values, tf.minimum(checked, m))[1]
+    numbers = tf.gather(numbers, places, batch_dims=1)
+    exact = [
+        tf.einsum("bd,bcd->bc", some, tf.gather(space, numbers)) for space in spaces
+    ]
+    values = tf.maximum(*exact) if len(exact) == 2 else exact[0]
     return tf.gather(numbers, tf.math.top_k(values, number)[1], batch_dims=1)
 
 
 def _rows_at_once(candidates: int) -> int:
     """Images that are compared with all candidates at a time."""
-    return max(MAX_SIMILARITIES // candidates, 1)
+    return min(max(MAX_SIMILARITIES // candidates, 1), MAX_ROWS)
+
+
+def _rough(space: np.ndarray) -> tf.Tensor:
+    """Points as they are compared first."""
+    whole = np.pad(space, ((0, -len(space) % BLOCK), (0, 0)))
+    return tf.cast(whole, tf.bfloat16 if multiplies_bfloat16() else tf.float32)
 
 
 def nearest_by_angle(
@@ -295,10 +322,11 @@ def nearest_by_angle(
         for space in (points, mirrored)
         if space is not None
     ]
+    rough = [_rough(space.numpy()) for space in spaces]
     rows = _rows_at_once(len(candidates))
     parts = [
         _nearest_of(
-            tf.constant(points[i : i + rows]), spaces, tf.constant(number + 1)
+            tf.constant(points[i : i + rows]), spaces, rough, tf.constant(number + 1)
         ).numpy()
         for i in range(0, len(points), rows)
     ]
