@@ -189,8 +189,22 @@ def spectral_groups(
         >>> np.bincount(groups.clusters).tolist(), round(groups.information, 4)
         ([10, 10], 0.6931)
     """
-    k_aux = min(k_aux, graph.shape[0])
     vectors, values = embed(graph, 2 * k, seed=seed)
+    return _grouped(graph, vectors, values, k=k, k_aux=k_aux, seed=seed, lamb=lamb)
+
+
+def _grouped(
+    graph: sparse.csr_array,
+    vectors: np.ndarray,
+    values: np.ndarray,
+    *,
+    k: int,
+    k_aux: int,
+    seed: int,
+    lamb: float,
+) -> SpectralGroups:
+    """The best groups of an embedded graph, see ``spectral_groups``."""
+    k_aux = min(k_aux, graph.shape[0])
     found = []
     # More eigenvectors tell more and are noisier, and k-means ends here or there; what
     # is best the objective tells.
@@ -272,11 +286,13 @@ def join(
     while True:
         nearest = find(number)
         graph = neighbour_graph(nearest)
-        groups = spectral_groups(graph, k=k, k_aux=k_aux, seed=seed, lamb=lamb)
+        vectors, values = embed(graph, 2 * k, seed=seed)
         more = 2 * number <= min(MOST_NEIGHBOURS, len(nearest) // (2 * k))
-        if groups.apart <= FALLS_APART or not more:
-            return Joined(nearest, graph, groups)
+        if values[-1] <= FALLS_APART or not more:
+            break
         number *= 2
+    how = {"k": k, "k_aux": k_aux, "seed": seed}
+    return Joined(nearest, graph, _grouped(graph, vectors, values, **how, lamb=lamb))
 
 
 def graph_joint(
