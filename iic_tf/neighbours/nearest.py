@@ -34,8 +34,11 @@ FEATURE_COMPONENTS = 64
 PART = 500
 """Images worked on at a time."""
 
+MAX_FITTED = 5_000
+"""Components are found from so many images at most."""
+
 MAX_PIXELS = 100_000_000
-"""Components are found from images of so many pixels together, or from 500 images."""
+"""Likewise from images of so many pixels together, or from 500 images."""
 
 MAX_SIMILARITIES = 50_000_000
 """Pairs of images compared at a time: 200 MB."""
@@ -175,7 +178,7 @@ PARTS: dict[Kind, tuple[str, ...]] = {
 
 def _num_fitted(candidates: int, pixels: int) -> int:
     """Images enough to tell in which directions images of so many numbers differ."""
-    return min(candidates, 5_000, max(MAX_PIXELS // pixels, 500))
+    return min(candidates, MAX_FITTED, max(MAX_PIXELS // pixels, 500))
 
 
 def _num_components(fitted: int, width: int) -> int:
@@ -356,7 +359,8 @@ def feature_neighbours(features: np.ndarray, *, number: int, seed: int) -> np.nd
     """
     centred = features - features.mean(axis=0)
     components = min(FEATURE_COMPONENTS, *centred.shape)
-    axes = randomized_svd(centred, components, random_state=seed)[2].T
+    some = centred[:: -(-len(centred) // MAX_FITTED)]
+    axes = randomized_svd(some, components, random_state=seed)[2].T
     points = _unit(centred @ axes).astype(np.float32)
     return nearest_by_angle(points, np.arange(len(points)), number=number)
 
