@@ -32,6 +32,7 @@ def strongest(matrix, number):
 @pytest.mark.parametrize("rows", [7, 1000])
 def test_walks_against_dense_matrices(rows, monkeypatch):
     monkeypatch.setattr(fusing, "ROWS", rows)
+    monkeypatch.setattr(fusing, "HALFWAY", 40)  # all of them
     first, second = graph(0), graph(1)
     a, b = steps(first.toarray()), steps(second.toarray())
     kept = strongest(a @ b @ a + b @ a @ b, 6)
@@ -43,6 +44,24 @@ def test_walks_against_dense_matrices(rows, monkeypatch):
     np.testing.assert_allclose(fused.sum(), 2 * len(fused))
     close = np.isclose(fused, kept + kept.T, atol=1e-6)
     assert close.mean() > 0.97
+
+
+def test_rare_ways_matter_little(monkeypatch):
+    draw = np.random.default_rng(0)
+    places = draw.normal(size=(500, 4))
+
+    def view():
+        points = places + 0.3 * draw.normal(size=places.shape)
+        points /= np.linalg.norm(points, axis=1, keepdims=True)
+        near = nearest_by_angle(points.astype("f4"), np.arange(500), number=10)
+        return neighbour_graph(near)
+
+    first, second = view(), view()
+    fused = fuse(first, second, number=10).toarray()
+    monkeypatch.setattr(fusing, "HALFWAY", 50)
+    expected = fuse(first, second, number=10).toarray()
+    both = np.minimum(fused, expected).sum() / expected.sum()
+    assert 0.9 < both < 1
 
 
 @pytest.mark.parametrize("rows", [3, 1000])

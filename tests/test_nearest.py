@@ -185,3 +185,21 @@ def test_series_are_near_whose_frequencies_agree_wherever_in_time():
     series += 0.3 * rng.normal(size=series.shape)
     found = find_neighbours(series.astype(np.float32), number=5, seed=0, kind="series")
     assert (group[found] == group[:, None]).mean() > 0.9
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("mirror", [False, True])
+def test_rough_products_lose_no_neighbour(native, mirror, monkeypatch):
+    monkeypatch.setattr(nearest, "multiplies_bfloat16", lambda: native)
+    draw = np.random.default_rng(0)
+    points = draw.normal(size=(1500, 16)).astype("f4")
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    mirrored = points[:, ::-1].copy() if mirror else None
+    candidates = np.arange(0, 1500, 1)
+    found = nearest_by_angle(points, candidates, number=7, mirrored=mirrored)
+    alike = points @ points.T
+    if mirror:
+        alike = np.maximum(alike, points @ mirrored.T)
+    np.fill_diagonal(alike, -2)
+    expected = np.argsort(-alike, axis=1)[:, :7]
+    assert (found == expected).mean() > 0.999
