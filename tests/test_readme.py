@@ -253,6 +253,7 @@ python models_iic.py --data.images "$IMAGES" --k 4
 python models_iic.py --data.images STREETS --data.recipe scenes --k 3
 python benchmarks/convergence.py --data FOLDER --plot docs/convergence_seeds.png
 python benchmarks/neighbours.py --data FOLDER
+python benchmarks/neighbours.py --runs RUN
 python benchmarks/neighbours.py --images IMAGES --masks LABELS --merge \
 "[0,1,1,2,2,3,1,1,255,255,255,255]"
 python models_iic.py --data.folder signdigits --data.labels folder --k 10 --data.size \
