@@ -15,7 +15,7 @@ SEEN = {
     "mnist": (24, 24, 1),
     "mnist_5000": (24, 24, 1),
     "mnist_whole": (28, 28, 1),
-    "fashion_mnist": (24, 24, 1),
+    "fashion_mnist": (28, 28, 1),
     "mnist_published": (24, 24, 1),
     "cifar10_published": (32, 32, 1),
     "cifar100_20_published": (32, 32, 1),

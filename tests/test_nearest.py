@@ -141,13 +141,13 @@ def test_memory_of_the_search_by_hand():
     needed = memory_of_search(
         number, (32, 32, 3), kind="photographs", mirrored=True, neighbours=10
     )
-    points = 2 * 4 * d * (2 * number + 70_000)  # two spaces
+    points = 2 * 4 * d * (2 * number + 2 * 70_000)  # two spaces
     blocks = 3 * 4 * 714 * 70_000  # 50,000,000 // 70,000 rows
     assert needed == points + blocks + 4 * 11 * number
     needed = memory_of_search(
         30, (8, 8, 1), kind="drawings", mirrored=False, neighbours=4
     )
-    assert needed == 4 * 3 * (2 * 30 + 30) + 4 * 30 * 30 + 4 * 5 * 30
+    assert needed == 4 * 3 * (2 * 30 + 2 * 30) + 4 * 30 * 30 + 4 * 5 * 30
 
 
 @pytest.mark.parametrize("kind", ["drawings", "photographs", "tones"])

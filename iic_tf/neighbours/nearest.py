@@ -423,8 +423,9 @@ def memory_of_search(
     """Bytes that ``find_neighbours`` holds at once where it holds most.
 
     These are, with the mirror images where these count, the descriptions of all images
-    by their parts and side by side, those of the candidates, and one block of
-    similarities; and what was found. All but the block grow with the number of images.
+    by their parts and side by side, those of the candidates, exact and rough, and one
+    block of similarities; and what was found. All but the block grow with the number of
+    images.
 
     Args:
         number: Images.
@@ -438,15 +439,15 @@ def memory_of_search(
         >>> how = {"kind": "drawings", "mirrored": False, "neighbours": 10}
         >>> for number in (10_000, 70_000):
         ...     print(memory_of_search(number, (28, 28, 1), **how) // 1_000_000, "MB")
-        223 MB
-        364 MB
+        71 MB
+        418 MB
     """
     candidates, spaces = min(number, MAX_CANDIDATES), 1 + mirrored
     described = 4 * width_of(kind, number=number, shape=shape)
     rows = min(_rows_at_once(candidates), number)
     # of two products the larger ones are a third block
     blocks = 4 * rows * candidates * (3 if mirrored else 1)
-    points = spaces * described * (2 * number + candidates)
+    points = spaces * described * (2 * number + 2 * candidates)
     return points + blocks + 4 * number * (neighbours + 1)
 
 
