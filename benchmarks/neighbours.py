@@ -154,7 +154,8 @@ def of_run(folder: Path) -> None:
             )
         )
         errors = ", ".join(f"{error:.3f}" for error in errors)
-        print(f"  {name:12} {100 * same:5.1f} % of one class, groups: {errors}")
+        pure = f"{100 * same:5.1f} % of one class"
+        print(f"  {name:12} {pure}, groups: {errors}", flush=True)
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ import graphs
 from iic_tf.datasets.splits import Protocol, Split
 from iic_tf.errors import UserError
 from iic_tf.models.networks import ClusterIIC
+from iic_tf.neighbours.nearest import find_neighbours
 from iic_tf.options import (
     DataOptions,
     Options,
@@ -88,3 +89,22 @@ def test_a_network_without_running_statistics_is_evaluated_in_batches_of_pairs(
     np.testing.assert_allclose(results.soft, expected, atol=1e-5)
     counts = grouped.scorer(model, some).counts()
     np.testing.assert_array_equal(counts, results.counts)
+
+
+def test_neighbours_are_sought_once_where_the_graph_falls_apart(
+    digits, views, monkeypatch
+):
+    monkeypatch.setattr("iic_tf.neighbours.spectral.FALLS_APART", -1.0)
+    split, sought = Split(digits[0][:400]), []
+
+    def find(images, *, number, **how):
+        sought.append(number)
+        return find_neighbours(images, number=number, **how)
+
+    monkeypatch.setattr("iic_tf.tasks.cluster.find_neighbours", find)
+    options = resolve(Options(k=10, data=DataOptions(neighbours=5)))
+    prepared = ClusterTask(Protocol(split, split, "all"), views, "here").prepare(
+        options
+    )
+    assert prepared.found.joined == 20 and sought == [20]
+    assert prepared.found.nearest.shape == (400, 5)

@@ -105,7 +105,7 @@ def test_a_graph_that_falls_apart_is_joined_with_more_neighbours():
     order = apart.argsort(axis=1)
     found = join(lambda n: order[:, :n], at_least=10, k=2, k_aux=4, seed=0)
     assert found.nearest.shape[1] > 20  # a part has 20 images
-    assert found.groups.apart < spectral.FALLS_APART
+    assert embed(found.graph, 4, seed=0)[1][-1] < spectral.FALLS_APART
     assert error_of(found.groups.clusters, labels, 2) == 0
 
 
@@ -119,7 +119,7 @@ def test_a_graph_that_stays_apart_is_not_joined_for_ever():
         return rows[:, None] // 20 * 20 + (rows[:, None] + steps) % 20
 
     found = join(find, at_least=10, k=2, k_aux=4, seed=0)
-    assert found.groups.apart > spectral.FALLS_APART
+    assert embed(found.graph, 4, seed=0)[1][-1] > spectral.FALLS_APART
     assert asked == [10, 20, 40, 80][: len(asked)]
     assert asked[-1] <= min(320 // (2 * 2), spectral.MOST_NEIGHBOURS) < 2 * asked[-1]
 

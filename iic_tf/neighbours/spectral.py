@@ -54,13 +54,11 @@ class SpectralGroups(NamedTuple):
         overclusters: The finer partition, integers in ``[0, k_aux)``, shape ``(n,)``.
         information: What the group of an image tells about that of a neighbour, nats,
             with marginal entropies weighted by ``lamb``.
-        apart: Eigenvalue number 2 k: near 1 if the graph has so many separate parts.
     """
 
     clusters: np.ndarray
     overclusters: np.ndarray
     information: float
-    apart: float
 
 
 class Joined(NamedTuple):
@@ -142,15 +140,12 @@ def embed(
     return vectors / np.maximum(lengths, 1e-9), values[order]
 
 
-def fine_parts(
-    vectors: np.ndarray, number: int, *, starts: int = 1, seed: int
-) -> np.ndarray:
+def fine_parts(vectors: np.ndarray, number: int, *, seed: int) -> np.ndarray:
     """Parts of embedded images by k-means, to be merged.
 
     Args:
         vectors: Of each image, shape ``(n, d)``.
         number: Parts, at most n.
-        starts: Starts of k-means.
         seed: Where it starts.
 
     Returns:
@@ -162,7 +157,7 @@ def fine_parts(
         >>> bool(parts[0] == parts[2] != parts[1] == parts[3])
         True
     """
-    means = KMeans(number, n_init=starts, random_state=seed)
+    means = KMeans(number, n_init=1, random_state=seed)
     with warnings.catch_warnings():  # of parts that are alike to the last digit
         warnings.simplefilter("ignore", ConvergenceWarning)
         return means.fit_predict(vectors)
@@ -189,14 +184,13 @@ def spectral_groups(
         >>> np.bincount(groups.clusters).tolist(), round(groups.information, 4)
         ([10, 10], 0.6931)
     """
-    vectors, values = embed(graph, 2 * k, seed=seed)
-    return _grouped(graph, vectors, values, k=k, k_aux=k_aux, seed=seed, lamb=lamb)
+    vectors, _ = embed(graph, 2 * k, seed=seed)
+    return _grouped(graph, vectors, k=k, k_aux=k_aux, seed=seed, lamb=lamb)
 
 
 def _grouped(
     graph: sparse.csr_array,
     vectors: np.ndarray,
-    values: np.ndarray,
     *,
     k: int,
     k_aux: int,
@@ -213,7 +207,7 @@ def _grouped(
         grouping = group_overclusters(graph_joint(graph, parts, k_aux), k, lamb=lamb)
         clusters = refined(graph, grouping.groups[parts], k, lamb=lamb)
         information = told(graph, clusters, k, lamb=lamb)
-        found.append(SpectralGroups(clusters, parts, information, float(values[-1])))
+        found.append(SpectralGroups(clusters, parts, information))
     return max(found, key=lambda groups: groups.information)
 
 
@@ -240,18 +234,18 @@ def refined(
         >>> refined(neighbour_graph(np.array(nearest)), clusters, 2).tolist()[:5]
         [0, 0, 0, 0, 0]
     """
-    knows = told(graph, clusters, k, lamb=lamb)
+    best, most = clusters, -np.inf
     while True:
         member = np.eye(k)[clusters]
         near = graph @ member
         joint = member.T @ near / near.sum()
+        tells = grouped_information(joint, np.arange(k), k, lamb=lamb)
+        if tells <= most + MIN_GAIN:
+            return best
+        best, most = clusters, tells
         share = lamb * np.log(np.maximum(joint.sum(axis=1), 1e-12))
         gains = np.log(np.maximum(joint, 1e-12)) - share - share[:, None]
-        moved = (near @ gains).argmax(axis=1)  # gains are symmetric
-        better = told(graph, moved, k, lamb=lamb)
-        if better <= knows + MIN_GAIN:
-            return clusters
-        clusters, knows = moved, better
+        clusters = (near @ gains).argmax(axis=1)  # gains are symmetric
 
 
 def join(
@@ -291,8 +285,8 @@ def join(
         if values[-1] <= FALLS_APART or not more:
             break
         number *= 2
-    how = {"k": k, "k_aux": k_aux, "seed": seed}
-    return Joined(nearest, graph, _grouped(graph, vectors, values, **how, lamb=lamb))
+    groups = _grouped(graph, vectors, k=k, k_aux=k_aux, seed=seed, lamb=lamb)
+    return Joined(nearest, graph, groups)
 
 
 def graph_joint(

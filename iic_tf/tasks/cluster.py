@@ -247,7 +247,7 @@ class ClusterTask:
 
     def _memory_of_search(self, number: int) -> int:
         """Bytes that it takes to find so many neighbours of each image, at least."""
-        asked = max(number, GRAPH_NEIGHBOURS)
+        asked = max(number, GRAPH_NEIGHBOURS)  # of which twice as many are found
         known = self.nearest is not None and asked <= self.nearest.shape[1]
         if not number or known:
             return 0
@@ -256,7 +256,7 @@ class ClusterTask:
             self.images.shape[1:],
             kind=self.kind,
             mirrored=self.mirrored,
-            neighbours=asked,
+            neighbours=2 * asked,
         )
 
     def build(self, backbone: keras.Model, options: RunOptions) -> ClusterIIC:
@@ -272,9 +272,8 @@ class ClusterTask:
 
         def find(number: int) -> np.ndarray:
             nonlocal known
-            if (
-                known is None or number > known.shape[1]
-            ):  # to have them if their number is doubled
+            if known is None or number > known.shape[1]:
+                # twice as many, for they are wanted if the graph falls apart
                 known = self.neighbours(2 * number, seed=options.seed)
             return known[:, :number]
 
