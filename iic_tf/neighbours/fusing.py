@@ -7,17 +7,22 @@ and Computational Harmonic Analysis 2018; similarity network fusion: Wang et al.
 Methods 2014). No label is read.
 """
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy import sparse
 
-ROWS = 2_000
-"""Images whose walks are followed at a time."""
+ROWS = 1_000
+"""Images whose walks a thread follows at a time."""
 
 HALFWAY = 4
 """Walks are followed from so many times the images that each is to be joined with: the
 rarer ones cost most of the time and would change next to nothing."""
+
+Rows = Callable[[slice], sparse.csr_array]
+"""Gives some rows of a matrix."""
 
 
 def fuse(
@@ -50,11 +55,10 @@ def fuse(
          [0. 0. 2. 0.]]
     """
     a, b = _steps(first), _steps(second)
-    parts = [slice(at, at + ROWS) for at in range(0, first.shape[0], ROWS)]
-    halfway = HALFWAY * number
-    ab = _strongest((a[part] @ b for part in parts), halfway, itself=True)
-    ba = _strongest((b[part] @ a for part in parts), halfway, itself=True)
-    directed = _strongest((a[part] @ ba + b[part] @ ab for part in parts), number)
+    n, halfway = first.shape[0], HALFWAY * number
+    ab = _strongest(lambda rows: a[rows] @ b, n, halfway, itself=True)
+    ba = _strongest(lambda rows: b[rows] @ a, n, halfway, itself=True)
+    directed = _strongest(lambda rows: a[rows] @ ba + b[rows] @ ab, n, number)
     shares = sparse.diags_array(1 / np.maximum(directed.sum(axis=1), 1e-12))
     directed = sparse.csr_array(shares @ directed)
     return directed + directed.T
@@ -89,9 +93,8 @@ def thinned(
         return graph
     some = graph[chosen]
     steps = some @ sparse.diags_array(1 / graph.sum(axis=1))
-    parts = (slice(at, at + ROWS) for at in range(0, len(chosen), ROWS))
-    near = some[:, chosen]
-    directed = _strongest((near[p] + steps[p] @ some.T for p in parts), number)
+    near, back, m = some[:, chosen], sparse.csr_array(some.T), len(chosen)
+    directed = _strongest(lambda rows: near[rows] + steps[rows] @ back, m, number)
     return directed + directed.T
 
 
@@ -102,29 +105,36 @@ def _steps(graph: sparse.csr_array) -> sparse.csr_array:
 
 
 def _strongest(
-    parts: Iterable[sparse.csr_array], number: int, *, itself: bool = False
+    rows_of: Rows, n: int, number: int, *, itself: bool = False
 ) -> sparse.csr_array:
-    """The largest entries of each row.
+    """The largest entries of each row of a square matrix.
 
     Args:
-        parts: Rows of a square matrix, some at a time, from the first on.
+        rows_of: Gives rows of the matrix.
+        n: How many there are.
         number: Entries of each row that are kept.
         itself: Whether those on the diagonal count.
     """
-    columns, weights, lengths = [], [], [0]
-    for part in parts:
-        part = sparse.csr_array(part)
-        for begin, end in zip(part.indptr, part.indptr[1:], strict=False):
-            reached, weight = part.indices[begin:end], part.data[begin:end]
+
+    def strongest(rows: slice) -> list[tuple[np.ndarray, np.ndarray]]:
+        part = sparse.csr_array(rows_of(rows))
+        kept = []
+        for row, begin in enumerate(part.indptr[:-1], start=rows.start):
+            entries = slice(begin, part.indptr[row - rows.start + 1])
+            reached, weight = part.indices[entries], part.data[entries]
             if not itself:
-                others = reached != len(lengths) - 1
+                others = reached != row
                 reached, weight = reached[others], weight[others]
             if len(weight) > number:
                 most = np.argpartition(-weight, number)[:number]
                 reached, weight = reached[most], weight[most]
-            columns.append(reached)
-            weights.append(weight)
-            lengths.append(len(weight))
-    n = len(lengths) - 1
-    entries = np.concatenate(weights), np.concatenate(columns), np.cumsum(lengths)
+            kept.append((reached, weight))
+        return kept
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        parts = (slice(at, at + ROWS) for at in range(0, n, ROWS))
+        kept = [entries for part in pool.map(strongest, parts) for entries in part]
+    columns, weights = zip(*kept, strict=True)
+    ends = np.cumsum([0, *map(len, columns)])
+    entries = np.concatenate(weights), np.concatenate(columns), ends
     return sparse.csr_array(entries, shape=(n, n))

@@ -36,7 +36,7 @@ from iic_tf.neighbours.spectral import (
 )
 from iic_tf.tuned import AGREEING_SHARE, FUSED, GRAPH_NEIGHBOURS, KEPT_SHARE
 
-MAX_IMAGES, MAX_PLACES = 10_000, 20_000
+MAX_IMAGES, MAX_PLACES = 5_000, 20_000
 """Images, or places of label maps, that are sampled, about: more would not change what
 is found."""
 
