@@ -16,6 +16,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from unittest.mock import patch
@@ -43,8 +44,8 @@ STRATEGY = tf.distribute.get_strategy()
 
 
 def matmul_speed(side: int = 2048, repeats: int = 20) -> float:
-    """Speed of a float32 matrix product in GFLOP/s, the median of a few."""
-    a = tf.random.normal((side, side))
+    """Speed of a matrix product in GFLOP/s, the median of a few."""
+    a = tf.cast(tf.random.normal((side, side)), keras.config.dtype_policy().compute_dtype)
     times = []
     for _ in range(repeats):
         started = time.perf_counter()
@@ -109,6 +110,20 @@ def make_step(arguments, *, graph, plain=None):
     return trainer, iterator, images * (3 * total - first)
 
 
+def differentiated(layer: keras.layers.Layer, *, of_inputs: bool) -> Callable:
+    """The gradient of a layer's weights, and of its inputs if anybody needs it."""
+
+    @tf.function(autograph=False)
+    def both_ways(images: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            total = tf.reduce_sum(layer(images, training=True) ** 2)
+        wanted = [images] if of_inputs else []
+        return tape.gradient(total, wanted + layer.trainable_variables)
+
+    return both_ways
+
+
 def time_layers(
     backbone: keras.Model, *, batch: int, rounds: int, speed: float
 ) -> None:
@@ -117,22 +132,13 @@ def time_layers(
                   title=f"each layer alone, {batch} images")  # fmt: skip
     for number, layer in enumerate(backbone.layers[1:]):
         images = tf.random.uniform((batch, *layer.input.shape[1:]))
-        # nobody needs the gradient of the images themselves
-        wanted = [images] if number else []
-
-        @tf.function(autograph=False)
-        def both_ways(images=images, layer=layer, wanted=tuple(wanted)):
-            with tf.GradientTape() as tape:
-                tape.watch(images)
-                found = layer(images, training=True)
-                total = tf.reduce_sum(found**2)
-            return tape.gradient(total, [*wanted, *layer.trainable_variables])
-
-        both_ways()
+        images = tf.cast(images, layer.compute_dtype)
+        both_ways = differentiated(layer, of_inputs=number > 0)
+        both_ways(images)
         times = []
         for _ in range(rounds):
             started = time.perf_counter()
-            both_ways()[0].numpy()
+            both_ways(images)[0].numpy()
             times.append(time.perf_counter() - started)
         seconds = float(np.median(times))
         row = [layer.name, "×".join(map(str, layer.output.shape[1:]))]
@@ -153,11 +159,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=500)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument(
+        "--precision", default="float32", choices=["float32", "mixed_bfloat16"]
+    )
     parser.add_argument("--layers", action="store_true", help="time layers, too")
     parser.add_argument(
         "--graphs", nargs="*", default=["small"], choices=sorted(graphs.GRAPHS)
     )
     arguments = parser.parse_args()
+    keras.config.set_dtype_policy(arguments.precision)
 
     variants = {}
     for name in arguments.graphs:
@@ -199,7 +209,10 @@ def main() -> None:
             next(iter(variants.values()))[0].model.backbone,
             **{"batch": arguments.batch, "rounds": arguments.rounds, "speed": speed},
         )
-    print(f"matrix product on this machine: {speed:.0f} GFLOP/s (float32, 2048 x 2048)")
+    print(
+        f"matrix product on this machine: {speed:.0f} GFLOP/s "
+        f"({arguments.precision}, 2048 x 2048)"
+    )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from iic_tf.models import blocks
 from iic_tf.models.blocks import (
     BatchNorm,
     Conv2D,
@@ -85,7 +86,10 @@ def test_dense_block_shape_and_names():
 
 @pytest.mark.parametrize(
     ("side", "kernel"),
-    [((3, 3), 5), ((2, 3), 5), ((1, 1), 3), ((3, 2), (7, 3)), ((3, 3), 4), ((4, 4), 5)],
+    [
+        *[((3, 3), 5), ((2, 3), 5), ((1, 1), 3), ((3, 2), (7, 3)), ((3, 3), 4)],
+        *[((4, 4), 5), ((2, 4), 5), ((6, 2), (7, 3)), ((5, 5), 5)],
+    ],
 )
 def test_convolution_of_small_maps_equals_keras(side, kernel):
     x = tf.random.normal((4, *side, 6))
@@ -105,6 +109,31 @@ def test_convolution_of_small_maps_equals_keras(side, kernel):
         results.append([y, *gradients])
     for mine, its in zip(*results, strict=True):
         np.testing.assert_allclose(mine, its, atol=1e-5)
+
+
+def test_in_bfloat16_maps_as_large_as_the_kernel_are_small_too():
+    x = tf.cast(tf.random.normal((4, 5, 4, 6)), tf.bfloat16)
+    ours, plain = (
+        make(8, 5, padding="same", use_bias=False, dtype="mixed_bfloat16")
+        for make in (Conv2D, keras.layers.Conv2D)
+    )
+    for layer in (ours, plain):
+        layer.build(x.shape)
+    ours.kernel.assign(plain.kernel)
+    operations = tf.function(ours).get_concrete_function(x).graph.get_operations()
+    assert not any(op.type == "Conv2D" for op in operations)
+    mine, its = (np.asarray(tf.cast(layer(x), tf.float32)) for layer in (ours, plain))
+    np.testing.assert_allclose(mine, its, atol=0.03)
+
+
+@pytest.mark.parametrize(("side", "convolved"), [(4, False), (5, True)])
+def test_large_matrices_are_not_made(side, convolved, monkeypatch):
+    monkeypatch.setattr(blocks, "MAX_ENTRIES", 4**4 * 6 * 8)
+    x, layer = tf.zeros((1, side, side, 6), tf.bfloat16), Conv2D(
+        8, 5, padding="same", dtype="mixed_bfloat16"
+    )
+    operations = tf.function(layer).get_concrete_function(x).graph.get_operations()
+    assert any(op.type == "Conv2D" for op in operations) == convolved
 
 
 @pytest.mark.parametrize(

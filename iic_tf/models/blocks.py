@@ -5,6 +5,7 @@ an untruncated normal distribution (He et al., arXiv 1502.01852), as in the auth
 networks: of variance 2 / fan-in in plain ones, of 2 / fan-out in residual ones.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,6 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from iic_tf.distribute import num_replicas
+
+MAX_ENTRIES = 12_000_000
+"""Convolutions of small maps are matrices of at most so many entries."""
 
 Start = str | dict[str, Any] | None
 """An initialiser by name, or as Keras describes one; None for the usual."""
@@ -112,13 +116,14 @@ class BatchNorm(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="iic_tf")
 class Conv2D(keras.layers.Conv2D):
-    """Convolution that is one matrix product where maps are as small as 3×3.
+    """Convolution that is one matrix product where maps are as small as its kernel.
 
-    A 5×5 kernel on a 3×3 map with "same" padding connects every pixel with every other
-    one, each pair by one entry of the kernel. As a matrix between all of them the
-    layer does 9·9 products per pair of channels instead of 9·25, most of the latter
-    with padding, and took a third of the time (``benchmarks/train_step.py``). Values
-    are those of ``keras.layers.Conv2D``, whose arguments it takes.
+    A 5×5 kernel on a 4×4 map with "same" padding connects nearly every pixel with every
+    other one, each pair by one entry of the kernel. As a matrix between all of them the
+    layer does 16·16 products per pair of channels instead of 16·25, a third of the
+    latter with padding, and takes down to a sixth of the time
+    (``benchmarks/small_maps.py``). Values are those of ``keras.layers.Conv2D``, whose
+    arguments it takes.
 
     Examples:
         >>> from iic_tf.models.blocks import Conv2D
@@ -131,25 +136,18 @@ class Conv2D(keras.layers.Conv2D):
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """Convolves; called by Keras, which adds bias and activation."""
-        height, width, channels = inputs.shape[1:]
-        displacement = [(side + 1) // 2 if side % 2 else 0 for side in self.kernel_size]
-        plain = (
-            None not in (height, width)
-            and self.padding == "same"
+        sides, channels = inputs.shape[1:3], inputs.shape[3]
+        if not (
+            self.padding == "same"
             and self.data_format == "channels_last"
             and self.strides == self.dilation_rate == (1, 1)
             and self.groups == 1
-        )
-        if not (plain and height <= displacement[0] and width <= displacement[1]):
+            and is_small(sides, self.kernel_size, dtype=kernel.dtype)
+            and np.prod(sides) ** 2 * channels * self.filters <= MAX_ENTRIES
+        ):
             return super().convolution_op(inputs, kernel)
-        # Row: an input and an output pixel. Column: the kernel's entry between them.
-        link = np.zeros((height, width, height, width, *self.kernel_size))
-        for y, x, v, u in np.ndindex(height, width, height, width):
-            link[
-                y, x, v, u, y - v + displacement[0] - 1, x - u + displacement[1] - 1
-            ] = 1
-        pixels = height * width
-        link = tf.constant(link.reshape(pixels**2, -1), kernel.dtype)
+        pixels = int(np.prod(sides))
+        link = tf.constant(linked(sides, self.kernel_size), kernel.dtype)
         # by a product: its gradient is another one, that of slices is slow
         entries = tf.matmul(link, tf.reshape(kernel, (link.shape[1], -1)))
         entries = tf.reshape(entries, (pixels, pixels, channels, self.filters))
@@ -158,7 +156,59 @@ class Conv2D(keras.layers.Conv2D):
             (pixels * channels, pixels * self.filters),
         )
         outputs = tf.matmul(tf.reshape(inputs, (-1, pixels * channels)), matrix)
-        return tf.reshape(outputs, (-1, height, width, self.filters))
+        return tf.reshape(outputs, (-1, *sides, self.filters))
+
+
+def is_small(
+    sides: Sequence[int | None], kernel: Sequence[int], *, dtype: tf.DType
+) -> bool:
+    """Whether a convolution of a map is slower than a product with all of its pixels.
+
+    Args:
+        sides: Height and width of the map; None if they are not known.
+        kernel: Height and width of the kernel. Even ones are left to convolutions.
+        dtype: Of the products: convolutions in bfloat16 gain less over float32 than
+            matrix products do.
+
+    Examples:
+        >>> from iic_tf.models.blocks import is_small
+        >>> is_small((4, 4), (5, 5), dtype=tf.float32)
+        True
+        >>> [is_small((5, 5), (5, 5), dtype=kind) for kind in (tf.float32, tf.bfloat16)]
+        [False, True]
+    """
+    below = 0 if dtype == tf.bfloat16 else 1
+    return all(
+        side is not None and reach % 2 == 1 and side <= reach - below
+        for side, reach in zip(sides, kernel, strict=True)
+    )
+
+
+def linked(sides: Sequence[int], kernel: Sequence[int]) -> np.ndarray:
+    """Which entry of a kernel is between two pixels of a map.
+
+    Args:
+        sides: Height and width of the map.
+        kernel: Height and width of the kernel, both odd.
+
+    Returns:
+        0 or 1, shape ``(pixels², entries)``; rows are an input and an output pixel.
+
+    Examples:
+        >>> from iic_tf.models.blocks import linked
+        >>> print(linked((1, 2), (1, 3)))  # the middle is between a pixel and itself
+        [[0. 1. 0.]
+         [1. 0. 0.]
+         [0. 0. 1.]
+         [0. 1. 0.]]
+    """
+    (height, width), middle = sides, [side // 2 for side in kernel]
+    link = np.zeros((height, width, height, width, *kernel))
+    for y, x, v, u in np.ndindex(link.shape[:4]):
+        row, column = y - v + middle[0], x - u + middle[1]
+        if 0 <= row < kernel[0] and 0 <= column < kernel[1]:
+            link[y, x, v, u, row, column] = 1
+    return link.reshape((height * width) ** 2, -1)
 
 
 def conv_bn_relu(
