@@ -45,7 +45,8 @@ STRATEGY = tf.distribute.get_strategy()
 
 def matmul_speed(side: int = 2048, repeats: int = 20) -> float:
     """Speed of a matrix product in GFLOP/s, the median of a few."""
-    a = tf.cast(tf.random.normal((side, side)), keras.config.dtype_policy().compute_dtype)
+    kind = keras.config.dtype_policy().compute_dtype
+    a = tf.cast(tf.random.normal((side, side)), kind)
     times = []
     for _ in range(repeats):
         started = time.perf_counter()

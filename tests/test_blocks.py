@@ -129,8 +129,9 @@ def test_in_bfloat16_maps_as_large_as_the_kernel_are_small_too():
 @pytest.mark.parametrize(("side", "convolved"), [(4, False), (5, True)])
 def test_large_matrices_are_not_made(side, convolved, monkeypatch):
     monkeypatch.setattr(blocks, "MAX_ENTRIES", 4**4 * 6 * 8)
-    x, layer = tf.zeros((1, side, side, 6), tf.bfloat16), Conv2D(
-        8, 5, padding="same", dtype="mixed_bfloat16"
+    x, layer = (
+        tf.zeros((1, side, side, 6), tf.bfloat16),
+        Conv2D(8, 5, padding="same", dtype="mixed_bfloat16"),
     )
     operations = tf.function(layer).get_concrete_function(x).graph.get_operations()
     assert any(op.type == "Conv2D" for op in operations) == convolved
