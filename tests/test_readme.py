@@ -260,6 +260,8 @@ python models_iic.py --data.folder signdigits --data.labels folder --k 10 --data
 32 --train.steps 300 --report.every 25
 python benchmarks/against_reference.py
 python benchmarks/train_step.py
+python benchmarks/train_step.py --layers --precision mixed_bfloat16
+python benchmarks/small_maps.py
 python benchmarks/pipeline.py
 python benchmarks/segmentation_loss.py --memory
 python benchmarks/segmentation_loss.py --plot docs/segmentation_loss.png
