@@ -24,7 +24,7 @@ from commands.loading import Loaded, load, usual_graph
 from commands.parsing import parse_words
 from commands.train import build_backbone
 from iic_tf.distribute import choose_precision, choose_strategy
-from iic_tf.errors import UserError
+from iic_tf.errors import UserError, require
 from iic_tf.evaluation.metrics import contingencies, matched_errors
 from iic_tf.neighbours.spectral import neighbour_graph, spectral_groups
 from iic_tf.report.console import at_work
@@ -77,6 +77,11 @@ def trained(loaded: Loaded, nearest: np.ndarray, labels: np.ndarray) -> float:
             build_backbone=partial(build_backbone, builder, loaded),
             strategy=choose_strategy(options.devices),
         )
+        require(
+            done.task.found.joined == GRAPH_NEIGHBOURS,
+            "the graph of these neighbours falls apart, so that others were sought",
+            joined=done.task.found.joined,
+        )
         results = done.task.evaluate(
             done.model, options, lowest=done.lowest, trained=True
         )
@@ -100,10 +105,16 @@ def main() -> None:
         words.append(f"--train.steps={arguments.train}")
     asked = parse_words(words)
     loaded = load(asked, precision=choose_precision(choose_strategy(asked.devices)))
-    labels, k = loaded.task.protocol.train.labels, loaded.options.k
+    protocol, k = loaded.task.protocol, loaded.options.k
+    labels = protocol.train.labels
+    require(
+        labels is not None and protocol.evaluate is protocol.train,
+        "the images that train must be those that are scored, with labels",
+        protocol=loaded.options.data.protocol,
+    )
     with at_work("finding neighbours"):
         nearest = loaded.task.neighbours(CANDIDATES, seed=0)
-    print("same class   groups of the graph   trained")
+    print("same class   groups of the graph" + "   trained" * bool(arguments.train))
     for share in (None, *arguments.shares):
         some = nearest[:, :GRAPH_NEIGHBOURS]
         if share is not None:

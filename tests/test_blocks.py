@@ -85,13 +85,14 @@ def test_dense_block_shape_and_names():
 
 
 @pytest.mark.parametrize(
-    ("side", "kernel"),
+    ("side", "kernel", "small"),
     [
-        *[((3, 3), 5), ((2, 3), 5), ((1, 1), 3), ((3, 2), (7, 3)), ((3, 3), 4)],
-        *[((4, 4), 5), ((2, 4), 5), ((6, 2), (7, 3)), ((5, 5), 5)],
+        ((3, 3), 5, True), ((2, 3), 5, True), ((1, 1), 3, True), ((3, 2), (7, 3), True),
+        ((4, 4), 5, True), ((6, 2), (7, 3), True), ((3, 3), 4, False),
+        ((5, 5), 5, False), ((6, 3), (7, 3), False),
     ],
-)
-def test_convolution_of_small_maps_equals_keras(side, kernel):
+)  # fmt: skip
+def test_convolution_of_small_maps_equals_keras(side, kernel, small):
     x = tf.random.normal((4, *side, 6))
     ours, plain = (
         make(8, kernel, padding="same", activation="tanh", bias_initializer="ones")
@@ -107,8 +108,15 @@ def test_convolution_of_small_maps_equals_keras(side, kernel):
             y = layer(x)
         gradients = tape.gradient(y, [x, *(v.value for v in layer.variables)])
         results.append([y, *gradients])
+    assert convolves(ours, x) is not small
     for mine, its in zip(*results, strict=True):
         np.testing.assert_allclose(mine, its, atol=1e-5)
+
+
+def convolves(layer, x):
+    """Whether the layer has an operation that convolves."""
+    graph = tf.function(layer).get_concrete_function(x).graph
+    return any(operation.type == "Conv2D" for operation in graph.get_operations())
 
 
 def test_in_bfloat16_maps_as_large_as_the_kernel_are_small_too():
@@ -120,21 +128,22 @@ def test_in_bfloat16_maps_as_large_as_the_kernel_are_small_too():
     for layer in (ours, plain):
         layer.build(x.shape)
     ours.kernel.assign(plain.kernel)
-    operations = tf.function(ours).get_concrete_function(x).graph.get_operations()
-    assert not any(op.type == "Conv2D" for op in operations)
+    assert not convolves(ours, x)
     mine, its = (np.asarray(tf.cast(layer(x), tf.float32)) for layer in (ours, plain))
     np.testing.assert_allclose(mine, its, atol=0.03)
 
 
-@pytest.mark.parametrize(("side", "convolved"), [(4, False), (5, True)])
-def test_large_matrices_are_not_made(side, convolved, monkeypatch):
+@pytest.mark.parametrize(("side", "large"), [(4, False), (5, True)])
+def test_large_matrices_are_not_made(side, large, monkeypatch):
     monkeypatch.setattr(blocks, "MAX_ENTRIES", 4**4 * 6 * 8)
-    x, layer = (
-        tf.zeros((1, side, side, 6), tf.bfloat16),
-        Conv2D(8, 5, padding="same", dtype="mixed_bfloat16"),
-    )
-    operations = tf.function(layer).get_concrete_function(x).graph.get_operations()
-    assert any(op.type == "Conv2D" for op in operations) == convolved
+    layer = Conv2D(8, 5, padding="same", dtype="mixed_bfloat16")
+    x = tf.zeros((1, side, side, 6), tf.bfloat16)
+    assert convolves(layer, x) is large
+
+
+def test_neither_are_large_tables_of_links():
+    layer = Conv2D(1, 25, padding="same")  # 20 · 20 pixels
+    assert convolves(layer, tf.zeros((1, 20, 20, 1)))
 
 
 @pytest.mark.parametrize(

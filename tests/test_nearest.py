@@ -141,13 +141,23 @@ def test_memory_of_the_search_by_hand():
     needed = memory_of_search(
         number, (32, 32, 3), kind="photographs", mirrored=True, neighbours=10
     )
-    points = 2 * 4 * d * (2 * number + 2 * 70_000)  # two spaces
+    # two spaces; of candidates the points, those with zeros, and rough ones
+    points = 2 * 4 * d * (2 * number + 2.5 * 70_000)
     blocks = 3 * 4 * 714 * 70_000  # 50,000,000 // 70,000 rows
     assert needed == points + blocks + 4 * 11 * number
     needed = memory_of_search(
         30, (8, 8, 1), kind="drawings", mirrored=False, neighbours=4
     )
-    assert needed == 4 * 3 * (2 * 30 + 2 * 30) + 4 * 30 * 30 + 4 * 5 * 30
+    assert needed == 4 * 3 * (2 * 30 + 2.5 * 30) + 4 * 30 * 30 + 4 * 5 * 30
+
+
+def test_many_neighbours_are_compared_exactly_for_fewer_images_at_a_time():
+    how = {"kind": "photographs", "mirrored": True}
+    few, many = (
+        memory_of_search(5_000, (32, 32, 3), neighbours=n, **how) for n in (20, 2_000)
+    )
+    numbers = nearest.MAX_SIMILARITIES  # that describe candidates, in each space
+    assert few < many < few + 2 * 4 * numbers + 4 * 5_000 * 2_000
 
 
 @pytest.mark.parametrize("kind", ["drawings", "photographs", "tones"])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from conftest import SHARED
+from scipy.sparse.linalg import ArpackNoConvergence
 
 from iic_tf.datasets.image_folder import read_folder
 from iic_tf.evaluation.metrics import contingencies, matched_errors
@@ -94,8 +95,10 @@ def test_few_images(n):
     assert found.clusters.shape == (n,) and set(found.clusters) == {0, 1}
 
 
-def test_a_graph_that_falls_apart_is_joined_with_more_neighbours():
+@pytest.mark.parametrize("dense", [500, 10])
+def test_a_graph_that_falls_apart_is_joined_with_more_neighbours(dense, monkeypatch):
     """Two groups of eight tight parts: far neighbours tell which belong together."""
+    monkeypatch.setattr(spectral, "DENSE", dense)
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 160)
     middles = 5.0 * np.eye(2)[labels] + np.repeat(rng.normal(size=(16, 2)), 20, axis=0)
@@ -122,6 +125,36 @@ def test_a_graph_that_stays_apart_is_not_joined_for_ever():
     assert embed(found.graph, 4, seed=0)[1][-1] > spectral.FALLS_APART
     assert asked == [10, 20, 40, 80][: len(asked)]
     assert asked[-1] <= min(320 // (2 * 2), spectral.MOST_NEIGHBOURS) < 2 * asked[-1]
+
+
+@pytest.mark.parametrize("sizes", [[40] * 3, [40, 20, 30, 25, 40, 12]])
+@pytest.mark.parametrize("converges", [True, False])
+def test_eigenvectors_of_separate_parts_against_dense_matrices(
+    sizes, converges, monkeypatch
+):
+    monkeypatch.setattr(spectral, "DENSE", 10)
+    if not converges:
+
+        def give_up(*_, **__):
+            raise ArpackNoConvergence("no", np.empty(0), np.empty((0, 0)))
+
+        monkeypatch.setattr(spectral, "eigsh", give_up)
+    rng = np.random.default_rng(0)
+    ends = np.cumsum([0, *sizes])
+    nearest = np.concatenate([
+        begin + rng.integers(0, size, (size, 4))
+        for begin, size in zip(ends, sizes, strict=False)
+    ])  # fmt: skip
+    graph = neighbour_graph(nearest)
+    vectors, values = embed(graph, 5, seed=0)
+    table = graph.toarray()
+    roots = np.sqrt(table.sum(axis=1))
+    expected = np.linalg.eigvalsh(table / roots / roots[:, None])
+    np.testing.assert_allclose(values, expected[::-1][:5], atol=2e-3)
+    # images of one part are alike in the first columns, those of others are not
+    part = np.repeat(np.arange(len(sizes)), sizes)
+    alike = vectors[:, : len(sizes)] @ vectors[:, : len(sizes)].T
+    assert abs(alike[part[:, None] != part]).max() < 1e-6
 
 
 @pytest.mark.parametrize(

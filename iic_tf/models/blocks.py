@@ -6,6 +6,7 @@ networks: of variance 2 / fan-in in plain ones, of 2 / fan-out in residual ones.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import keras
@@ -118,11 +119,12 @@ class BatchNorm(keras.layers.BatchNormalization):
 class Conv2D(keras.layers.Conv2D):
     """Convolution that is one matrix product where maps are as small as its kernel.
 
-    A 5×5 kernel on a 4×4 map with "same" padding connects nearly every pixel with every
-    other one, each pair by one entry of the kernel. As a matrix between all of them the
-    layer does 16·16 products per pair of channels instead of 16·25, a third of the
-    latter with padding, and takes down to a sixth of the time
-    (``benchmarks/small_maps.py``). Values are those of ``keras.layers.Conv2D``, whose
+    A 5×5 kernel on a 4×4 map with "same" padding connects three quarters of all pairs
+    of pixels, each by one entry of the kernel. As a matrix between all pixels the layer
+    needs 16·16 products per pair of channels instead of 16·25, half of which meet only
+    padding, and takes as little as a sixth of the time for a batch of hundreds
+    (``benchmarks/small_maps.py``). One image alone takes some milliseconds longer, for
+    the matrix is made in every call. Values are those of ``keras.layers.Conv2D``, whose
     arguments it takes.
 
     Examples:
@@ -143,11 +145,11 @@ class Conv2D(keras.layers.Conv2D):
             and self.strides == self.dilation_rate == (1, 1)
             and self.groups == 1
             and is_small(sides, self.kernel_size, dtype=kernel.dtype)
-            and np.prod(sides) ** 2 * channels * self.filters <= MAX_ENTRIES
+            and np.prod(sides) ** 2 * self._most_per_pair(channels) <= MAX_ENTRIES
         ):
             return super().convolution_op(inputs, kernel)
         pixels = int(np.prod(sides))
-        link = tf.constant(linked(sides, self.kernel_size), kernel.dtype)
+        link = tf.constant(linked(tuple(sides), self.kernel_size), kernel.dtype)
         # by a product: its gradient is another one, that of slices is slow
         entries = tf.matmul(link, tf.reshape(kernel, (link.shape[1], -1)))
         entries = tf.reshape(entries, (pixels, pixels, channels, self.filters))
@@ -158,11 +160,15 @@ class Conv2D(keras.layers.Conv2D):
         outputs = tf.matmul(tf.reshape(inputs, (-1, pixels * channels)), matrix)
         return tf.reshape(outputs, (-1, *sides, self.filters))
 
+    def _most_per_pair(self, channels: int) -> int:
+        """Entries of a matrix that belong to a pair of pixels, while it is made."""
+        return max(channels * self.filters, int(np.prod(self.kernel_size)))
+
 
 def is_small(
     sides: Sequence[int | None], kernel: Sequence[int], *, dtype: tf.DType
 ) -> bool:
-    """Whether a convolution of a map is slower than a product with all of its pixels.
+    """Whether convolving a batch is slower than a product with all pixels of a map.
 
     Args:
         sides: Height and width of the map; None if they are not known.
@@ -184,7 +190,8 @@ def is_small(
     )
 
 
-def linked(sides: Sequence[int], kernel: Sequence[int]) -> np.ndarray:
+@lru_cache(maxsize=32)
+def linked(sides: tuple[int, int], kernel: tuple[int, int]) -> np.ndarray:
     """Which entry of a kernel is between two pixels of a map.
 
     Args:
@@ -203,7 +210,7 @@ def linked(sides: Sequence[int], kernel: Sequence[int]) -> np.ndarray:
          [0. 1. 0.]]
     """
     (height, width), middle = sides, [side // 2 for side in kernel]
-    link = np.zeros((height, width, height, width, *kernel))
+    link = np.zeros((height, width, height, width, *kernel), np.float32)
     for y, x, v, u in np.ndindex(link.shape[:4]):
         row, column = y - v + middle[0], x - u + middle[1]
         if 0 <= row < kernel[0] and 0 <= column < kernel[1]:

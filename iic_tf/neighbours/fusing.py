@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy import sparse
 
-ROWS = 1_000
+ROWS = 250
 """Images whose walks a thread follows at a time."""
 
 HALFWAY = 4
@@ -30,8 +30,8 @@ def fuse(
 ) -> sparse.csr_array:
     """Joins each image with those that walks through both graphs reach most often.
 
-    Walks have three steps, of which the middle one is in the other graph; a step may
-    stay where it is.
+    Walks have three steps, of which the middle one is in the other graph. A step may
+    stay where it is, as if each image had itself as a neighbour, of weight 1.
 
     Args:
         first: Symmetric, not negative, shape ``(n, n)``; images may be isolated.
@@ -39,8 +39,8 @@ def fuse(
         number: Images that each is joined with.
 
     Returns:
-        Symmetric, shape ``(n, n)``. Weights are shares of the walks, so that those of
-        ``number`` images sum to 1, added in both directions.
+        Symmetric, shape ``(n, n)``. The weights of an image's ``number`` strongest
+        partners are shares that sum to 1; both directions are then added.
 
     Examples:
         >>> from iic_tf.neighbours.fusing import fuse
@@ -78,16 +78,17 @@ def thinned(
         number: Images that each is joined with, those reached most often.
 
     Returns:
-        Symmetric, shape ``(m, m)``; the graph itself if all images are chosen.
+        Symmetric, shape ``(m, m)``, rows of the same mean sum as before; the graph
+        itself if all images are chosen.
 
     Examples:
         >>> from iic_tf.neighbours.fusing import thinned
         >>> from iic_tf.neighbours.spectral import neighbour_graph
         >>> graph = neighbour_graph(np.array([[1], [0], [1], [4], [3]]))
         >>> print(thinned(graph, np.array([0, 2, 3]), number=1).toarray().round(2))
-        [[0.   1.33 0.  ]
-         [1.33 0.   0.  ]
-         [0.   0.   0.  ]]
+        [[0. 3. 0.]
+         [3. 0. 0.]
+         [0. 0. 0.]]
     """
     if len(chosen) == graph.shape[0]:
         return graph
@@ -95,7 +96,8 @@ def thinned(
     steps = some @ sparse.diags_array(1 / graph.sum(axis=1))
     near, back, m = some[:, chosen], sparse.csr_array(some.T), len(chosen)
     directed = _strongest(lambda rows: near[rows] + steps[rows] @ back, m, number)
-    return directed + directed.T
+    mean = graph.sum() / graph.shape[0]
+    return (directed + directed.T) * (mean * m / (2 * directed.sum()))
 
 
 def _steps(graph: sparse.csr_array) -> sparse.csr_array:

@@ -29,7 +29,7 @@ MAX_CANDIDATES = 70_000
 """Neighbours are looked for among at most so many images: time grows with n, not n²."""
 
 FEATURE_COMPONENTS = 64
-"""The features of a network likewise."""
+"""Components that the features of a network are brought to, at most."""
 
 PART = 500
 """Images worked on at a time."""
@@ -53,8 +53,8 @@ CHECKED = 2
 """So many times as many candidates as are wanted are compared exactly."""
 
 ROUGH_FROM, TRIED, FOUND = 10_000, 200, 0.999
-"""Among so many candidates and more rough products save time, and are used if for so
-many images they find this share of the neighbours that exact ones find."""
+"""From ``ROUGH_FROM`` candidates on rough products save time. They are used if, for
+``TRIED`` images, they find the share ``FOUND`` of the exact neighbours."""
 
 CELLS, ORIENTATIONS = 7, 8
 """Cells along each side of an image, and directions told apart in each cell."""
@@ -262,8 +262,9 @@ def _nearest_of(
     m, b = tf.shape(spaces[0])[0], tf.shape(some)[0]
     alike = _alike(tf.cast(some, first[0].dtype), first)
     if alike.dtype == tf.bfloat16:
-        # Positive floats are ordered as their bits are, which are compared faster. Of
-        # negative ones the order is lost; who is near in none of so many blocks?
+        # Positive floats are ordered as their bits are, which are compared faster.
+        # Negative ones lose their order, which matters only if fewer blocks than are
+        # wanted hold a positive one.
         alike = tf.bitcast(alike, tf.int16)
     blocks = tf.reshape(alike, (b, -1, BLOCK))
     checked = CHECKED * number
@@ -286,9 +287,16 @@ def _nearest_of(
     return tf.gather(numbers, tf.math.top_k(values, number)[1], batch_dims=1)
 
 
-def _rows_at_once(candidates: int) -> int:
-    """Images that are compared with all candidates at a time."""
-    return min(max(MAX_SIMILARITIES // candidates, 1), MAX_ROWS)
+def _rows_at_once(candidates: int, *, wanted: int, width: int) -> int:
+    """Images that are compared with all candidates at a time.
+
+    Args:
+        candidates: How many there are.
+        wanted: Neighbours of each image that are wanted, and the image itself.
+        width: Numbers that describe a point.
+    """
+    most = MAX_SIMILARITIES // max(candidates, CHECKED * wanted * width)
+    return min(max(most, 1), MAX_ROWS)
 
 
 def _padded(space: tf.Tensor) -> tf.Tensor:
@@ -305,7 +313,8 @@ def _compared_first(
     that differ by less than 1/256 are rounded to the same.
     """
     exact = [_padded(space) for space in spaces]
-    if len(spaces[0]) < ROUGH_FROM or not multiplies_bfloat16():
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    if len(spaces[0]) < ROUGH_FROM or on_gpu or not multiplies_bfloat16():
         return exact
     rough = [tf.cast(space, tf.bfloat16) for space in exact]
     some = tf.constant(points[:: -(-len(points) // TRIED)])
@@ -350,7 +359,8 @@ def nearest_by_angle(
     ]
     wanted = tf.constant(number + 1)
     first = _compared_first(points, spaces, wanted)
-    rows = _rows_at_once(len(candidates))
+    width = points.shape[1]
+    rows = _rows_at_once(len(candidates), wanted=number + 1, width=width)
     parts = [
         _nearest_of(tf.constant(points[i : i + rows]), spaces, first, wanted).numpy()
         for i in range(0, len(points), rows)
@@ -446,8 +456,8 @@ def memory_of_search(
 
     These are, with the mirror images where these count, the descriptions of all images
     by their parts and side by side, those of the candidates, exact and rough, and one
-    block of similarities; and what was found. All but the block grow with the number of
-    images.
+    block of similarities, or of candidates that are compared exactly; and what was
+    found. All but the block grow with the number of images.
 
     Args:
         number: Images.
@@ -461,16 +471,18 @@ def memory_of_search(
         >>> how = {"kind": "drawings", "mirrored": False, "neighbours": 10}
         >>> for number in (10_000, 70_000):
         ...     print(memory_of_search(number, (28, 28, 1), **how) // 1_000_000, "MB")
-        71 MB
-        418 MB
+        75 MB
+        444 MB
     """
     candidates, spaces = min(number, MAX_CANDIDATES), 1 + mirrored
     described = 4 * width_of(kind, number=number, shape=shape)
-    rows = min(_rows_at_once(candidates), number)
+    wanted, width = neighbours + 1, described // 4
+    rows = min(_rows_at_once(candidates, wanted=wanted, width=width), number)
     # of two products the larger ones are a third block
     blocks = 4 * rows * candidates * (3 if mirrored else 1)
-    points = spaces * described * (2 * number + 2 * candidates)
-    return points + blocks + 4 * number * (neighbours + 1)
+    checked = spaces * described * rows * CHECKED * wanted
+    points = spaces * described * (2 * number + 5 * candidates // 2)
+    return points + max(blocks, checked) + 4 * number * wanted
 
 
 def find_neighbours(

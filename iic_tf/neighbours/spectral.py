@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, lobpcg
 from scipy.special import entr
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
@@ -39,8 +40,8 @@ DENSE = 500
 """Graphs of at most so many images are solved as dense matrices."""
 
 MAX_ALL, MAX_COMPARED = 10_000, 2_000
-"""By what images are to be compared is found out from all of so many, of more from so
-few of them."""
+"""The kind is chosen from all images if there are at most ``MAX_ALL``, otherwise from
+``MAX_COMPARED`` of them."""
 
 STARTS = 2
 """Starts of k-means for each number of eigenvectors."""
@@ -121,23 +122,84 @@ def embed(
         (6, 3) [ 1.   1.  -0.5]
     """
     n = graph.shape[0]
-    scale = 1 / np.sqrt(graph.sum(axis=1))
-    normalised = sparse.csr_array(
-        sparse.diags_array(scale) @ graph @ sparse.diags_array(scale)
-    )
+    roots = np.sqrt(graph.sum(axis=1))
+    scale = sparse.diags_array(1 / roots)
+    normalised = sparse.csr_array(scale @ graph @ scale)
     if n <= max(DENSE, number + 1):
         values, vectors = np.linalg.eigh(normalised.toarray())
         values, vectors = values[-number:], vectors[:, -number:]
     else:
         start = np.random.default_rng(seed).uniform(0.5, 1.0, n)
-        try:
-            values, vectors = eigsh(normalised, number, which="LA", v0=start, tol=1e-4)
-        except ArpackNoConvergence as error:  # what it has is good enough to start from
-            values, vectors = error.eigenvalues, error.eigenvectors
+        values, vectors = _leading(normalised, _of_parts(graph, roots), number, start)
     order = np.argsort(-values)
     vectors = vectors[:, order]
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return vectors / np.maximum(lengths, 1e-9), values[order]
+
+
+def _of_parts(graph: sparse.csr_array, roots: np.ndarray) -> sparse.csc_array:
+    """Eigenvectors of a graph's separate parts, the largest parts first.
+
+    Each part has one, of eigenvalue 1, and Lanczos' method finds an eigenvalue that
+    occurs many times only a few times.
+
+    Args:
+        graph: See ``embed``.
+        roots: Square roots of the row sums, shape ``(n,)``.
+
+    Returns:
+        Shape ``(n, parts)``.
+    """
+    parts, member = connected_components(graph, directed=False)
+    rank = np.empty(parts, int)
+    rank[np.argsort(-np.bincount(member), kind="stable")] = np.arange(parts)
+    place = np.arange(len(member)), rank[member]
+    vectors = sparse.csc_array((roots, place), shape=(len(member), parts))
+    return vectors @ sparse.diags_array(1 / np.sqrt((vectors**2).sum(axis=0)))
+
+
+def _leading(
+    normalised: sparse.csr_array,
+    known: sparse.csc_array,
+    number: int,
+    start: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and eigenvectors of which those of eigenvalue 1 are known.
+
+    Args:
+        normalised: Symmetric, shape ``(n, n)``.
+        known: Shape ``(n, parts)``.
+        number: Eigenvectors wanted, less than n.
+        start: Where the search starts, shape ``(n,)``.
+    """
+    parts = known.shape[1]
+    if parts >= number:
+        return np.ones(number), known[:, :number].toarray()
+    if parts == 1:
+        return _searched(normalised, number, start)
+    # the known ones moved to eigenvalue -1, out of the way
+    rest = LinearOperator(
+        normalised.shape,
+        matvec=lambda x: normalised @ x - 2 * (known @ (known.T @ x)),
+        matmat=lambda x: normalised @ x - 2 * (known @ (known.T @ x)),
+        dtype=np.float64,
+    )
+    values, vectors = _searched(rest, number - parts, start)
+    ones = np.ones(parts)
+    return np.append(ones, values), np.hstack((known.toarray(), vectors))
+
+
+def _searched(
+    matrix: sparse.csr_array | LinearOperator, number: int, start: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Leading eigenvalues and eigenvectors, roughly if they do not converge."""
+    try:
+        return eigsh(matrix, number, which="LA", v0=start, tol=1e-4)
+    except ArpackNoConvergence:
+        guess = np.random.default_rng(0).normal(size=(len(start), number))
+        with warnings.catch_warnings():  # that it has not converged is known
+            warnings.simplefilter("ignore", UserWarning)
+            return lobpcg(matrix, guess, largest=True, tol=1e-3, maxiter=40)
 
 
 def fine_parts(vectors: np.ndarray, number: int, *, seed: int) -> np.ndarray:
@@ -200,8 +262,8 @@ def _grouped(
     """The best groups of an embedded graph, see ``spectral_groups``."""
     k_aux = min(k_aux, graph.shape[0])
     found = []
-    # More eigenvectors tell more and are noisier, and k-means ends here or there; what
-    # is best the objective tells.
+    # More eigenvectors tell more and are noisier, and k-means ends here or there; the
+    # objective decides which is best.
     for number, start in product((k, 3 * k // 2, 2 * k), range(STARTS)):
         parts = fine_parts(vectors[:, :number], k_aux, seed=seed + start)
         grouping = group_overclusters(graph_joint(graph, parts, k_aux), k, lamb=lamb)

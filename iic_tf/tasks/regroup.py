@@ -2,9 +2,10 @@
 
 Sub-heads on one backbone settle in different optima and stay there for thousands of
 steps, while its overclusters and features know more than they say. So every so often
-the overclusters of each auxiliary sub-head are grouped by search, where neighbours are
-used so are the spectral parts of the graph of the features, and the main sub-heads are
-fitted to these groupings. Nothing else of the network changes, and no label is read.
+the overclusters of each auxiliary sub-head are grouped by search, and where neighbours
+are used so are the spectral parts of the graph that fuses appearance and features. The
+main sub-heads are fitted to the best of these groupings. Nothing else of the network
+changes, and no label is read.
 """
 
 from collections.abc import Callable, Sequence
@@ -247,7 +248,7 @@ def _state(
 
 
 def _agree(clusters: np.ndarray, others: np.ndarray, k: int) -> bool:
-    """Whether two groupings are the same of nearly all images, by whatever numbers."""
+    """Whether two groupings agree on nearly all images, up to their numbering."""
     table = contingency(clusters, others, num_clusters=k, num_classes=k)
     same = table[linear_sum_assignment(table, maximize=True)].sum()
     return bool(same >= AGREEING_SHARE * len(clusters))
