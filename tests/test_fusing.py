@@ -73,15 +73,10 @@ def test_thinned_against_dense_matrices(rows, monkeypatch):
     some = near[np.ix_(chosen, chosen)]
     kept = strongest(some.copy(), 40)
     found = thinned(whole, chosen, number=40).toarray()
-    of_row = full.sum() / len(full)
-    np.testing.assert_allclose(
-        found, (kept + kept.T) * of_row * len(chosen) / 2 / kept.sum()
-    )
+    np.testing.assert_allclose(found, kept + kept.T)
     least = thinned(whole, chosen, number=2).toarray()
     assert ((least > 0).sum(axis=1) >= 2).all()
     assert (least > 0).sum() < (found > 0).sum()
-    for graph_ in (found, least):  # how often a walk stays where it is does not change
-        assert graph_.sum(axis=1).mean() == pytest.approx(of_row)
 
 
 def test_all_images_stay_as_they_are():
