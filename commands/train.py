@@ -281,7 +281,7 @@ class _Telling:
     def on_prepared(self, folder: Path, task: Any) -> None:
         """Plots the clusters of the neighbour graph, if there is one."""
         from iic_tf.evaluation.health import information_words
-        from iic_tf.neighbours.spectral import told, uneven_sizes
+        from iic_tf.neighbours.spectral import separate_parts, told, uneven_sizes
         from iic_tf.report.cluster_plots import draw_first_groups
         from iic_tf.report.console import console
         from iic_tf.tuned import GRAPH_NEIGHBOURS, UNEVEN_LAMB
@@ -302,6 +302,12 @@ class _Telling:
             f"{information_words(told(found.graph, groups, options.k), options.k)}"
             f"{f'; see {plot}' if plot else ''}"
         )
+        if (parts := separate_parts(found.graph)) > options.k:
+            console.print(
+                f"Parts:    the images form {parts:,} sets of near-repeats, such as "
+                "frames of the same film, that no neighbour links; which sets belong "
+                "together, the graph cannot tell"
+            )
         if options.train.lamb != 1:
             return
         if (sizes := uneven_sizes(found.graph, found.groups, options.k)) is not None:

@@ -1302,3 +1302,14 @@ def test_mnist_within_three_percent(mnist_dir, out, capsys):
     assert models_iic.main(arguments) == 0
     summary = json.loads((out / "mnist" / "summary.json").read_text())
     assert summary["errors"][summary["chosen"]] <= 0.03
+
+
+def test_repeats_that_nothing_links_are_told(tmp_path, capsys, few_plots):
+    draw = np.random.default_rng(0)
+    pictures = draw.integers(0, 256, (5, 28, 28, 1))
+    images = np.repeat(pictures, 24, axis=0) + draw.integers(-2, 3, (120, 28, 28, 1))
+    np.savez(tmp_path / "x.npz", x_train=images.clip(0, 255).astype(np.uint8))
+    asked = {"k": 2, "train.steps": 2, "data.batch": 8, "data.neighbours": 3}
+    assert models_iic.main(words(tmp_path / "x.npz", tmp_path / "runs", **asked)) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "the images form 5 sets of near-repeats" in told

@@ -137,6 +137,17 @@ def embed(
     return vectors / np.maximum(lengths, 1e-9), values[order]
 
 
+def separate_parts(graph: sparse.csr_array) -> int:
+    """Number of parts of a graph that nothing links.
+
+    Examples:
+        >>> from iic_tf.neighbours.spectral import neighbour_graph, separate_parts
+        >>> separate_parts(neighbour_graph(np.array([[1], [0], [3], [2]])))
+        2
+    """
+    return int(connected_components(graph, directed=False)[0])
+
+
 def _of_parts(graph: sparse.csr_array, roots: np.ndarray) -> sparse.csc_array:
     """Eigenvectors of a graph's separate parts, the largest parts first.
 
