@@ -262,6 +262,8 @@ python benchmarks/against_reference.py
 python benchmarks/train_step.py
 python benchmarks/train_step.py --layers --precision mixed_bfloat16
 python benchmarks/small_maps.py
+python benchmarks/sweep.py --set train.precision float32 mixed_bfloat16 --set seed 0 \
+1 2 3 4 --more=--data.recipe=mnist_5000
 python benchmarks/pipeline.py
 python benchmarks/segmentation_loss.py --memory
 python benchmarks/segmentation_loss.py --plot docs/segmentation_loss.png
