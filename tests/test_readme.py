@@ -254,6 +254,7 @@ python models_iic.py --data.images STREETS --data.recipe scenes --k 3
 python benchmarks/convergence.py --data FOLDER --plot docs/convergence_seeds.png
 python benchmarks/neighbours.py --data FOLDER
 python benchmarks/neighbours.py --runs RUN
+python benchmarks/purity.py --data FOLDER --config configs/cifar10.yaml
 python benchmarks/neighbours.py --images IMAGES --masks LABELS --merge \
 "[0,1,1,2,2,3,1,1,255,255,255,255]"
 python models_iic.py --data.folder signdigits --data.labels folder --k 10 --data.size \
@@ -275,7 +276,7 @@ MobileNetV2 --graph.args.weights imagenet
 python benchmarks/embeddings.py --network lite0.keras
 python benchmarks/embeddings.py --data FOLDER --features vectors.npy
 python benchmarks/finetune.py --data FOLDER --run RUN --labels 100 600 6000
-python benchmarks/folders.py FOLDERS --seeds 0 1
+python benchmarks/folders.py FOLDERS --seeds 0 1 2
 python benchmarks/signals.py --series FOLDER
 python benchmarks/unequal.py
 python benchmarks/baselines.py --folder FOLDER --k 10 --seeds 0
