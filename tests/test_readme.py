@@ -280,7 +280,7 @@ python benchmarks/folders.py FOLDERS --seeds 0 1 2
 python benchmarks/signals.py --series FOLDER
 python benchmarks/unequal.py
 python benchmarks/baselines.py --folder FOLDER --k 10 --seeds 0
-python benchmarks/convergence.py --data FOLDER --seeds 0 --out runs/fashion_mnist \
+python benchmarks/convergence.py --data FOLDER --seeds 0 1 3 --out runs/fashion_mnist \
 --more=--data.recipe=fashion_mnist
 python benchmarks/baselines.py --data FOLDER
 python benchmarks/convergence.py --data FOLDER --seeds 0 1 2 --out runs/cifar10 \
