@@ -302,7 +302,7 @@ class _Telling:
             f"{information_words(told(found.graph, groups, options.k), options.k)}"
             f"{f'; see {plot}' if plot else ''}"
         )
-        if (parts := separate_parts(found.graph)) > options.k:
+        if (parts := separate_parts(found.graph)) >= 2 * options.k:
             console.print(
                 f"Parts:    the images form {parts:,} sets of near-repeats, such as "
                 "frames of the same film, that no neighbour links; which sets belong "

@@ -188,13 +188,12 @@ def _leading(
         return np.ones(number), known[:, :number].toarray()
     if parts == 1:
         return _searched(normalised, number, start)
-    # the known ones moved to eigenvalue -1, out of the way
-    rest = LinearOperator(
-        normalised.shape,
-        matvec=lambda x: normalised @ x - 2 * (known @ (known.T @ x)),
-        matmat=lambda x: normalised @ x - 2 * (known @ (known.T @ x)),
-        dtype=np.float64,
-    )
+
+    def times(x: np.ndarray) -> np.ndarray:
+        # the known ones moved to eigenvalue -1, out of the way
+        return normalised @ x - 2 * (known @ (known.T @ x))
+
+    rest = LinearOperator(normalised.shape, times, matmat=times, dtype=np.float64)
     values, vectors = _searched(rest, number - parts, start)
     ones = np.ones(parts)
     return np.append(ones, values), np.hstack((known.toarray(), vectors))
