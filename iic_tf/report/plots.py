@@ -114,6 +114,11 @@ def _captioned_rows(
     save_figure(figure, path)
 
 
+def _images(number: int) -> str:
+    """So many images, in words."""
+    return f"{number:,} image{'' if number == 1 else 's'}"
+
+
 def cluster_grid(
     path: Path,
     images: np.ndarray,
@@ -162,14 +167,14 @@ def cluster_grid(
         called = names[cluster] if names else ""
         name = f"cluster {cluster}" + f" = {called}" * bool(called)
         mean = confidence[members].mean() if len(members) else 0.0
-        note = f"{len(members):,} images, confidence {mean:.2f}"
+        note = f"{_images(len(members))}, confidence {mean:.2f}"
         if mostly is not None and mostly[cluster] is not None:
             note = f"mostly {mostly[cluster]}; {note}"
         rows.append((name, note, shown))
     few = np.flatnonzero(confidence < (unsure or 0))
     if len(few):
         least = few[np.argsort(confidence[few], kind="stable")[:columns]]
-        note = f"{len(few):,} images, confidence < {unsure:g}"
+        note = f"{_images(len(few))}, confidence < {unsure:g}"
         rows.append(("unsure", note, [look(i) for i in least]))
     _captioned_rows(path, rows, title=title, columns=columns)
 
