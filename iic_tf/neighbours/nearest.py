@@ -7,7 +7,9 @@ of with itself goes beyond plain IIC; like plain IIC it uses no label
 """
 
 import math
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Literal
 
@@ -31,8 +33,8 @@ MAX_CANDIDATES = 70_000
 FEATURE_COMPONENTS = 64
 """Components that the features of a network are brought to, at most."""
 
-PART = 500
-"""Images worked on at a time."""
+PART = 250
+"""Images that a thread describes at a time."""
 
 MAX_FITTED = 5_000
 """Components are found from so many images at most."""
@@ -215,7 +217,8 @@ def _half_whitened(describe: Describe, some: np.ndarray, *, seed: int) -> Descri
 
 def _points(describe: Describe, images: np.ndarray) -> np.ndarray:
     parts = np.array_split(images, -(-len(images) // PART))
-    return np.concatenate([describe(part) for part in parts])
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return np.concatenate(list(pool.map(describe, parts)))
 
 
 def _fit(part: str, some: np.ndarray, *, seed: int) -> Describe:
