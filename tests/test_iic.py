@@ -141,11 +141,6 @@ def test_a_refused_regrouping_is_told():
     assert "which are kept" in iic.remark_words({**done, "refused": True})
 
 
-def test_clusters_that_stay_are_told():
-    done = {"step": 50, "regrouped": [1.2, 1.3], "sources": [-2], "refused": False}
-    assert "restarted from the best of them" in iic.remark_words(done)
-
-
 def test_groups_are_found_by_the_last_lambda_or_by_information():
     assert iic.grouping_lamb(0.65) == 0.65
     assert iic.grouping_lamb(1.5) == 1

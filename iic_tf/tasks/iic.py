@@ -16,7 +16,7 @@ from iic_tf.evaluation.health import OFF_TRACK_SHARE, describe, is_degenerate, m
 from iic_tf.options import Lambda
 from iic_tf.report.sentences import error_words
 from iic_tf.resolved import RunOptions, RunTrain
-from iic_tf.tasks.regroup import BY_MAIN, Regrouped
+from iic_tf.tasks.regroup import Regrouped
 from iic_tf.training.checkpoints import History
 from iic_tf.training.loop import Event
 from iic_tf.training.task import Callbacks, Row, Run
@@ -198,11 +198,6 @@ def remark_words(remark: dict[str, Any]) -> str:
         return (
             f"At step {remark['step']:,} no regrouping had more mutual information of "
             "neighbours than the main sub-heads, which are kept."
-        )
-    if set(remark.get("sources", ())) == {BY_MAIN}:
-        return (
-            f"At step {remark['step']:,} all main sub-heads restarted from the best of "
-            "them: no regrouping had clearly more mutual information of neighbours."
         )
     if "regrouped" in remark:
         return (

@@ -32,7 +32,6 @@ from iic_tf.neighbours.nearest import feature_neighbours
 from iic_tf.neighbours.spectral import (
     graph_joint,
     neighbour_graph,
-    refined,
     spectral_groups,
     told,
 )
@@ -42,9 +41,8 @@ MAX_IMAGES, MAX_PLACES = 10_000, 20_000
 """Images, or places of label maps, that are sampled, about. With 5,000 images one of
 five seeds of Fashion-MNIST went over to worse groups at the last regrouping."""
 
-BY_GRAPH, BY_MAIN = -1, -2
-"""Stand for an auxiliary sub-head where a grouping is that of the graph, or that of the
-best main sub-head, of which each image has moved to where its neighbours say."""
+BY_GRAPH = -1
+"""Stands for an auxiliary sub-head where a grouping is that of the graph."""
 
 
 class Regrouped(NamedTuple):
@@ -52,10 +50,9 @@ class Regrouped(NamedTuple):
 
     Attributes:
         information: What the best grouping of each auxiliary sub-head knows about
-            pairs, in nats, shape ``(h_aux,)``; with a graph those of ``BY_GRAPH`` and
-            of ``BY_MAIN`` come last.
-        sources: Auxiliary sub-head that each main sub-head started from, ``(h,)``, or
-            ``BY_GRAPH`` or ``BY_MAIN``.
+            pairs, in nats, shape ``(h_aux,)``; that of the graph's groups comes last.
+        sources: Auxiliary sub-head that each main sub-head started from, ``(h,)``;
+            ``BY_GRAPH`` for the graph.
         refused: Whether the main sub-heads knew more before, and stay as they are.
     """
 
@@ -200,12 +197,10 @@ def regroup(
     """Groups what the network has found and refits the main sub-heads to it.
 
     The overclusters of every auxiliary sub-head are grouped, by what pairs tell; where
-    the sample has a graph, its spectral groups are one more candidate, and the clusters
-    of the best main sub-head another. Candidates that lag behind the best are left out,
-    and with a graph those that differ from the best, too, or from the clusters of the
-    main sub-head if these do not lag: quite different groupings may tell almost the
-    same. The main sub-heads share what is left evenly. If by the graph they then know
-    less than before, or use fewer clusters, they stay what they were.
+    the sample has a graph, its spectral groups are one more candidate. Candidates that
+    lag behind the best, or with a graph differ from it, are left out; the main
+    sub-heads share the others evenly. If by the graph they then know less than before,
+    or use fewer clusters, they stay what they were.
 
     Args:
         model: Its main sub-heads are replaced.
@@ -225,8 +220,6 @@ def regroup(
     if near is not None:
         groups = spectral_groups(near, k=k, k_aux=k_aux, seed=seed, lamb=lamb)
         found.append(_Candidate(groups.information, BY_GRAPH, groups.clusters))
-        mine = refined(near, _best_main(model, sample, lamb)[1], k, lamb=lamb)
-        found.append(_Candidate(told(near, mine, k, lamb=lamb), BY_MAIN, mine))
     before = [weights.numpy() for weights in model.main.weights]
     was = _state(model, sample, lamb)
     sources = _start_from(model, found, features, agreeing=near is not None)
@@ -237,29 +230,21 @@ def regroup(
     return Regrouped(np.array([one.information for one in found]), sources, refused)
 
 
-def _best_main(
-    model: ClusterIIC | SegmentIIC, sample: Sample, lamb: float
-) -> tuple[float, np.ndarray]:
-    """The most that a main sub-head knows about neighbours, and its clusters."""
-    k = model.main.num_clusters
-    clusters = model.main(sample.features).numpy().argmax(-1)
-    heads = range(clusters.shape[1])
-    known = [told(sample.near, clusters[:, head], k, lamb=lamb) for head in heads]
-    best = int(np.argmax(known))
-    return known[best], clusters[:, best]
-
-
 def _state(
     model: ClusterIIC | SegmentIIC, sample: Sample, lamb: float
 ) -> tuple[float, ...]:
-    """What the best main sub-head knows about neighbours, and its clusters in use.
+    """The most that a main sub-head knows about neighbours, and its clusters in use.
 
     Without a graph there is nothing to know it by.
     """
     if sample.near is None:
         return ()
-    known, clusters = _best_main(model, sample, lamb)
-    return known, clusters_in_use(clusters, model.main.num_clusters)
+    k = model.main.num_clusters
+    clusters = model.main(sample.features).numpy().argmax(-1)
+    heads = range(clusters.shape[1])
+    known = [told(sample.near, clusters[:, head], k, lamb=lamb) for head in heads]
+    best = int(np.argmax(known))
+    return known[best], clusters_in_use(clusters[:, best], k)
 
 
 def _agree(clusters: np.ndarray, others: np.ndarray, k: int) -> bool:
@@ -282,19 +267,17 @@ def _start_from(
         model: Its main sub-heads are replaced.
         found: Groupings.
         features: Shape ``(m, d)``.
-        agreeing: Whether groupings other than the best are left out, however good. The
-            clusters of the main sub-heads are the best if they are not left out.
+        agreeing: Whether groupings other than the best are left out, however good.
     """
     k = model.main.num_clusters
-    most = max(candidate.information for candidate in found)
+    found = sorted(found, key=lambda candidate: -candidate.information)
+    needed = found[0].information - KEPT_SHARE * np.log(k)
     kept = [
         candidate
-        for candidate in sorted(found, key=lambda candidate: -candidate.information)
-        if candidate.information >= most - KEPT_SHARE * np.log(k)
+        for candidate in found
+        if candidate.information >= needed
+        and (not agreeing or _agree(candidate.clusters, found[0].clusters, k))
     ]
-    best = next((one for one in kept if one.source == BY_MAIN), kept[0])
-    if agreeing:
-        kept = [one for one in kept if _agree(one.clusters, best.clusters, k)]
     used = list(islice(cycle(kept), model.main.num_heads))
     model.main.refit(features, np.stack([one.clusters for one in used], axis=1))
     return np.array([candidate.source for candidate in used])
