@@ -395,7 +395,7 @@ def feature_neighbours(features: np.ndarray, *, number: int, seed: int) -> np.nd
     centred = features - features.mean(axis=0)
     components = min(FEATURE_COMPONENTS, *centred.shape)
     some = centred[:: -(-len(centred) // MAX_FITTED)]
-    axes = randomized_svd(some, components, random_state=seed)[2].T
+    axes = randomized_svd(some, components, n_iter=2, random_state=seed)[2].T
     points = _unit(centred @ axes).astype(np.float32)
     return nearest_by_angle(points, np.arange(len(points)), number=number)
 
