@@ -1344,6 +1344,7 @@ RECIPES: dict[str, Recipe] = {
         _MNIST,
         find=fashion_images,
         make_views=photos,  # garments reach to the borders
+        usual=replace(_WHOLE, steps=1300),
         parameters={"flipped": 0.0},
         kind="photographs",
         class_names=_CLOTHES,

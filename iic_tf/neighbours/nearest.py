@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 from sklearn.utils.extmath import randomized_svd
+from threadpoolctl import threadpool_limits
 
 from iic_tf.distribute import multiplies_bfloat16
 from iic_tf.neighbours.patches import (
@@ -217,7 +218,9 @@ def _half_whitened(describe: Describe, some: np.ndarray, *, seed: int) -> Descri
 
 def _points(describe: Describe, images: np.ndarray) -> np.ndarray:
     parts = np.array_split(images, -(-len(images) // PART))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # threads of NumPy's products would be in the way of these
+    alone = threadpool_limits(1, user_api="blas")
+    with alone, ThreadPoolExecutor(os.cpu_count()) as pool:
         return np.concatenate(list(pool.map(describe, parts)))
 
 
