@@ -254,6 +254,7 @@ python models_iic.py --data.images STREETS --data.recipe scenes --k 3
 python benchmarks/convergence.py --data FOLDER --plot docs/convergence_seeds.png
 python benchmarks/neighbours.py --data FOLDER
 python benchmarks/neighbours.py --runs RUN
+python benchmarks/ablation.py "--more=--data.recipe=mnist_5000"
 python benchmarks/purity.py --data FOLDER --config configs/cifar10.yaml
 python benchmarks/neighbours.py --images IMAGES --masks LABELS --merge \
 "[0,1,1,2,2,3,1,1,255,255,255,255]"
@@ -280,8 +281,8 @@ python benchmarks/folders.py FOLDERS --seeds 0 1 2
 python benchmarks/signals.py --series FOLDER
 python benchmarks/unequal.py
 python benchmarks/baselines.py --folder FOLDER --k 10 --seeds 0
-python benchmarks/convergence.py --data FOLDER --seeds 0 1 3 --out runs/fashion_mnist \
---more=--data.recipe=fashion_mnist
+python benchmarks/convergence.py --data FOLDER --seeds 0 1 2 3 4 --out \
+runs/fashion_mnist --more=--data.recipe=fashion_mnist
 python benchmarks/baselines.py --data FOLDER
 python benchmarks/convergence.py --data FOLDER --seeds 0 1 2 --out runs/cifar10 \
 --more=--config=configs/cifar10.yaml
