@@ -59,8 +59,8 @@ def fuse(
     ab = _strongest(lambda rows: a[rows] @ b, n, halfway, itself=True)
     ba = _strongest(lambda rows: b[rows] @ a, n, halfway, itself=True)
     # a @ ba + b @ ab as one product
-    first, rest = sparse.hstack((a, b), "csr"), sparse.vstack((ba, ab), "csr")
-    directed = _strongest(lambda rows: first[rows] @ rest, n, number)
+    begin, rest = sparse.hstack((a, b), "csr"), sparse.vstack((ba, ab), "csr")
+    directed = _strongest(lambda rows: begin[rows] @ rest, n, number)
     shares = sparse.diags_array(1 / np.maximum(directed.sum(axis=1), 1e-12))
     directed = sparse.csr_array(shares @ directed)
     return directed + directed.T
@@ -140,6 +140,6 @@ def _strongest(
         parts = (slice(at, at + ROWS) for at in range(0, n, ROWS))
         kept = [entries for part in pool.map(strongest, parts) for entries in part]
     columns, weights = zip(*kept, strict=True)
-    ends = np.cumsum([0, *map(len, columns)], dtype=np.int32)
+    ends = np.cumsum([0, *map(len, columns)])
     entries = np.concatenate(weights), np.concatenate(columns), ends
     return sparse.csr_array(entries, shape=(n, n))
