@@ -242,9 +242,7 @@ def main() -> None:
     if "torch" in forms and importlib.util.find_spec("torch") is None:
         parser.error("there is no PyTorch: pip install torch, or --without torch")
     cases = list(
-        itertools.product(
-            (True, False), arguments.k, arguments.side, arguments.displacement
-        )
+        itertools.product((True, False), arguments.k, arguments.side, arguments.reach)
     )
     used: dict[tuple, list[str]] = {case: [] for case in cases}
     if arguments.memory:  # before the times: a process starts with its parent's peak

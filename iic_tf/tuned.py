@@ -2,10 +2,12 @@
 
 No run reads a label, but whoever chose these numbers had seen what they do to errors on
 some data sets, the development sets: MNIST, Fashion-MNIST, CIFAR-10, seven folders of
-photographs, letters, spectrograms, steel and cells, street scenes (CamVid) and
-satellite tiles. What is shown on these is not shown for all images. The same holds for
-the steps, starts, augmentations and networks of the recipes (``data.py``) and for the
-parts of descriptions (``neighbours.PARTS``).
+photographs, letters, spectrograms, steel and cells, street scenes (CamVid), satellite
+tiles, and for vectors and series those of their table in docs/results.md. What is shown
+on these is not shown for all images. The same holds for the steps, augmentations and
+networks of the recipes (``data.py``), for the parts of descriptions
+(``neighbours.PARTS``), and for the images and weights of regroupings
+(``tasks/regroup.py``, ``neighbours/fusing.py``).
 """
 
 # --------------------------------------------------------------------- all tasks of IIC
@@ -18,7 +20,7 @@ REGROUP_TO = 0.65
 """Share of a run after which there are no regroupings. MNIST, CIFAR-10."""
 
 GAIN_SHARE = 0.002
-"""A gain of less than this share of ln k is none, where ``train.patience`` ends a run.
+"""Where ``train.patience`` ends a run, a gain below this share of ln k does not count.
 In its last reports MNIST gained 0.0001, hands 0.009 a hundred steps."""
 
 KEPT_SHARE = 0.005
@@ -68,8 +70,9 @@ with the mistakes of their groups; a start of more passes shows augmented views 
 Hands (25 passes), MNIST (1)."""
 
 AGREEING_SHARE = 0.97
-"""A grouping of a neighbour graph that is another one of more images is left out: two
-ways of grouping that know as much would leave sub-heads far apart. All folders."""
+"""A grouping that agrees with the best one on fewer than this share of the images is left
+out: two ways of grouping that know as much would leave sub-heads far apart. All
+folders."""
 
 WORSE_SHARE = 0.5
 """A network that knows less than this share of what the groups of the neighbour graph

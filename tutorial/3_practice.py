@@ -319,7 +319,7 @@ for cluster in range(3):
 # ```
 #
 # groups pixels instead of images; `segmentation.png` in the run folder shows what came out. The two photographs
-# in the [README](../README.md#segment-your-own-images) were done like this, in six minutes.
+# in the [README](../README.md#segment-your-own-images) were done like this, in 6½ minutes.
 #
 # ## A backbone of your own
 #

@@ -1,0 +1,49 @@
+"""Benchmarks that no other file of tests runs, each on as little as will do."""
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def said(capsys, monkeypatch):
+    """Runs a benchmark and returns what it prints."""
+
+    def run(name, *words):
+        monkeypatch.setattr(sys, "path", list(sys.path))  # which the script changes
+        monkeypatch.setattr(sys, "argv", [name, *words])
+        runpy.run_path(str(BENCHMARKS / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_costs_of_the_segmentation_loss(said):
+    small = ["--k=2", "--side=16", "--reach=1", "--batch=1", "--rounds=1"]
+    table = said("segmentation_loss.py", *small, "--without", "torch")
+    rows = [line.split() for line in table.splitlines()[1:]]
+    assert [row[:4] for row in rows] == [
+        ["collapsed", "2", "16", "1"],
+        ["uncollapsed", "2", "16", "1"],
+    ]
+
+
+@pytest.mark.long
+def test_baselines_of_a_folder(said, digits, tmp_path):
+    for number in range(300):
+        file = tmp_path / str(digits[1][number]) / f"{number}.png"
+        file.parent.mkdir(exist_ok=True)
+        Image.fromarray(digits[0][number, ..., 0]).save(file)
+    table = said("baselines.py", "--folder", str(tmp_path), "--seeds", "0")
+    errors = dict(re.findall(r"^(.*?)  +error (0\.\d+)", table, re.MULTILINE))
+    assert len(errors) == 12
+    assert float(errors["graph of drawings, --method spectral"]) < 0.3
+    told = re.findall(r"groups (\d\.\d\d)  classes (\d\.\d\d)", table)
+    assert len(told) == 3
+    assert all(0 < float(nats) <= 2.31 for pair in told for nats in pair)
