@@ -301,9 +301,9 @@ class DataOptions:
 
     neighbours: int | None = None
     """Number of nearest neighbours of each image, found without labels, that replace it
-    in half of its augmented views (with the recipes of CIFAR and STL-10 in all); for segmentation, of
-    similar patches of each patch. They also guide how overclusters are merged. This
-    goes beyond plain IIC; 0 is plain IIC. Default: the recipe's."""
+    in half of its augmented views (with the recipes of CIFAR and STL-10 in all); for
+    segmentation, of similar patches of each patch. They also guide how overclusters are
+    merged. This goes beyond plain IIC; 0 is plain IIC. Default: the recipe's."""
 
     def __post_init__(self) -> None:
         """Raises UserError for values out of range."""

@@ -70,8 +70,8 @@ with the mistakes of their groups; a start of more passes shows augmented views 
 Hands (25 passes), MNIST (1)."""
 
 AGREEING_SHARE = 0.97
-"""A grouping that agrees with the best one on fewer than this share of the images is left
-out: two ways of grouping that know as much would leave sub-heads far apart. All
+"""A grouping that agrees with the best one on fewer than this share of the images is
+left out: two ways of grouping that know as much would leave sub-heads far apart. All
 folders."""
 
 WORSE_SHARE = 0.5
