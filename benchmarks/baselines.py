@@ -119,7 +119,7 @@ def main() -> None:
         ]
         errors = ", ".join(f"{1 - score['one-to-one'][0]:.4f}" for score in scores)
         shared = ", ".join(f"{score['NMI'][0]:.3f}" for score in scores)
-        print(f"{name:42} error {errors}  NMI {shared}  {seconds:4.0f} s", flush=True)
+        print(f"{name:50} error {errors}  NMI {shared}  {seconds:4.0f} s", flush=True)
 
     with at_work("describing images"):
         described = spaces(images)
@@ -160,7 +160,7 @@ def main() -> None:
         of_classes = told(joined.graph, labels, int(labels.max()) + 1)
         name = f"graph of {kind}{mark}, nats about neighbours"
         print(
-            f"{name:42} groups {', '.join(tell)}  classes {of_classes:.2f}  "
+            f"{name:50} groups {', '.join(tell)}  classes {of_classes:.2f}  "
             f"({joined.nearest.shape[1]} neighbours of each)",
             flush=True,
         )
