@@ -31,7 +31,13 @@ from commands.parsing import parse
 from commands.prepare import curate, mosaic, prepare, prepare_potsdam
 from commands.report import report
 from commands.train import run
-from iic_tf.errors import RunError, UserError, failure_words, shortened
+from iic_tf.errors import (
+    RunError,
+    UserError,
+    failure_words,
+    require,
+    shortened,
+)
 from iic_tf.names import escaped
 from iic_tf.report.console import at_work
 
@@ -104,6 +110,11 @@ def main(words: Sequence[str] | None = None) -> int:
         with _told_to_end(), at_work("working"):
             if words and words[0] in COMMANDS:
                 return COMMANDS[words[0]](words[1:])
+            require(
+                not words or words[0].startswith("-"),
+                f"the first word must be an option or one of {', '.join(COMMANDS)}",
+                word=words[0] if words else None,
+            )
             return run(parse(words))
     except UserError as error:
         told = shortened(escaped(str(error)))

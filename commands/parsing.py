@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import yaml
 
 from commands import program
+from commands.mistakes import one_sentence, require_sections
 from iic_tf.errors import UserError, require
 from iic_tf.names import restored
 from iic_tf.options import PATHS, RENAMED, Options, as_plain, with_new_names
@@ -152,7 +153,8 @@ def parse_words(
     given = list(words)  # the parser takes YAML in place of a file
     for file in files:
         # refuses what the parser would expand or ignore
-        tree, old = with_new_names(read_options(file))
+        require_sections(content := read_options(file))
+        tree, old = with_new_names(content)
         if old:
             text = yaml.safe_dump(tree)
             given = [w.replace(file, text) if w.endswith(file) else w for w in given]
@@ -178,7 +180,7 @@ def parse_words(
         options = dataclasses.replace(options, data=data, name=run_name)
     except (jsonargparse.ArgumentError, ValueError, OSError) as error:
         read = f" (options read from {', '.join(files)})" if files else ""
-        raise UserError(_one_sentence(error) + read) from None
+        raise UserError(one_sentence(error) + read) from None
     if lengths := _last_length(words, over):
         last, before = (f"train.{name}" for name in lengths)
         values = dataclasses.asdict(options.train)
@@ -213,17 +215,6 @@ def _said(words: Sequence[str], option: str) -> str | None:
         elif word.startswith(f"{option}="):
             said = word.partition("=")[2]
     return None if said == "null" else said
-
-
-def _one_sentence(error: BaseException) -> str:
-    """The message of an error on one line; our own sentence where it wraps one."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, UserError):
-            return str(cause)
-        cause = cause.__cause__ or cause.__context__
-    lines = [line.strip(" -") for line in str(error).splitlines()]
-    return " ".join(line for line in lines if line)
 
 
 def changed_options(options: Options) -> list[str]:
