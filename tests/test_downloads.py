@@ -2,6 +2,9 @@
 
 import hashlib
 import io
+import multiprocessing
+import os
+import signal
 import tarfile
 import zipfile
 
@@ -114,6 +117,25 @@ def test_what_is_wanted_is_unpacked_wherever_it_lies(tmp_path, name):
     unpack(path, folder, ("one", "two.txt"))
     assert (folder / "one" / "a.txt").read_text() == "mine"
     assert (folder / "two.txt").read_text() == "2"
+
+
+def test_unpacking_that_was_killed_is_done_again_from_the_start(tmp_path):
+    path, folder = archive_of(tmp_path / "a.tar", FILES), tmp_path / "folder"
+
+    def kill(done, of):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    fork = multiprocessing.get_context("fork")
+    child = fork.Process(
+        target=unpack, args=(path, folder, ("one",)), kwargs={"progress": kill}
+    )
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    [left] = folder.iterdir()  # a hidden folder, nothing that looks whole
+    assert left.name.startswith(".")
+    unpack(path, folder, ("one",))
+    assert [place.name for place in folder.iterdir()] == ["one"]
 
 
 def test_a_damaged_or_strange_archive_leaves_nothing(tmp_path):

@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from shutil import copyfileobj
+from shutil import copyfileobj, rmtree
 from typing import IO
 
 from iic_tf.datasets.published import reachable
@@ -23,6 +23,9 @@ SECONDS = 30.0
 """A server that is silent for longer is given up."""
 
 MEGABYTE = 1_000_000
+
+UNPACKING = ".unpacking-"
+"""How the folder's name begins that an archive is unpacked into at first."""
 
 Progress = Callable[[int, int], None]
 """Takes megabytes done, and all."""
@@ -169,6 +172,8 @@ def unpack(
 ) -> None:
     """Unpacks files and folders of an archive, each all of it or not at all.
 
+    What a killed process had unpacked into the same folder is removed first.
+
     Args:
         path: Zip file, or tar file, compressed or not.
         folder: Where they belong; made if need be.
@@ -181,8 +186,10 @@ def unpack(
         OSError: If they cannot be written, naming the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"{UNPACKING}*"):
+        rmtree(left, ignore_errors=True)
     of = path.stat().st_size // MEGABYTE
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".unpacking-") as place:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=UNPACKING) as place:
         try:
             with path.open("rb") as raw:
                 for name, content in _content(raw):
