@@ -270,7 +270,7 @@ python benchmarks/pipeline.py
 python benchmarks/segmentation_loss.py --memory
 python benchmarks/segmentation_loss.py --plot docs/segmentation_loss.png
 python benchmarks/folder.py
-python benchmarks/convergence.py --data FOLDER
+python benchmarks/convergence.py --data FOLDER --seeds 0 1 2
 python models_iic.py --data.recipe mnist_5000
 python models_iic.py --data.folder PHOTOS --k 12 --graph.frozen true --graph.name \
 MobileNetV2 --graph.args.weights imagenet
@@ -278,9 +278,11 @@ python benchmarks/embeddings.py --network lite0.keras
 python benchmarks/embeddings.py --data FOLDER --features vectors.npy
 python benchmarks/finetune.py --data FOLDER --run RUN --labels 100 600 6000
 python benchmarks/folders.py FOLDERS --seeds 0 1 2
+python benchmarks/unseen.py FOLDERS --fonts FONTS --cifar CIFAR
+python benchmarks/folders.py FOLDERS --seeds 0 1
 python benchmarks/signals.py --series FOLDER
 python benchmarks/unequal.py
-python benchmarks/baselines.py --folder FOLDER --k 10 --seeds 0
+python benchmarks/baselines.py --folder FOLDER --k 10
 python benchmarks/convergence.py --data FOLDER --seeds 0 1 2 3 4 --out \
 runs/fashion_mnist --more=--data.recipe=fashion_mnist
 python benchmarks/baselines.py --data FOLDER
