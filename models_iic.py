@@ -31,13 +31,7 @@ from commands.parsing import parse
 from commands.prepare import curate, mosaic, prepare, prepare_potsdam
 from commands.report import report
 from commands.train import run
-from iic_tf.errors import (
-    RunError,
-    UserError,
-    failure_words,
-    require,
-    shortened,
-)
+from iic_tf.errors import RunError, UserError, failure_words, require, shortened
 from iic_tf.names import escaped
 from iic_tf.report.console import at_work
 

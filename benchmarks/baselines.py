@@ -80,7 +80,9 @@ def spaces(images: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def finder(images: np.ndarray, kind: Kind, *, mirrored: bool) -> Callable:
+def finder(
+    images: np.ndarray, kind: Kind, *, mirrored: bool
+) -> Callable[[int], np.ndarray]:
     """What ``join`` asks for neighbours; finds no number of them twice."""
 
     @cache

@@ -91,6 +91,9 @@ def main() -> None:
     package = importlib.util.find_spec("skimage")
     if package is None or package.origin is None:
         parser.error("there is no scikit-image: pip install scikit-image")
+    for place in filter(None, (arguments.fonts, arguments.cifar)):
+        if not place.is_dir():
+            parser.error(f"{place} must be a folder")
     data = Path(package.origin).parent / "data"
     made = {"faces": faces(data), "crops": crops(data)}
     if arguments.fonts:

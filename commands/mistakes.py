@@ -53,7 +53,14 @@ def one_sentence(error: BaseException) -> str:
 
 
 def _retell(text: str) -> None:
-    """Raises our own sentence for one of jsonargparse, if it is of a known kind."""
+    """Tells one of jsonargparse's messages in our words, if it is of a known kind.
+
+    Args:
+        text: The message on one line.
+
+    Raises:
+        UserError: In our words.
+    """
     found = re.match(r'Parser key "([\w.]+)": (.*)', text)
     several = re.search(r"Subtypes: \[(.*)\] Errors:.*Given value: (.*)", text)
     single = re.search(r"Expected an? (.*?)\. Got value: (.*)", text)
@@ -64,8 +71,9 @@ def _retell(text: str) -> None:
     if found and (file := re.match(r"Unable to load config '(.*?)'", found[2])):
         group = f"{found[1]} must be a YAML file with options of {found[1]}"
         require(False, group, file=file[1])
+    listed = "options must be those that --help lists"
     if unknown := re.match(r"Option '([\w.-]+)' is not accepted", text):
-        require_known(option_names(), "options must be known", option=unknown[1])
+        require_known(option_names(), listed, option=unknown[1])
     if unknown := re.match(r"unrecognized arguments: (\S+)", text):
         word = unknown[1].partition("=")[0]
         require(
@@ -74,7 +82,7 @@ def _retell(text: str) -> None:
             word=word,
         )
         known = [f"--{name}" for name in option_names()]
-        require_known(known, "options must be those that --help lists", option=word)
+        require_known(known, listed, option=word)
 
 
 def _told(kinds: str) -> str:
@@ -107,6 +115,9 @@ def require_sections(tree: Mapping[str, Any]) -> None:
 
     Args:
         tree: Options as a YAML file has them.
+
+    Raises:
+        UserError: For the first group that is anything else, as in ``train: 5``.
 
     Examples:
         >>> from commands.mistakes import require_sections

@@ -2,17 +2,19 @@
 
 import hashlib
 import io
-import multiprocessing
-import os
 import signal
+import subprocess
+import sys
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
 from iic_tf.datasets.downloads import MEGABYTE, download, unpack, verify
 from iic_tf.errors import UserError
 
+ROOT = Path(__file__).parents[1]
 CONTENT = bytes(range(256)) * 10_000
 SUM = hashlib.sha256(CONTENT).hexdigest()
 
@@ -122,16 +124,16 @@ def test_what_is_wanted_is_unpacked_wherever_it_lies(tmp_path, name):
 def test_unpacking_that_was_killed_is_done_again_from_the_start(tmp_path):
     path, folder = archive_of(tmp_path / "a.tar", FILES), tmp_path / "folder"
 
-    def kill(done, of):
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    fork = multiprocessing.get_context("fork")
-    child = fork.Process(
-        target=unpack, args=(path, folder, ("one",)), kwargs={"progress": kill}
-    )
-    child.start()
-    child.join()
-    assert child.exitcode == -signal.SIGKILL
+    script = f"""
+import os
+from pathlib import Path
+from iic_tf.datasets.downloads import unpack
+def kill(done, of):
+    os.kill(os.getpid(), {signal.SIGKILL:d})
+unpack(Path({str(path)!r}), Path({str(folder)!r}), ("one",), progress=kill)
+"""
+    child = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
+    assert child.returncode == -signal.SIGKILL
     [left] = folder.iterdir()  # a hidden folder, nothing that looks whole
     assert left.name.startswith(".")
     unpack(path, folder, ("one",))

@@ -25,7 +25,7 @@ import models_iic
         (["--config", "train: 5"], "train must hold options, such as train.steps. Rec"),
         (
             ["--config", "kk: 3"],
-            "options must be known, such as k. Received: option=",
+            "options must be those that --help lists, such as k. Received: option=",
         ),
     ],
 )
