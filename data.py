@@ -381,13 +381,16 @@ def _whole(source: Source) -> Source:
     return whole
 
 
-def _suitable(source: Source, *, k: int | None, seed: int) -> tuple[str, Source]:
+def _suitable(
+    source: Source, *, k: int | None, seed: int, asked: bool | None
+) -> tuple[str, Source]:
     """The recipe for the user's own images; says why that one.
 
     Args:
         source: The images; their labels are not looked at.
         k: Number of clusters; None if only the channels of the images matter.
         seed: Of the run.
+        asked: What ``data.middle`` says.
 
     Returns:
         Its name, and the images with their neighbours if these were found.
@@ -409,8 +412,19 @@ def _suitable(source: Source, *, k: int | None, seed: int) -> tuple[str, Source]
         f"{by_edges:.0f} % by edges and patches, {by_tones:.0f} % by colour and "
         "brightness"
     )
+    if asked is None:
+        middle, alike = (
+            f"{100 * share:.1f} %"
+            for share in (chosen.middle_share, chosen.shares[chosen.kind])
+        )
+        console.print(
+            f"Middle:   counts most in comparing images: {middle}, without {alike}"
+            if chosen.middle
+            else f"Middle:   counts like all else in comparing images: {alike}, if it "
+            f"counted most {middle}"
+        )
     nearest = chosen.nearest if len(source.splits) == 1 else None
-    return name, replace(source, nearest=nearest)
+    return name, replace(source, nearest=nearest, middle=chosen.middle)
 
 
 def recipe_of(options: DataOptions) -> str:
@@ -491,7 +505,7 @@ def find(
         source = limited(source, options.limit, seed=seed)
     chosen = options.folder or options.array or options.tfds
     if source is not None and options.recipe is None and chosen:
-        name, source = _suitable(source, k=k, seed=seed)
+        name, source = _suitable(source, k=k, seed=seed, asked=options.middle)
         recipe = RECIPES[name]
     if source is None:
         if recipe.find is None:

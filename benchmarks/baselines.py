@@ -58,8 +58,13 @@ def read(arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
     return read.images, np.unique(names, return_inverse=True)[1]
 
 
-def spaces(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Points of all images, by what k-means is to see."""
+def spaces(images: np.ndarray, *, middle: bool) -> dict[str, np.ndarray]:
+    """Points of all images, by what k-means is to see.
+
+    Args:
+        images: uint8, shape ``(n, height, width, channels)``.
+        middle: Whether descriptions in which the middle counts most are among it.
+    """
     pixels = images.reshape(len(images), -1).astype(np.float32) / 255
     components = min(COMPONENTS, *pixels.shape)
     reduced = PCA(components, random_state=0).fit_transform(pixels)
@@ -75,21 +80,19 @@ def spaces(images: np.ndarray) -> dict[str, np.ndarray]:
         ("edges and patches", "photographs"),
         ("patches and tones", "tones"),
     ):
-        described = describe(some, seed=0, kind=kind)
-        found[name] = np.concatenate([described(part) for part in parts])
+        for so in (False, True)[: 1 + middle]:
+            described = describe(some, seed=0, kind=kind, middle=so)
+            points = np.concatenate([described(part) for part in parts])
+            found[name + ", the middle first" * so] = points
     return found
 
 
-def finder(
-    images: np.ndarray, kind: Kind, *, mirrored: bool
-) -> Callable[[int], np.ndarray]:
+def finder(images: np.ndarray, kind: Kind, **how: bool) -> Callable[[int], np.ndarray]:
     """What ``join`` asks for neighbours; finds no number of them twice."""
 
     @cache
     def find(number: int) -> np.ndarray:
-        return find_neighbours(
-            images, number=number, seed=0, kind=kind, mirrored=mirrored
-        )
+        return find_neighbours(images, number=number, seed=0, kind=kind, **how)
 
     return find
 
@@ -123,8 +126,12 @@ def main() -> None:
         shared = ", ".join(f"{score['NMI'][0]:.3f}" for score in scores)
         print(f"{name:50} error {errors}  NMI {shared}  {seconds:4.0f} s", flush=True)
 
+    mirrored = images.shape[-1] == 3
+    with at_work("choosing a description"):
+        chosen = choose_kind(images, k=arguments.k, mirrored=mirrored, seed=0)
+    print(f"chosen: {chosen.kind}{', the middle first' * chosen.middle}", flush=True)
     with at_work("describing images"):
-        described = spaces(images)
+        described = spaces(images, middle=chosen.middle)
     for name, points in described.items():
         began = time.perf_counter()
         with at_work(f"running k-means on {name}"):
@@ -134,12 +141,10 @@ def main() -> None:
             ]
         report(f"k-means on {name}", of_seeds, time.perf_counter() - began)
 
-    mirrored = images.shape[-1] == 3
-    with at_work("choosing a description"):
-        chosen = choose_kind(images, k=arguments.k, mirrored=mirrored, seed=0).kind
     for kind in ("drawings", "photographs", "tones"):
         began = time.perf_counter()
-        find = finder(images, kind, mirrored=mirrored)
+        middle = chosen.middle and kind == chosen.kind
+        find = finder(images, kind, mirrored=mirrored, middle=middle)
         plain, ours, tell = [], [], []
         with at_work(f"finding neighbours of {kind} and their groups"):
             for seed in arguments.seeds:
@@ -156,7 +161,7 @@ def main() -> None:
                 ours.append(joined.groups.clusters)
                 tell.append(f"{joined.groups.information:.2f}")
         seconds = time.perf_counter() - began
-        mark = " (chosen)" if kind == chosen else ""
+        mark = " (chosen)" if kind == chosen.kind else ""
         report(f"graph of {kind}{mark}, spectral", plain, seconds)
         report(f"graph of {kind}{mark}, --method spectral", ours, seconds)
         of_classes = told(joined.graph, labels, int(labels.max()) + 1)

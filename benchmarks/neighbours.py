@@ -128,7 +128,7 @@ def of_run(folder: Path) -> None:
     chosen = np.linspace(0, len(whole.images) - 1, min(MOST, len(whole.images)))
     images, labels = (x[chosen.astype(int)] for x in (whole.images, whole.labels))
     number = {"number": GRAPH_NEIGHBOURS, "seed": 0}
-    how = {"kind": task.kind, "mirrored": task.mirrored}
+    how = {"kind": task.kind, "mirrored": task.mirrored, "middle": task.middle}
     appearance = neighbour_graph(find_neighbours(images, **number, **how))
     features = features_of(load_model(folder), images, task.views)
     by_features = neighbour_graph(feature_neighbours(features, **number))

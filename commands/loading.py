@@ -210,6 +210,8 @@ def _load_cluster(options: Options, train: bool) -> Loaded:
     )
     shape = protocol.train.images.shape
     _tell(shape[0], source, train=train)
+    asked = options.data.middle
+    middle = source.middle if asked is None else asked
     task = ClusterTask(
         protocol,
         views,
@@ -217,10 +219,12 @@ def _load_cluster(options: Options, train: bool) -> Loaded:
         class_names=source.class_names or recipe.class_names,
         kind=recipe.kind,
         mirrored=recipe.mirrored,
+        middle=middle,
         neighbour_share=recipe.neighbour_share,
-        nearest=source.nearest,
+        nearest=source.nearest if middle == source.middle else None,
     )
     usual = _usual_of_whole(options.data, name, recipe, shape=shape, shown=source.shown)
+    usual = replace(usual, middle=middle)
     return Loaded(
         options,
         usual,

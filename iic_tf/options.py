@@ -305,6 +305,11 @@ class DataOptions:
     segmentation, of similar patches of each patch. They also guide how overclusters are
     merged. This goes beyond plain IIC; 0 is plain IIC. Default: the recipe's."""
 
+    middle: bool | None = None
+    """Whether the middle of an image counts most where neighbours of whole images are
+    looked for. Default: for your own images true if the groups of their neighbour graph
+    then tell more about neighbours, otherwise false."""
+
     def __post_init__(self) -> None:
         """Raises UserError for values out of range."""
         require_at_most("data.size", self.size, MAX_SIDE)
@@ -1034,9 +1039,11 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "segment", "tune"),
     ),
-    "segment": ("data.unlabelled", "data.limit", "train.start", "tune"),
+    "segment": (
+        *("data.unlabelled", "data.limit", "data.middle", "train.start", "tune"),
+    ),
     "classify": (
-        *("k", "method", "segment", "data.neighbours", "data.protocol"),
+        *("k", "method", "segment", "data.neighbours", "data.middle", "data.protocol"),
         *("heads.main", "heads.aux", "heads.k_aux", "heads.bias"),
         *("data.images", "data.ignore", "data.merge", "data.names", "data.resize"),
         *("data.classes", "data.curated", "data.repeat_mistakes", "data.unlabelled"),
@@ -1046,7 +1053,8 @@ UNUSED: dict[str, tuple[str, ...]] = {
         *("report.display", "report.progression", "tune"),
     ),
     "autoencode": (
-        *("k", "method", "heads", "segment", "data.neighbours", "data.protocol"),
+        *("k", "method", "heads", "segment", "data.neighbours", "data.middle"),
+        "data.protocol",
         *("data.labels", "data.images", "data.ignore", "data.merge", "data.names"),
         *("data.resize", "data.classes", "data.curated", "data.repeat_mistakes"),
         *("train.regroup_every", "train.regroup_to", "train.start", "train.order"),

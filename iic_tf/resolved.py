@@ -53,6 +53,7 @@ class Usual:
         resize: Factor by which images are resized before segmentation.
         batch: Images, or crops, per step.
         neighbours: Nearest neighbours of each image; 0 is plain IIC.
+        middle: Whether the middle of an image counts most where they are looked for.
         graph: Name of the backbone.
         least_k_aux: Clusters of each auxiliary sub-head are 5 k, at least these.
         steps: Training steps.
@@ -74,6 +75,7 @@ class Usual:
     resize: float = 1.0
     batch: int = 500
     neighbours: int = 0
+    middle: bool = False
     graph: str = "own"
     least_k_aux: int = 0
     steps: int = 1600
@@ -97,6 +99,7 @@ class RunData(DataOptions):
     resize: float = field()
     batch: int = field()
     neighbours: int = field()
+    middle: bool = field()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +207,7 @@ def resolve(options: Options, usual: Usual | None = None) -> RunOptions:
             resize=usual.resize,
             batch=usual.batch,
             neighbours=usual.neighbours,
+            middle=usual.middle,
         ),
         "graph": _filled(RunGraph, options.graph, name=usual.graph),
         "heads": _filled(RunHeads, options.heads, k_aux=max(usual.least_k_aux, 5 * k)),

@@ -40,6 +40,12 @@ or more, and sub-heads that confuse two digits by 0.03 or more.
 COMPONENTS = 192
 """Components that each description of an image is brought to. MNIST, CIFAR-10."""
 
+MIDDLE = 1.0
+"""If the middle of an image counts most where neighbours are looked for, places so many
+half sides away from it count 1/e. Whether it does is decided by what groups then tell
+(``spectral.choose_kind``), which has no constant; that, and this number, were found on
+the seven folders, with three other folders in view (docs/convergence.md)."""
+
 GRAPH_NEIGHBOURS = 10
 """Neighbours that each image is joined with. More are worse for letters, garments and
 digits."""

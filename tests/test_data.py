@@ -1,14 +1,17 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 from PIL import Image
 
 import data
+import models_iic
 from commands import loading
 from iic_tf.datasets import published
 from iic_tf.datasets.splits import Source, Split
 from iic_tf.errors import UserError
-from iic_tf.options import DataOptions, Options
+from iic_tf.neighbours.spectral import Chosen
+from iic_tf.options import DataOptions, Options, as_plain
 from iic_tf.resolved import resolve
 
 SEEN = {
@@ -200,6 +203,34 @@ def test_a_recipe_of_ones_choice_for_ones_own_images(photos):
         data.find(DataOptions(recipe="mnits"))
     with pytest.raises(UserError, match=r"data\.size is for data\.folder"):
         data.find(DataOptions(size=32))
+
+
+@pytest.mark.parametrize("asked", [None, True, False])
+@pytest.mark.parametrize("found", [True, False])
+def test_whether_the_middle_counts_most_is_kept(
+    found, asked, tmp_path, monkeypatch, capsys
+):
+    np.save(tmp_path / "x.npy", np.zeros((12, 20, 20), np.uint8))
+    nearest = np.arange(12)[:, None]
+    chosen = Chosen(
+        "photographs", {"photographs": 0.5, "tones": 0.4}, found, 0.6, nearest
+    )
+    monkeypatch.setattr(data, "choose_kind", lambda *_, **__: chosen)
+    wanted = DataOptions(array=str(tmp_path / "x.npy"), middle=asked)
+    loaded = loading.load(Options(k=2, data=wanted))
+    middle = found if asked is None else asked
+    assert loaded.options.data.middle == loaded.task.middle == middle
+    # neighbours that were found by something else are of no use
+    assert (loaded.task.nearest is nearest) == (middle == found)
+    words = "counts most" if found else "counts like all else"
+    said = f"Middle:   {words} in comparing images: " in capsys.readouterr().out
+    assert said == (asked is None)
+    # what a run folder keeps is taken as it stands
+    stored = as_plain(loaded.options)
+    (tmp_path / "options.yaml").write_text(yaml.safe_dump(stored))
+    given = models_iic.parse(["--config", str(tmp_path / "options.yaml")])
+    again = loading.load(given, train=False)
+    assert again.options.data.middle == again.task.middle == middle
 
 
 def test_a_limit_is_applied_before_a_recipe_is_chosen(photos, capsys):

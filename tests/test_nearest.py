@@ -8,6 +8,7 @@ from iic_tf.neighbours.nearest import (
     describe,
     find_neighbours,
     memory_of_search,
+    middle_weights,
     nearest_by_angle,
     orientation_histograms,
     pixel_values,
@@ -124,6 +125,40 @@ def test_a_photograph_is_near_its_mirror_image(fewer_kinds):
     images = np.concatenate([images, images[:, :, ::-1]])
     found = find_neighbours(images, number=3, seed=0, kind="photographs", mirrored=True)
     np.testing.assert_array_equal(found[:, 0], (np.arange(120) + 60) % 120)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 3), (4, 7)])
+def test_places_count_the_less_the_farther_from_the_middle(rows, columns):
+    expected = [
+        [
+            np.exp(
+                -((2 * (y + 0.5) / rows - 1) ** 2 + (2 * (x + 0.5) / columns - 1) ** 2)
+            )
+            for x in range(columns)
+        ]
+        for y in range(rows)
+    ]
+    np.testing.assert_allclose(middle_weights(rows, columns), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["drawings", "photographs"])
+def test_what_is_in_the_middle_counts_most(kind, fewer_kinds):
+    rng = np.random.default_rng(0)
+    inside, outside = rng.integers(4, size=(2, 300))
+    images = textured(outside)
+    images[:, 8:-8, 8:-8] = textured(inside)[:, 8:-8, 8:-8]
+
+    def same(middle):
+        points = describe(images, seed=0, kind=kind, middle=middle)(images)
+        points = points / np.linalg.norm(points, axis=1, keepdims=True)
+        near = nearest_by_angle(points, np.arange(300), number=30)
+        return [(of[near] == of[:, None]).mean() for of in (inside, outside)]
+
+    (what, background), (even_what, even_background) = same(True), same(False)
+    assert what > even_what + 0.05
+    assert background < even_background - 0.05
+    found = find_neighbours(images, number=30, seed=0, kind=kind, middle=True)
+    assert (inside[found] == inside[:, None]).mean() == pytest.approx(what, abs=0.01)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8, 1), (2, 40, 24, 3)])

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
 from conftest import SHARED
+from scipy import ndimage
 from scipy.sparse.linalg import ArpackNoConvergence
 
 from iic_tf.datasets.image_folder import read_folder
 from iic_tf.evaluation.metrics import contingencies, matched_errors
-from iic_tf.neighbours import nearest, spectral
+from iic_tf.neighbours import nearest, patches, spectral
 from iic_tf.neighbours.grouping import grouped_information
 from iic_tf.neighbours.nearest import find_neighbours, nearest_by_angle
 from iic_tf.neighbours.spectral import (
@@ -180,6 +181,31 @@ def test_images_are_compared_by_what_tells_more(monkeypatch, telling, expected):
     chosen = choose_kind(images, k=4, mirrored=False, seed=0)
     assert chosen.kind == expected
     assert chosen.nearest is found[expected]
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_middle_counts_most_where_groups_then_tell_more(monkeypatch, inside):
+    monkeypatch.setattr(patches, "KINDS", 50)
+    monkeypatch.setattr(patches, "NUM_WINDOWS", 5_000)
+    rng = np.random.default_rng(0)
+    kind = rng.integers(4, size=(2, 240))
+    stripes = np.sin(np.arange(24) * np.array([0.6, 1.2])[:, None])[:, None]
+    stripes = np.repeat(stripes, 24, axis=1)  # wide and narrow, upright and level
+    shown = np.concatenate((stripes, stripes.transpose(0, 2, 1)))
+    told_by = shown[kind[0]]
+    # elsewhere every image has something of its own
+    others = ndimage.gaussian_filter(rng.normal(size=(240, 24, 24)), (0, 1, 1)) * 3
+    in_middle = np.zeros((24, 24), bool)
+    in_middle[6:-6, 6:-6] = True
+    grey = np.where(in_middle == inside, told_by, others)
+    images = (128 + 40 * np.clip(grey, -3, 3)).astype(np.uint8)[..., None]
+    chosen = choose_kind(images, k=4, mirrored=False, seed=0)
+    assert chosen.middle == inside
+    assert (chosen.middle_share > chosen.shares[chosen.kind]) == inside
+    found = find_neighbours(
+        images, number=10, seed=0, kind=chosen.kind, middle=chosen.middle
+    )
+    np.testing.assert_array_equal(chosen.nearest, found)
 
 
 def test_digits_without_a_network(digits):

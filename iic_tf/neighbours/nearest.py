@@ -26,7 +26,7 @@ from iic_tf.neighbours.patches import (
     patch_histograms,
     triangles,
 )
-from iic_tf.tuned import COMPONENTS
+from iic_tf.tuned import COMPONENTS, MIDDLE
 
 MAX_CANDIDATES = 70_000
 """Neighbours are looked for among at most so many images: time grows with n, not n²."""
@@ -183,6 +183,43 @@ PARTS: dict[Kind, tuple[str, ...]] = {
 """The descriptions that stand side by side."""
 
 
+def middle_weights(rows: int, columns: int) -> np.ndarray:
+    """How much places of an image count where what is in the middle counts most.
+
+    Whoever takes a photograph points the camera at what is to be seen, and whoever cuts
+    out letters or cells centres them; what reaches the border is mostly background.
+
+    Args:
+        rows: Of places.
+        columns: Likewise.
+
+    Returns:
+        exp(-(r / ``MIDDLE``)²) at a distance of r half sides from the middle, float32,
+        shape ``(rows, columns)``.
+
+    Examples:
+        >>> from iic_tf.neighbours.nearest import middle_weights
+        >>> print(middle_weights(3, 3).round(2))
+        [[0.41 0.64 0.41]
+         [0.64 1.   0.64]
+         [0.41 0.64 0.41]]
+    """
+    down, across = ((2 * np.arange(n) + 1) / n - 1 for n in (rows, columns))
+    squares = down[:, None] ** 2 + across**2
+    return np.exp(-squares / MIDDLE**2).astype(np.float32)
+
+
+def _from_middle(described: Describe, rows: int, columns: int) -> Describe:
+    """A description, place by place, in which those in the middle count most."""
+    weights = middle_weights(rows, columns).reshape(-1, 1)
+
+    def weighted(images: np.ndarray) -> np.ndarray:
+        places = described(images).reshape(len(images), len(weights), -1)
+        return (weights * places).reshape(len(images), -1)
+
+    return weighted
+
+
 def _num_fitted(candidates: int, pixels: int) -> int:
     """Images enough to tell in which directions images of so many numbers differ."""
     return min(candidates, MAX_FITTED, max(MAX_PIXELS // pixels, 500))
@@ -224,18 +261,23 @@ def _points(describe: Describe, images: np.ndarray) -> np.ndarray:
         return np.concatenate(list(pool.map(describe, parts)))
 
 
-def _fit(part: str, some: np.ndarray, *, seed: int) -> Describe:
-    """One of the descriptions that ``PARTS`` names."""
+def _fit(part: str, some: np.ndarray, *, seed: int, middle: bool) -> Describe:
+    """One of the descriptions that ``PARTS`` names, see ``describe``."""
+    found: Describe
+    places: tuple[int, ...] = ()  # of vectors and series there are none
     if part == "edges":
-        found: Describe = orientation_histograms
+        found, places = orientation_histograms, (CELLS, CELLS)
     elif part == "patches":
         found = partial(patch_histograms, patches=learn_patches(some, seed=seed))
+        places = (REGIONS, REGIONS)
+    elif part == "pixels":
+        found, places = pixel_values, some.shape[1:3]
     elif part == "numbers":
         found = partial(standardised, some=some)
-    elif part == "frequencies":
-        found = partial(magnitudes, some=some)
     else:
-        found = pixel_values
+        found = partial(magnitudes, some=some)
+    if middle and places:
+        found = _from_middle(found, *places)
     return _half_whitened(found, some, seed=seed)
 
 
@@ -403,7 +445,13 @@ def feature_neighbours(features: np.ndarray, *, number: int, seed: int) -> np.nd
     return nearest_by_angle(points, np.arange(len(points)), number=number)
 
 
-def describe(some: np.ndarray, *, seed: int, kind: Kind = "photographs") -> Describe:
+def describe(
+    some: np.ndarray,
+    *,
+    seed: int,
+    kind: Kind = "photographs",
+    middle: bool = False,
+) -> Describe:
     """What images are compared by: one description, or two side by side.
 
     Args:
@@ -411,6 +459,7 @@ def describe(some: np.ndarray, *, seed: int, kind: Kind = "photographs") -> Desc
             ``(n, height, width, channels)``; some hundreds or thousands.
         seed: Decides which patches are told apart.
         kind: By what images are compared.
+        middle: Whether what is in the middle of an image counts most.
 
     Returns:
         Function of such images, giving points of one length, float32, shape
@@ -425,7 +474,7 @@ def describe(some: np.ndarray, *, seed: int, kind: Kind = "photographs") -> Desc
         >>> points.shape, np.linalg.norm(points[:3], axis=1).round(4).tolist()
         ((30, 3), [1.0, 1.0, 1.0])
     """
-    fitted = [_fit(part, some, seed=seed) for part in PARTS[kind]]
+    fitted = [_fit(part, some, seed=seed, middle=middle) for part in PARTS[kind]]
     return lambda images: np.concatenate([part(images) for part in fitted], axis=1)
 
 
@@ -498,6 +547,7 @@ def find_neighbours(
     seed: int,
     kind: Kind = "drawings",
     mirrored: bool = False,
+    middle: bool = False,
 ) -> np.ndarray:
     """Finds who looks like whom.
 
@@ -514,6 +564,7 @@ def find_neighbours(
             the directions in which images differ.
         kind: By what images are compared.
         mirrored: Whether an image is near also to what resembles its mirror image.
+        middle: Whether what is in the middle of an image counts most.
 
     Returns:
         For each image the numbers of its neighbours, the nearest first and never the
@@ -527,10 +578,10 @@ def find_neighbours(
         >>> print(find_neighbours(images, number=1, seed=0).ravel())
         [2 3 0 1]
     """
-    kinds = [kind]
-    return find_by_kinds(images, kinds, number=number, seed=seed, mirrored=mirrored)[
-        kind
-    ]
+    found = find_by_kinds(
+        images, [kind], number=number, seed=seed, mirrored=mirrored, middle=middle
+    )
+    return found[kind]
 
 
 def find_by_kinds(
@@ -540,6 +591,7 @@ def find_by_kinds(
     number: int,
     seed: int,
     mirrored: bool = False,
+    middle: bool = False,
 ) -> dict[Kind, np.ndarray]:
     """As ``find_neighbours``, by several kinds; what they share is worked out once.
 
@@ -557,7 +609,7 @@ def find_by_kinds(
     some = _some(images, candidates, seed=seed)
     points, reflected = {}, {}
     for part in sorted({part for kind in kinds for part in PARTS[kind]}):
-        fitted = _fit(part, some, seed=seed)
+        fitted = _fit(part, some, seed=seed, middle=middle)
         points[part] = _points(fitted, images)
         if mirrored:
             reflected[part] = _points(fitted, images[:, :, ::-1])

@@ -10,7 +10,7 @@ is largest. No label is read.
 import warnings
 from collections.abc import Callable
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -25,7 +25,7 @@ from iic_tf.neighbours.grouping import (
     group_overclusters,
     grouped_information,
 )
-from iic_tf.neighbours.nearest import Kind, find_by_kinds
+from iic_tf.neighbours.nearest import Kind, find_by_kinds, find_neighbours
 from iic_tf.tuned import (
     CLEAR,
     CLEARLY_MORE,
@@ -425,12 +425,16 @@ class Chosen(NamedTuple):
         kind: Of ``neighbours.PARTS``.
         shares: What groups tell about neighbours by each kind, as a share of the most
             there can be.
-        nearest: Neighbours by that kind, shape ``(n, GRAPH_NEIGHBOURS)``, if all images
+        middle: Whether they tell more where the middle of an image counts most.
+        middle_share: What they then tell.
+        nearest: Neighbours so found, shape ``(n, GRAPH_NEIGHBOURS)``, if all images
             were looked at.
     """
 
     kind: Kind
     shares: dict[Kind, float]
+    middle: bool
+    middle_share: float
     nearest: np.ndarray | None
 
 
@@ -449,25 +453,32 @@ def choose_kind(images: np.ndarray, *, k: int, mirrored: bool, seed: int) -> Cho
         >>> draw = np.random.default_rng(0).integers
         >>> images = draw(60, size=(30, 8, 8, 1), dtype=np.uint8)
         >>> images[::2] += 180  # every other one is bright
-        >>> choose_kind(images, k=2, mirrored=False, seed=0).kind
-        'tones'
+        >>> chosen = choose_kind(images, k=2, mirrored=False, seed=0)
+        >>> chosen.kind, chosen.middle
+        ('tones', False)
     """
     some, everyone = images, len(images) <= MAX_ALL
     if not everyone:
         order = np.random.default_rng(seed).permutation(len(images))[:MAX_COMPARED]
         some = images[np.sort(order)]
     kinds: tuple[Kind, ...] = ("photographs", "tones")
-    found = find_by_kinds(
-        some, kinds, number=GRAPH_NEIGHBOURS, seed=seed, mirrored=mirrored
-    )
-    shares: dict[Kind, float] = {}
-    for kind, nearest in found.items():
+    how: dict[str, Any] = {"number": GRAPH_NEIGHBOURS, "seed": seed}
+    how["mirrored"] = mirrored
+
+    def share(nearest: np.ndarray) -> float:
         graph = neighbour_graph(nearest)
         groups = spectral_groups(graph, k=k, k_aux=5 * k, seed=seed)
-        shares[kind] = groups.information / np.log(k)
+        return groups.information / float(np.log(k))
+
+    found = find_by_kinds(some, kinds, **how)
+    shares = {kind: share(nearest) for kind, nearest in found.items()}
     more = shares["tones"] > CLEARLY_MORE * shares["photographs"]
     best: Kind = "tones" if more else "photographs"
-    return Chosen(best, shares, found[best] if everyone else None)
+    by_middle = find_neighbours(some, kind=best, middle=True, **how)
+    middle_share = share(by_middle)
+    middle = middle_share > shares[best]
+    nearest = by_middle if middle else found[best]
+    return Chosen(best, shares, middle, middle_share, nearest if everyone else None)
 
 
 def told(

@@ -114,6 +114,7 @@ class ClusterTask:
         class_names: Names of the classes, or None.
         kind: By what images are compared where neighbours are looked for.
         mirrored: Whether mirror images count as alike.
+        middle: Whether their middle counts most.
         neighbour_share: Share of the views that show a neighbour, if there are any.
         nearest: Neighbours of the training images, if they are known already.
         found: What was found out about the images before training, by ``prepare``.
@@ -125,6 +126,7 @@ class ClusterTask:
     class_names: tuple[str, ...] | None = None
     kind: Kind = "drawings"
     mirrored: bool = True
+    middle: bool = False
     neighbour_share: float = 0.5
     nearest: np.ndarray | None = None
     found: Found | None = None
@@ -302,6 +304,7 @@ class ClusterTask:
             number=number,
             kind=self.kind,
             mirrored=self.mirrored,
+            middle=self.middle,
             seed=seed,
         )
 
