@@ -1,4 +1,4 @@
-"""Folders of images that nothing was tuned on, made from what packages bring along.
+"""More folders of images, made from what packages bring along.
 
 ``python benchmarks/unseen.py OUT --fonts FONTS --cifar FOLDER`` writes folders with a
 folder per class, for ``benchmarks/folders.py OUT`` and ``benchmarks/baselines.py``:
