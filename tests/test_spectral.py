@@ -226,12 +226,14 @@ def test_colours_count_where_they_tell_more(name, k, expected):
     if not folder.is_dir():
         pytest.skip(f"the folder {name} is not on this machine")
     images = read_folder(folder, side=32).images[::2]
-    kind, shares, nearest = choose_kind(images, k=k, mirrored=True, seed=0)
-    assert kind == expected
-    again = find_neighbours(images, number=10, seed=0, kind=kind, mirrored=True)
-    np.testing.assert_array_equal(again, nearest)
-    assert set(shares) == {"photographs", "tones"}
-    assert all(0 < share < 1 for share in shares.values())
+    chosen = choose_kind(images, k=k, mirrored=True, seed=0)
+    assert chosen.kind == expected and chosen.middle  # of cells and hands
+    again = find_neighbours(
+        images, number=10, seed=0, kind=chosen.kind, mirrored=True, middle=True
+    )
+    np.testing.assert_array_equal(again, chosen.nearest)
+    assert set(chosen.shares) == {"photographs", "tones"}
+    assert all(0 < share < 1 for share in chosen.shares.values())
 
 
 def test_neighbours_of_features_are_those_by_angle():
