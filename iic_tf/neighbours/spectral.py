@@ -462,8 +462,11 @@ def choose_kind(images: np.ndarray, *, k: int, mirrored: bool, seed: int) -> Cho
         order = np.random.default_rng(seed).permutation(len(images))[:MAX_COMPARED]
         some = images[np.sort(order)]
     kinds: tuple[Kind, ...] = ("photographs", "tones")
-    how: dict[str, Any] = {"number": GRAPH_NEIGHBOURS, "seed": seed}
-    how["mirrored"] = mirrored
+    how: dict[str, Any] = {
+        "number": GRAPH_NEIGHBOURS,
+        "seed": seed,
+        "mirrored": mirrored,
+    }
 
     def share(nearest: np.ndarray) -> float:
         graph = neighbour_graph(nearest)
