@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from iic_tf.arithmetic import sums_in_one_order
 from iic_tf.neighbours import patches as module
 from iic_tf.neighbours.patches import (
     CONTRAST_FLOOR,
@@ -69,6 +70,12 @@ def test_grey_images_after_coloured_ones(images, patches):
     grey = images[:3, ..., :1]
     assert patch_histograms(grey, learn_patches(grey, seed=0)).shape[0] == 3
     np.testing.assert_array_equal(patch_histograms(images[:2], patches), of_colours)
+
+
+def test_the_same_numbers_wherever_they_are_asked(images, patches):
+    usual = patch_histograms(images, patches)
+    with sums_in_one_order():
+        np.testing.assert_array_equal(patch_histograms(images, patches), usual)
 
 
 def test_whitened_windows_have_variance_one(images, patches):

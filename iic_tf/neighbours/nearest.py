@@ -18,6 +18,7 @@ import tensorflow as tf
 from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 
+from iic_tf.arithmetic import sums_in_one_order
 from iic_tf.distribute import multiplies_bfloat16
 from iic_tf.neighbours.patches import (
     KINDS,
@@ -373,6 +374,7 @@ def _compared_first(
     return rough if same.mean() >= FOUND else exact
 
 
+@sums_in_one_order()
 def nearest_by_angle(
     points: np.ndarray,
     candidates: np.ndarray,

@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 from sklearn.cluster import MiniBatchKMeans
 
+from iic_tf.arithmetic import sums_in_one_order
+
 SIDE = 32
 """Images are brought to this side first: a kind of window is a size of detail."""
 
@@ -112,6 +114,7 @@ def learn_patches(images: np.ndarray, *, seed: int) -> Patches:
     return Patches(mean, whitening, means.cluster_centers_.astype(np.float32))
 
 
+@sums_in_one_order()
 def patch_histograms(images: np.ndarray, patches: Patches) -> np.ndarray:
     """How near the windows of each region lie to each kind, by square roots.
 

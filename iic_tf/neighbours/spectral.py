@@ -427,8 +427,8 @@ class Chosen(NamedTuple):
             there can be.
         middle: Whether they tell more where the middle of an image counts most.
         middle_share: What they then tell.
-        nearest: Neighbours so found, shape ``(n, GRAPH_NEIGHBOURS)``, if all images
-            were looked at.
+        nearest: Neighbours so found, shape ``(n, 2 * GRAPH_NEIGHBOURS)``, if all images
+            were looked at: as many as a run looks for.
     """
 
     kind: Kind
@@ -463,13 +463,13 @@ def choose_kind(images: np.ndarray, *, k: int, mirrored: bool, seed: int) -> Cho
         some = images[np.sort(order)]
     kinds: tuple[Kind, ...] = ("photographs", "tones")
     how: dict[str, Any] = {
-        "number": GRAPH_NEIGHBOURS,
+        "number": 2 * GRAPH_NEIGHBOURS,
         "seed": seed,
         "mirrored": mirrored,
     }
 
     def share(nearest: np.ndarray) -> float:
-        graph = neighbour_graph(nearest)
+        graph = neighbour_graph(nearest[:, :GRAPH_NEIGHBOURS])
         groups = spectral_groups(graph, k=k, k_aux=5 * k, seed=seed)
         return groups.information / float(np.log(k))
 

@@ -250,7 +250,7 @@ class ClusterTask:
     def _memory_of_search(self, number: int) -> int:
         """Bytes that it takes to find so many neighbours of each image, at least."""
         asked = max(number, GRAPH_NEIGHBOURS)  # of which twice as many are found
-        known = self.nearest is not None and asked <= self.nearest.shape[1]
+        known = self.nearest is not None and 2 * asked <= self.nearest.shape[1]
         if not number or known:
             return 0
         return memory_of_search(
@@ -270,7 +270,7 @@ class ClusterTask:
         number = options.data.neighbours
         if not number:
             return self
-        known = self.nearest
+        known: np.ndarray | None = None
 
         def find(number: int) -> np.ndarray:
             nonlocal known

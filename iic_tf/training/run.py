@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 import yaml
 
+from iic_tf.arithmetic import sums_in_one_order
 from iic_tf.augment.pairs import Passes
 from iic_tf.distribute import device_names
 from iic_tf.errors import RunError, failure_words, require
@@ -139,17 +140,12 @@ def plan_steps(
 def _reproducible(precision: str) -> Iterator[None]:
     """Within it layers have a precision, and sums one order; afterwards as before."""
     policy = keras.mixed_precision.global_policy()
-    before = tf.config.optimizer.get_experimental_options()
     keras.mixed_precision.set_global_policy(precision)
-    # its rewritten sums come in another order in some processes, so a resumed run
-    # would not end with the very weights of an uninterrupted one; it costs no time
-    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
     try:
-        yield
+        with sums_in_one_order():
+            yield
     finally:
         keras.mixed_precision.set_global_policy(policy)
-        usual = before.get("arithmetic_optimization", True)
-        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": usual})
 
 
 def _build_trainer(
