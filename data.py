@@ -57,7 +57,7 @@ from iic_tf.datasets.masks import sample_image, shrink_image
 from iic_tf.datasets.splits import Source, Split, limited, renumbered
 from iic_tf.errors import UserError, require
 from iic_tf.neighbours.nearest import Kind
-from iic_tf.neighbours.spectral import choose_kind
+from iic_tf.neighbours.spectral import Chosen, choose_kind
 from iic_tf.options import DataOptions, check_arguments
 from iic_tf.report.console import at_work, console, counted
 from iic_tf.resolved import Usual, usual_batch
@@ -381,25 +381,25 @@ def _whole(source: Source) -> Source:
     return whole
 
 
-def _suitable(
-    source: Source, *, k: int | None, seed: int, asked: bool | None
-) -> tuple[str, Source]:
+def suitable(
+    images: np.ndarray, *, k: int | None, seed: int, asked: bool | None = None
+) -> tuple[str, Chosen | None]:
     """The recipe for the user's own images; says why that one.
 
     Args:
-        source: The images; their labels are not looked at.
+        images: uint8, shape ``(n, height, width, channels)``.
         k: Number of clusters; None if only the channels of the images matter.
         seed: Of the run.
         asked: What ``data.middle`` says.
 
     Returns:
-        Its name, and the images with their neighbours if these were found.
+        Its name, and by what the images are to be compared if that was looked at.
     """
-    name = "colour" if source.image_shape[-1] == 3 else "grey"
-    images = next(iter(source.splits.values())).images
+    name = "colour" if images.shape[-1] == 3 else "grey"
     if k is None or len(images) <= 5 * k:
-        console.print(f"Recipe:   {name}, chosen for {_shape_words(source)}")
-        return name, source
+        shape = _shape_words(images.shape[1:])
+        console.print(f"Recipe:   {name}, chosen for {shape}")
+        return name, None
     console.print(f"Looking:  at {len(images):,} images, to choose a recipe")
     mirrored = RECIPES[name].mirrored
     with at_work("choosing a recipe"):
@@ -407,7 +407,7 @@ def _suitable(
     name = "tones" if chosen.kind == "tones" else name
     by_edges, by_tones = (100 * share for share in chosen.shares.values())
     console.print(
-        f"Recipe:   {name}, chosen for {_shape_words(source)}\n"
+        f"Recipe:   {name}, chosen for {_shape_words(images.shape[1:])}\n"
         "          mutual information of neighbours, as a share of its maximum: "
         f"{by_edges:.0f} % by edges and patches, {by_tones:.0f} % by colour and "
         "brightness"
@@ -423,8 +423,7 @@ def _suitable(
             else f"Middle:   counts like all else in comparing images: {alike}, if it "
             f"counted most {middle}"
         )
-    nearest = chosen.nearest if len(source.splits) == 1 else None
-    return name, replace(source, nearest=nearest, middle=chosen.middle)
+    return name, chosen
 
 
 def recipe_of(options: DataOptions) -> str:
@@ -503,9 +502,13 @@ def find(
     source = own_images(options, shape, split_if_any=split_if_any)
     if source is not None:
         source = limited(source, options.limit, seed=seed)
-    chosen = options.folder or options.array or options.tfds
-    if source is not None and options.recipe is None and chosen:
-        name, source = _suitable(source, k=k, seed=seed, asked=options.middle)
+    given = options.folder or options.array or options.tfds
+    if source is not None and options.recipe is None and given:
+        images = next(iter(source.splits.values())).images
+        name, chosen = suitable(images, k=k, seed=seed, asked=options.middle)
+        if chosen is not None:
+            nearest = chosen.nearest if len(source.splits) == 1 else None
+            source = replace(source, nearest=nearest, middle=chosen.middle)
         recipe = RECIPES[name]
     if source is None:
         if recipe.find is None:
@@ -575,8 +578,8 @@ def _find_maps(options: DataOptions, name: str, recipe: Recipe) -> Source:
     return recipe.find(options)
 
 
-def _shape_words(source: Source) -> str:
-    height, width, channels = source.image_shape
+def _shape_words(shape: tuple[int, ...]) -> str:
+    height, width, channels = shape
     return f"images of {height}×{width} pixels and {channels} " + (
         "channel" if channels == 1 else "channels"
     )

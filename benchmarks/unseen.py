@@ -5,9 +5,12 @@ folder per class, for ``benchmarks/folders.py OUT`` and ``benchmarks/baselines.p
 
 - ``faces``: 100 faces and 100 other things of 25 pixels, from scikit-image;
 - ``crops``: squares of ten photographs of scikit-image, a class per photograph;
-- ``kana``: 22 characters in every font below FONTS that has them;
-- ``three_of_cifar``: 1,000 aeroplanes, cars and frogs each, of CIFAR-10 as folders
-  FOLDER/train/CLASS.
+- ``kana``, ``katakana`` and ``greek``: 22 characters of each, or all 24 letters, in
+  every font below FONTS that has them;
+- ``three_of_cifar`` and ``other_three_of_cifar``: 1,000 aeroplanes, cars and frogs
+  each, or horses, ships and lorries, of CIFAR-10 as folders FOLDER/train/CLASS.
+
+What was made when is in docs/results.md: some had been looked at when a rule was found.
 
 Without its option a folder is left out. Needs ``pip install scikit-image``.
 """
@@ -26,8 +29,16 @@ PHOTOGRAPHS = (
     "retina.jpg",
 )
 SIDE, FONT_SIZE, CANVAS = 48, 44, 64
-KANA = "あいうおかきけさしすそたてとなねのはまゆらを"
-CLASSES, EACH = ("airplane", "automobile", "frog"), 1000
+CHARACTERS = {
+    "kana": "あいうおかきけさしすそたてとなねのはまゆらを",
+    "katakana": "アイウオカキケサシスソタテトナネノハマユラヲ",
+    "greek": "αβγδεζηθικλμνξοπρστυφχψω",
+}
+CLASSES = {
+    "three_of_cifar": ("airplane", "automobile", "frog"),
+    "other_three_of_cifar": ("horse", "ship", "truck"),
+}
+EACH = 1000
 
 Named = tuple[str, Image.Image]
 """A class and an image of it."""
@@ -50,20 +61,20 @@ def crops(data: Path) -> Iterator[Named]:
                 yield Path(name).stem, image.crop((x, y, x + SIDE, y + SIDE))
 
 
-def kana(fonts: Path) -> Iterator[Named]:
+def in_fonts(fonts: Path, characters: str) -> Iterator[Named]:
     """Characters in all fonts that draw each of them in its own way, each font once."""
     seen: set[bytes] = set()
     for path in sorted(fonts.rglob("*")):
         try:
             font = ImageFont.truetype(path, FONT_SIZE)
-            drawn = [draw(font, character) for character in KANA]
+            drawn = [draw(font, character) for character in characters]
         except OSError:  # no font, or one that FreeType does not read
             continue
         different = {image.tobytes() for image in drawn}
-        if len(different) < len(KANA) or different <= seen:
+        if len(different) < len(characters) or different <= seen:
             continue
         seen |= different
-        yield from zip(KANA, drawn, strict=True)
+        yield from zip(characters, drawn, strict=True)
 
 
 def draw(font: ImageFont.FreeTypeFont, character: str) -> Image.Image:
@@ -74,9 +85,9 @@ def draw(font: ImageFont.FreeTypeFont, character: str) -> Image.Image:
     return image
 
 
-def three_of_cifar(cifar: Path) -> Iterator[Named]:
+def some_of_cifar(cifar: Path, classes: tuple[str, ...]) -> Iterator[Named]:
     """The first of some classes."""
-    for kind in CLASSES:
+    for kind in classes:
         for path in sorted((cifar / "train" / kind).iterdir())[:EACH]:
             yield kind, Image.open(path)
 
@@ -97,9 +108,11 @@ def main() -> None:
     data = Path(package.origin).parent / "data"
     made = {"faces": faces(data), "crops": crops(data)}
     if arguments.fonts:
-        made["kana"] = kana(arguments.fonts)
+        for name, characters in CHARACTERS.items():
+            made[name] = in_fonts(arguments.fonts, characters)
     if arguments.cifar:
-        made["three_of_cifar"] = three_of_cifar(arguments.cifar)
+        for name, classes in CLASSES.items():
+            made[name] = some_of_cifar(arguments.cifar, classes)
     for name, images in made.items():
         count = 0
         for count, (kind, image) in enumerate(images, start=1):

@@ -46,6 +46,7 @@ from iic_tf.evaluation.inference import (
 from iic_tf.evaluation.results import Results
 from iic_tf.models.frozen import as_trunk, behind_trunk, split_at_trunk
 from iic_tf.models.networks import ClusterIIC
+from iic_tf.neighbours.spectral import Chosen
 from iic_tf.options import (
     DataOptions,
     GraphOptions,
@@ -435,11 +436,14 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
                 second=second.shape,
             )
             examples = np.concatenate((examples, second), axis=-1)
+        seed = self._seed()
         with told(self.verbose):
             trunk, examples = self._embedded(examples, paired=paired)
-        self._recipe_ = (
-            "vectors" if trunk else self._choose_recipe(examples, paired=paired)
-        )
+            self._recipe_, chosen = (
+                ("vectors", None)
+                if trunk
+                else self._choose_recipe(examples, paired=paired, seed=seed)
+            )
         views = self._views(examples.shape[1:], paired=paired)
         recipe = root_module("data").RECIPES[self._recipe_]
         split = Split(examples)
@@ -452,8 +456,12 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
             neighbour_share=recipe.neighbour_share,
         )
         usual = recipe.usual_for(len(examples))
+        if chosen is not None:
+            middle = chosen.middle
+            task = replace(task, middle=middle, nearest=chosen.nearest)
+            usual = replace(usual, middle=middle)
         with told(self.verbose), self._place() as place:
-            options = self._options(usual, place=str(place), seed=self._seed())
+            options = self._options(usual, place=str(place), seed=seed)
             results = self._train(task, options, trunk=trunk)
         if results.soft is None:
             raise ValueError("clusters of whole examples have soft assignments")
@@ -583,13 +591,18 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
         self.paths_ = split.paths
         return split.images
 
-    def _choose_recipe(self, examples: np.ndarray, *, paired: bool) -> str:
-        """Name of the recipe whose augmentations and networks are used."""
-        recipes = root_module("data").RECIPES
+    def _choose_recipe(
+        self, examples: np.ndarray, *, paired: bool, seed: int
+    ) -> tuple[str, Chosen | None]:
+        """Name of the recipe whose augmentations and networks are used.
+
+        And by what images are to be compared, if that was looked at.
+        """
+        data = root_module("data")
         if isinstance(self.augment, str) and self.augment != "auto":
             of_kind = [
                 name
-                for name, recipe in recipes.items()
+                for name, recipe in data.RECIPES.items()
                 if recipe.usual.task == "cluster"
                 and self._kind_
                 == (recipe.kind if recipe.kind in ("vectors", "series") else "images")
@@ -600,11 +613,15 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
                 f"{', '.join(of_kind)}",
                 augment=self.augment,
             )
-            return self.augment
+            return self.augment, None
         if self._kind_ != "images":
-            return self._kind_
-        channels = examples.shape[-1] // (2 if paired else 1)
-        return "colour" if channels == 3 else "grey"
+            return self._kind_, None
+        if paired:
+            return "colour" if examples.shape[-1] == 6 else "grey", None
+        found: tuple[str, Chosen | None] = data.suitable(
+            examples, k=self.n_clusters, seed=seed
+        )
+        return found
 
     def _views(self, shape: tuple[int, ...], *, paired: bool = False) -> Views:
         """What is done to examples."""

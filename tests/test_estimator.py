@@ -16,8 +16,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import iic_tf
+from commands import loading
 from iic_tf import ImageClusterer
+from iic_tf.options import DataOptions, Options
 from iic_tf.report.console import console
+from iic_tf.run_folder import read_options
 
 pytestmark = pytest.mark.usefixtures("few_plots")
 
@@ -128,6 +131,25 @@ def test_images_of_any_numbers_and_functions_as_augmentation():
     np.testing.assert_array_equal(clusterer.predict(images[:7]), clusterer.labels_[:7])
     with pytest.raises(ValueError, match=r"shape \(12, 12, 3\), as in fit"):
         clusterer.predict(images[:, :10, :10])
+
+
+@pytest.mark.parametrize("augment", ["auto", "colour"])
+def test_images_are_compared_as_in_a_run_of_the_command_line(augment, tmp_path):
+    draw = np.random.default_rng(0).integers
+    images = draw(60, size=(30, 8, 8, 3), dtype=np.uint8)
+    images[::2] += 180  # every other one is bright, which edges do not tell
+    np.save(tmp_path / "x.npy", images)
+    given = DataOptions(array=str(tmp_path / "x.npy"))
+    run = loading.load(Options(k=2, data=given)).options.data
+    assert run.recipe == "tones"
+    how = {**QUICK, "n_neighbors": 2, "augment": augment, "out": str(tmp_path)}
+    ImageClusterer(2, **how).fit(images)
+    [folder] = [path for path in tmp_path.iterdir() if path.is_dir()]
+    data = read_options(folder / "options.yaml")["data"]
+    if augment == "auto":
+        assert (data["recipe"], data["middle"]) == (run.recipe, run.middle)
+    else:  # as it was asked for
+        assert (data["recipe"], data["middle"]) == ("colour", False)
 
 
 def test_features_of_a_frozen_network_are_grouped(tmp_path):
