@@ -143,7 +143,7 @@ def main() -> None:
 
     for kind in ("drawings", "photographs", "tones"):
         began = time.perf_counter()
-        middle = chosen.middle and kind == chosen.kind
+        middle = chosen.middle and kind in (chosen.kind, "drawings")
         find = finder(images, kind, mirrored=mirrored, middle=middle)
         plain, ours, tell = [], [], []
         with at_work(f"finding neighbours of {kind} and their groups"):

@@ -210,8 +210,9 @@ def _load_cluster(options: Options, train: bool) -> Loaded:
     )
     shape = protocol.train.images.shape
     _tell(shape[0], source, train=train)
-    asked = options.data.middle
-    middle = source.middle if asked is None else asked
+    asked, found = options.data.middle, source.middle
+    known = found if asked is None else asked
+    middle = recipe.usual.middle if known is None else known
     task = ClusterTask(
         protocol,
         views,
@@ -221,7 +222,7 @@ def _load_cluster(options: Options, train: bool) -> Loaded:
         mirrored=recipe.mirrored,
         middle=middle,
         neighbour_share=recipe.neighbour_share,
-        nearest=source.nearest if middle == source.middle else None,
+        nearest=source.nearest if middle == found else None,
     )
     usual = _usual_of_whole(options.data, name, recipe, shape=shape, shown=source.shown)
     usual = replace(usual, middle=middle)

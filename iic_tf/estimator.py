@@ -453,6 +453,7 @@ class ImageClusterer(ClusterMixin, TransformerMixin, Estimator):
             "memory",
             kind=recipe.kind,
             mirrored=recipe.mirrored and not paired,
+            middle=recipe.usual.middle,
             neighbour_share=recipe.neighbour_share,
         )
         usual = recipe.usual_for(len(examples))

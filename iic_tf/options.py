@@ -308,7 +308,7 @@ class DataOptions:
     middle: bool | None = None
     """Whether the middle of an image counts most where neighbours of whole images are
     looked for. Default: for your own images true if the groups of their neighbour graph
-    then tell more about neighbours, otherwise false."""
+    then tell more about neighbours, otherwise the recipe's."""
 
     def __post_init__(self) -> None:
         """Raises UserError for values out of range."""

@@ -44,7 +44,8 @@ MIDDLE = 1.0
 """If the middle of an image counts most where neighbours are looked for, places so many
 half sides away from it count 1/e. Whether it does is decided by what groups then tell
 (``spectral.choose_kind``), which has no constant; that, and this number, were found on
-the seven folders, with three other folders in view (docs/convergence.md)."""
+the seven folders, with three other folders in view (docs/convergence.md). The recipe of
+MNIST has it."""
 
 GRAPH_NEIGHBOURS = 10
 """Neighbours that each image is joined with. More are worse for letters, garments and

@@ -233,6 +233,25 @@ def test_whether_the_middle_counts_most_is_kept(
     assert again.options.data.middle == again.task.middle == middle
 
 
+@pytest.mark.parametrize(
+    ("recipe", "asked", "expected"),
+    [
+        ("mnist_5000", None, True),
+        ("mnist_5000", False, False),
+        ("grey", None, False),
+        ("grey", True, True),
+    ],
+)
+def test_a_recipe_says_whether_the_middle_counts_most(
+    recipe, asked, expected, tmp_path
+):
+    np.save(tmp_path / "x.npy", np.zeros((12, 20, 20), np.uint8))
+    place = {"array": str(tmp_path / "x.npy")} if recipe == "grey" else {"limit": 20}
+    wanted = DataOptions(recipe=recipe, middle=asked, **place)
+    loaded = loading.load(Options(k=2, data=wanted))
+    assert loaded.options.data.middle is loaded.task.middle is expected
+
+
 def test_a_limit_is_applied_before_a_recipe_is_chosen(photos, capsys):
     options = DataOptions(folder=str(photos), labels="folder", limit=4)
     name, _, source = data.find(options)

@@ -265,7 +265,9 @@ python benchmarks/train_step.py
 python benchmarks/train_step.py --layers --precision mixed_bfloat16
 python benchmarks/small_maps.py
 python benchmarks/sweep.py --set train.precision float32 mixed_bfloat16 --set seed 0 \
-1 2 3 4 --more=--data.recipe=mnist_5000
+1 2 3 4 "--more=--data.recipe=mnist_5000 --data.middle=false"
+python models_iic.py --data.folder FOLDER --data.labels folder --k 22 --method \
+spectral --data.middle true
 python benchmarks/pipeline.py
 python benchmarks/segmentation_loss.py --memory
 python benchmarks/segmentation_loss.py --plot docs/segmentation_loss.png

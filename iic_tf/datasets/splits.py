@@ -99,7 +99,8 @@ class Source:
         class_names: Names of the classes, where the images came with them.
         unreadable: Name and reason of each file that was skipped.
         nearest: Neighbours of the images of the only split, if they were looked for.
-        middle: Whether the middle of an image counts most where they are looked for.
+        middle: Whether the middle of an image counts most where they are looked for;
+            None to leave it to the recipe.
         shown: Values that are black and white in images of more than 8 bits, if there
             are any.
     """
@@ -110,7 +111,7 @@ class Source:
     class_names: tuple[str, ...] | None = None
     unreadable: tuple[tuple[str, str], ...] = ()
     nearest: np.ndarray | None = None
-    middle: bool = False
+    middle: bool | None = None
     shown: tuple[float, float] | None = None
 
     @property
