@@ -394,6 +394,13 @@ def suitable(
 
     Returns:
         Its name, and by what the images are to be compared if that was looked at.
+
+    Examples:
+        >>> import data
+        >>> name, chosen = data.suitable(np.zeros((9, 8, 8, 1), np.uint8), k=2, seed=0)
+        Recipe:   grey, chosen for images of 8×8 pixels and 1 channel
+        >>> name, chosen is None  # so few images tell nothing
+        ('grey', True)
     """
     name = "colour" if images.shape[-1] == 3 else "grey"
     if k is None or len(images) <= 5 * k:

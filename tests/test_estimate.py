@@ -117,7 +117,7 @@ def test_too_many_images_are_refused_before_their_neighbours_are_looked_for():
     ):
         check_memory(needed(5), 24 * 10**9)
     check_memory(needed(0), 24 * 10**9)
-    known = np.broadcast_to(np.zeros((1, 10), np.int32), (20_000_000, 10))
+    known = np.broadcast_to(np.zeros((1, 20), np.int32), (20_000_000, 20))
     task = dataclasses.replace(task, nearest=known)
     check_memory(needed(5), 24 * 10**9)
 
