@@ -1242,7 +1242,7 @@ _AS_DRAWN = {"flipped": 0.0, "rotation": 25.0, "crop": (0.6, 1.0), "shear": 0.2}
 _MNIST = Recipe(
     find=mnist_images,
     make_views=continuous_digits,
-    usual=replace(_WHOLE, steps=650, middle=True),
+    usual=replace(_WHOLE, steps=720, middle=True),
     source_shape=(28, 28, 1),
     class_names=_DIGITS,
 )

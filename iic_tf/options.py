@@ -494,7 +494,7 @@ class TrainOptions:
 
     steps: int | None = None
     """Training steps; each processes batch * (1 + repeats) images. Default: the
-    recipe's (650 for MNIST, 1,600 for CIFAR-10), 800 for up to 10,000 images of your
+    recipe's (720 for MNIST, 1,600 for CIFAR-10), 800 for up to 10,000 images of your
     own, 600 for segmentation of your own images."""
 
     epochs: int | None = None
