@@ -5,8 +5,12 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from benchmarks import mistakes
+from iic_tf.run_folder import read_summary
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -51,3 +55,26 @@ def test_baselines_of_a_folder(said, digits, tmp_path):
     told = re.findall(r"groups (\d\.\d\d)  classes (\d\.\d\d)", table)
     assert len(told) == 3
     assert all(0 < float(nats) <= 2.31 for pair in told for nats in pair)
+
+
+def test_neighbours_of_one_kind_of_mistake_by_hand():
+    nearest = np.array([[1, 2], [0, 3], [3, 3], [2, 2]])
+    labels = np.array(["1", "1", "1", "2"])
+    predicted = np.array(["2", "2", "1", "2"])
+    found = mistakes.shares(nearest, labels, predicted, ("1", "2"))
+    assert found == (2 / 4, 1 / 4, 1 / 4)
+
+
+@pytest.mark.long
+def test_mistakes_and_the_neighbours_of_who_makes_them(labelled_run, capsys):
+    mistakes.main([str(labelled_run.folder), "--kinds", "200"])
+    told = capsys.readouterr().out
+    summary = read_summary(labelled_run.folder)
+    wrong = round(240 * summary["errors"][summary["chosen"]])
+    assert f"{wrong} of 240 images are wrong" in told
+    kinds = re.findall(r"(\d) in place of (\d): (\d+) images", told)
+    assert sum(int(images) for _, _, images in kinds) == wrong
+    assert all(cluster != true for cluster, true, _ in kinds)
+    shares = re.findall(r"same mistake (.*?), .* class (.*?), .* other (.*)", told)
+    assert len(shares) == len(kinds)
+    assert all(sum(map(float, row)) <= 1.01 for row in shares)

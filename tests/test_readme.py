@@ -97,6 +97,9 @@ RUN_IN_SHORT = {
     "test_calibrate.py::test_the_benchmark_tells_errors_before_and_after": [
         "python benchmarks/calibration.py RUN --rules",
     ],
+    "test_benchmarks.py::test_mistakes_and_the_neighbours_of_who_makes_them": [
+        "python benchmarks/mistakes.py RUN",
+    ],
     "test_export.py::test_a_model_in_a_fresh_process_without_this_package": [
         "python models_iic.py export runs/PHOTOS-1",
     ],
