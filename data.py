@@ -381,6 +381,13 @@ def _whole(source: Source) -> Source:
     return whole
 
 
+_BY: tuple[tuple[Kind, str], ...] = (
+    ("photographs", "edges and patches"),
+    ("drawings", "edges alone"),
+    ("tones", "colour and brightness"),
+)
+
+
 def suitable(
     images: np.ndarray, *, k: int | None, seed: int, asked: bool | None = None
 ) -> tuple[str, Chosen | None]:
@@ -411,13 +418,12 @@ def suitable(
     mirrored = RECIPES[name].mirrored
     with at_work("choosing a recipe"):
         chosen = choose_kind(images, k=k, mirrored=mirrored, seed=seed)
-    name = "tones" if chosen.kind == "tones" else name
-    by_edges, by_tones = (100 * share for share in chosen.shares.values())
+    if chosen.kind != "photographs":
+        name = "tones" if chosen.kind == "tones" else f"{name}_outlines"
     console.print(
         f"Recipe:   {name}, chosen for {_shape_words(images.shape[1:])}\n"
         "          mutual information of neighbours, as a share of its maximum: "
-        f"{by_edges:.0f} % by edges and patches, {by_tones:.0f} % by colour and "
-        "brightness"
+        + ", ".join(f"{100 * chosen.shares[kind]:.1f} % by {by}" for kind, by in _BY)
     )
     if asked is None:
         middle, alike = (
@@ -1389,6 +1395,9 @@ RECIPES: dict[str, Recipe] = {
     "colour": _OWN,
     # letters, digits, scans: not mirrored
     "grey": replace(_OWN, parameters=_AS_DRAWN),
+    # the same, where the directions of edges alone tell more: letters, hands, garments
+    "colour_outlines": replace(_OWN, kind="drawings"),
+    "grey_outlines": replace(_OWN, kind="drawings", parameters=_AS_DRAWN),
     # stains, soils, skies: colour and brightness tell more than edges do
     "tones": replace(
         _OWN,

@@ -77,6 +77,7 @@ def spaces(images: np.ndarray, *, middle: bool) -> dict[str, np.ndarray]:
         "HOG": np.concatenate([orientation_histograms(part) for part in parts]),
     }
     for name, kind in (
+        ("edges alone", "drawings"),
         ("edges and patches", "photographs"),
         ("patches and tones", "tones"),
     ):
@@ -143,8 +144,7 @@ def main() -> None:
 
     for kind in ("drawings", "photographs", "tones"):
         began = time.perf_counter()
-        middle = chosen.middle and kind in (chosen.kind, "drawings")
-        find = finder(images, kind, mirrored=mirrored, middle=middle)
+        find = finder(images, kind, mirrored=mirrored, middle=chosen.middle)
         plain, ours, tell = [], [], []
         with at_work(f"finding neighbours of {kind} and their groups"):
             for seed in arguments.seeds:

@@ -48,7 +48,7 @@ def test_baselines_of_a_folder(said, digits, tmp_path):
     errors = dict(re.findall(r"^(.*?)  +error (0\.\d+)", table, re.MULTILINE))
     middle = "k-means on edges and patches, the middle first" in errors
     assert middle == bool(re.search(r"^chosen: .*, the middle first$", table, re.M))
-    assert len(errors) == 12 + 2 * middle
+    assert len(errors) == 13 + 3 * middle
     assert sum("(chosen)" in name for name in errors) == 2
     drawings = r"^graph of drawings.* --method spectral  +error (0\.\d+)"
     assert float(re.search(drawings, table, re.MULTILINE)[1]) < 0.3

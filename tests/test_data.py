@@ -38,6 +38,8 @@ SEEN = {
     "series": (50, 2),
     "tones": (32, 32, 3),
     "grey": (32, 32, 1),
+    "colour_outlines": (32, 32, 3),
+    "grey_outlines": (32, 32, 1),
 }
 
 WHOLE = [name for name in data.RECIPES if data.RECIPES[name].usual.task == "cluster"]
@@ -50,7 +52,8 @@ def some_images(shape, number=6):
 
 def shape_of(name):
     """Of the images that a recipe is for; some shape where it takes any."""
-    anything = {"grey": (40, 40, 1), "vectors": (30,), "series": (50, 2)}
+    anything = {"vectors": (30,), "series": (50, 2)}
+    anything |= dict.fromkeys(("grey", "grey_outlines"), (40, 40, 1))
     return data.RECIPES[name].source_shape or anything.get(name, (48, 48, 3))
 
 
@@ -212,9 +215,8 @@ def test_whether_the_middle_counts_most_is_kept(
 ):
     np.save(tmp_path / "x.npy", np.zeros((12, 20, 20), np.uint8))
     nearest = np.arange(12)[:, None]
-    chosen = Chosen(
-        "photographs", {"photographs": 0.5, "tones": 0.4}, found, 0.6, nearest
-    )
+    shares = {"photographs": 0.5, "drawings": 0.4, "tones": 0.4}
+    chosen = Chosen("photographs", shares, found, 0.6, nearest)
     monkeypatch.setattr(data, "choose_kind", lambda *_, **__: chosen)
     wanted = DataOptions(array=str(tmp_path / "x.npy"), middle=asked)
     loaded = loading.load(Options(k=2, data=wanted))

@@ -136,7 +136,7 @@ def test_images_of_any_numbers_and_functions_as_augmentation():
 @pytest.mark.parametrize("augment", ["auto", "colour"])
 def test_images_are_compared_as_in_a_run_of_the_command_line(augment, tmp_path):
     draw = np.random.default_rng(0).integers
-    images = draw(60, size=(30, 8, 8, 3), dtype=np.uint8)
+    images = draw(60, size=(60, 8, 8, 3), dtype=np.uint8)
     images[::2] += 180  # every other one is bright, which edges do not tell
     np.save(tmp_path / "x.npy", images)
     given = DataOptions(array=str(tmp_path / "x.npy"))

@@ -32,6 +32,7 @@ from iic_tf.tuned import (
     FALLS_APART,
     GRAPH_NEIGHBOURS,
     MOST_NEIGHBOURS,
+    PATCHES_MORE,
     UNEVEN,
     UNEVEN_LAMB,
 )
@@ -451,7 +452,7 @@ def choose_kind(images: np.ndarray, *, k: int, mirrored: bool, seed: int) -> Cho
     Examples:
         >>> from iic_tf.neighbours.spectral import choose_kind
         >>> draw = np.random.default_rng(0).integers
-        >>> images = draw(60, size=(30, 8, 8, 1), dtype=np.uint8)
+        >>> images = draw(60, size=(60, 8, 8, 1), dtype=np.uint8)
         >>> images[::2] += 180  # every other one is bright
         >>> chosen = choose_kind(images, k=2, mirrored=False, seed=0)
         >>> chosen.kind, chosen.middle
@@ -461,7 +462,7 @@ def choose_kind(images: np.ndarray, *, k: int, mirrored: bool, seed: int) -> Cho
     if not everyone:
         order = np.random.default_rng(seed).permutation(len(images))[:MAX_COMPARED]
         some = images[np.sort(order)]
-    kinds: tuple[Kind, ...] = ("photographs", "tones")
+    kinds: tuple[Kind, ...] = ("photographs", "drawings", "tones")
     how: dict[str, Any] = {
         "number": 2 * GRAPH_NEIGHBOURS,
         "seed": seed,
@@ -475,8 +476,11 @@ def choose_kind(images: np.ndarray, *, k: int, mirrored: bool, seed: int) -> Cho
 
     found = find_by_kinds(some, kinds, **how)
     shares = {kind: share(nearest) for kind, nearest in found.items()}
-    more = shares["tones"] > CLEARLY_MORE * shares["photographs"]
-    best: Kind = "tones" if more else "photographs"
+    best: Kind = "drawings"
+    if shares["photographs"] > PATCHES_MORE * shares["drawings"]:
+        best = "photographs"
+    if shares["tones"] > CLEARLY_MORE * shares[best]:
+        best = "tones"
     by_middle = find_neighbours(some, kind=best, middle=True, **how)
     middle_share = share(by_middle)
     middle = middle_share > shares[best]
