@@ -59,9 +59,9 @@ Fashion-MNIST, all 70,000 images, are doubled once; the others have 0.67 to 0.91
 
 PATCHES_MORE = 1.01
 """Edges and patches must tell this many times as much as edges alone. Where edges alone
-have the better groups the ratio was 0.97 to 1.008 (garments, letters, hands, kana), where
-they have the worse ones 1.06 or more (waste, steel, photographs of CIFAR-10); spoken
-digits, whose groups are about as good either way, have 1.013 to 1.015."""
+have the better groups the ratio was 0.97 to 1.008 (garments, letters, hands, kana),
+where they have the worse ones 1.06 or more (waste, steel, photographs of CIFAR-10);
+spoken digits, whose groups are about as good either way, have 1.013 to 1.015."""
 
 CLEARLY_MORE = 1.15
 """Tones must tell this many times as much as either. On ten development sets the
