@@ -277,7 +277,7 @@ python benchmarks/segmentation_loss.py --plot docs/segmentation_loss.png
 python benchmarks/folder.py
 python benchmarks/convergence.py --data FOLDER --seeds 0 1 2 3 4
 python benchmarks/convergence.py --data FOLDER --seeds 41 42 43 44 45 \
---more=--train.steps=2700
+--more=--train.steps=3000
 python models_iic.py --data.recipe mnist_5000
 python models_iic.py --data.folder PHOTOS --k 12 --graph.frozen true --graph.name \
 MobileNetV2 --graph.args.weights imagenet
