@@ -386,6 +386,7 @@ _BY: tuple[tuple[Kind, str], ...] = (
     ("drawings", "edges alone"),
     ("tones", "colour and brightness"),
 )
+"""What the line ``Recipe:`` calls that by which images are compared."""
 
 
 def suitable(

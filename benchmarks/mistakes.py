@@ -29,7 +29,10 @@ NEIGHBOURS = 10
 
 
 def shares(
-    nearest: np.ndarray, labels: np.ndarray, predicted: np.ndarray, kind: tuple
+    nearest: np.ndarray,
+    labels: np.ndarray,
+    predicted: np.ndarray,
+    kind: tuple[str, str],
 ) -> tuple[float, float, float]:
     """Who the neighbours of the images are that make one kind of mistake.
 
@@ -65,16 +68,15 @@ def main(words: Sequence[str] | None = None) -> None:
     given = parser.parse_args(words)
     with open(given.run / ASSIGNMENTS_FILE, newline="") as file:
         rows = list(csv.DictReader(file))
-    task = load(
-        parse_words([], over=read_options(given.run / OPTIONS_FILE)), train=False
-    ).task
+    stored = read_options(given.run / OPTIONS_FILE)
+    loaded = load(parse_words([], over=stored), train=False)
     if not rows or "predicted" not in rows[0]:
         raise UserError(f"the images of {given.run} have no labels")
-    if len(rows) != len(task.images):
+    if len(rows) != len(loaded.task.images):
         raise UserError("the run must score the images that trained it")
     labels = np.array([row["label"] for row in rows])
     predicted = np.array([row["predicted"] for row in rows])
-    nearest = task.neighbours(NEIGHBOURS, seed=0)
+    nearest = loaded.task.neighbours(NEIGHBOURS, seed=loaded.options.seed)
     wrong = labels != predicted
     kinds = Counter(zip(labels[wrong], predicted[wrong], strict=True))
     print(f"{wrong.sum():,} of {len(rows):,} images are wrong, {wrong.mean():.2%}")
